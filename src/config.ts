@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { Kind, Language, Text } from './config/kinds.ts'
-import { type Setting, type SettingName, settings } from './config/settings.ts'
+import type { Setting } from './config/setting.ts'
+import { type SettingName, settingRows, settings } from './config/settings.ts'
 import { AppError, type ErrorDetail } from './errors.ts'
 
 type ValueOf<S> = S extends { kind: Kind<infer T>; default: infer D } ? (undefined extends D ? T | undefined : T) : never
@@ -52,8 +53,7 @@ function withoutEmpty(environment: Environment): Environment {
 
 function readValues(given: Environment, language: Language): { values: Array<[string, unknown]>; mistakes: ErrorDetail[] } {
   const mistakes: ErrorDetail[] = []
-  const rows: Array<[string, Setting]> = Object.entries(settings)
-  const values = rows.map(([name, setting]): [string, unknown] => {
+  const values = settingRows.map(([name, setting]): [string, unknown] => {
     const raw = given[setting.env]?.trim() ?? ''
     if (raw === '') return [name, Object.freeze(setting.default)]
     const value = setting.kind.parse(raw)

@@ -1,0 +1,232 @@
+import { isIP } from 'node:net'
+import { byteSize, integer, type Kind, listOf, oneOf, type Text, text, yesOrNo } from './kinds.ts'
+import type { Setting } from './setting.ts'
+
+const port = integer({ minimum: 0, maximum: 65_535 })
+const seconds = integer({ minimum: 1, maximum: 31_536_000 })
+const none: Text = { en: 'none', es: 'ninguno' }
+
+const origins = listOf(
+  {
+    en: 'origins such as http://localhost:5173, parted by commas',
+    es: 'orígenes como http://localhost:5173, separados por comas',
+  },
+  (item) => URL.canParse(item) && new URL(item).origin === item,
+)
+const proxies = listOf(
+  {
+    en: 'addresses or subnets such as 10.0.0.0/8, parted by commas',
+    es: 'direcciones o subredes como 10.0.0.0/8, separadas por comas',
+  },
+  isAddressOrSubnet,
+)
+const secretKey = {
+  expected: { en: 'at least 32 characters that nobody can guess', es: 'al menos 32 caracteres que nadie pueda adivinar' },
+  parse: (raw: string) => (raw.length >= 32 && new Set(raw).size >= 10 ? raw : undefined),
+} satisfies Kind<string>
+
+function isAddressOrSubnet(item: string): boolean {
+  const [address = '', bits, ...rest] = item.split('/')
+  const width = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+  return width > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width))
+}
+
+export const serviceSettings = {
+  environment: {
+    env: 'ENVIRONMENT',
+    group: 'service',
+    kind: oneOf('development', 'production'),
+    default: 'development',
+    help: {
+      en: 'production demands a SECRET_KEY and marks cookies Secure.',
+      es: 'production exige una SECRET_KEY y marca las cookies como Secure.',
+    },
+  },
+  host: {
+    env: 'HOST',
+    group: 'service',
+    kind: text({ pattern: /^[\w.:-]+$/, expected: { en: 'a host name or address', es: 'un nombre de máquina o una dirección' } }),
+    default: '127.0.0.1',
+    help: {
+      en: 'Address to listen on. Any other than loopback demands a SECRET_KEY.',
+      es: 'Dirección en la que escucha. Cualquiera que no sea la local exige una SECRET_KEY.',
+    },
+  },
+  port: {
+    env: 'PORT',
+    group: 'service',
+    kind: port,
+    default: 8000,
+    help: { en: 'Port of the API; 0 picks a free one.', es: 'Puerto de la API; 0 elige uno libre.' },
+  },
+  clientPort: {
+    env: 'CLIENT_PORT',
+    group: 'service',
+    kind: port,
+    default: 8001,
+    help: { en: 'Port of the web client; 0 picks a free one.', es: 'Puerto del cliente web; 0 elige uno libre.' },
+  },
+  corsOrigins: {
+    env: 'CORS_ORIGINS',
+    group: 'service',
+    kind: origins,
+    default: [],
+    defaultText: none,
+    help: { en: 'Web pages of these origins may call the API.', es: 'Las páginas web de estos orígenes pueden llamar a la API.' },
+  },
+  trustProxy: {
+    env: 'TRUST_PROXY',
+    group: 'service',
+    kind: proxies,
+    default: [],
+    defaultText: none,
+    help: {
+      en: 'Proxies whose X-Forwarded-For header is believed.',
+      es: 'Proxies cuya cabecera X-Forwarded-For se cree.',
+    },
+  },
+  shutdownGraceSeconds: {
+    env: 'SHUTDOWN_GRACE_SECONDS',
+    group: 'service',
+    kind: integer({ minimum: 0, maximum: 3600 }),
+    default: 10,
+    help: {
+      en: 'How long running answers may take to end when the service is stopped.',
+      es: 'Cuánto tiempo tienen las respuestas en curso para terminar al parar el servicio.',
+    },
+  },
+  logLevel: {
+    env: 'LOG_LEVEL',
+    group: 'service',
+    kind: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+    default: 'info',
+    help: {
+      en: 'The least important log lines that are written.',
+      es: 'Las líneas de registro menos importantes que se escriben.',
+    },
+  },
+  secretKey: {
+    env: 'SECRET_KEY',
+    group: 'access',
+    kind: secretKey,
+    default: undefined,
+    defaultText: {
+      en: 'made at the first start and kept in DATA_DIR',
+      es: 'se crea en el primer arranque y se guarda en DATA_DIR',
+    },
+    secret: true,
+    help: {
+      en: 'Signs the tokens of users. Required in production and on any address other than loopback.',
+      es: 'Firma los tokens de los usuarios. Obligatoria en producción y en toda dirección que no sea la local.',
+    },
+  },
+  tokenTtlSeconds: {
+    env: 'TOKEN_TTL_SECONDS',
+    group: 'access',
+    kind: seconds,
+    default: 86_400,
+    help: { en: 'How long a login lasts.', es: 'Cuánto dura una sesión iniciada.' },
+  },
+  allowAnonymous: {
+    env: 'ALLOW_ANONYMOUS',
+    group: 'access',
+    kind: yesOrNo,
+    default: undefined,
+    defaultText: {
+      en: 'true in development on a loopback address, else false',
+      es: 'true en development en una dirección local; si no, false',
+    },
+    help: { en: 'May one ask the model without a token?', es: '¿Se puede preguntar al modelo sin token?' },
+  },
+  allowRegistration: {
+    env: 'ALLOW_REGISTRATION',
+    group: 'access',
+    kind: yesOrNo,
+    default: true,
+    help: {
+      en: 'May anyone who reaches the service open an account?',
+      es: '¿Puede abrir una cuenta cualquiera que llegue al servicio?',
+    },
+  },
+  modelsDir: {
+    env: 'MODELS_DIR',
+    group: 'storage',
+    kind: text(),
+    default: 'model_llm',
+    help: { en: 'Folder of the model files.', es: 'Carpeta de los archivos de modelos.' },
+  },
+  dataDir: {
+    env: 'DATA_DIR',
+    group: 'storage',
+    kind: text(),
+    default: 'data',
+    help: { en: 'Folder of everything that the service writes.', es: 'Carpeta de todo lo que escribe el servicio.' },
+  },
+  configFile: {
+    env: 'CONFIG_FILE',
+    group: 'storage',
+    kind: text(),
+    default: 'config/config.json',
+    help: {
+      en: 'File of what can change while the service runs: the selected model and provider.',
+      es: 'Archivo de lo que puede cambiar con el servicio en marcha: el modelo y el proveedor elegidos.',
+    },
+  },
+  databaseUrl: {
+    env: 'DATABASE_URL',
+    group: 'storage',
+    kind: text(),
+    default: undefined,
+    defaultText: { en: 'simpleia.db in DATA_DIR', es: 'simpleia.db en DATA_DIR' },
+    secret: true,
+    help: { en: 'Path of the SQLite file.', es: 'Ruta del archivo SQLite.' },
+  },
+  maxQueue: {
+    env: 'MAX_QUEUE',
+    group: 'limits',
+    kind: integer({ minimum: 0, maximum: 100_000 }),
+    default: 64,
+    help: {
+      en: 'Requests that may wait for the model; one more is answered with 503 at once.',
+      es: 'Peticiones que pueden esperar al modelo; la siguiente recibe un 503 al instante.',
+    },
+  },
+  maxBodyBytes: {
+    env: 'MAX_BODY_BYTES',
+    group: 'limits',
+    kind: byteSize,
+    default: 1_048_576,
+    help: { en: 'Largest request body.', es: 'Mayor tamaño del cuerpo de una petición.' },
+  },
+  rateLimitRequests: {
+    env: 'RATE_LIMIT_REQUESTS',
+    group: 'limits',
+    kind: integer({ minimum: 1, maximum: 1_000_000 }),
+    default: 10,
+    help: {
+      en: 'Requests to the model that one client may send in a window.',
+      es: 'Peticiones al modelo que un cliente puede enviar en una ventana.',
+    },
+  },
+  rateLimitWindowSeconds: {
+    env: 'RATE_LIMIT_WINDOW_SECONDS',
+    group: 'limits',
+    kind: seconds,
+    default: 60,
+    help: { en: 'Length of that window.', es: 'Duración de esa ventana.' },
+  },
+  cacheMaxEntries: {
+    env: 'CACHE_MAX_ENTRIES',
+    group: 'limits',
+    kind: integer({ minimum: 0, maximum: 10_000_000 }),
+    default: 1000,
+    help: { en: 'Answers kept in the cache; 0 switches it off.', es: 'Respuestas que guarda la caché; 0 la desactiva.' },
+  },
+  cacheTtlSeconds: {
+    env: 'CACHE_TTL_SECONDS',
+    group: 'limits',
+    kind: seconds,
+    default: 3600,
+    help: { en: 'How long an answer stays in the cache.', es: 'Cuánto tiempo sigue una respuesta en la caché.' },
+  },
+} as const satisfies Record<string, Setting>
