@@ -1,0 +1,63 @@
+import type { ErrorDetail } from '../errors.ts'
+
+/** What the JSON schema validator (Ajv, with `verbose`) says about one thing that is wrong. */
+export type SchemaProblem = Readonly<{
+  keyword: string
+  instancePath: string
+  params: Readonly<Record<string, unknown>>
+  message?: string | undefined
+  data?: unknown
+}>
+
+/** Names the field, what was expected and what was got, without repeating texts that a caller may want to keep secret. */
+export function describeProblem(problem: SchemaProblem): ErrorDetail {
+  const { keyword, params } = problem
+  const at = problem.instancePath.split('/').slice(1).map(unescapePointer)
+  if (keyword === 'required') return detail([...at, text(params.missingProperty)], 'given', 'missing')
+  if (keyword === 'additionalProperties') {
+    return detail([...at, shorten(text(params.additionalProperty))], 'left out: there is no such field', 'given')
+  }
+  return detail(at, expectation(problem), describeValue(problem.data))
+}
+
+function detail(path: readonly string[], expected: string, got: string): ErrorDetail {
+  return { field: path.join('.') || 'body', expected, got }
+}
+
+function expectation({ keyword, params, message }: SchemaProblem): string {
+  switch (keyword) {
+    case 'type':
+      return `of type ${text(params.type)}`
+    case 'enum':
+      return `one of ${JSON.stringify(params.allowedValues)}`
+    case 'const':
+      return JSON.stringify(params.allowedValue)
+    case 'minimum':
+    case 'maximum':
+    case 'exclusiveMinimum':
+    case 'exclusiveMaximum':
+      return `${text(params.comparison)} ${text(params.limit)}`
+    default:
+      return (message ?? 'valid').replace(/^must (be |match )?/, '')
+  }
+}
+
+/** A number, truth value or null as it is; of everything else the kind and size only: it may be a password or a prompt. */
+function describeValue(value: unknown): string {
+  if (typeof value === 'string') return `a text of ${value.length} characters`
+  if (Array.isArray(value)) return `a list of ${value.length}`
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return String(value)
+}
+
+function text(value: unknown): string {
+  return Array.isArray(value) ? value.join(' or ') : String(value)
+}
+
+function shorten(name: string): string {
+  return name.length > 64 ? `${name.slice(0, 64)}…` : name
+}
+
+function unescapePointer(part: string): string {
+  return part.replaceAll('~1', '/').replaceAll('~0', '~')
+}

@@ -1,0 +1,99 @@
+import type { FastifyReply } from 'fastify'
+import type { AppError } from '../errors.ts'
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Why a stream that had begun (as 200) did not come to its end; for the metrics. */
+    streamFailure: AppError | undefined
+  }
+}
+
+/** Aborts when the caller's connection closes, which it also does some time after a whole answer. */
+export function clientGone(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  if (reply.raw.destroyed) gone.abort()
+  else reply.raw.once('close', () => gone.abort())
+  return gone.signal
+}
+
+/**
+ * One server-sent event. Each line of `data` becomes a `data:` line, so a reader gets it back with `\n` for any line break.
+ * The space after the colon is always written: readers strip one, so a text's own leading space survives.
+ */
+export function formatEvent(data: string, event?: string): string {
+  const head = event === undefined ? 'data: ' : `event: ${event}\ndata: `
+  if (!data.includes('\n') && !data.includes('\r')) return `${head}${data}\n\n`
+  return `${head}${data.split(/\r\n|\n|\r/).join('\ndata: ')}\n\n`
+}
+
+/**
+ * Turns the pieces of one text into events whose data, joined, is the text with `\n` for each `\r\n`, `\r` or `\n`, also where
+ * `\r\n` is cut in two. An empty string means that there is nothing to send.
+ */
+export function createTextFormatter(): (piece: string) => string {
+  let afterCarriageReturn = false
+  return (piece) => {
+    const text = afterCarriageReturn && piece.startsWith('\n') ? piece.slice(1) : piece
+    if (piece !== '') afterCarriageReturn = piece.endsWith('\r')
+    return text === '' ? '' : formatEvent(text)
+  }
+}
+
+export type EventStreamOptions = Readonly<{
+  /** Whole events, formatted. */
+  frames: AsyncIterable<string>
+  /** The caller's connection: see `clientGone`. */
+  gone: AbortSignal
+  /** What was thrown, as an error for the caller. */
+  toAppError: (error: unknown) => AppError
+  /** The last event of a stream that fails after it began. */
+  formatFailure: (error: AppError) => string
+}>
+
+/**
+ * Sends an answer as server-sent events. What is thrown before the first frame is thrown here, to become an ordinary HTTP
+ * error; afterwards the stream ends with the failure event. A caller who leaves ends the loop, which frees the model.
+ */
+export async function sendEventStream(reply: FastifyReply, options: EventStreamOptions): Promise<void> {
+  const iterator = options.frames[Symbol.asyncIterator]()
+  let next = await iterator.next()
+  reply.hijack()
+  const { raw } = reply
+  setStreamHeaders(reply)
+  try {
+    while (next.done !== true && !raw.destroyed) {
+      if (!raw.write(next.value)) await drained(reply, options.gone)
+      next = await iterator.next()
+    }
+  } catch (error) {
+    reply.streamFailure = options.toAppError(error)
+    if (!raw.destroyed) raw.write(options.formatFailure(reply.streamFailure))
+  } finally {
+    await iterator.return?.()
+    raw.end()
+  }
+}
+
+// A hijacked reply does not send what the hooks have set (security, CORS, rate limit): carry it over.
+function setStreamHeaders(reply: FastifyReply): void {
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value)
+  const stricter = reply.getHeader('cache-control')
+  reply.raw.setHeader('content-type', 'text/event-stream')
+  reply.raw.setHeader('cache-control', stricter === undefined ? 'no-cache' : `no-cache, ${String(stricter)}`)
+  // Tells nginx not to collect the answer before it passes it on.
+  reply.raw.setHeader('x-accel-buffering', 'no')
+  reply.raw.writeHead(200)
+}
+
+function drained(reply: FastifyReply, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (gone.aborted) return resolve()
+    const done = () => {
+      reply.raw.off('drain', done)
+      gone.removeEventListener('abort', done)
+      resolve()
+    }
+    reply.raw.once('drain', done)
+    gone.addEventListener('abort', done, { once: true })
+  })
+}

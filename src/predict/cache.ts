@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { GenerateRequest } from '../engine/provider.ts'
+import type { Completion } from './predict.ts'
+
+/** The part of a completion that is the same whenever the same question is asked again. */
+export type CachedAnswer = Omit<Completion, 'id' | 'cached'>
+
+/** Everything that can change an answer: what computes it, what is asked, and who asks. */
+export type CacheQuestion = Readonly<{ provider: string; modelIdentity: string; request: GenerateRequest }>
+
+export type CacheStatistics = Readonly<{ entries: number; hits: number; misses: number; evictions: number }>
+
+/** Whole answers to deterministic requests, least recently used out first, each for a limited time. */
+export interface AnswerCache {
+  find(key: string): CachedAnswer | undefined
+  save(key: string, answer: CachedAnswer): void
+  statistics(): CacheStatistics
+}
+
+export type CacheOptions = Readonly<{
+  /** 0 switches the cache off. */
+  maxEntries: number
+  ttlSeconds: number
+  /** Milliseconds, from any fixed moment. */
+  now: () => number
+}>
+
+/** Answers are text in memory: this bounds them together, whatever the number of entries. */
+const maxCharacters = 64 * 1024 * 1024
+
+/**
+ * SHA-256 of the question. The fields are written out in a fixed order as one JSON array, so that neither the order of keys in
+ * a request nor a separator inside a text can make two questions look alike or one question look like two.
+ */
+export function cacheKey({ provider, modelIdentity, request }: CacheQuestion): string {
+  const { prompt, sampling } = request
+  const question = [
+    provider,
+    modelIdentity,
+    request.user,
+    prompt.type === 'text' ? prompt.text : prompt.messages.map((message) => [message.role, message.content]),
+    request.maxTokens ?? null,
+    request.choices,
+    sampling.temperature,
+    sampling.topP,
+    sampling.topK,
+    sampling.minP,
+    sampling.repeatPenalty,
+    sampling.seed ?? null,
+    request.stop,
+    request.grammar ?? null,
+  ]
+  return createHash('sha256').update(JSON.stringify(question)).digest('hex')
+}
+
+/** Whether asking again must give the same text: only then may an answer be kept. */
+export function isDeterministic({ sampling }: GenerateRequest): boolean {
+  return sampling.temperature === 0 || sampling.seed !== undefined
+}
+
+export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): AnswerCache {
+  let hits = 0
+  let misses = 0
+  let evictions = 0
+  if (maxEntries === 0 || ttlSeconds === 0) return noCache
+  const answers = new LRUCache<string, CachedAnswer>({
+    max: maxEntries,
+    maxSize: maxCharacters,
+    sizeCalculation: (answer) => 1 + answer.choices.reduce((sum, choice) => sum + choice.text.length, 0),
+    ttl: ttlSeconds * 1000,
+    ttlResolution: 0,
+    perf: { now },
+    dispose: (_answer, _key, reason) => {
+      if (reason === 'evict') evictions += 1
+    },
+  })
+  return {
+    find(key) {
+      const answer = answers.get(key)
+      if (answer === undefined) misses += 1
+      else hits += 1
+      return answer
+    },
+    save(key, answer) {
+      answers.set(key, answer)
+    },
+    statistics: () => ({ entries: answers.size, hits, misses, evictions }),
+  }
+}
+
+const noCache: AnswerCache = {
+  find: () => undefined,
+  save: () => undefined,
+  statistics: () => ({ entries: 0, hits: 0, misses: 0, evictions: 0 }),
+}
