@@ -1,0 +1,103 @@
+import { AppError } from '../errors.ts'
+import { createTemplateProcess, type TemplateProcess } from './chat-template-process.ts'
+import type { FromTemplateWorker } from './chat-template-protocol.ts'
+import { createTokenCover, type PromptPart } from './chat-template-tokens.ts'
+import type { ChatMessage } from './provider.ts'
+
+export type { PromptPart } from './chat-template-tokens.ts'
+
+export type ChatTemplateRequest = Readonly<{
+  /** The Jinja template, as a model file carries it. */
+  template: string
+  messages: readonly ChatMessage[]
+  bosToken: string
+  eosToken: string
+  /** Every string that the tokenizer would take for a control token. Pass the same array each time: it is indexed once. */
+  controlTokens: readonly string[]
+  /** Whether the text ends where the model's own turn begins. */
+  addGenerationPrompt: boolean
+}>
+
+export interface ChatTemplateRenderer {
+  /**
+   * Turns a conversation into a prompt. Control tokens inside messages come back as ordinary text.
+   * A BOS token at the very start is left out: who tokenizes adds the one that the model wants.
+   * Throws `invalid` (the template refuses the conversation), `unavailable` (it is broken, too slow or too greedy), `busy`.
+   */
+  render(request: ChatTemplateRequest): Promise<readonly PromptPart[]>
+  close(): Promise<void>
+}
+
+export type ChatTemplateLimits = Readonly<{
+  /** For one rendering; starting the process is not part of it. */
+  timeLimitMs?: number
+  memoryMb?: number
+  /** Characters of the rendered text. */
+  maxLength?: number
+  maxQueue?: number
+}>
+
+/**
+ * Renders templates in a child process, one at a time. A template is a program by whoever made the model file:
+ * it sees the conversation and nothing else, and is ended when it takes too much time or memory.
+ */
+export function createChatTemplateRenderer(limits: ChatTemplateLimits = {}): ChatTemplateRenderer {
+  const child = createTemplateProcess({ timeLimitMs: 1000, memoryMb: 64, maxLength: 4_000_000, maxQueue: 64, ...limits })
+  return {
+    async render(request) {
+      const answer = await renderMessages(child, request, request.messages)
+      if (answer.type === 'rendered') return answer.parts
+      const merged = mergeTurns(request.messages)
+      if (answer.reason === 'raised' && merged.length < request.messages.length) {
+        const second = await renderMessages(child, request, merged)
+        if (second.type === 'rendered') return second.parts
+      }
+      throw toAppError(answer)
+    },
+    close: () => child.close(),
+  }
+}
+
+type Failed = Extract<FromTemplateWorker, { type: 'failed' }>
+type Rendered = Readonly<{ type: 'rendered'; parts: readonly PromptPart[] }>
+
+async function renderMessages(
+  child: TemplateProcess,
+  { template, bosToken, eosToken, controlTokens, addGenerationPrompt }: ChatTemplateRequest,
+  messages: readonly ChatMessage[],
+): Promise<Rendered | Failed> {
+  const cover = createTokenCover(controlTokens)
+  const covered = messages.map(({ role, content }) => ({ role, content: cover.hide(content) }))
+  const variables = { messages: covered, bos_token: bosToken, eos_token: eosToken, add_generation_prompt: addGenerationPrompt }
+  const answer = await child.render({ template, variables })
+  if (answer.type === 'failed') return answer
+  const text = bosToken !== '' && answer.text.startsWith(bosToken) ? answer.text.slice(bosToken.length) : answer.text
+  return { type: 'rendered', parts: cover.reveal(text) }
+}
+
+/** For templates that refuse a system message or two turns of one side: the same words in user and assistant turns that alternate. */
+function mergeTurns(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const merged: ChatMessage[] = []
+  for (const { role, content } of messages) {
+    const asked = role === 'system' ? 'user' : role
+    const last = merged.at(-1)
+    if (last?.role === asked) merged.splice(-1, 1, { role: asked, content: `${last.content}\n\n${content}` })
+    else merged.push({ role: asked, content })
+  }
+  return merged
+}
+
+function toAppError({ reason, message }: Failed): AppError {
+  switch (reason) {
+    case 'raised':
+      return new AppError('invalid', `The model's chat template refuses this conversation: ${message}`)
+    case 'rendering':
+      return new AppError('invalid', `The model's chat template fails on this conversation: ${message}`)
+    case 'too-long':
+      return new AppError('invalid', `The model's chat template makes too long a prompt of this conversation: ${message}.`)
+    case 'too-slow':
+      return new AppError('unavailable', `The model's chat template does not end (it had ${message}), so the model can't chat.`)
+    case 'template':
+      return new AppError('unavailable', `The model's chat template is not valid, so the model can't chat: ${message}`)
+  }
+}
