@@ -50,6 +50,7 @@ export function toErrorBody({ code, message, details, retryAfterSeconds }: AppEr
 
 /** Answers in the common shape. */
 export function sendError(reply: FastifyReply, error: AppError): FastifyReply {
+  reply.failure = error
   setRetryAfter(reply, error)
   return reply
     .code(statusOf[error.code])

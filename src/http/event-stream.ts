@@ -3,8 +3,8 @@ import type { AppError } from '../errors.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
-    /** Why a stream that had begun (as 200) did not come to its end; for the metrics. */
-    streamFailure: AppError | undefined
+    /** What the answer failed with, also when a stream had begun as a 200; for the log and the metrics. */
+    failure: AppError | undefined
   }
 }
 
@@ -66,8 +66,8 @@ export async function sendEventStream(reply: FastifyReply, options: EventStreamO
       next = await iterator.next()
     }
   } catch (error) {
-    reply.streamFailure = options.toAppError(error)
-    if (!raw.destroyed) raw.write(options.formatFailure(reply.streamFailure))
+    reply.failure = options.toAppError(error)
+    if (!raw.destroyed) raw.write(options.formatFailure(reply.failure))
   } finally {
     await iterator.return?.()
     raw.end()

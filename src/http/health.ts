@@ -1,0 +1,35 @@
+import type { FastifyPluginAsync } from 'fastify'
+import Type from 'typebox'
+import type { EngineStatus } from '../engine/provider.ts'
+import { AppError } from '../errors.ts'
+import { errorBody } from './error-reply.ts'
+
+export type HealthOptions = Readonly<{
+  version: string
+  engine: () => EngineStatus
+  isDraining: () => boolean
+  uptimeSeconds: () => number
+}>
+
+const alive = Type.Object({ status: Type.Literal('ok'), version: Type.String(), uptime_seconds: Type.Number() })
+const ready = Type.Object({ status: Type.Literal('ready') })
+
+/** GET /health: the process lives. GET /health/ready: it can answer prompts; 503 with the reason until then and while it ends. */
+export function healthRoutes({ version, engine, isDraining, uptimeSeconds }: HealthOptions): FastifyPluginAsync {
+  return async (http) => {
+    const tags = ['service']
+    http.get('/health', { schema: { summary: 'Is the process alive?', tags, response: { 200: alive } } }, async () => ({
+      status: 'ok' as const,
+      version,
+      uptime_seconds: Math.round(uptimeSeconds()),
+    }))
+
+    const response = { 200: ready, 503: errorBody }
+    http.get('/health/ready', { schema: { summary: 'Can a model answer?', tags, response } }, async () => {
+      if (isDraining()) throw new AppError('unavailable', 'The service is shutting down.')
+      const { state, reason } = engine()
+      if (state !== 'ready') throw new AppError('unavailable', reason ?? `The model is not ready: ${state}.`)
+      return { status: 'ready' as const }
+    })
+  }
+}

@@ -1,0 +1,165 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import cookie from '@fastify/cookie'
+import cors from '@fastify/cors'
+import formbody from '@fastify/formbody'
+import helmet from '@fastify/helmet'
+import websocket from '@fastify/websocket'
+import {
+  type ConnectionError,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  fastify,
+  LogController,
+  type onRequestAsyncHookHandler,
+} from 'fastify'
+import { AppError } from '../errors.ts'
+import { type BrowserGuardOptions, createBrowserGuard } from './browser-guard.ts'
+import { replyWithError, sendError, toErrorBody } from './error-reply.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { logAnswer, requestIdOf, serializeError } from './request-log.ts'
+import { createValidatorCompiler } from './validation.ts'
+
+/** Who may use a route. Each scope has a guard in front, which refuses before anything of the request is read. */
+export type Scope = 'public' | 'caller' | 'user' | 'admin'
+export type Guards = Readonly<Record<Exclude<Scope, 'public'>, onRequestAsyncHookHandler>>
+export type Routes = Readonly<Record<Scope, readonly FastifyPluginAsync[]>>
+
+export type ServerOptions = Readonly<{
+  boundToLoopback: boolean
+  production: boolean
+  corsOrigins: readonly string[]
+  isFromOwnPage: BrowserGuardOptions['isFromOwnPage']
+  /** Addresses or subnets of proxies whose X-Forwarded-For is believed. */
+  trustProxy: readonly string[]
+  maxBodyBytes: number
+  log: LogOptions
+  lifecycle: Lifecycle
+}>
+
+export type LogOptions = Readonly<{ level: string; stream?: Readonly<{ write(line: string): void }> }>
+
+/** Time to receive a whole request: a caller that sends it drop by drop does not hold a connection for ever. */
+const requestTimeoutMs = 120_000
+const maxSocketMessageBytes = 1_048_576
+
+/** A server with everything that holds for each request, and no routes yet. */
+export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const http = fastify({
+    logger: {
+      level: options.log.level,
+      serializers: { err: serializeError },
+      ...(options.log.stream === undefined ? {} : { stream: options.log.stream }),
+    },
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: requestIdOf,
+    trustProxy: options.trustProxy.length === 0 ? false : [...options.trustProxy],
+    bodyLimit: options.maxBodyBytes,
+    requestTimeout: requestTimeoutMs,
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply),
+    clientErrorHandler: answerBrokenRequest,
+  })
+  http.setValidatorCompiler(createValidatorCompiler())
+  http.removeContentTypeParser('text/plain')
+  http.setErrorHandler(replyWithError)
+  http.decorateReply('failure', undefined)
+  guardRequests(http, options)
+  await http.register(cookie)
+  await http.register(helmet, securityHeaders(options.production))
+  await http.register(cors, {
+    origin: options.corsOrigins.length === 0 ? false : [...options.corsOrigins],
+    credentials: true,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
+  })
+  await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
+  return http
+}
+
+/** Mounts the routes, each in the scope that decides who may use it. */
+export async function mountRoutes(http: FastifyInstance, guards: Guards, routes: Routes): Promise<void> {
+  await http.register(async (scope) => {
+    // Forms are for the login alone: elsewhere a body that a foreign page can send without asking must not be understood.
+    await scope.register(formbody)
+    for (const plugin of routes.public) await scope.register(plugin)
+  })
+  for (const name of ['caller', 'user', 'admin'] as const) {
+    await http.register(async (scope) => {
+      scope.addHook('onRequest', guards[name])
+      scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'private, no-store'))
+      for (const plugin of routes[name]) await scope.register(plugin)
+    })
+  }
+}
+
+function guardRequests(http: FastifyInstance, { lifecycle, ...options }: ServerOptions): void {
+  const refuseForeignPages = createBrowserGuard(options)
+  http.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    // 'finish' never comes for a caller who left; this is the only trace of that request.
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished && !request.ws) logAnswer(request, reply, 499)
+    })
+    refuseForeignPages(request)
+    if (lifecycle.isDraining()) {
+      reply.header('connection', 'close')
+      const { url = '' } = request.routeOptions
+      if (!url.startsWith('/health')) throw new AppError('unavailable', 'The service is shutting down.', { retryAfterSeconds: 5 })
+    }
+  })
+  http.addHook('onResponse', async (request, reply) => {
+    logAnswer(request, reply, reply.statusCode)
+    // A connection that just became idle would otherwise stay open until its keep-alive time is over.
+    if (lifecycle.isDraining()) setImmediate(() => http.server.closeIdleConnections())
+  })
+}
+
+function securityHeaders(production: boolean) {
+  const self = ["'self'"]
+  const directives = {
+    'default-src': self,
+    'script-src': self,
+    'style-src': self,
+    'img-src': [...self, 'data:'],
+    'connect-src': self,
+    'form-action': self,
+    'base-uri': ["'none'"],
+    'object-src': ["'none'"],
+    'frame-ancestors': ["'none'"],
+  }
+  return {
+    contentSecurityPolicy: { useDefaults: false, directives },
+    // Over plain http, as on a person's own machine, it would have no effect or lock them out.
+    strictTransportSecurity: production,
+  }
+}
+
+/** Answers what is not even HTTP, or is too long in its head, in the common shape. */
+function answerBrokenRequest(this: FastifyInstance, error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
+  const status = tooLarge ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+  const answer = new AppError(
+    tooLarge ? 'too_large' : 'invalid',
+    tooLarge ? 'The headers are too long.' : 'This is not valid HTTP.',
+  )
+  const body = JSON.stringify(toErrorBody(answer))
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8`
+  socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+}
+
+// Where ws itself found the fault (a frame that is too long), it has begun to close with the right code, and this changes nothing.
+function closeBrokenSocket(error: Error, socket: { close(code: number): void }, request: { log: FastifyBaseLogger }): void {
+  request.log.info({ err: error }, 'A WebSocket broke')
+  socket.close(1011)
+}
+
+/** The last word on what no route answers; limited like everything else by the hooks above it. */
+export function answerNotFound(http: FastifyInstance, limit: onRequestAsyncHookHandler): void {
+  http.setNotFoundHandler({ preHandler: limit }, (request, reply) => {
+    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
+    return sendError(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
+  })
+}

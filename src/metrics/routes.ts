@@ -1,0 +1,50 @@
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import { statusOf } from '../http/error-reply.ts'
+import { knownMethods, routeOf } from '../http/request-log.ts'
+import type { Metrics } from './metrics.ts'
+
+export type MetricsRoutesOptions = Readonly<{
+  metrics: Metrics
+  /** Lets in whoever shows a token; throws otherwise. */
+  requireToken: onRequestAsyncHookHandler
+}>
+
+/** GET /metrics, for a collector on the same machine, or one that shows a token. */
+export function metricsRoutes({ metrics, requireToken }: MetricsRoutesOptions): FastifyPluginAsync {
+  return async (http) => {
+    http.addHook('onRequest', async function (request, reply) {
+      if (!isDirectFromLoopback(request)) await requireToken.call(this, request, reply)
+    })
+    http.get('/metrics', { schema: { summary: 'Numbers for Prometheus', tags: ['service'] } }, async (_request, reply) => {
+      reply.type(metrics.contentType)
+      return metrics.text()
+    })
+  }
+}
+
+// A proxy on this machine also comes from loopback: where it says for whom it asks, that is no local caller.
+function isDirectFromLoopback({ raw, ip }: FastifyRequest): boolean {
+  const { headers } = raw
+  const forwarded = headers['x-forwarded-for'] ?? headers.forwarded ?? headers['x-real-ip']
+  return forwarded === undefined && (ip === '::1' || ip.startsWith('127.') || ip.startsWith('::ffff:127.'))
+}
+
+/** Counts each request once: when its answer is out, or when its caller left before. */
+export function observeRequests(http: FastifyInstance, metrics: Metrics): void {
+  const count = (request: FastifyRequest, reply: FastifyReply, status: number) => {
+    const method = knownMethods.has(request.method) ? request.method : 'other'
+    metrics.requestEnd({ method, route: routeOf(request), status }, reply.elapsedTime / 1000)
+  }
+  http.addHook('onRequest', async (request, reply) => {
+    reply.raw.once('close', () => {
+      if (reply.raw.writableFinished) return
+      count(request, reply, request.ws ? 101 : 499)
+    })
+  })
+  http.addHook('onResponse', async (request, reply) => {
+    const { failure } = reply
+    if (failure !== undefined) metrics.errorSent(failure.code)
+    // A stream that failed on its way had begun as a 200, but it is no success.
+    count(request, reply, failure === undefined ? reply.statusCode : statusOf[failure.code])
+  })
+}
