@@ -1,0 +1,133 @@
+import type {} from '@fastify/cookie'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError } from '../errors.ts'
+import { isFromOwnPage } from './own-page.ts'
+import { sessionCookieName } from './session-cookie.ts'
+
+export type UserCaller = Readonly<{ type: 'user'; id: string; username: string; role: 'admin' | 'user'; tokenId: string }>
+/** Who sent the request. */
+export type Caller = UserCaller | Readonly<{ type: 'anonymous' }>
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by the guard of the scope; absent in the public scope. */
+    caller: Caller
+  }
+}
+
+export type GuardHook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+
+/** The hooks that http/server.ts hangs on its scopes as `onRequest`; on WebSocket routes they run before the handshake is answered. */
+export interface Guard {
+  /** A good token. Throws `unauthorized`, and `forbidden` when another site's page makes use of the cookie. */
+  requireUser: GuardHook
+  /** A good token of an admin. Throws as `requireUser`, and `forbidden` for other users. */
+  requireAdmin: GuardHook
+  /** A good token, or none where anonymous callers are allowed. A token that is not good is refused, not overlooked. */
+  allowCaller: GuardHook
+  /** Asks again, for a connection that stays open: false after logout, expiry, a password change, a new role or deletion. */
+  isStillValid(caller: Caller): Promise<boolean>
+}
+
+export type GuardOptions = Readonly<{
+  findCaller: (token: string) => Promise<UserCaller | undefined>
+  allowAnonymous: boolean
+  /** Origins besides our own whose pages may use the cookie (CORS_ORIGINS). */
+  allowedOrigins?: readonly string[]
+}>
+
+const anonymous: Caller = Object.freeze({ type: 'anonymous' })
+
+export function createGuard({ findCaller, allowAnonymous, allowedOrigins = [] }: GuardOptions): Guard {
+  // Beside the caller and not in it, so that no log or answer can hold a token.
+  const tokenOfCaller = new WeakMap<Caller, string>()
+
+  async function identify(request: FastifyRequest, reply: FastifyReply): Promise<UserCaller | undefined> {
+    const credential = findCredential(request)
+    // The browser sends the cookie for any page that asks it to; header and query only come from who knows the token.
+    if (credential?.source === 'cookie' && mayChangeState(request)) refuseForeignPage(request, allowedOrigins)
+    // Clients of other services send placeholders as key ("ollama", "none"): only what looks like a token is one.
+    if (credential === undefined || !looksLikeToken(credential.token)) return undefined
+    const caller = await findCaller(credential.token)
+    if (caller === undefined) {
+      if (credential.source === 'cookie') reply.clearCookie(sessionCookieName, { path: '/' })
+      throw unauthorized(reply, 'This token is not valid, or no longer. Log in again.')
+    }
+    tokenOfCaller.set(caller, credential.token)
+    return caller
+  }
+
+  async function identifyUser(request: FastifyRequest, reply: FastifyReply): Promise<UserCaller> {
+    const caller = await identify(request, reply)
+    if (caller === undefined) throw unauthorized(reply, 'This needs a token: log in, then send "Authorization: Bearer <token>".')
+    return caller
+  }
+
+  return {
+    async requireUser(request, reply) {
+      request.caller = await identifyUser(request, reply)
+    },
+    async requireAdmin(request, reply) {
+      const caller = await identifyUser(request, reply)
+      if (caller.role !== 'admin') throw new AppError('forbidden', 'Only an admin may do this.')
+      request.caller = caller
+    },
+    async allowCaller(request, reply) {
+      request.caller = allowAnonymous ? ((await identify(request, reply)) ?? anonymous) : await identifyUser(request, reply)
+    },
+    async isStillValid(caller) {
+      if (caller.type === 'anonymous') return allowAnonymous
+      const token = tokenOfCaller.get(caller)
+      return token !== undefined && (await findCaller(token)) !== undefined
+    },
+  }
+}
+
+/** The user behind a request of the user or admin scope. */
+export function userOf({ caller }: FastifyRequest): UserCaller {
+  if (caller?.type !== 'user') throw new AppError('internal', 'A route that needs a user is mounted without its guard.')
+  return caller
+}
+
+type Credential = Readonly<{ token: string; source: 'header' | 'query' | 'cookie' }>
+
+/** The most deliberate one counts: header, then (for WebSockets, where browsers cannot set headers) query, then cookie. */
+function findCredential(request: FastifyRequest): Credential | undefined {
+  const [, bearer] = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
+  if (bearer !== undefined) return { token: bearer, source: 'header' }
+  const queried = isHandshake(request) ? findQueryToken(request.query) : undefined
+  if (queried !== undefined) return { token: queried, source: 'query' }
+  const kept = request.cookies?.[sessionCookieName]
+  return kept === undefined || kept === '' ? undefined : { token: kept, source: 'cookie' }
+}
+
+function findQueryToken(query: unknown): string | undefined {
+  const isObject = typeof query === 'object' && query !== null && 'access_token' in query
+  return isObject && typeof query.access_token === 'string' ? query.access_token : undefined
+}
+
+function looksLikeToken(token: string): boolean {
+  return token.split('.').length === 3
+}
+
+function isHandshake(request: FastifyRequest): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+// A WebSocket opens with a GET, and what is sent over it later does the changing.
+function mayChangeState(request: FastifyRequest): boolean {
+  return isHandshake(request) || (request.method !== 'GET' && request.method !== 'HEAD' && request.method !== 'OPTIONS')
+}
+
+function refuseForeignPage({ headers }: FastifyRequest, allowedOrigins: readonly string[]): void {
+  if (isFromOwnPage(headers, allowedOrigins)) return
+  throw new AppError(
+    'forbidden',
+    'Another site sent this request. Send the token in the "Authorization" header, or add the site to CORS_ORIGINS.',
+  )
+}
+
+function unauthorized(reply: FastifyReply, message: string): AppError {
+  reply.header('www-authenticate', 'Bearer realm="simpleia"')
+  return new AppError('unauthorized', message)
+}

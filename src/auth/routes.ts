@@ -1,0 +1,156 @@
+import type {} from '@fastify/cookie'
+import type {} from '@fastify/swagger'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import { AppError } from '../errors.ts'
+import { userOf } from './guard.ts'
+import type { LoginThrottle } from './login-throttle.ts'
+import {
+  changedRole,
+  credentials,
+  loginForm,
+  newPassword,
+  pageQuery,
+  session,
+  user,
+  userInList,
+  userPage,
+  userPath,
+} from './schema.ts'
+import { sessionCookieName, sessionCookieOptions } from './session-cookie.ts'
+import type { Tokens } from './tokens.ts'
+import { usernameKey } from './username.ts'
+import type { User, Users } from './users.ts'
+
+export type AuthRoutesOptions = Readonly<{
+  users: Users
+  tokens: Tokens
+  throttle: LoginThrottle
+  /** Where a request comes from, for the throttle. */
+  addressOf: (request: FastifyRequest) => string
+  /** Cookies over https only. */
+  production: boolean
+}>
+
+export type AuthRoutes = Readonly<Record<'public' | 'user' | 'admin', FastifyPluginAsync>>
+
+/** The `/auth` and `/admin/users` endpoints, by the scope that each is mounted in. */
+export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
+  return { public: publicRoutes(options), user: userRoutes(options), admin: adminRoutes(options) }
+}
+
+function publicRoutes({ users, tokens, throttle, addressOf, production }: AuthRoutesOptions): FastifyPluginAsync {
+  return async (scope) => {
+    scope.post<{ Body: Static<typeof credentials> }>(
+      '/auth/register',
+      {
+        schema: {
+          tags: ['auth'],
+          summary: 'Open an account; the first becomes admin',
+          body: credentials,
+          response: { 201: user },
+        },
+      },
+      async (request, reply) => {
+        reply.code(201)
+        return users.register(request.body)
+      },
+    )
+
+    scope.post<{ Body: Static<typeof loginForm> }>(
+      '/auth/login',
+      {
+        schema: {
+          tags: ['auth'],
+          summary: 'Log in; the token also comes as a cookie',
+          consumes: ['application/x-www-form-urlencoded', 'application/json'],
+          body: loginForm,
+          response: { 200: session },
+        },
+      },
+      async (request, reply) => {
+        const { username, password } = request.body
+        const attempt = { address: addressOf(request), usernameKey: usernameKey(username) }
+        const account = await throttle.attempt(attempt, () => users.findByPassword({ username, password }))
+        if (account === undefined) throw new AppError('unauthorized', 'This username and password do not fit together.')
+        const { token, expiresInSeconds } = await tokens.issue(account)
+        reply.setCookie(sessionCookieName, token, sessionCookieOptions(production, expiresInSeconds))
+        reply.header('cache-control', 'no-store')
+        return { access_token: token, token_type: 'bearer', expires_in: expiresInSeconds }
+      },
+    )
+  }
+}
+
+function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): FastifyPluginAsync {
+  return async (scope) => {
+    scope.post('/auth/logout', { schema: { tags: ['auth'], summary: 'End this token' } }, async (request, reply) => {
+      await tokens.revoke(userOf(request).tokenId)
+      return endSession(reply)
+    })
+
+    scope.get(
+      '/auth/me',
+      { schema: { tags: ['auth'], summary: 'Who the token belongs to', response: { 200: user } } },
+      async (request) => userOf(request),
+    )
+
+    scope.post<{ Body: Static<typeof newPassword> }>(
+      '/auth/password',
+      { schema: { tags: ['auth'], summary: 'Change the password; ends every token of the user', body: newPassword } },
+      async (request, reply) => {
+        const { id, username } = userOf(request)
+        const { current_password, new_password } = request.body
+        // A stolen token must not be a way round the limit on guesses.
+        const attempt = { address: addressOf(request), usernameKey: usernameKey(username) }
+        const changed = await throttle.attempt(attempt, () => users.changePassword(id, current_password, new_password))
+        if (changed === undefined) throw new AppError('forbidden', 'The current password is another one.')
+        return endSession(reply)
+      },
+    )
+  }
+}
+
+function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
+  return async (scope) => {
+    scope.get<{ Querystring: Static<typeof pageQuery> }>(
+      '/admin/users',
+      { schema: { tags: ['admin'], summary: 'List the users', querystring: pageQuery, response: { 200: userPage } } },
+      async (request) => {
+        const { items, nextCursor } = await users.list({ limit: request.query.limit, cursor: request.query.cursor })
+        return { items: items.map(toListed), next_cursor: nextCursor ?? null }
+      },
+    )
+
+    scope.patch<{ Params: Static<typeof userPath>; Body: Static<typeof changedRole> }>(
+      '/admin/users/:id',
+      {
+        schema: {
+          tags: ['admin'],
+          summary: 'Change the role of a user; ends every token of the user',
+          params: userPath,
+          body: changedRole,
+          response: { 200: userInList },
+        },
+      },
+      async (request) => toListed(await users.setRole(request.params.id, request.body.role)),
+    )
+
+    scope.delete<{ Params: Static<typeof userPath> }>(
+      '/admin/users/:id',
+      { schema: { tags: ['admin'], summary: 'Delete a user', params: userPath } },
+      async (request, reply) => {
+        await users.remove(request.params.id)
+        return reply.code(204).send()
+      },
+    )
+  }
+}
+
+function endSession(reply: FastifyReply): FastifyReply {
+  return reply.clearCookie(sessionCookieName, { path: '/' }).code(204).send()
+}
+
+function toListed({ id, username, role, createdAt }: User): Static<typeof userInList> {
+  return { id, username, role, created_at: createdAt }
+}

@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto'
+import { AppError } from '../errors.ts'
+import type { Database, UsersTable } from '../storage/tables.ts'
+import type { Passwords } from './passwords.ts'
+import { normalizeUsername, usernameKey } from './username.ts'
+
+export type Role = UsersTable['role']
+export type User = Readonly<{ id: string; username: string; role: Role; createdAt: string }>
+/** What a token is issued for. */
+export type Account = User & Readonly<{ tokenGeneration: number }>
+export type Credentials = Readonly<{ username: string; password: string }>
+export type UserPage = Readonly<{ items: readonly User[]; nextCursor: string | undefined }>
+
+export interface Users {
+  /** The first user of an installation becomes its admin. Throws `invalid`, `conflict` (taken), `forbidden` (closed). */
+  register(credentials: Credentials): Promise<User>
+  /** Takes the same time whether the user exists or not. */
+  findByPassword(credentials: Credentials): Promise<Account | undefined>
+  /** Undefined when the current password is another. Ends all tokens of the user. */
+  changePassword(id: string, current: string, next: string): Promise<true | undefined>
+  /** In the order of their names. */
+  list(options: Readonly<{ limit: number; cursor: string | undefined }>): Promise<UserPage>
+  /** A new role ends all tokens of the user. Throws `not_found`, and `conflict` for the last admin. */
+  setRole(id: string, role: Role): Promise<User>
+  /** Throws `not_found`, and `conflict` for the last admin. */
+  remove(id: string): Promise<void>
+}
+
+export type UsersOptions = Readonly<{ db: Database; passwords: Passwords; now: () => number; allowRegistration: boolean }>
+
+const userColumns = ['id', 'username', 'role', 'createdAt'] as const
+
+export function createUsers({ db, passwords, now, allowRegistration }: UsersOptions): Users {
+  const time = () => new Date(now()).toISOString()
+  return {
+    register: (credentials) => register({ db, passwords, now, allowRegistration }, credentials),
+    findByPassword: (credentials) => findByPassword(db, passwords, credentials),
+
+    async changePassword(id, current, next) {
+      const user = await db.selectFrom('users').select('passwordHash').where('id', '=', id).executeTakeFirst()
+      if (!(await passwords.verify(current, user?.passwordHash)) || user === undefined) return undefined
+      const passwordHash = await passwords.hash(next)
+      const { numUpdatedRows } = await db
+        .updateTable('users')
+        .set(({ eb }) => ({ passwordHash, tokenGeneration: eb('tokenGeneration', '+', 1), updatedAt: time() }))
+        .where('id', '=', id)
+        // Of two changes at once the second knew an old password.
+        .where('passwordHash', '=', user.passwordHash)
+        .executeTakeFirst()
+      return numUpdatedRows === 1n ? true : undefined
+    },
+
+    list: (options) => list(db, options),
+
+    setRole: (id, role) =>
+      withLastAdminKept(db, id, async (transaction, user) => {
+        if (user.role === role) return user
+        return transaction
+          .updateTable('users')
+          .set(({ eb }) => ({ role, tokenGeneration: eb('tokenGeneration', '+', 1), updatedAt: time() }))
+          .where('id', '=', id)
+          .returning(userColumns)
+          .executeTakeFirstOrThrow()
+      }),
+
+    remove: (id) =>
+      withLastAdminKept(db, id, async (transaction) => {
+        await transaction.deleteFrom('users').where('id', '=', id).execute()
+      }),
+  }
+}
+
+async function register({ db, passwords, now, allowRegistration }: UsersOptions, typed: Credentials): Promise<User> {
+  const username = normalizeUsername(typed.username)
+  const mayRegister = async (database: Database) => {
+    const first = (await countUsers(database)) === 0
+    if (first || allowRegistration) return first
+    throw new AppError('forbidden', 'Registration is closed. Ask an admin, or set ALLOW_REGISTRATION=true.')
+  }
+  // Asked before as well, so that a closed door costs no hash.
+  await mayRegister(db)
+  const passwordHash = await passwords.hash(typed.password)
+  const createdAt = new Date(now()).toISOString()
+  return writeAlone(db, async (transaction) => {
+    const role: Role = (await mayRegister(transaction)) ? 'admin' : 'user'
+    const user = await transaction
+      .insertInto('users')
+      .values({
+        id: randomUUID(),
+        username,
+        usernameKey: usernameKey(username),
+        passwordHash,
+        role,
+        tokenGeneration: 0,
+        createdAt,
+        updatedAt: createdAt,
+      })
+      .onConflict((conflict) => conflict.column('usernameKey').doNothing())
+      .returning(userColumns)
+      .executeTakeFirst()
+    if (user === undefined) throw new AppError('conflict', `The username "${username}" is taken. Choose another one.`)
+    return user
+  })
+}
+
+async function findByPassword(
+  db: Database,
+  passwords: Passwords,
+  { username, password }: Credentials,
+): Promise<Account | undefined> {
+  const found = await db
+    .selectFrom('users')
+    .select([...userColumns, 'tokenGeneration', 'passwordHash'])
+    .where('usernameKey', '=', usernameKey(username))
+    .executeTakeFirst()
+  const { passwordHash, ...account } = found ?? { passwordHash: undefined }
+  const fits = await passwords.verify(password, passwordHash)
+  return fits && 'id' in account ? account : undefined
+}
+
+async function list(db: Database, { limit, cursor }: { limit: number; cursor: string | undefined }): Promise<UserPage> {
+  const rows = await db
+    .selectFrom('users')
+    .select([...userColumns, 'usernameKey'])
+    .$if(cursor !== undefined, (query) => query.where('usernameKey', '>', Buffer.from(cursor ?? '', 'base64url').toString()))
+    .orderBy('usernameKey')
+    .limit(limit + 1)
+    .execute()
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  const nextCursor = rows.length > limit && last ? Buffer.from(last.usernameKey).toString('base64url') : undefined
+  return { items: items.map(({ usernameKey: _, ...user }) => user), nextCursor }
+}
+
+/** A change to one user that must not leave the installation without an admin. */
+async function withLastAdminKept<T>(
+  db: Database,
+  id: string,
+  change: (transaction: Database, user: User) => Promise<T>,
+): Promise<T> {
+  return writeAlone(db, async (transaction) => {
+    const user = await transaction.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst()
+    if (user === undefined) throw new AppError('not_found', `No user has the id "${id}".`)
+    const result = await change(transaction, user)
+    if (user.role === 'admin' && (await countUsers(transaction, 'admin')) === 0) {
+      throw new AppError('conflict', `"${user.username}" is the last admin. Make another user an admin first.`)
+    }
+    return result
+  })
+}
+
+/** Serializable, for a decision that rests on a count: nobody else writes between the count and the change. */
+async function writeAlone<T>(db: Database, work: (transaction: Database) => Promise<T>): Promise<T> {
+  return db.transaction().setIsolationLevel('serializable').execute(work)
+}
+
+async function countUsers(db: Database, role?: Role): Promise<number> {
+  const { count } = await db
+    .selectFrom('users')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .$if(role !== undefined, (query) => query.where('role', '=', role ?? 'user'))
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
