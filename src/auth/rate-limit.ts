@@ -11,7 +11,7 @@ export type RateLimitOptions = Readonly<{
 }>
 
 export interface RateLimits {
-  /** Hook for every request, 404s too: generous, by address, before anybody is asked who they are. */
+  /** Hook for every request, 404s too: generous, by address, before anybody is asked who they are. Health checks are free. */
   limitAll(request: FastifyRequest, reply: FastifyReply): Promise<void>
   /** Hook for each endpoint that makes the model work. */
   limitGeneration(request: FastifyRequest, reply: FastifyReply): Promise<void>
@@ -44,6 +44,7 @@ export async function createRateLimits(http: FastifyInstance, options: RateLimit
 
   return {
     async limitAll(request, reply) {
+      if (request.routeOptions.url?.startsWith('/health') === true) return
       apply(await general(request), reply)
     },
     async limitGeneration(request, reply) {

@@ -64,6 +64,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   http.setValidatorCompiler(createValidatorCompiler())
   http.removeContentTypeParser('text/plain')
   http.setErrorHandler(replyWithError)
+  http.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
+    return sendError(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
+  })
   http.decorateReply('failure', undefined)
   guardRequests(http, options)
   await http.register(cookie)
@@ -154,12 +158,4 @@ function answerBrokenRequest(this: FastifyInstance, error: ConnectionError, sock
 function closeBrokenSocket(error: Error, socket: { close(code: number): void }, request: { log: FastifyBaseLogger }): void {
   request.log.info({ err: error }, 'A WebSocket broke')
   socket.close(1011)
-}
-
-/** The last word on what no route answers; limited like everything else by the hooks above it. */
-export function answerNotFound(http: FastifyInstance, limit: onRequestAsyncHookHandler): void {
-  http.setNotFoundHandler({ preHandler: limit }, (request, reply) => {
-    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
-    return sendError(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
-  })
 }

@@ -20,8 +20,8 @@ export const socketLimits: SocketLimits = { perClient: 32, messagesPerSecond: 10
 export type SocketsOptions = Readonly<{
   limits: SocketLimits
   clientOf: (request: FastifyRequest) => string
-  /** Whether the caller may still use the socket; throws `unauthorized` or `forbidden` when not. */
-  recheck: (request: FastifyRequest) => Promise<void>
+  /** Whether the caller may still use the socket. */
+  isStillValid: (request: FastifyRequest) => Promise<boolean>
   /** Milliseconds. */
   now: () => number
 }>
@@ -92,7 +92,7 @@ function serveSocket(
   socket: WebSocket,
   request: FastifyRequest,
   start: (connection: Connection) => SocketHandlers,
-  { limits, recheck, now }: SocketsOptions,
+  { limits, isStillValid, now }: SocketsOptions,
 ): Open {
   const connection = createConnection(socket, limits)
   const handlers = start(connection)
@@ -101,20 +101,20 @@ function serveSocket(
   let last = Promise.resolve()
   let alive = true
 
+  async function isAllowed(): Promise<boolean> {
+    if (socket.readyState !== socket.OPEN) return false
+    const isValid = await isStillValid(request)
+    if (!isValid) connection.close(closeCodes.policy, 'The token is no longer valid.')
+    return isValid
+  }
   async function handle(text: string): Promise<void> {
-    if (socket.readyState !== socket.OPEN) return
-    try {
-      await recheck(request)
-    } catch {
-      return connection.close(closeCodes.policy, 'The token is no longer valid.')
-    }
-    await handlers.message(text)
+    if (await isAllowed()) await handlers.message(text)
   }
   socket.on('message', (data, isBinary) => {
     if (socket.readyState !== socket.OPEN) return
     if (isBinary) return connection.close(closeCodes.policy, 'Only text messages are understood.')
     if (!countMessage()) return connection.close(closeCodes.policy, 'Too many messages.')
-    last = last.then(() => handle(data.toString())).catch((error: unknown) => fail(error))
+    last = last.then(() => handle(data.toString())).catch(fail)
   })
   function fail(error: unknown): void {
     request.log.error({ err: error }, 'A WebSocket message failed')
@@ -132,7 +132,7 @@ function serveSocket(
     }
     alive = false
     socket.ping()
-    recheck(request).catch(() => connection.close(closeCodes.policy, 'The token is no longer valid.'))
+    isAllowed().catch(fail)
   }
   return { connection, ping, terminate: () => socket.terminate() }
 }

@@ -1,18 +1,16 @@
 import type { FastifyPluginAsync } from 'fastify'
 import Type, { type Static } from 'typebox'
+import type { Selection } from '../config/selection.ts'
 import type { ModelHost, ModelInfo } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 
-/** What is kept in the file of settings that change while the service runs. */
-export type SavedSelection = Readonly<{ selectedModel: string | undefined; provider: string }>
-
 export type ModelRoutesOptions = Readonly<{
   host: ModelHost
   /** Writes the choice, so that the next start makes it again. */
-  saveSelection: (selection: Readonly<{ selectedModel: string; provider: string }>) => Promise<void>
+  saveSelection: (selection: Selection) => Promise<void>
   /** Reads the choice again; undefined where nobody has made one. */
-  readSelection: () => Promise<SavedSelection | undefined>
+  readSelection: () => Promise<Selection | undefined>
 }>
 
 const modelAnswer = Type.Object({
@@ -41,7 +39,7 @@ const selectBody = Type.Object(
       maxLength: 500,
       description: 'An installed name, a path inside the models folder, or a Hugging Face id.',
     }),
-    provider: Type.Optional(Type.String({ minLength: 1, maxLength: 50 })),
+    provider: Type.Optional(Type.Enum(['hf', 'claude', 'openai', 'custom'], { description: 'Only "hf" for now.' })),
   },
   { additionalProperties: false },
 )
@@ -75,7 +73,7 @@ export function modelAdminRoutes({ host, saveSelection, readSelection }: ModelRo
       response,
     }
     http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request) => {
-      const { model_name: name, provider = host.name } = request.body
+      const { model_name: name, provider = 'hf' } = request.body
       refuseOtherProvider(host, provider)
       const { name: selectedModel } = await host.load(name)
       await saveSelection({ selectedModel, provider })
