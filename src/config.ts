@@ -21,6 +21,8 @@ export type ConfigSources = Readonly<{
   /** The text of a `.env` file. */
   envFile?: string | undefined
   language?: Language
+  /** False for a command that only calls the service: the rules for whoever listens do not apply. */
+  serves?: boolean
 }>
 
 /** The environment of the process. Nothing else in the program reads it. */
@@ -37,12 +39,18 @@ export function readEnvFile(path = '.env'): string | undefined {
 }
 
 /** Reads all settings; throws one `invalid` that tells every mistake. Secrets are never part of its message. */
-export function loadConfig({ flags = {}, environment = {}, envFile = '', language = 'en' }: ConfigSources = {}): Config {
+export function loadConfig({
+  flags = {},
+  environment = {},
+  envFile = '',
+  language = 'en',
+  serves = true,
+}: ConfigSources = {}): Config {
   const given: Environment = { ...parseEnv(envFile), ...withoutEmpty(environment), ...flags }
   const { values, mistakes } = readValues(given, language)
   // The loop over the table has lost the type of each row; readValues gives every row what its own kind parsed or its default.
   const config = complete(Object.fromEntries(values) as Values)
-  mistakes.push(...mistakesBetween(config, language, mistakes))
+  if (serves) mistakes.push(...mistakesBetween(config, language, mistakes))
   if (mistakes.length > 0) throw toError(mistakes, language)
   return Object.freeze(config)
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { byteSize, integer, type Kind, listOf, oneOf, type Text, text, yesOrNo } from './kinds.ts'
+import { byteSize, integer, listOf, oneOf, type Text, text, yesOrNo } from './kinds.ts'
 import type { Setting } from './setting.ts'
 
 const port = integer({ minimum: 0, maximum: 65_535 })
@@ -20,11 +20,6 @@ const proxies = listOf(
   },
   isAddressOrSubnet,
 )
-const secretKey = {
-  expected: { en: 'at least 32 characters that nobody can guess', es: 'al menos 32 caracteres que nadie pueda adivinar' },
-  parse: (raw: string) => (raw.length >= 32 && new Set(raw).size >= 10 ? raw : undefined),
-} satisfies Kind<string>
-
 function isAddressOrSubnet(item: string): boolean {
   const [address = '', bits, ...rest] = item.split('/')
   const width = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
@@ -108,7 +103,7 @@ export const serviceSettings = {
   secretKey: {
     env: 'SECRET_KEY',
     group: 'access',
-    kind: secretKey,
+    kind: text({ pattern: /^.{32,}$/, expected: { en: 'at least 32 characters', es: 'al menos 32 caracteres' } }),
     default: undefined,
     defaultText: {
       en: 'made at the first start and kept in DATA_DIR',

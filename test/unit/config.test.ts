@@ -1,0 +1,154 @@
+import { mkdtemp, readdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readSelection, writeSelection } from '../../src/config/selection.ts'
+import { flagOf, settingRows } from '../../src/config/settings.ts'
+import { type ConfigSources, isLoopback, loadConfig, readEnvFile } from '../../src/config.ts'
+import { AppError } from '../../src/errors.ts'
+
+const key = 'k3y-0f-th1rty-two-characters-or-more'
+
+function failure(sources: ConfigSources): AppError {
+  try {
+    loadConfig(sources)
+  } catch (error) {
+    if (error instanceof AppError) return error
+  }
+  return expect.unreachable('the settings were accepted')
+}
+
+test('without any source everything has its default, and nothing can be changed', () => {
+  const config = loadConfig()
+  expect(config).toMatchObject({ host: '127.0.0.1', port: 8000, localOnly: false, allowAnonymous: true, allowRegistration: true })
+  expect(config.databaseUrl).toBe('data/simpleia.db')
+  expect(Object.isFrozen(config) && Object.isFrozen(config.corsOrigins)).toBe(true)
+})
+
+test('a flag wins over the environment, which wins over the file', () => {
+  const envFile = 'PORT=1\nCLIENT_PORT=1\nRATE_LIMIT_REQUESTS=1\n'
+  const environment = { PORT: '2', CLIENT_PORT: '2' }
+  const config = loadConfig({ envFile, environment, flags: { PORT: '3' } })
+  expect([config.port, config.clientPort, config.rateLimitRequests]).toEqual([3, 2, 1])
+})
+
+test('an empty value counts as none', () => {
+  expect(loadConfig({ envFile: 'PORT=9000', environment: { PORT: '', HF_TOKEN: ' ' } })).toMatchObject({
+    port: 9000,
+    hfToken: undefined,
+  })
+})
+
+test('values are read as what they mean', () => {
+  const config = loadConfig({
+    environment: {
+      MEMORY_BUDGET: '1.5G',
+      KEEP_ALIVE: '5m',
+      CORS_ORIGINS: 'http://localhost:5173, https://a.example',
+      TRUST_PROXY: '10.0.0.0/8,::1',
+      LOCAL_ONLY: 'yes',
+      LEARNING_RATE: '1e-4',
+      HF_ENDPOINT: 'https://mirror.example/',
+    },
+  })
+  expect(config).toMatchObject({
+    memoryBudget: 1.5 * 1024 ** 3,
+    keepAliveSeconds: 300,
+    corsOrigins: ['http://localhost:5173', 'https://a.example'],
+    trustProxy: ['10.0.0.0/8', '::1'],
+    localOnly: true,
+    learningRate: 0.0001,
+    hfEndpoint: 'https://mirror.example',
+  })
+  expect(loadConfig({ environment: { KEEP_ALIVE: '-1' } }).keepAliveSeconds).toBe(Number.POSITIVE_INFINITY)
+})
+
+test('all mistakes are told at once, with what was expected and what was got', () => {
+  const wrong = {
+    PORT: '70000',
+    ENVIRONMENT: 'prod',
+    THREADS: '1.5',
+    LOCAL_ONLY: 'maybe',
+    CORS_ORIGINS: 'http://a.example/path',
+    TRUST_PROXY: '10.0.0.0/33',
+    HF_ENDPOINT: 'ftp://a',
+    MAX_BODY_BYTES: 'much',
+    LEARNING_RATE: 'NaN',
+  }
+  const error = failure({ environment: wrong })
+  expect(error.code).toBe('invalid')
+  expect(error.details?.map(({ field }) => field).sort()).toEqual(Object.keys(wrong).sort())
+  expect(error.details).toContainEqual({ field: 'PORT', expected: 'a whole number from 0 to 65535', got: '"70000"' })
+  expect(error.message).toContain('ENVIRONMENT: expected one of development, production; got "prod".')
+  expect(failure({ environment: wrong, language: 'es' }).message).toContain('se esperaba un número entero de 0 a 65535')
+})
+
+test('the value of a secret is never part of a message', () => {
+  const error = failure({ environment: { SECRET_KEY: 'canary', REDIS_URL: 'canary', HOST: '0.0.0.0' } })
+  expect(JSON.stringify([error.message, error.details])).not.toContain('canary')
+  expect(error.details?.map(({ field }) => field)).toEqual(['SECRET_KEY', 'REDIS_URL'])
+})
+
+test('an address that other machines reach is refused without a secret key', () => {
+  expect(failure({ environment: { HOST: '0.0.0.0' } }).details).toMatchObject([{ field: 'SECRET_KEY', got: 'nothing' }])
+  expect(loadConfig({ environment: { HOST: '0.0.0.0', SECRET_KEY: key } })).toMatchObject({ allowAnonymous: false })
+})
+
+test('production is refused without a secret key', () => {
+  expect(failure({ environment: { ENVIRONMENT: 'production' } }).message).toContain('because ENVIRONMENT is production')
+  expect(loadConfig({ environment: { ENVIRONMENT: 'production', SECRET_KEY: key } })).toMatchObject({ allowAnonymous: false })
+  expect(
+    loadConfig({ environment: { ENVIRONMENT: 'production', SECRET_KEY: key, ALLOW_ANONYMOUS: 'true' } }).allowAnonymous,
+  ).toBe(true)
+})
+
+test('a command that only calls the service needs no secret key', () => {
+  expect(loadConfig({ environment: { ENVIRONMENT: 'production' }, serves: false }).secretKey).toBeUndefined()
+})
+
+test('loopback is this machine and nothing else', () => {
+  expect(['127.0.0.1', '127.9.9.9', '::1', 'localhost'].every(isLoopback)).toBe(true)
+  expect(['0.0.0.0', '::', '127.0.0.1.example', 'localhost.example', '10.0.0.1'].some(isLoopback)).toBe(false)
+})
+
+test('no variable and no flag stands twice in the table, and every default is a value of its kind', () => {
+  const names = settingRows.flatMap(([, setting]) => [setting.env, flagOf(setting)])
+  expect(new Set(names).size).toBe(names.length)
+  for (const [, { kind, default: value }] of settingRows) {
+    if (value !== undefined) expect(kind.parse(value === Number.POSITIVE_INFINITY ? 'forever' : String(value))).toEqual(value)
+  }
+})
+
+test('a missing .env is no mistake, and one that is no file is a clear one', () => {
+  expect(readEnvFile('/nowhere/.env')).toBeUndefined()
+  expect(() => readEnvFile('/')).toThrow('cannot be read')
+})
+
+test('the selection is written beside and renamed, and read again', async () => {
+  const folder = join(await mkdtemp(join(tmpdir(), 'simpleia-config-')), 'config')
+  const path = join(folder, 'config.json')
+  expect(await readSelection(path)).toBeUndefined()
+  await writeSelection(path, { selectedModel: 'gemma', provider: 'hf' })
+  expect(await readSelection(path)).toEqual({ selectedModel: 'gemma', provider: 'hf' })
+  await writeSelection(path, { selectedModel: undefined, provider: 'hf' })
+  expect(await readSelection(path)).toEqual({ selectedModel: undefined, provider: 'hf' })
+  expect(await readdir(folder)).toEqual(['config.json'])
+})
+
+test('a selection that is damaged or holds something else is refused with what it must hold', async () => {
+  const path = join(await mkdtemp(join(tmpdir(), 'simpleia-config-')), 'config.json')
+  for (const text of [
+    '',
+    '{',
+    '[]',
+    '{"provider":"hf"}',
+    '{"selected_model":"a","provider":"x"}',
+    '{"selected_model":null,"provider":"hf","x":1}',
+  ]) {
+    await writeFile(path, text)
+    await expect(readSelection(path)).rejects.toMatchObject({
+      code: 'invalid',
+      message: expect.stringContaining('selected_model'),
+    })
+  }
+})
