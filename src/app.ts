@@ -19,10 +19,11 @@ import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
+import { logAnswer } from './http/request-log.ts'
 import { createServer, type LogOptions, mountRoutes, type Routes } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
-import { metricsRoutes, observeRequests } from './metrics/routes.ts'
+import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
 import { createCache } from './predict/cache.ts'
 import { type Asker, createPredict, type Predict } from './predict/predict.ts'
@@ -71,8 +72,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
   const predict = createPredict({ provider: host, cache, admission: lifecycle, metrics, createId: randomUUID, now })
-  const http = closer.use(await openServer(config, parts, lifecycle))
-  observeRequests(http, metrics)
+  const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
@@ -117,7 +117,8 @@ async function openAccess(config: Config, closer: Closer, now: () => number): Pr
   }
 }
 
-function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle): Promise<FastifyInstance> {
+function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {
+  const count = countRequest(metrics)
   return createServer({
     boundToLoopback: isLoopback(config.host),
     production: config.environment === 'production',
@@ -127,6 +128,10 @@ function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycl
     log: { level: config.logLevel, ...(logStream === undefined ? {} : { stream: logStream }) },
     isFromOwnPage,
     lifecycle,
+    onRequestEnd: (request, reply, status) => {
+      logAnswer(request, reply, status)
+      count(request, reply, status)
+    },
   })
 }
 

@@ -9,13 +9,25 @@ export type SchemaProblem = Readonly<{
   data?: unknown
 }>
 
+/** Alternatives of one field (`anyOf`) become one detail: what was expected is then "this or that". */
+export function describeProblems(problems: readonly SchemaProblem[]): ErrorDetail[] {
+  const details = new Map<string, ErrorDetail>()
+  for (const problem of problems) {
+    if (problem.keyword === 'anyOf' && problems.length > 1) continue
+    const one = describeProblem(problem)
+    const other = details.get(one.field)
+    details.set(one.field, other === undefined ? one : { ...other, expected: `${other.expected} or ${one.expected}` })
+  }
+  return [...details.values()]
+}
+
 /** Names the field, what was expected and what was got, without repeating texts that a caller may want to keep secret. */
-export function describeProblem(problem: SchemaProblem): ErrorDetail {
+function describeProblem(problem: SchemaProblem): ErrorDetail {
   const { keyword, params } = problem
   const at = problem.instancePath.split('/').slice(1).map(unescapePointer)
   if (keyword === 'required') return detail([...at, text(params.missingProperty)], 'given', 'missing')
   if (keyword === 'additionalProperties') {
-    return detail([...at, shorten(text(params.additionalProperty))], 'left out: there is no such field', 'given')
+    return detail([...at, shorten(text(params.additionalProperty))], 'left out (there is no such field)', 'given')
   }
   return detail(at, expectation(problem), describeValue(problem.data))
 }

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { AppError, type ErrorCode, type ErrorDetail, errorCodes } from '../errors.ts'
-import { describeProblem } from './describe-problem.ts'
+import { describeProblems } from './describe-problem.ts'
 
 export const statusOf: Record<ErrorCode, number> = {
   invalid: 400,
@@ -117,7 +117,7 @@ const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
 function fromFastify(error: FastifyError & { statusCode: number }): AppError {
   const problems = error.validation
   if (problems !== undefined) {
-    const details = problems.map((problem) => describeProblem(problem))
+    const details = describeProblems(problems)
     return new AppError('invalid', messageFor(details), { cause: error, details })
   }
   const code = codeOfStatus[error.statusCode] ?? 'invalid'

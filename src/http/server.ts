@@ -18,7 +18,8 @@ import { AppError } from '../errors.ts'
 import { type BrowserGuardOptions, createBrowserGuard } from './browser-guard.ts'
 import { replyWithError, sendError, toErrorBody } from './error-reply.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import { logAnswer, requestIdOf, serializeError } from './request-log.ts'
+import { onRequestEnd, type RequestEndListener } from './request-end.ts'
+import { requestIdOf, serializeError } from './request-log.ts'
 import { createValidatorCompiler } from './validation.ts'
 
 /** Who may use a route. Each scope has a guard in front, which refuses before anything of the request is read. */
@@ -36,6 +37,7 @@ export type ServerOptions = Readonly<{
   maxBodyBytes: number
   log: LogOptions
   lifecycle: Lifecycle
+  onRequestEnd: RequestEndListener
 }>
 
 export type LogOptions = Readonly<{ level: string; stream?: Readonly<{ write(line: string): void }> }>
@@ -58,7 +60,11 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     bodyLimit: options.maxBodyBytes,
     requestTimeout: requestTimeoutMs,
     forceCloseConnections: 'idle',
-    frameworkErrors: (error, request, reply) => void replyWithError(error, request, reply),
+    // No hook runs for an address that cannot be read.
+    frameworkErrors: (error, request, reply) => {
+      reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
+      replyWithError(error, request, reply)
+    },
     clientErrorHandler: answerBrokenRequest,
   })
   http.setValidatorCompiler(createValidatorCompiler())
@@ -69,6 +75,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     return sendError(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
   })
   http.decorateReply('failure', undefined)
+  onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)
   await http.register(cookie)
   await http.register(helmet, securityHeaders(options.production))
@@ -102,10 +109,6 @@ function guardRequests(http: FastifyInstance, { lifecycle, ...options }: ServerO
   const refuseForeignPages = createBrowserGuard(options)
   http.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
-    // 'finish' never comes for a caller who left; this is the only trace of that request.
-    reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished && !request.ws) logAnswer(request, reply, 499)
-    })
     refuseForeignPages(request)
     if (lifecycle.isDraining()) {
       reply.header('connection', 'close')
@@ -113,8 +116,7 @@ function guardRequests(http: FastifyInstance, { lifecycle, ...options }: ServerO
       if (!url.startsWith('/health')) throw new AppError('unavailable', 'The service is shutting down.', { retryAfterSeconds: 5 })
     }
   })
-  http.addHook('onResponse', async (request, reply) => {
-    logAnswer(request, reply, reply.statusCode)
+  http.addHook('onResponse', async () => {
     // A connection that just became idle would otherwise stay open until its keep-alive time is over.
     if (lifecycle.isDraining()) setImmediate(() => http.server.closeIdleConnections())
   })
@@ -135,6 +137,7 @@ function securityHeaders(production: boolean) {
   }
   return {
     contentSecurityPolicy: { useDefaults: false, directives },
+    xFrameOptions: { action: 'deny' } as const,
     // Over plain http, as on a person's own machine, it would have no effect or lock them out.
     strictTransportSecurity: production,
   }

@@ -1,5 +1,5 @@
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
-import { statusOf } from '../http/error-reply.ts'
+import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { RequestEndListener } from '../http/request-end.ts'
 import { knownMethods, routeOf } from '../http/request-log.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -29,22 +29,11 @@ function isDirectFromLoopback({ raw, ip }: FastifyRequest): boolean {
   return forwarded === undefined && (ip === '::1' || ip.startsWith('127.') || ip.startsWith('::ffff:127.'))
 }
 
-/** Counts each request once: when its answer is out, or when its caller left before. */
-export function observeRequests(http: FastifyInstance, metrics: Metrics): void {
-  const count = (request: FastifyRequest, reply: FastifyReply, status: number) => {
+/** Counts one request that has ended. */
+export function countRequest(metrics: Metrics): RequestEndListener {
+  return (request, reply, status) => {
+    if (reply.failure !== undefined) metrics.errorSent(reply.failure.code)
     const method = knownMethods.has(request.method) ? request.method : 'other'
     metrics.requestEnd({ method, route: routeOf(request), status }, reply.elapsedTime / 1000)
   }
-  http.addHook('onRequest', async (request, reply) => {
-    reply.raw.once('close', () => {
-      if (reply.raw.writableFinished) return
-      count(request, reply, request.ws ? 101 : 499)
-    })
-  })
-  http.addHook('onResponse', async (request, reply) => {
-    const { failure } = reply
-    if (failure !== undefined) metrics.errorSent(failure.code)
-    // A stream that failed on its way had begun as a 200, but it is no success.
-    count(request, reply, failure === undefined ? reply.statusCode : statusOf[failure.code])
-  })
 }

@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest } from 'fast
 import type { Static, TSchema } from 'typebox'
 import type { FinishReason, GenerateEvent } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
-import { describeProblem } from '../http/describe-problem.ts'
+import { describeProblems } from '../http/describe-problem.ts'
 import { messageFor, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { type Connection, closeCodes, type SocketHandlers, type Sockets } from '../http/websocket.ts'
 import type { Asker, Predict, PredictRequest, Target } from './predict.ts'
@@ -148,7 +148,7 @@ function checked<S extends TSchema>(schema: S, content: unknown, request: Fastif
   const validate = request.compileValidationSchema(schema, 'body')
   const isValid = (value: unknown): value is Static<S> => validate(value) === true
   if (isValid(content)) return content
-  const details = (validate.errors ?? []).map((problem) => describeProblem(problem))
+  const details = describeProblems(validate.errors ?? [])
   throw new AppError('invalid', messageFor(details), { details })
 }
 
