@@ -11,5 +11,10 @@ export function isFromOwnPage(headers: IncomingHttpHeaders, allowedOrigins: read
   // "same-site" is not enough: every port of localhost is one site.
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return false
   if (origin === undefined) return true
-  return URL.canParse(origin) && new URL(origin).host === host
+  return hostOf(origin) !== undefined && hostOf(origin) === hostOf(`${origin.split(':')[0]}://${host}`)
+}
+
+// The scheme is not compared: behind a proxy that ends TLS the page is https and this request http. It tells the default port.
+function hostOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).host : undefined
 }

@@ -42,6 +42,6 @@ function findProblem(username: string): string | undefined {
 
 /** Two typed names with the same key are the same user: NFKC and case folded. Any text has a key. */
 export function usernameKey(typed: string): string {
-  // Upper case first: it unfolds what lower case alone keeps apart (ß and ss, ς and σ).
-  return typed.normalize('NFKC').trim().toUpperCase().toLowerCase().normalize('NFKC')
+  // To and fro: upper case joins what lower case keeps apart (ß and ss, ς and σ), but leaves a capital ẞ as it is.
+  return typed.normalize('NFKC').trim().toLowerCase().toUpperCase().toLowerCase().normalize('NFKC')
 }
