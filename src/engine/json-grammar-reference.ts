@@ -1,0 +1,65 @@
+import { isJsonObject, type JsonObject, refuse } from './json-grammar-limits.ts'
+
+/** A schema and where it stands in its document, as a JSON pointer that begins with #. */
+export type PlacedSchema = Readonly<{ schema: unknown; pointer: string }>
+
+/** Finds what `$ref` names; only inside the same document, as nothing is fetched. Throws `invalid` when there is no such place. */
+export function findReferenced(root: unknown, ref: unknown, pointer: string): PlacedSchema {
+  if (typeof ref !== 'string') return refuse(pointer, '$ref', 'must be a string')
+  if (ref !== '#' && !ref.startsWith('#/')) return refuse(pointer, '$ref', 'must stay inside the schema: # or #/…')
+  let schema: unknown = root
+  for (const part of ref.split('/').slice(1)) {
+    const key = decodePart(part, pointer)
+    if (typeof schema !== 'object' || schema === null || !Object.hasOwn(schema, key))
+      return refuse(pointer, '$ref', `names no place in the schema ("${ref}")`)
+    schema = Reflect.get(schema, key)
+  }
+  return { schema, pointer: ref }
+}
+
+function decodePart(part: string, pointer: string): string {
+  try {
+    return decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~')
+  } catch {
+    return refuse(pointer, '$ref', 'is not a valid pointer')
+  }
+}
+
+/** Follows `$ref` where it stands alone, to a schema that says something itself. */
+export function followReferences(root: unknown, placed: PlacedSchema): PlacedSchema {
+  const seen = new Set<string>()
+  let { schema, pointer } = placed
+  while (
+    isJsonObject(schema) &&
+    schema.$ref !== undefined &&
+    Object.keys(schema).every((key) => key === '$ref' || annotations.has(key))
+  ) {
+    if (seen.has(pointer)) return refuse(pointer, '$ref', 'leads back to itself')
+    seen.add(pointer)
+    ;({ schema, pointer } = findReferenced(root, schema.$ref, pointer))
+  }
+  return { schema, pointer }
+}
+
+/** Keywords that allow and forbid nothing. */
+export const annotations: ReadonlySet<string> = new Set([
+  '$anchor',
+  '$comment',
+  '$defs',
+  '$id',
+  '$schema',
+  'default',
+  'definitions',
+  'deprecated',
+  'description',
+  'discriminator',
+  'example',
+  'examples',
+  'readOnly',
+  'title',
+  'writeOnly',
+])
+
+/** The keywords of a schema that say what it allows. */
+export const assertionsOf = (schema: JsonObject): readonly string[] =>
+  Object.keys(schema).filter((key) => schema[key] !== undefined && !annotations.has(key) && !key.startsWith('x-'))
