@@ -1,5 +1,9 @@
+import cookie from '@fastify/cookie'
+import { fastify } from 'fastify'
 import { afterEach, describe, expect, test } from 'vitest'
+import { createGuard } from '../../src/auth/guard.ts'
 import { createPasswords, type DeriveKey } from '../../src/auth/passwords.ts'
+import { replyWithError } from '../../src/http/error-reply.ts'
 import { bearer, openWorld, password, type World, type WorldOptions } from '../fakes-storage.ts'
 
 const worlds: World[] = []
@@ -194,6 +198,14 @@ describe('guessing passwords', () => {
     expect((await world.login('ana')).statusCode).toBe(200)
   })
 
+  test('a right one lets the count begin anew', async () => {
+    const world = await open()
+    await world.register('ana')
+    for (const attempt of ['wrong', 'wrong', 'wrong', 'wrong', password, 'wrong', 'wrong', 'wrong', 'wrong']) {
+      expect((await world.login('ana', attempt)).statusCode).toBe(attempt === password ? 200 : 401)
+    }
+  })
+
   test('unknown users are limited the same way, and others not with them', async () => {
     const world = await open()
     await world.register('ana')
@@ -385,6 +397,20 @@ describe('a page of another site', () => {
     })
     expect(answer.statusCode).toBe(200)
   })
+})
+
+test('the guard protects the cookie by itself, whatever server it hangs in', async () => {
+  const caller = { type: 'user', id: '1', username: 'ana', role: 'user', tokenId: '1' } as const
+  const guard = createGuard({ findCaller: async () => caller, allowAnonymous: true })
+  const http = fastify()
+  await http.register(cookie)
+  http.setErrorHandler(replyWithError)
+  http.post('/change', { onRequest: guard.allowCaller }, async () => 'changed')
+  const change = async (headers: Record<string, string>) =>
+    (await http.inject({ method: 'POST', url: '/change', headers: { origin: 'https://evil.example', ...headers } })).statusCode
+  expect(await change({ cookie: 'simpleia_token=a.b.c' })).toBe(403)
+  expect(await change(bearer('a.b.c'))).toBe(200)
+  await http.close()
 })
 
 test('no password, hash or token appears in a log line or in any answer but that of the login', async () => {

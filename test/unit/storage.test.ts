@@ -197,6 +197,20 @@ describe('failures say what is wrong', () => {
     await saveFeedback(db, '1')
   })
 
+  test('a transaction that has only read so far keeps other writers out, so that its own write cannot fail for theirs', async () => {
+    const { db } = await open()
+    const other = new Sqlite(path, { timeout: 0 })
+    const write = () => other.exec("insert into feedback (id, created_at) values ('other', '')")
+    await db.transaction().execute(async (tx) => {
+      await tx.selectFrom('feedback').selectAll().execute()
+      expect(write).toThrow('locked')
+      await saveFeedback(tx, 'mine')
+    })
+    write()
+    other.close()
+    expect(await db.selectFrom('feedback').select('id').orderBy('id').execute()).toEqual([{ id: 'mine' }, { id: 'other' }])
+  })
+
   test('a full disk: the write fails whole, alone and in a transaction, reading goes on, and later writes work', async () => {
     const { db } = await open()
     await saveFeedback(db, '1')
