@@ -191,16 +191,12 @@ type ShutDownParts = Readonly<{
   graceMs: number
 }>
 
-/** A reader so slow that the end of an answer does not reach it in this time is cut off. */
-const flushMs = 1000
-
 async function shutDown({ http, lifecycle, sockets, closer, graceMs }: ShutDownParts): Promise<void> {
   const drained = lifecycle.drain(graceMs)
   if (http.server.listening) http.server.close()
   http.server.closeIdleConnections()
   sockets.drain()
   await drained
-  const cut = setTimeout(() => http.server.closeAllConnections(), flushMs)
   await sockets.close()
-  await closer.close().finally(() => clearTimeout(cut))
+  await closer.close()
 }

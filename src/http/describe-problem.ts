@@ -12,14 +12,22 @@ export type SchemaProblem = Readonly<{
 /** Alternatives of one field (`anyOf`) become one detail: what was expected is then "this or that". */
 export function describeProblems(problems: readonly SchemaProblem[]): ErrorDetail[] {
   const details = new Map<string, ErrorDetail>()
-  for (const problem of problems) {
-    if (problem.keyword === 'anyOf' && problems.length > 1) continue
+  for (const problem of closest(problems)) {
     const one = describeProblem(problem)
     const other = details.get(one.field)
     details.set(one.field, other === undefined ? one : { ...other, expected: `${other.expected} or ${one.expected}` })
   }
   return [...details.values()]
 }
+
+/** Of the alternatives the one that the value came furthest with: it is the one that was meant. */
+function closest(problems: readonly SchemaProblem[]): readonly SchemaProblem[] {
+  if (!problems.some(({ keyword }) => keyword === 'anyOf') || problems.length === 1) return problems
+  const depth = Math.max(...problems.map(depthOf))
+  return problems.filter((problem) => problem.keyword !== 'anyOf' && depthOf(problem) === depth)
+}
+
+const depthOf = ({ instancePath }: SchemaProblem) => instancePath.split('/').length
 
 /** Names the field, what was expected and what was got, without repeating texts that a caller may want to keep secret. */
 function describeProblem(problem: SchemaProblem): ErrorDetail {

@@ -45,6 +45,7 @@ export type LogOptions = Readonly<{ level: string; stream?: Readonly<{ write(lin
 /** Time to receive a whole request: a caller that sends it drop by drop does not hold a connection for ever. */
 const requestTimeoutMs = 120_000
 const maxSocketMessageBytes = 1_048_576
+const flushMs = 1000
 
 /** A server with everything that holds for each request, and no routes yet. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
@@ -75,6 +76,9 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     return sendError(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
   })
   http.decorateReply('failure', undefined)
+  cutSlowConnections(http)
+  // First of all hooks: it closes the connections of the handshakes that those after it refuse.
+  await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
   onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)
   await http.register(cookie)
@@ -85,7 +89,6 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
   })
-  await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
   return http
 }
 
@@ -119,6 +122,23 @@ function guardRequests(http: FastifyInstance, { lifecycle, ...options }: ServerO
   http.addHook('onResponse', async () => {
     // A connection that just became idle would otherwise stay open until its keep-alive time is over.
     if (lifecycle.isDraining()) setImmediate(() => http.server.closeIdleConnections())
+  })
+}
+
+/** Closing waits for what is on its way out, but not for long: a reader may be slow, or never have read at all. */
+function cutSlowConnections(http: FastifyInstance): void {
+  const { server } = http
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  http.addHook('preClose', async () => {
+    const cut = setTimeout(() => {
+      for (const socket of open) socket.destroy()
+    }, flushMs)
+    cut.unref()
+    server.once('close', () => clearTimeout(cut))
   })
 }
 
