@@ -39,7 +39,11 @@ export const modelSettings = {
     env: 'CONTEXT_SIZE',
     group: 'models',
     kind: integer({ minimum: 128, maximum: 1_048_576 }),
-    default: 4096,
+    default: undefined,
+    defaultText: {
+      en: 'what the model was trained for, at most 4096',
+      es: 'aquello con lo que se entrenó el modelo, como mucho 4096',
+    },
     help: { en: 'Prompt and answer together, in tokens.', es: 'Pregunta y respuesta juntas, en tokens.' },
   },
   maxParallel: {

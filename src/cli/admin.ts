@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import type { Client, ListedUser, Page } from '../client.ts'
+import { AppError } from '../errors.ts'
+import { type Context, printable, withService, writeLine } from './context.ts'
+
+/** `admin users list` */
+export async function listUsers(context: Context): Promise<number> {
+  const { terminal, flags } = context
+  return withService(context, async (client) => {
+    const users: ListedUser[] = []
+    for await (const user of allUsers(client)) users.push(user)
+    if (flags.has('json')) writeLine(terminal.output, JSON.stringify(users, null, 2))
+    else
+      for (const { username, role, created_at } of users)
+        writeLine(terminal.output, `${printable(username)}\t${role}\t${created_at}`)
+    return 0
+  })
+}
+
+/** `admin users role USERNAME admin|user` */
+export async function changeRole(context: Context): Promise<number> {
+  const { words, say, terminal } = context
+  const [name = '', role] = words
+  if (role !== 'admin' && role !== 'user') {
+    writeLine(terminal.notes, say('wrongArguments', { usage: 'admin users role USERNAME admin|user' }))
+    return 2
+  }
+  return withService(context, async (client) => {
+    const { username } = await client.setRole((await getUser(client, name, context)).id, role)
+    writeLine(terminal.notes, say('roleChanged', { username: printable(username), role }))
+    return 0
+  })
+}
+
+/** `admin users delete USERNAME` */
+export async function deleteUser(context: Context): Promise<number> {
+  const { words, say, terminal } = context
+  return withService(context, async (client) => {
+    const user = await getUser(client, words[0] ?? '', context)
+    await client.removeUser(user.id)
+    writeLine(terminal.notes, say('userRemoved', { username: printable(user.username) }))
+    return 0
+  })
+}
+
+/** `admin feedback`: for people, or as JSON lines exactly as stored. */
+export async function showFeedback(context: Context): Promise<number> {
+  const { say, terminal, flags } = context
+  return withService(context, async (client) => {
+    if (flags.has('jsonl')) {
+      for await (const chunk of client.exportFeedback()) if (!terminal.output.write(chunk)) await once(terminal.output, 'drain')
+      return 0
+    }
+    let count = 0
+    for await (const { created_at, rating, text, correction } of allFeedback(client)) {
+      count += 1
+      const lines = [
+        `${created_at}${rating === null ? '' : `  ${rating}`}`,
+        text ?? '',
+        correction === null ? '' : `→ ${correction}`,
+      ]
+      writeLine(
+        terminal.output,
+        `${lines
+          .filter((line) => line !== '')
+          .map(printable)
+          .join('\n  ')}\n`,
+      )
+    }
+    if (count === 0) writeLine(terminal.notes, say('noFeedback'))
+    return 0
+  })
+}
+
+/** `admin reload` */
+export async function reload(context: Context): Promise<number> {
+  const { say, terminal } = context
+  return withService(context, async (client) => {
+    const { model_name: name } = await client.reload()
+    writeLine(terminal.notes, name === null ? say('noModelInUse') : say('modelInUse', { name: printable(name) }))
+    return 0
+  })
+}
+
+function allUsers(client: Client) {
+  return allPages((cursor) => client.listUsers(cursor))
+}
+
+function allFeedback(client: Client) {
+  return allPages((cursor) => client.listFeedback(cursor))
+}
+
+async function* allPages<T>(load: (cursor: string | undefined) => Promise<Page<T>>): AsyncGenerator<T> {
+  let cursor: string | undefined
+  do {
+    const page = await load(cursor)
+    yield* page.items
+    cursor = page.next_cursor ?? undefined
+  } while (cursor !== undefined)
+}
+
+/** The user of that name. Names are compared as the service does: without regard to case. */
+async function getUser(client: Client, name: string, { say }: Context): Promise<ListedUser> {
+  const wanted = name.normalize('NFKC').toLowerCase()
+  for await (const user of allUsers(client)) if (user.username.normalize('NFKC').toLowerCase() === wanted) return user
+  throw new AppError('not_found', say('noUser', { name }))
+}

@@ -1,0 +1,136 @@
+import type { Text } from '../config/kinds.ts'
+import type { Context } from './context.ts'
+
+export type CommandFlag = Readonly<{ name: string; help: Text }>
+
+/** One command of the program. Its code is loaded when it is called, so that none waits for the others. */
+export type Command = Readonly<{
+  /** The words that call it. */
+  path: readonly string[]
+  /** Words that may follow, for the help; `[…]` ones may be missing. */
+  arguments: readonly string[]
+  flags: readonly CommandFlag[]
+  help: Text
+  /** Gives the exit code. */
+  run: (context: Context) => Promise<number>
+}>
+
+const none = { arguments: [], flags: [] } as const
+const json: CommandFlag = { name: 'json', help: { en: 'Writes JSON.', es: 'Escribe JSON.' } }
+const jsonl: CommandFlag = {
+  name: 'jsonl',
+  help: { en: 'Writes one JSON object a line.', es: 'Escribe un objeto JSON por línea.' },
+}
+const register: CommandFlag = { name: 'register', help: { en: 'Opens the account first.', es: 'Abre antes la cuenta.' } }
+
+export const commands: readonly Command[] = [
+  {
+    ...none,
+    path: ['all'],
+    help: {
+      en: 'Sets up what is missing, then runs the API and the web client.',
+      es: 'Prepara lo que falte y arranca la API y el cliente web.',
+    },
+    run: async (context) => (await import('./serve.ts')).runAll(context),
+  },
+  {
+    ...none,
+    path: ['api'],
+    help: { en: 'Runs the API.', es: 'Arranca la API.' },
+    run: async (context) => (await import('./serve.ts')).runApi(context),
+  },
+  {
+    ...none,
+    path: ['client'],
+    help: { en: 'Runs the web client alone.', es: 'Arranca solo el cliente web.' },
+    run: async (context) => (await import('./serve.ts')).runClient(context),
+  },
+  {
+    ...none,
+    path: ['line'],
+    help: { en: 'Talks to the model in the terminal.', es: 'Habla con el modelo en la terminal.' },
+    run: async (context) => (await import('./line.ts')).runLine(context),
+  },
+  {
+    path: ['login'],
+    arguments: ['[USERNAME]'],
+    flags: [register],
+    help: {
+      en: 'Logs in and keeps the token for later commands.',
+      es: 'Inicia sesión y guarda el token para las demás órdenes.',
+    },
+    run: async (context) => (await import('./login.ts')).runLogin(context),
+  },
+  {
+    ...none,
+    path: ['logout'],
+    help: { en: 'Ends the login.', es: 'Cierra la sesión.' },
+    run: async (context) => (await import('./login.ts')).runLogout(context),
+  },
+  {
+    path: ['models', 'list'],
+    arguments: [],
+    flags: [json],
+    help: { en: 'Lists the installed models.', es: 'Lista los modelos instalados.' },
+    run: async (context) => (await import('./models.ts')).listModels(context),
+  },
+  {
+    path: ['admin', 'users', 'list'],
+    arguments: [],
+    flags: [json],
+    help: { en: 'Lists the users.', es: 'Lista los usuarios.' },
+    run: async (context) => (await import('./admin.ts')).listUsers(context),
+  },
+  {
+    path: ['admin', 'users', 'role'],
+    arguments: ['USERNAME', 'admin|user'],
+    flags: [],
+    help: { en: 'Changes the role of a user.', es: 'Cambia el rol de un usuario.' },
+    run: async (context) => (await import('./admin.ts')).changeRole(context),
+  },
+  {
+    path: ['admin', 'users', 'delete'],
+    arguments: ['USERNAME'],
+    flags: [],
+    help: { en: 'Deletes a user.', es: 'Borra un usuario.' },
+    run: async (context) => (await import('./admin.ts')).deleteUser(context),
+  },
+  {
+    path: ['admin', 'feedback'],
+    arguments: [],
+    flags: [jsonl],
+    help: { en: 'Shows the feedback, newest first.', es: 'Muestra las opiniones, las más nuevas primero.' },
+    run: async (context) => (await import('./admin.ts')).showFeedback(context),
+  },
+  {
+    ...none,
+    path: ['admin', 'reload'],
+    help: { en: 'Makes the service read config/config.json again.', es: 'Hace que el servicio lea de nuevo config/config.json.' },
+    run: async (context) => (await import('./admin.ts')).reload(context),
+  },
+  {
+    path: ['doctor'],
+    arguments: [],
+    flags: [json],
+    help: {
+      en: 'Says what is wrong with this machine, and how to mend it.',
+      es: 'Dice qué le pasa a esta máquina y cómo arreglarlo.',
+    },
+    run: async (context) => (await import('./doctor.ts')).runDoctor(context),
+  },
+  {
+    ...none,
+    path: ['test'],
+    help: {
+      en: 'Gets what the tests need, then runs them all.',
+      es: 'Prepara lo que necesitan las pruebas y las ejecuta todas.',
+    },
+    run: async (context) => (await import('./test.ts')).runTests(context),
+  },
+]
+
+/** Words that stand for longer ones: `admin users` lists the users. */
+export const shortcuts: Readonly<Record<string, readonly string[]>> = {
+  'admin users': ['admin', 'users', 'list'],
+  models: ['models', 'list'],
+}

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import Type from 'typebox'
+import { Value } from 'typebox/value'
+import type { Environment } from '../config.ts'
+import { AppError } from '../errors.ts'
+import type { Say } from './messages.ts'
+
+type Place = Readonly<{ environment: Environment; say: Say }>
+
+/** By the address of the service. */
+const credentialsFile = Type.Record(Type.String(), Type.Object({ token: Type.String() }))
+
+export function credentialsPath({ XDG_CONFIG_HOME, HOME }: Environment): string {
+  return join(XDG_CONFIG_HOME || join(HOME || homedir(), '.config'), 'simpleia', 'credentials.json')
+}
+
+export async function findToken(place: Place, baseUrl: string): Promise<string | undefined> {
+  return (await readAll(place))[baseUrl]?.token
+}
+
+/** Keeps the token of a login, readable by this user alone; undefined forgets it. */
+export async function saveToken(place: Place, baseUrl: string, token: string | undefined): Promise<void> {
+  const path = credentialsPath(place.environment)
+  const { [baseUrl]: _, ...others } = await readAll(place)
+  const all = token === undefined ? others : { ...others, [baseUrl]: { token } }
+  const beside = `${path}.${randomUUID()}.part`
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  try {
+    await writeFile(beside, `${JSON.stringify(all, null, 2)}\n`, { mode: 0o600 })
+    await rename(beside, path)
+  } finally {
+    await rm(beside, { force: true })
+  }
+}
+
+async function readAll({ environment, say }: Place): Promise<Readonly<Record<string, Readonly<{ token: string }>>>> {
+  const file = credentialsPath(environment)
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    throw error
+  }
+  const content = parse(text)
+  if (!Value.Check(credentialsFile, content)) throw new AppError('invalid', say('badCredentialsFile', { file }))
+  return content
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

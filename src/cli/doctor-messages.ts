@@ -1,0 +1,94 @@
+import type { Text } from '../config/kinds.ts'
+
+/** What `doctor` says. A text that ends in `Fix` tells how to mend what the one before it found. */
+export const doctorMessages = {
+  node: { en: 'Node.js {version}', es: 'Node.js {version}' },
+  nodeFix: {
+    en: 'simpleIA needs Node.js {needed} or newer. Start it with ./run_llm.sh, which brings its own.',
+    es: 'simpleIA necesita Node.js {needed} o posterior. Arráncalo con ./run_llm.sh, que trae el suyo.',
+  },
+  settings: { en: 'The settings are valid.', es: 'Los ajustes son válidos.' },
+  settingsFix: {
+    en: 'Mend them in .env, the environment or the flags; docs/settings.md explains each.',
+    es: 'Corrígelos en .env, el entorno o las opciones; docs/settings.md los explica.',
+  },
+  library: { en: 'The package {name} is loaded.', es: 'El paquete {name} se carga.' },
+  libraryMissing: { en: 'The package {name} cannot be loaded: {reason}', es: 'El paquete {name} no se puede cargar: {reason}' },
+  libraryFix: {
+    en: 'Remove the folder node_modules and start ./run_llm.sh again.',
+    es: 'Borra la carpeta node_modules y arranca ./run_llm.sh otra vez.',
+  },
+  engine: { en: "The engine's library for {platform} is there.", es: 'La biblioteca del motor para {platform} está.' },
+  engineMissing: {
+    en: "The engine's library for {platform} is missing.",
+    es: 'Falta la biblioteca del motor para {platform}.',
+  },
+  engineUnknown: {
+    en: 'There is no library of the engine for {platform}.',
+    es: 'No hay biblioteca del motor para {platform}.',
+  },
+  engineUnknownFix: {
+    en: 'It runs on Linux with glibc, macOS and Windows, on x64 and arm64 processors.',
+    es: 'Funciona en Linux con glibc, macOS y Windows, con procesadores x64 y arm64.',
+  },
+  cpu: { en: '{cores} cores, {features}', es: '{cores} núcleos, {features}' },
+  cpuSlow: { en: '{cores} cores, without AVX2', es: '{cores} núcleos, sin AVX2' },
+  cpuSlowFix: {
+    en: 'Answers will be slow. On a virtual machine, let it see the processor of its host.',
+    es: 'Las respuestas serán lentas. En una máquina virtual, deja que vea el procesador del anfitrión.',
+  },
+  memory: {
+    en: '{free} of memory free; the largest model has {needed}',
+    es: '{free} de memoria libre; el modelo mayor tiene {needed}',
+  },
+  memoryFix: {
+    en: 'Close other programs, or choose a smaller model with DEFAULT_MODEL.',
+    es: 'Cierra otros programas o elige un modelo menor con DEFAULT_MODEL.',
+  },
+  disk: { en: '{free} free in {folder}', es: '{free} libres en {folder}' },
+  diskFix: { en: 'Free some space, or set {env} to a larger disk.', es: 'Libera espacio o pon {env} en un disco mayor.' },
+  folder: { en: 'The folder {folder} can be written.', es: 'La carpeta {folder} se puede escribir.' },
+  folderBlocked: {
+    en: 'The folder {folder} cannot be written: {reason}',
+    es: 'La carpeta {folder} no se puede escribir: {reason}',
+  },
+  folderFix: {
+    en: 'Give it to this user (chown), or set {env} to another folder.',
+    es: 'Dásela a este usuario (chown) o pon {env} en otra carpeta.',
+  },
+  model: { en: 'Model {name}, {size}{checked}', es: 'Modelo {name}, {size}{checked}' },
+  modelChecked: { en: ', checksum verified at its download', es: ', suma verificada al descargarlo' },
+  modelDamaged: { en: '{name} is no GGUF file.', es: '{name} no es un archivo GGUF.' },
+  modelDamagedFix: {
+    en: 'Remove it, or download it again.',
+    es: 'Bórralo o descárgalo otra vez.',
+  },
+  modelNone: { en: 'No model is installed in {folder}.', es: 'No hay ningún modelo instalado en {folder}.' },
+  modelNoneFix: {
+    en: '"./run_llm.sh all" downloads one; or put a GGUF file into that folder.',
+    es: '"./run_llm.sh all" descarga uno; o pon un archivo GGUF en esa carpeta.',
+  },
+  modelNoneLocalFix: {
+    en: 'LOCAL_ONLY forbids downloads: put a GGUF file into that folder.',
+    es: 'LOCAL_ONLY prohíbe las descargas: pon un archivo GGUF en esa carpeta.',
+  },
+  modelUnknown: { en: 'DEFAULT_MODEL is {name}, which is not installed.', es: 'DEFAULT_MODEL es {name}, que no está instalado.' },
+  modelUnknownFix: { en: 'Set it to one of: {names}', es: 'Pon uno de estos: {names}' },
+  key: { en: '{env} looks right.', es: '{env} tiene buen aspecto.' },
+  keyOdd: { en: '{env} does not begin with {prefix}.', es: '{env} no empieza por {prefix}.' },
+  keyOddFix: { en: 'Compare it with what its service shows.', es: 'Compárala con la que muestra su servicio.' },
+  port: { en: 'Port {port} is free.', es: 'El puerto {port} está libre.' },
+  portUsed: { en: 'Port {port} cannot be used: {reason}', es: 'El puerto {port} no se puede usar: {reason}' },
+  portFix: { en: 'Choose another one with {env}.', es: 'Elige otro con {env}.' },
+  service: { en: 'The service at {url} answers.', es: 'El servicio en {url} responde.' },
+  serviceNotReady: {
+    en: 'The service at {url} runs, but is not ready: {reason}',
+    es: 'El servicio en {url} funciona, pero no está listo: {reason}',
+  },
+  serviceNotReadyFix: { en: 'Its log tells more.', es: 'Su registro dice más.' },
+  serviceNone: { en: 'No service runs at {url}.', es: 'No hay servicio en {url}.' },
+  serviceNoneFix: { en: '"./run_llm.sh all" starts it.', es: '"./run_llm.sh all" lo arranca.' },
+  summary: { en: '{ok} right, {warn} to look at, {fail} wrong', es: '{ok} bien, {warn} por mirar, {fail} mal' },
+} as const satisfies Record<string, Text>
+
+export type DoctorMessage = keyof typeof doctorMessages

@@ -1,0 +1,132 @@
+import { createInterface, type Interface } from 'node:readline'
+import type { ChatEvent, Client } from '../client.ts'
+import type { ChatMessage } from '../engine/provider.ts'
+import { AppError } from '../errors.ts'
+import { type Context, inWords, printable, withService, writeLine } from './context.ts'
+
+/** `line`: a conversation in the terminal; from a pipe, each line is a question. */
+export async function runLine(context: Context): Promise<number> {
+  return withService(context, (client) => chat(client, context, () => performance.now()))
+}
+
+type Chat = Readonly<{ client: Client; context: Context; messages: ChatMessage[]; now: () => number }>
+
+/** Gives the exit code: 1 when a question from a pipe could not be answered. */
+export async function chat(client: Client, context: Context, now: () => number): Promise<number> {
+  const { say, terminal } = context
+  const isPerson = terminal.input.isTTY === true
+  const { model_name: model } = await client.model()
+  if (isPerson) writeLine(terminal.notes, model === null ? say('noModelInUse') : say('chatGreeting', { model: printable(model) }))
+  const lines = createInterface({
+    input: terminal.input,
+    terminal: isPerson,
+    ...(isPerson ? { output: terminal.output } : {}),
+    prompt: '> ',
+  })
+  const stops = listenToStops(lines, context)
+  const conversation: Chat = { client, context, messages: [], now }
+  let exitCode = 0
+  if (isPerson) lines.prompt()
+  for await (const line of lines) {
+    const done = await stops.during((signal) => respond(conversation, line.trim(), signal))
+    if (!done && !isPerson) exitCode = 1
+    if (isPerson) lines.prompt()
+  }
+  if (isPerson) writeLine(terminal.output)
+  return exitCode
+}
+
+/** Ctrl-C ends the answer; where there is none, a second one leaves. */
+function listenToStops(lines: Interface, { say, terminal }: Context) {
+  let running: AbortController | undefined
+  let presses = 0
+  lines.on('SIGINT', () => {
+    if (running !== undefined && !running.signal.aborted) return running.abort()
+    presses += 1
+    if (presses > 1) return lines.close()
+    writeLine(terminal.notes, `\n${say('chatOnceMore')}`)
+    lines.prompt()
+  })
+  return {
+    /** Runs `work` with a signal that Ctrl-C sets off. */
+    async during(work: (signal: AbortSignal) => Promise<boolean>): Promise<boolean> {
+      running = new AbortController()
+      presses = 0
+      try {
+        return await work(running.signal)
+      } finally {
+        running = undefined
+      }
+    },
+  }
+}
+
+/** Whether the line got what it asked for. */
+async function respond(chat: Chat, line: string, signal: AbortSignal): Promise<boolean> {
+  if (line === '') return true
+  try {
+    if (line.startsWith('/')) return await runSlashCommand(chat, line, signal)
+    await answer(chat, line, signal)
+    return true
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const { context, client } = chat
+    const { notes } = context.terminal
+    writeLine(notes)
+    if (error.code === 'aborted') writeLine(notes, context.say('chatStopped'))
+    else writeLine(notes, (await inWords(error, client, context)).message)
+    if (error.code === 'context_length_exceeded') writeLine(notes, context.say('chatTooLong'))
+    return error.code === 'aborted'
+  }
+}
+
+async function runSlashCommand({ client, context, messages }: Chat, line: string, signal: AbortSignal): Promise<boolean> {
+  const { say, terminal } = context
+  const [name, ...words] = line.split(/\s+/)
+  switch (name) {
+    case '/help':
+      writeLine(terminal.notes, say('chatHelp'))
+      return true
+    case '/reset':
+      messages.length = 0
+      writeLine(terminal.notes, say('chatReset'))
+      return true
+    case '/model': {
+      const { model_name: model } =
+        words[0] === undefined ? await client.model() : await client.selectModel(words.join(' '), signal)
+      writeLine(terminal.notes, model === null ? say('noModelInUse') : say('modelInUse', { name: printable(model) }))
+      return true
+    }
+    default:
+      writeLine(terminal.notes, say('chatUnknown', { name: name ?? line }))
+      return false
+  }
+}
+
+/** Asks, and shows the answer as it comes. A question without its whole answer leaves the conversation as it was, but for a stop. */
+async function answer({ client, context, messages, now }: Chat, question: string, signal: AbortSignal): Promise<void> {
+  const { output } = context.terminal
+  const asked: ChatMessage = { role: 'user', content: question }
+  let text = ''
+  let firstAt: number | undefined
+  let end: Extract<ChatEvent, { type: 'done' }> | undefined
+  try {
+    for await (const event of client.chatStream({ messages: [...messages, asked] }, signal)) {
+      if (event.type === 'done') end = event
+      else {
+        firstAt ??= now()
+        text += event.text
+        output.write(printable(event.text))
+      }
+    }
+  } finally {
+    if (end !== undefined || (signal.aborted && text !== '')) messages.push(asked, { role: 'assistant', content: text })
+  }
+  writeLine(output)
+  showSpeed(context, end?.completionTokens ?? 0, now() - (firstAt ?? now()))
+}
+
+function showSpeed({ say, terminal }: Context, tokens: number, ms: number): void {
+  if (tokens < 2 || ms <= 0) return
+  writeLine(terminal.notes, `  ${say('chatSpeed', { tokens, speed: (((tokens - 1) * 1000) / ms).toFixed(1) })}`)
+}

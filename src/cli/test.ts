@@ -1,0 +1,55 @@
+import { access } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Context, configOf, writeLine } from './context.ts'
+import { prepareTestModel } from './prepare.ts'
+import { runInTerminal, runProgram } from './run-program.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** `test`: gets what the tests need, then runs lint, types and all tests; gives the exit code of the first that fails. */
+export async function runTests(context: Context): Promise<number> {
+  process.chdir(root)
+  await installPrograms(context)
+  await prepareTestModel(context, configOf(context, { serves: false }))
+  for (const [program, ...args] of [
+    ['@biomejs/biome/bin/biome', 'check', '.'],
+    ['typescript/bin/tsc'],
+    ['vitest/vitest.mjs', 'run'],
+  ] as const) {
+    const code = await runInTerminal(process.execPath, [join(root, 'node_modules', program), ...args])
+    if (code !== 0) return code
+  }
+  return 0
+}
+
+/** A browser and a proxy, which some tests run against. Only a build machine's root user gets them installed. */
+async function installPrograms({ environment, say, terminal }: Context): Promise<void> {
+  const missing: string[] = []
+  for (const name of ['chromium', 'nginx']) if (!(await isOnPath(name, environment.PATH))) missing.push(name)
+  const mayInstall = environment.CI && process.getuid?.() === 0 && (await isOnPath('apt-get', environment.PATH))
+  if (missing.length === 0 || !mayInstall) return
+  const what = missing.join(', ')
+  writeLine(terminal.notes, say('testPrepare', { what }))
+  const steps = [
+    ['update', '-qq'],
+    ['install', '-y', '-qq', '--no-install-recommends', ...missing],
+  ]
+  for (const step of steps) {
+    const { code } = await runProgram('apt-get', step)
+    if (code !== 0) return writeLine(terminal.notes, say('testNoPackages', { what }))
+  }
+}
+
+async function isOnPath(name: string, path = ''): Promise<boolean> {
+  const folders = [...path.split(delimiter), '/usr/sbin']
+  const found = await Promise.all(
+    folders.map((folder) =>
+      access(join(folder, name)).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  )
+  return found.includes(true)
+}

@@ -1,0 +1,202 @@
+import type { ChatMessage } from './engine/provider.ts'
+import { AppError, type ErrorCode, type ErrorDetail, errorCodes } from './errors.ts'
+import type { FeedbackItem } from './feedback/schema.ts'
+import type { PredictAnswer, PredictBody } from './predict/schema.ts'
+import { readEventStream } from './read-event-stream.ts'
+
+export type ClientOptions = Readonly<{
+  /** For example `http://127.0.0.1:8000`. */
+  baseUrl: string
+  token?: string | undefined
+  fetch?: typeof globalThis.fetch
+}>
+
+export type User = Readonly<{ id: string; username: string; role: 'admin' | 'user' }>
+export type ListedUser = User & Readonly<{ created_at: string }>
+export type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null }>
+export type Session = Readonly<{ access_token: string; token_type: 'bearer'; expires_in: number }>
+export type ModelAnswer = Readonly<{
+  model_name: string | null
+  provider: string
+  loaded: boolean
+  state: string
+  reason?: string
+}>
+export type ModelList = Readonly<{ models: ReadonlyArray<Readonly<{ name: string; loaded: boolean }>> }>
+export type FeedbackBody =
+  | Readonly<{ text: string }>
+  | Readonly<{ prediction_id: string; rating: 'up' | 'down'; correction?: string; text?: string }>
+
+type PredictEnd = Readonly<
+  Pick<PredictAnswer, 'id' | 'model' | 'provider' | 'usage' | 'timings' | 'ran_on'> & { finish_reason: 'stop' | 'length' }
+>
+export type PredictEvent = Readonly<{ type: 'text'; text: string }> | (Readonly<{ type: 'done' }> & PredictEnd)
+
+export type ChatBody = Readonly<{ messages: readonly ChatMessage[]; model?: string; max_tokens?: number; temperature?: number }>
+export type ChatEvent =
+  | Readonly<{ type: 'text'; text: string }>
+  | Readonly<{ type: 'done'; finishReason: string; completionTokens: number }>
+
+type OpenAiChunk = Readonly<{
+  choices: ReadonlyArray<Readonly<{ delta: Readonly<{ content?: string | null }>; finish_reason: string | null }>>
+  usage?: Readonly<{ completion_tokens: number }> | null
+  error?: Readonly<{ message: string; code?: string | null }>
+}>
+
+export type Client = ReturnType<typeof createClient>
+
+/**
+ * The service as typed functions. Each throws an AppError with the code that the service answered; `unavailable` with the
+ * network's own error as its cause when no service answers at all.
+ */
+export function createClient({ baseUrl, token, fetch = globalThis.fetch }: ClientOptions) {
+  const call = async (method: string, path: string, body?: object, signal?: AbortSignal): Promise<Response> => {
+    const headers = {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    }
+    const request = {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    }
+    const response = await fetch(`${baseUrl}${path}`, request).catch((cause: unknown) => {
+      throw signal?.aborted ? new AppError('aborted', 'The request was stopped.', { cause }) : unreachable(baseUrl, cause)
+    })
+    if (!response.ok) throw await toError(response)
+    return response
+  }
+  // Our own service on the other end is trusted to send what its schemas say; they are tested on its side.
+  const json = async <T>(...request: Parameters<typeof call>): Promise<T> => (await call(...request)).json() as Promise<T>
+  const done = async (...request: Parameters<typeof call>): Promise<void> => void (await (await call(...request)).body?.cancel())
+
+  return {
+    baseUrl,
+    health: () => json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number }>>('GET', '/health'),
+    ready: () => json<Readonly<{ status: 'ready' }>>('GET', '/health/ready'),
+
+    register: (username: string, password: string) => json<User>('POST', '/auth/register', { username, password }),
+    login: (username: string, password: string) => json<Session>('POST', '/auth/login', { username, password }),
+    logout: () => done('POST', '/auth/logout'),
+    me: () => json<User>('GET', '/auth/me'),
+    changePassword: (current: string, next: string) =>
+      done('POST', '/auth/password', { current_password: current, new_password: next }),
+
+    model: () => json<ModelAnswer>('GET', '/model'),
+    models: () => json<ModelList>('GET', '/models'),
+    selectModel: (name: string, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', { model_name: name }, signal),
+    reload: (signal?: AbortSignal) => json<ModelAnswer>('POST', '/admin/reload', undefined, signal),
+
+    predict: (body: PredictBody, signal?: AbortSignal) =>
+      json<PredictAnswer>('POST', '/predict', { ...body, stream: false }, signal),
+    async *predictStream(body: PredictBody, signal?: AbortSignal): AsyncGenerator<PredictEvent> {
+      const response = await call('POST', '/predict', { ...body, stream: true }, signal)
+      yield* readPrediction(bodyOf(response, signal))
+    },
+    async *chatStream(body: ChatBody, signal?: AbortSignal): AsyncGenerator<ChatEvent> {
+      const request = { model: 'default', ...body, stream: true, stream_options: { include_usage: true } }
+      yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))
+    },
+
+    sendFeedback: (body: FeedbackBody) => json<Readonly<{ id: string; created_at: string }>>('POST', '/feedback', body),
+    listFeedback: (cursor?: string) => json<Page<FeedbackItem>>('GET', `/feedback${query({ cursor })}`),
+    /** All feedback as JSON lines, as it arrives. */
+    async *exportFeedback(): AsyncGenerator<Uint8Array> {
+      yield* bodyOf(await call('GET', '/feedback?format=jsonl'))
+    },
+
+    listUsers: (cursor?: string) => json<Page<ListedUser>>('GET', `/admin/users${query({ cursor })}`),
+    setRole: (id: string, role: User['role']) => json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { role }),
+    removeUser: (id: string) => done('DELETE', `/admin/users/${encodeURIComponent(id)}`),
+  }
+}
+
+async function* readPrediction(body: AsyncIterable<Uint8Array>): AsyncGenerator<PredictEvent> {
+  for await (const { event, data } of readEventStream(body)) {
+    if (event === 'message') yield { type: 'text', text: data }
+    if (event === 'error') throw fromErrorBody(data, 'The answer broke off.')
+    if (event !== 'done') continue
+    yield { type: 'done', ...(JSON.parse(data) as PredictEnd) }
+    return
+  }
+  throw brokenOff()
+}
+
+async function* readChat(body: AsyncIterable<Uint8Array>): AsyncGenerator<ChatEvent> {
+  let finishReason = 'stop'
+  let completionTokens = 0
+  for await (const { data } of readEventStream(body)) {
+    if (data === '[DONE]') {
+      yield { type: 'done', finishReason, completionTokens }
+      return
+    }
+    const chunk = JSON.parse(data) as OpenAiChunk
+    if (chunk.error !== undefined) throw fromErrorBody(data, 'The answer broke off.')
+    const choice = chunk.choices[0]
+    if (choice?.delta.content) yield { type: 'text', text: choice.delta.content }
+    finishReason = choice?.finish_reason ?? finishReason
+    completionTokens = chunk.usage?.completion_tokens ?? completionTokens
+  }
+  throw brokenOff()
+}
+
+async function* bodyOf(response: Response, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* response.body ?? []
+  } catch (cause) {
+    throw signal?.aborted ? new AppError('aborted', 'The request was stopped.', { cause }) : brokenOff(cause)
+  }
+}
+
+function brokenOff(cause?: unknown): AppError {
+  return new AppError('unavailable', 'The service went away in the middle of the answer.', { cause })
+}
+
+function unreachable(baseUrl: string, cause: unknown): AppError {
+  return new AppError('unavailable', `No service answers at ${baseUrl}.`, { cause })
+}
+
+async function toError(response: Response): Promise<AppError> {
+  return fromErrorBody(await response.text().catch(() => ''), `The service answered ${response.status}.`, codeOf(response.status))
+}
+
+/** The codes of answers that do not name one (those in OpenAI's shape, or of a proxy in between). */
+function codeOf(status: number): ErrorCode {
+  const codes: Readonly<Record<number, ErrorCode>> = {
+    400: 'invalid',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'not_found',
+    409: 'conflict',
+    413: 'too_large',
+    429: 'rate_limited',
+    502: 'upstream',
+    503: 'busy',
+    507: 'storage_full',
+  }
+  return codes[status] ?? 'internal'
+}
+
+function fromErrorBody(text: string, fallback: string, code: ErrorCode = 'internal'): AppError {
+  const body = parseErrorBody(text)
+  const named = errorCodes.find((known) => known === body?.code)
+  return new AppError(named ?? code, body?.message ?? fallback, body?.details === undefined ? {} : { details: body.details })
+}
+
+type ErrorBody = Readonly<{ code?: string | null; message?: string; details?: readonly ErrorDetail[] }>
+
+function parseErrorBody(text: string): ErrorBody | undefined {
+  try {
+    return (JSON.parse(text) as { error?: ErrorBody }).error
+  } catch {
+    return undefined
+  }
+}
+
+function query(values: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(values).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
+  )
+  return given.length === 0 ? '' : `?${given.join('&')}`
+}

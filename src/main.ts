@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { runCli } from './cli/cli.ts'
+import { processEnvironment, readEnvFile } from './config.ts'
+
+// A reader such as `head` that has seen enough is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+process.exitCode = await runCli({
+  args: process.argv.slice(2),
+  environment: processEnvironment,
+  readEnvFile,
+  terminal: { input: process.stdin, output: process.stdout, notes: process.stderr },
+  fetch: globalThis.fetch,
+  version,
+})
