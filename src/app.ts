@@ -12,8 +12,9 @@ import { createUsers } from './auth/users.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { openaiRoutes } from './dialects/openai.ts'
+import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { ModelHost } from './engine/provider.ts'
-import { AppError } from './errors.ts'
 import { createFeedback } from './feedback/feedback.ts'
 import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import { serveApiDocs } from './http/api-docs.ts'
@@ -34,8 +35,6 @@ import { openStorage } from './storage/open-storage.ts'
 export type AppParts = Readonly<{
   /** The model that answers. */
   host: ModelHost
-  /** A grammar for the answers that a JSON schema allows; throws `invalid`. */
-  jsonSchemaToGrammar?: (schema: Readonly<Record<string, unknown>>) => string
   version?: string
   logStream?: LogOptions['stream']
   socketLimits?: Partial<SocketLimits>
@@ -148,8 +147,9 @@ type RouteParts = Readonly<{
 
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets }: RouteParts): Routes {
-  const { host, jsonSchemaToGrammar = noGrammar } = parts
+  const { host, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
+  const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
   const models = {
     host,
@@ -161,6 +161,7 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
     caller: [
       predictRoutes({ ...common, limit: limits.limitGeneration }),
       predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
+      openaiRoutes({ predict, askerOf, limit: limits.limitGeneration, grammars, now }),
       modelRoutes(models),
       access.feedback.caller,
     ],
@@ -178,10 +179,6 @@ function askerOf(request: FastifyRequest): Asker {
 
 const uptimeSeconds = () => process.uptime()
 const versionOf = ({ version = 'unknown' }: AppParts) => version
-
-function noGrammar(): string {
-  throw new AppError('invalid', 'This service has no support for json_schema.')
-}
 
 type ShutDownParts = Readonly<{
   http: FastifyInstance

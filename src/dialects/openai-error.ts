@@ -1,0 +1,66 @@
+import type { FastifyInstance } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { AppError, type ErrorCode } from '../errors.ts'
+import { setRetryAfter, statusOf, toAppError } from '../http/error-reply.ts'
+
+const nullableText = Type.Union([Type.String(), Type.Null()])
+
+export const openaiErrorBody = Type.Object({
+  error: Type.Object({ message: Type.String(), type: Type.String(), param: nullableText, code: nullableText }),
+})
+export type OpenaiErrorBody = Static<typeof openaiErrorBody>
+
+/** What this dialect calls each failure. */
+const typeOf: Readonly<Record<ErrorCode, string>> = {
+  invalid: 'invalid_request_error',
+  context_length_exceeded: 'invalid_request_error',
+  unauthorized: 'authentication_error',
+  forbidden: 'permission_error',
+  not_found: 'invalid_request_error',
+  conflict: 'invalid_request_error',
+  too_large: 'invalid_request_error',
+  rate_limited: 'rate_limit_error',
+  aborted: 'server_error',
+  internal: 'server_error',
+  upstream: 'server_error',
+  busy: 'server_error',
+  unavailable: 'server_error',
+  storage_full: 'server_error',
+}
+
+const codeOf: Readonly<Partial<Record<ErrorCode, string>>> = {
+  invalid: 'invalid_value',
+  unauthorized: 'invalid_api_key',
+  // Under /v1 only a model can be asked for by name.
+  not_found: 'model_not_found',
+  rate_limited: 'rate_limit_exceeded',
+  busy: 'server_busy',
+}
+
+const paramOf: Readonly<Partial<Record<ErrorCode, string>>> = { not_found: 'model' }
+
+export function toOpenaiErrorBody({ code, message, details }: AppError): OpenaiErrorBody {
+  const field = details?.[0]?.field
+  const param = field === undefined || field === 'body' ? (paramOf[code] ?? null) : field
+  return { error: { message, type: typeOf[code], param, code: codeOf[code] ?? code } }
+}
+
+/** Makes every failure in the scope, of its guards and unknown addresses too, one of this dialect. */
+export function replyWithOpenaiErrors(http: FastifyInstance): void {
+  http.setErrorHandler((error, request, reply) => {
+    const failure = toAppError(error, request.log)
+    reply.failure = failure
+    setRetryAfter(reply, failure)
+    return reply
+      .code(statusOf[failure.code])
+      .type('application/json; charset=utf-8')
+      .send(JSON.stringify(toOpenaiErrorBody(failure)))
+  })
+  http.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
+    const failure = new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`)
+    reply.failure = failure
+    const error = { message: failure.message, type: 'invalid_request_error', param: null, code: 'unknown_url' }
+    return reply.code(404).type('application/json; charset=utf-8').send(JSON.stringify({ error }))
+  })
+}

@@ -1,0 +1,161 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { ChatMessage } from '../engine/provider.ts'
+import { AppError } from '../errors.ts'
+import type { PredictRequest } from '../predict/predict.ts'
+import {
+  type ChatBody,
+  type ChatRequestMessage,
+  type CompletionBody,
+  openaiDefaults,
+  type ResponseFormat,
+} from './openai-schema.ts'
+
+/** How answers are kept to JSON. */
+export type JsonGrammars = Readonly<{
+  /** Throws `invalid` for a schema that is wrong or can't be kept to. */
+  fromSchema: (schema: unknown) => string
+  /** Any JSON object. */
+  anyObject: string
+}>
+
+/** Fields that are accepted only with a value that asks for nothing. */
+const harmlessValues: Readonly<Record<string, readonly unknown[]>> = {
+  audio: [],
+  best_of: [1],
+  echo: [false],
+  frequency_penalty: [0],
+  function_call: ['none', 'auto'],
+  functions: [[]],
+  logit_bias: [{}],
+  logprobs: [false],
+  modalities: [['text']],
+  prediction: [],
+  presence_penalty: [0],
+  reasoning_effort: [],
+  service_tier: ['auto', 'default'],
+  store: [false],
+  suffix: [''],
+  tool_choice: ['none', 'auto'],
+  tools: [[]],
+  top_logprobs: [0],
+  verbosity: [],
+  web_search_options: [],
+}
+
+const harmlessInMessage: Readonly<Record<string, readonly unknown[]>> = {
+  annotations: [[]],
+  audio: [],
+  function_call: [],
+  refusal: [''],
+  tool_calls: [[]],
+}
+
+/** The request of the wire as ours. Throws `invalid`. */
+export function fromChatBody(body: ChatBody, grammars: JsonGrammars): PredictRequest {
+  refuseUnsupported(body, harmlessValues, '')
+  return {
+    ...fromCommonFields(body),
+    prompt: { type: 'chat', messages: body.messages.map(toMessage) },
+    maxTokens: body.max_completion_tokens ?? body.max_tokens,
+    grammar: toGrammar(body.response_format, grammars),
+  }
+}
+
+/** The request of the wire as ours. Throws `invalid`. */
+export function fromCompletionBody(body: CompletionBody): PredictRequest {
+  refuseUnsupported(body, harmlessValues, '')
+  const text = typeof body.prompt === 'string' ? body.prompt : body.prompt.join('')
+  return {
+    ...fromCommonFields(body),
+    prompt: { type: 'text', text },
+    maxTokens: body.max_tokens ?? openaiDefaults.completionTokens,
+    grammar: undefined,
+  }
+}
+
+function fromCommonFields(body: Omit<ChatBody, 'messages'> | Omit<CompletionBody, 'prompt'>) {
+  const { stop = [] } = body
+  if (body.stream_options !== undefined && body.stream !== true)
+    throw wrong('stream_options', 'left out unless stream is true', 'given')
+  return {
+    choices: body.n ?? openaiDefaults.choices,
+    sampling: {
+      temperature: body.temperature ?? openaiDefaults.temperature,
+      topP: body.top_p ?? openaiDefaults.topP,
+      topK: body.top_k ?? openaiDefaults.topK,
+      minP: body.min_p ?? openaiDefaults.minP,
+      repeatPenalty: body.repeat_penalty ?? openaiDefaults.repeatPenalty,
+      seed: body.seed,
+    },
+    stop: typeof stop === 'string' ? [stop] : stop,
+    model: body.model,
+    provider: undefined,
+  }
+}
+
+function wrong(field: string, expected: string, got: string): AppError {
+  return new AppError('invalid', `"${field}" must be ${expected}, but is ${got}.`, { details: [{ field, expected, got }] })
+}
+
+function refuseUnsupported(body: object, harmless: Readonly<Record<string, readonly unknown[]>>, place: string): void {
+  for (const [name, value] of Object.entries(body)) {
+    const allowed = Object.hasOwn(harmless, name) ? harmless[name] : undefined
+    if (allowed === undefined || allowed.some((one) => isDeepStrictEqual(one, value))) continue
+    const expected = allowed.length === 0 ? 'left out' : `left out or ${allowed.map((one) => JSON.stringify(one)).join(' or ')}`
+    throw new AppError('invalid', `"${place}${name}" is not supported yet: it must be ${expected}.`, {
+      details: [{ field: `${place}${name}`, expected, got: 'another value' }],
+    })
+  }
+}
+
+function toMessage(message: ChatRequestMessage, index: number): ChatMessage {
+  refuseUnsupported(message, harmlessInMessage, `messages.${index}.`)
+  const role = message.role === 'developer' ? 'system' : message.role
+  return { role, content: toText(message.content, `messages.${index}.content`) }
+}
+
+function toText(content: ChatRequestMessage['content'], field: string): string {
+  if (typeof content === 'string') return content
+  const texts = content.map(({ type, text }, place) => {
+    if (type !== 'text')
+      throw wrong(
+        `${field}.${place}.type`,
+        '"text" (images, sound and files are not supported yet)',
+        JSON.stringify(type.slice(0, 50)),
+      )
+    return text ?? missing(`${field}.${place}.text`)
+  })
+  return texts.join('\n')
+}
+
+function missing(field: string): never {
+  throw wrong(field, 'given', 'missing')
+}
+
+const schemaField = 'response_format.json_schema.schema'
+
+function toGrammar(format: ResponseFormat | undefined, grammars: JsonGrammars): string | undefined {
+  switch (format?.type) {
+    case undefined:
+    case 'text':
+      return undefined
+    case 'json_object':
+      return grammars.anyObject
+    case 'json_schema': {
+      const schema = format.json_schema?.schema
+      return schema === undefined ? missing(schemaField) : fromSchema(schema, grammars)
+    }
+  }
+}
+
+function fromSchema(schema: unknown, grammars: JsonGrammars): string {
+  try {
+    return grammars.fromSchema(schema)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const [detail = { field: '#', expected: 'a JSON schema that can be kept to', got: 'another' }] = error.details ?? []
+    // The place inside the schema is a JSON pointer, the place of the schema in the request a path.
+    const field = `${schemaField}${detail.field.slice(1)}`
+    throw new AppError(error.code, error.message, { cause: error, details: [{ ...detail, field }] })
+  }
+}
