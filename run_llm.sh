@@ -46,6 +46,7 @@ check_tools() {
 # Two set-ups at once would disturb each other: the second waits, and takes over when the first is gone.
 take_lock() {
   told=no
+  unowned=0
   while ! mkdir "$lock" 2>/dev/null; do
     if [ ! -d "$lock" ]; then
       say "The folder $(pwd) cannot be written. Check its owner and permissions." \
@@ -53,7 +54,9 @@ take_lock() {
       exit 1
     fi
     owner=$(cat "$lock/pid" 2>/dev/null || true)
-    if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
+    # One that was killed right after it took the lock has not even left its number.
+    if [ -z "$owner" ]; then unowned=$((unowned + 1)); else unowned=0; fi
+    if [ "$unowned" -gt 5 ] || { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; }; then
       rm -rf "$lock"
       continue
     fi

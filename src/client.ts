@@ -95,7 +95,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       yield* readPrediction(bodyOf(response, signal))
     },
     async *chatStream(body: ChatBody, signal?: AbortSignal): AsyncGenerator<ChatEvent> {
-      const request = { model: 'default', ...body, stream: true, stream_options: { include_usage: true } }
+      const request = { ...body, stream: true, stream_options: { include_usage: true } }
       yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))
     },
 

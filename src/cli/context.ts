@@ -63,7 +63,11 @@ export async function withService<T>(context: Context, work: (client: Client) =>
 }
 
 /** The same error with a message for people: what it means, what the service said, what to do. */
-export async function inWords(error: AppError, client: Client, { language, say }: Context): Promise<AppError> {
+export async function inWords(
+  error: AppError,
+  client: Client,
+  { language, say }: Pick<Context, 'language' | 'say'>,
+): Promise<AppError> {
   const isGone =
     error.code === 'unavailable' &&
     (await client.health().then(

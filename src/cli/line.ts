@@ -9,10 +9,13 @@ export async function runLine(context: Context): Promise<number> {
   return withService(context, (client) => chat(client, context, () => performance.now()))
 }
 
-type Chat = Readonly<{ client: Client; context: Context; messages: ChatMessage[]; now: () => number }>
+/** What a conversation needs of its surroundings. */
+type Surroundings = Pick<Context, 'language' | 'say' | 'terminal'>
+
+type Chat = Readonly<{ client: Client; context: Surroundings; messages: ChatMessage[]; now: () => number }>
 
 /** Gives the exit code: 1 when a question from a pipe could not be answered. */
-export async function chat(client: Client, context: Context, now: () => number): Promise<number> {
+export async function chat(client: Client, context: Surroundings, now: () => number): Promise<number> {
   const { say, terminal } = context
   const isPerson = terminal.input.isTTY === true
   const { model_name: model } = await client.model()
@@ -30,14 +33,14 @@ export async function chat(client: Client, context: Context, now: () => number):
   for await (const line of lines) {
     const done = await stops.during((signal) => respond(conversation, line.trim(), signal))
     if (!done && !isPerson) exitCode = 1
-    if (isPerson) lines.prompt()
+    if (isPerson && !stops.isClosed()) lines.prompt()
   }
   if (isPerson) writeLine(terminal.output)
   return exitCode
 }
 
 /** Ctrl-C ends the answer; where there is none, a second one leaves. */
-function listenToStops(lines: Interface, { say, terminal }: Context) {
+function listenToStops(lines: Interface, { say, terminal }: Surroundings) {
   let running: AbortController | undefined
   let presses = 0
   lines.on('SIGINT', () => {
@@ -47,7 +50,14 @@ function listenToStops(lines: Interface, { say, terminal }: Context) {
     writeLine(terminal.notes, `\n${say('chatOnceMore')}`)
     lines.prompt()
   })
+  let isClosed = false
+  lines.once('close', () => {
+    isClosed = true
+    // A person who leaves wants no more of the answer; a pipe that ends has asked all its questions.
+    if (terminal.input.isTTY) running?.abort()
+  })
   return {
+    isClosed: () => isClosed,
     /** Runs `work` with a signal that Ctrl-C sets off. */
     async during(work: (signal: AbortSignal) => Promise<boolean>): Promise<boolean> {
       running = new AbortController()
@@ -126,7 +136,7 @@ async function answer({ client, context, messages, now }: Chat, question: string
   showSpeed(context, end?.completionTokens ?? 0, now() - (firstAt ?? now()))
 }
 
-function showSpeed({ say, terminal }: Context, tokens: number, ms: number): void {
+function showSpeed({ say, terminal }: Surroundings, tokens: number, ms: number): void {
   if (tokens < 2 || ms <= 0) return
   writeLine(terminal.notes, `  ${say('chatSpeed', { tokens, speed: (((tokens - 1) * 1000) / ms).toFixed(1) })}`)
 }

@@ -25,7 +25,7 @@ export function readArguments(args: readonly string[], say: Say): Call {
     if (token.kind === 'positional') words.push(token.value)
     if (token.kind !== 'option') continue
     if (token.name === 'version') return { type: 'version' }
-    const setting = settingOf.get(token.name.replace(/^no-/, '')) ?? settingOf.get(token.name)
+    const setting = settingOf.get(token.name.replace(/^no-/, ''))
     if (setting === undefined) {
       if (!(token.name in options))
         return mistake(say('unknownFlag', { name: token.rawName }), suggest(token.rawName, knownFlags), say)
@@ -40,16 +40,17 @@ export function readArguments(args: readonly string[], say: Say): Call {
   return findCall({ words, flags, settings }, say)
 }
 
-type Token = Readonly<{ name: string; rawName: string; value: string | undefined; inlineValue: boolean | undefined }>
+type Token = Readonly<{ rawName: string; value: string | undefined; inlineValue: boolean | undefined }>
 type Reading = Readonly<{ value: string; mistake?: undefined }> | Readonly<{ mistake: string }>
 
-function readSetting(setting: Setting, { name, rawName, value, inlineValue }: Token, say: Say): Reading {
+function readSetting(setting: Setting, { rawName, value, inlineValue }: Token, say: Say): Reading {
+  const isNegative = rawName.startsWith('--no-')
   if (setting.secret) return { mistake: say('secretFlag', { name: rawName, env: setting.env }) }
   if (setting.kind === yesOrNo) {
-    if (name.startsWith('no-')) return value === undefined ? { value: 'false' } : { mistake: say('noValue', { name: rawName }) }
+    if (isNegative) return value === undefined ? { value: 'false' } : { mistake: say('noValue', { name: rawName }) }
     return { value: value ?? 'true' }
   }
-  if (name.startsWith('no-')) return { mistake: say('unknownFlag', { name: rawName }) }
+  if (isNegative) return { mistake: say('unknownFlag', { name: rawName }) }
   const isNextFlag = !inlineValue && value !== undefined && /^-[^\d]/.test(value)
   return value === undefined || isNextFlag ? { mistake: say('missingValue', { name: rawName }) } : { value }
 }

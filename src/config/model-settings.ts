@@ -17,8 +17,11 @@ export const modelSettings = {
     group: 'models',
     kind: text(),
     default: undefined,
-    defaultText: { en: 'the one chosen last, else the first installed', es: 'el último elegido; si no, el primero instalado' },
-    help: { en: 'Name of the model that is loaded at the start.', es: 'Nombre del modelo que se carga al arrancar.' },
+    defaultText: { en: 'the first installed', es: 'el primero instalado' },
+    help: {
+      en: 'Name of the model that is loaded at the start, until another one is selected.',
+      es: 'Nombre del modelo que se carga al arrancar, hasta que se elija otro.',
+    },
   },
   device: {
     env: 'DEVICE',

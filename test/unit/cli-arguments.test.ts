@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest'
+import { speak } from '../../src/cli/messages.ts'
+import { type Call, readArguments, suggest } from '../../src/cli/read-arguments.ts'
+
+const read = (line: string): Call => readArguments(line.split(' ').filter(Boolean), speak('en'))
+
+test('settings are flags of every command, in either place and either form', () => {
+  for (const line of ['api --port 9000 --log-level debug', '--port=9000 api --log-level=debug']) {
+    expect(read(line)).toMatchObject({ type: 'run', settings: { PORT: '9000', LOG_LEVEL: 'debug' } })
+  }
+})
+
+test('a switch stands alone, has a value, or is turned around', () => {
+  expect(read('api --local-only')).toMatchObject({ settings: { LOCAL_ONLY: 'true' } })
+  expect(read('api --local-only=false')).toMatchObject({ settings: { LOCAL_ONLY: 'false' } })
+  expect(read('api --no-allow-registration')).toMatchObject({ settings: { ALLOW_REGISTRATION: 'false' } })
+})
+
+test('a negative number is a value, and another flag is none', () => {
+  expect(read('api --keep-alive -1')).toMatchObject({ settings: { KEEP_ALIVE: '-1' } })
+  expect(read('api --port --local-only')).toMatchObject({
+    type: 'mistake',
+    message: expect.stringContaining('--port needs a value'),
+  })
+})
+
+test('an unknown flag or command is refused, with the one that was meant', () => {
+  expect(read('api --prot 9000')).toMatchObject({ message: expect.stringContaining('Did you mean --port?') })
+  expect(read('docter')).toMatchObject({ message: expect.stringContaining('Did you mean doctor?') })
+  expect(read('admin user')).toMatchObject({ message: expect.stringContaining('Did you mean admin users?') })
+  expect(read('api --zzzzzzzzzz')).toMatchObject({ message: expect.not.stringContaining('Did you mean') })
+  expect(read('api --no-port')).toMatchObject({ type: 'mistake' })
+})
+
+test('a flag of another command is refused', () => {
+  expect(read('admin feedback --jsonl')).toMatchObject({ type: 'run', flags: new Set(['jsonl']) })
+  expect(read('api --jsonl')).toMatchObject({ type: 'mistake', message: expect.stringContaining('--jsonl') })
+})
+
+test('a secret is not taken from a flag, which others could read', () => {
+  expect(read('api --secret-key canary')).toMatchObject({ type: 'mistake', message: expect.stringContaining('SECRET_KEY') })
+  expect(JSON.stringify(read('api --hf-token canary'))).not.toContain('canary')
+})
+
+test('words that a command needs are asked for, and words that it does not know are refused', () => {
+  expect(read('admin users role ana')).toMatchObject({ message: expect.stringContaining('admin users role USERNAME admin|user') })
+  expect(read('admin users role ana admin')).toMatchObject({ type: 'run', words: ['ana', 'admin'] })
+  expect(read('api now')).toMatchObject({ type: 'mistake' })
+  expect(read('login')).toMatchObject({ type: 'run', words: [] })
+})
+
+test('short forms stand for the listing', () => {
+  expect(read('admin users')).toEqual(read('admin users list'))
+  expect(read('models')).toEqual(read('models list'))
+})
+
+test('help is given for the program, a group and a command', () => {
+  expect([read(''), read('--help'), read('admin -h')]).toEqual(Array(3).fill({ type: 'help', command: undefined }))
+  expect(read('admin users role --help')).toMatchObject({ type: 'help', command: { path: ['admin', 'users', 'role'] } })
+})
+
+test('a suggestion is near: one letter in three at most', () => {
+  expect(suggest('modles', ['models', 'doctor'])).toBe('models')
+  expect(suggest('xyz', ['models', 'doctor'])).toBeUndefined()
+})

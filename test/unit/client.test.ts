@@ -1,0 +1,117 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { createClient } from '../../src/client.ts'
+import { readEventStream, type ServerSentEvent } from '../../src/read-event-stream.ts'
+import { startServer } from '../server.ts'
+import { scriptedHost } from './cli-world.ts'
+
+async function serve(pieces: Iterable<string>) {
+  const server = await startServer({ host: scriptedHost(pieces).host })
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  return createClient({ baseUrl: server.url })
+}
+
+async function collect<T>(events: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const event of events) all.push(event)
+  return all
+}
+
+/** Answers that a server might send, without a server. */
+function answering(...answers: Array<() => Response>) {
+  return createClient({
+    baseUrl: 'http://service',
+    fetch: async () => answers.shift()?.() ?? expect.unreachable('one call too many'),
+  })
+}
+
+test('a whole answer and a streamed one hold the same text', async () => {
+  const client = await serve(['La capital', ' es\n', 'Madrid 😀'])
+  const { choices, ran_on } = await client.predict({ prompt: '?', temperature: 0 })
+  const events = await collect(client.predictStream({ prompt: '?', temperature: 0 }))
+  expect(events.map((event) => (event.type === 'text' ? event.text : '')).join('')).toBe(choices[0]?.text)
+  expect(events.at(-1)).toMatchObject({ type: 'done', finish_reason: 'stop', ran_on, usage: { completion_tokens: 3 } })
+})
+
+test('a chat is streamed with its number of tokens', async () => {
+  const client = await serve(['Hola', '!'])
+  const events = await collect(client.chatStream({ messages: [{ role: 'user', content: 'Hi' }] }))
+  expect(events).toEqual([
+    { type: 'text', text: 'Hola' },
+    { type: 'text', text: '!' },
+    { type: 'done', finishReason: 'stop', completionTokens: 2 },
+  ])
+})
+
+test('the code of a refusal is that of the service, in its own shape and in that of OpenAI', async () => {
+  const client = await serve(['x'])
+  await expect(client.listUsers()).rejects.toMatchObject({ code: 'unauthorized' })
+  await expect(client.predict({ prompt: 'x', temperature: 99 })).rejects.toMatchObject({
+    code: 'invalid',
+    details: [{ field: 'temperature' }],
+  })
+  await expect(collect(client.chatStream({ messages: [], temperature: 99 }))).rejects.toMatchObject({ code: 'invalid' })
+})
+
+test('a stop ends the stream as aborted', async () => {
+  const stop = new AbortController()
+  const client = await serve(Array(100_000).fill('x'))
+  const reading = collect(
+    (async function* () {
+      for await (const event of client.predictStream({ prompt: '?' }, stop.signal)) {
+        stop.abort()
+        yield event
+      }
+    })(),
+  )
+  await expect(reading).rejects.toMatchObject({ code: 'aborted' })
+})
+
+test('a stream that ends without its end, or with an error event, is an error', async () => {
+  const cut = () => new Response('data: half\n\n')
+  const failed = () => new Response('data: half\n\nevent: error\ndata: {"error":{"code":"busy","message":"Full."}}\n\n')
+  const client = answering(cut, failed, cut)
+  await expect(collect(client.predictStream({ prompt: '?' }))).rejects.toMatchObject({ code: 'unavailable' })
+  await expect(collect(client.predictStream({ prompt: '?' }))).rejects.toMatchObject({ code: 'busy', message: 'Full.' })
+})
+
+test('an answer of something in between is told by its status', async () => {
+  const client = answering(
+    () => new Response('<html>', { status: 502 }),
+    () => new Response('', { status: 429 }),
+  )
+  await expect(client.model()).rejects.toMatchObject({ code: 'upstream', message: 'The service answered 502.' })
+  await expect(client.model()).rejects.toMatchObject({ code: 'rate_limited' })
+})
+
+test('without a service the error says where none answers', async () => {
+  await expect(createClient({ baseUrl: 'http://127.0.0.1:9' }).health()).rejects.toMatchObject({
+    code: 'unavailable',
+    message: 'No service answers at http://127.0.0.1:9.',
+  })
+})
+
+async function parse(...chunks: string[]): Promise<ServerSentEvent[]> {
+  const bytes = chunks.map((chunk) => Buffer.from(chunk, 'latin1'))
+  return collect(
+    readEventStream(
+      (async function* () {
+        yield* bytes
+      })(),
+    ),
+  )
+}
+
+test('events are read with every line ending, wherever the network cuts them', async () => {
+  const text = 'event: a\r\ndata: 1\r\n\r\n: comment\ndata:2\ndata:  3\n\nid: x\rdata\r\rdata: open'
+  const events = [
+    { event: 'a', data: '1' },
+    { event: 'message', data: '2\n 3' },
+    { event: 'message', data: '' },
+  ]
+  expect(await parse(text)).toEqual(events)
+  expect(await parse(...text)).toEqual(events)
+})
+
+test('a character that is cut over two chunks arrives whole', async () => {
+  expect(await parse('data: \xf0\x9f', '\x98\x80\n\n')).toEqual([{ event: 'message', data: '😀' }])
+})

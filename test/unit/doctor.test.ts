@@ -1,0 +1,117 @@
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Context } from '../../src/cli/context.ts'
+import { runDoctor } from '../../src/cli/doctor.ts'
+import type { Finding, Machine } from '../../src/cli/doctor-checks.ts'
+import { thisMachine } from '../../src/cli/machine.ts'
+import { speak } from '../../src/cli/messages.ts'
+import { startServer } from '../server.ts'
+import { scriptedHost } from './cli-world.ts'
+
+const sound: Machine = {
+  nodeVersion: '24.21.0',
+  platform: 'linux',
+  arch: 'x64',
+  isMusl: false,
+  cores: 8,
+  cpuFlags: async () => 'fpu sse4_2 avx avx2 fma',
+  availableMemory: async () => 16 * 1024 ** 3,
+  freeBytes: async () => 50 * 1024 ** 3,
+  whyNotWritable: async () => undefined,
+  whyNotLoadable: async () => undefined,
+  hasPackage: async () => true,
+  whyPortBlocked: async () => undefined,
+  modelFiles: async () => [{ name: 'small.gguf', sizeBytes: 253_000_000, hasMagic: true, isRecorded: true }],
+}
+
+async function examine(machine: Partial<Machine> = {}, environment: Record<string, string> = { PORT: '9' }) {
+  const output = new PassThrough()
+  const context: Context = {
+    words: [],
+    flags: new Set(['json']),
+    settings: {},
+    environment,
+    envFile: undefined,
+    language: 'en',
+    say: speak('en'),
+    terminal: { input: Readable.from([]), output, notes: new PassThrough() },
+    fetch: globalThis.fetch,
+    version: '1.2.3',
+  }
+  const code = await runDoctor(context, { ...sound, ...machine })
+  const findings: Finding[] = JSON.parse(String(output.read()))
+  return { code, findings, of: (status: Finding['status']) => findings.filter((finding) => finding.status === status) }
+}
+
+test('a sound machine has nothing wrong; that no service runs is only said', async () => {
+  const { code, of } = await examine()
+  expect(code).toBe(0)
+  expect(of('fail')).toEqual([])
+  expect(of('warn')).toMatchObject([{ check: 'service' }])
+})
+
+const illnesses: Array<[string, Partial<Machine>, Record<string, string>, Partial<Finding>]> = [
+  ['an old Node', { nodeVersion: '22.1.0' }, {}, { check: 'node', status: 'fail' }],
+  ['a library that does not load', { whyNotLoadable: async () => 'wrong ELF class' }, {}, { check: 'koffi', status: 'fail' }],
+  ['no library of the engine', { hasPackage: async () => false }, {}, { check: 'engine', status: 'fail' }],
+  ['a Linux without glibc', { isMusl: true }, {}, { check: 'engine', status: 'fail' }],
+  ['an unknown processor', { arch: 'riscv64' }, {}, { check: 'engine', status: 'fail' }],
+  ['a processor without AVX2', { cpuFlags: async () => 'sse4_2' }, {}, { check: 'cpu', status: 'warn' }],
+  ['little memory', { availableMemory: async () => 200 * 1024 ** 2 }, {}, { check: 'memory', status: 'warn' }],
+  ['a disk nearly full', { freeBytes: async () => 500 * 1024 ** 2 }, {}, { check: 'disk', status: 'warn' }],
+  ['a full disk', { freeBytes: async () => 1000 }, {}, { check: 'disk', status: 'fail' }],
+  ['a folder that cannot be written', { whyNotWritable: async () => 'EROFS' }, {}, { check: 'DATA_DIR', status: 'fail' }],
+  ['no model', { modelFiles: async () => [] }, {}, { check: 'model', status: 'warn' }],
+  [
+    'no model, and no right to fetch one',
+    { modelFiles: async () => [] },
+    { LOCAL_ONLY: 'true' },
+    { check: 'model', status: 'fail' },
+  ],
+  ['a default model that is not there', {}, { DEFAULT_MODEL: 'other' }, { check: 'model', status: 'fail' }],
+  ['a port that is taken', { whyPortBlocked: async () => 'EADDRINUSE' }, {}, { check: 'port', status: 'fail' }],
+  ['a key of another kind', {}, { HF_TOKEN: 'canary' }, { check: 'keys', status: 'warn' }],
+  ['a wrong setting', {}, { THREADS: 'many' }, { check: 'settings', status: 'fail' }],
+]
+
+for (const [name, machine, environment, finding] of illnesses) {
+  test(`${name} is found, with how to mend it`, async () => {
+    const { code, findings } = await examine(machine, { PORT: '9', ...environment })
+    expect(findings).toContainEqual(expect.objectContaining({ ...finding, fix: expect.stringMatching(/\w/) }))
+    expect(code).toBe(finding.status === 'fail' ? 1 : 0)
+    expect(JSON.stringify(findings)).not.toContain('canary')
+  })
+}
+
+test('a file that is no GGUF is found by its first bytes', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'simpleia-doctor-'))
+  await mkdir(join(folder, 'models'))
+  await writeFile(join(folder, 'models', 'page.gguf'), '<html>')
+  await writeFile(join(folder, 'models', 'empty.gguf'), '')
+  await writeFile(join(folder, 'models', 'good.gguf'), 'GGUF')
+  const environment = { PORT: '9', MODELS_DIR: join(folder, 'models'), DATA_DIR: join(folder, 'data') }
+  const { code, of } = await examine({ modelFiles: thisMachine().modelFiles }, environment)
+  expect(code).toBe(1)
+  expect(of('fail').map(({ text }) => text)).toEqual(['empty.gguf is no GGUF file.', 'page.gguf is no GGUF file.'])
+})
+
+test('a service of ours on the port is no fault', async () => {
+  const server = await startServer({ host: scriptedHost([]).host })
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const { of } = await examine({ whyPortBlocked: async () => 'EADDRINUSE' }, { PORT: String(server.port) })
+  expect(of('ok')).toContainEqual({ check: 'service', status: 'ok', text: `The service at ${server.url} answers.` })
+  expect(of('fail')).toEqual([])
+})
+
+test('this machine can be looked at', async () => {
+  const machine = thisMachine()
+  expect(await machine.whyNotLoadable('koffi')).toBeUndefined()
+  expect(await machine.whyNotLoadable('no-such-package')).toContain('no-such-package')
+  expect(await machine.hasPackage(`@node-llama-cpp/no-such-platform`)).toBe(false)
+  expect(await machine.whyNotWritable(join(tmpdir(), 'simpleia-not-made-yet'))).toBeUndefined()
+  expect(await machine.whyNotWritable('/proc')).toMatch(/\w/)
+  expect(await machine.availableMemory()).toBeGreaterThan(0)
+})

@@ -1,0 +1,100 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { expect, test } from 'vitest'
+
+type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
+
+const features = ['auth', 'dialects', 'feedback', 'metrics', 'models', 'predict']
+/** What every feature may use: the shape of errors and answers, not the work of another feature. */
+const shared = ['config', 'engine', 'errors.ts', 'http', 'storage']
+
+async function sourceFiles(): Promise<string[]> {
+  return (await readdir('src', { recursive: true })).filter((file) => file.endsWith('.ts'))
+}
+
+/** Every import between our own files, with paths from `src`. */
+async function listImports(): Promise<Import[]> {
+  const found = await Promise.all(
+    (await sourceFiles()).map(async (from) => {
+      const text = await readFile(join('src', from), 'utf8')
+      const statements = text.matchAll(/^(?:import|export)\s+(type\s+)?([^'"]*?)\s*(?:from\s*)?'(\.[^']+)'/gm)
+      const dynamic = text.matchAll(/import\('(\.[^']+)'\)/g)
+      const target = (path: string) => relative('src', join('src', dirname(from), path))
+      return [
+        ...[...statements].map(([, type, names = '', path = '']) => ({
+          from,
+          to: target(path),
+          typeOnly: type !== undefined || onlyTypes(names),
+        })),
+        ...[...dynamic].map(([, path = '']) => ({ from, to: target(path), typeOnly: false })),
+      ]
+    }),
+  )
+  return found.flat()
+}
+
+/** `{ type A, type B }`: every name is marked. */
+function onlyTypes(names: string): boolean {
+  const inner = /^\{(.*)\}$/s
+    .exec(names)?.[1]
+    ?.split(',')
+    .map((name) => name.trim())
+    .filter(Boolean)
+  return inner !== undefined && inner.length > 0 && inner.every((name) => name.startsWith('type '))
+}
+
+const top = (path: string) => path.split('/')[0] ?? ''
+
+test('engine and storage import only errors, and themselves', async () => {
+  const wrong = (await listImports()).filter(
+    ({ from, to }) => ['engine', 'storage'].includes(top(from)) && top(to) !== top(from) && to !== 'errors.ts',
+  )
+  expect(wrong).toEqual([])
+})
+
+// A schema is what types are made from, and its bounds are data: importing it is importing types.
+const isSchema = (path: string) => path.endsWith('/schema.ts')
+
+test('a feature imports the types of another feature, never its code', async () => {
+  const wrong = (await listImports()).filter(
+    ({ from, to, typeOnly }) =>
+      features.includes(top(from)) && features.includes(top(to)) && top(from) !== top(to) && !typeOnly && !isSchema(to),
+  )
+  expect(wrong).toEqual([])
+})
+
+test('a feature uses nothing of the program around it', async () => {
+  const wrong = (await listImports()).filter(
+    ({ from, to, typeOnly }) =>
+      features.includes(top(from)) && !typeOnly && ![...features, ...shared].includes(top(to)) && to !== 'config.ts',
+  )
+  expect(wrong).toEqual([])
+})
+
+test('http knows no feature', async () => {
+  const wrong = (await listImports()).filter(
+    ({ from, to, typeOnly }) => top(from) === 'http' && features.includes(top(to)) && !typeOnly,
+  )
+  expect(wrong).toEqual([])
+})
+
+test('only the composition and the command line call the parts together', async () => {
+  const importers = (await listImports()).filter(({ to }) => to === 'app.ts' || to === 'service.ts').map(({ from }) => from)
+  expect(importers.sort()).toEqual(['cli/serve.ts', 'service.ts'])
+})
+
+test('one file reads the environment of the process', async () => {
+  const readers: string[] = []
+  for (const file of await sourceFiles())
+    if ((await readFile(join('src', file), 'utf8')).includes('process.env')) readers.push(file)
+  expect(readers).toEqual(['config.ts'])
+})
+
+test('no source file is longer than 400 lines', async () => {
+  const long: string[] = []
+  for (const file of await sourceFiles()) {
+    const lines = (await readFile(join('src', file), 'utf8')).split('\n').length - 1
+    if (lines > 400) long.push(`${file}: ${lines}`)
+  }
+  expect(long).toEqual([])
+})
