@@ -23,7 +23,8 @@ export type Machine = Readonly<{
   freeBytes: (folder: string) => Promise<number>
   whyNotWritable: (folder: string) => Promise<string | undefined>
   whyNotLoadable: (name: string) => Promise<string | undefined>
-  hasPackage: (name: string) => Promise<boolean>
+  /** The package with the engine's library for this platform. */
+  enginePackage: () => Promise<Readonly<{ name: string; isInstalled: boolean }>>
   whyPortBlocked: (host: string, port: number) => Promise<string | undefined>
   modelFiles: (folder: string) => Promise<readonly ModelFile[]>
 }>
@@ -56,22 +57,10 @@ export async function checkProgram(machine: Machine, neededNode: string, tell: T
   return [node, ...libraries, await checkEngine(machine, tell), await checkCpu(machine, tell)]
 }
 
-const enginePackages: Readonly<Record<string, string>> = {
-  'linux-x64': 'linux-x64',
-  'linux-arm64': 'linux-arm64',
-  'darwin-arm64': 'mac-arm64-metal',
-  'darwin-x64': 'mac-x64',
-  'win32-x64': 'win-x64',
-  'win32-arm64': 'win-arm64',
-}
-
 async function checkEngine(machine: Machine, tell: Tell): Promise<Finding> {
-  const key = `${machine.platform}-${machine.arch}`
-  const platform = machine.isMusl ? `${key} (musl)` : key
-  const name = machine.isMusl ? undefined : enginePackages[key]
-  if (name === undefined) return tell('engine', 'fail', 'engineUnknown', { platform }, 'engineUnknownFix')
-  if (await machine.hasPackage(`@node-llama-cpp/${name}`)) return tell('engine', 'ok', 'engine', { platform })
-  return tell('engine', 'fail', 'engineMissing', { platform }, 'libraryFix')
+  const { name, isInstalled } = await machine.enginePackage()
+  if (machine.isMusl) return tell('engine', 'fail', 'engineMusl', {}, 'engineFix')
+  return isInstalled ? tell('engine', 'ok', 'engine', { name }) : tell('engine', 'fail', 'engineMissing', { name }, 'engineFix')
 }
 
 async function checkCpu(machine: Machine, tell: Tell): Promise<Finding> {

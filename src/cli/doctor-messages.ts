@@ -18,18 +18,15 @@ export const doctorMessages = {
     en: 'Remove the folder node_modules and start ./run_llm.sh again.',
     es: 'Borra la carpeta node_modules y arranca ./run_llm.sh otra vez.',
   },
-  engine: { en: "The engine's library for {platform} is there.", es: 'La biblioteca del motor para {platform} está.' },
+  engine: { en: "The engine's library ({name}) is installed.", es: 'La biblioteca del motor ({name}) está instalada.' },
   engineMissing: {
-    en: "The engine's library for {platform} is missing.",
-    es: 'Falta la biblioteca del motor para {platform}.',
+    en: "The engine's library ({name}) is not installed.",
+    es: 'La biblioteca del motor ({name}) no está instalada.',
   },
-  engineUnknown: {
-    en: 'There is no library of the engine for {platform}.',
-    es: 'No hay biblioteca del motor para {platform}.',
-  },
-  engineUnknownFix: {
-    en: 'It runs on Linux with glibc, macOS and Windows, on x64 and arm64 processors.',
-    es: 'Funciona en Linux con glibc, macOS y Windows, con procesadores x64 y arm64.',
+  engineMusl: { en: 'This Linux has no glibc.', es: 'Este Linux no tiene glibc.' },
+  engineFix: {
+    en: 'It exists for Linux with glibc, macOS and Windows, on x64 and arm64. There, remove the folder node_modules and start ./run_llm.sh again.',
+    es: 'Existe para Linux con glibc, macOS y Windows, en x64 y arm64. Ahí, borra la carpeta node_modules y arranca ./run_llm.sh otra vez.',
   },
   cpu: { en: '{cores} cores, {features}', es: '{cores} núcleos, {features}' },
   cpuSlow: { en: '{cores} cores, without AVX2', es: '{cores} núcleos, sin AVX2' },

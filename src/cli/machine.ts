@@ -1,9 +1,7 @@
-import { access, constants, open, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism, freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { findRecordedHash, freeBytes } from '../models/verified-file.ts'
 import type { Machine, ModelFile } from './doctor-checks.ts'
 
@@ -20,7 +18,7 @@ export function thisMachine(): Machine {
     freeBytes: async (folder) => freeBytes(await nearestFolder(folder)),
     whyNotWritable,
     whyNotLoadable,
-    hasPackage,
+    enginePackage,
     whyPortBlocked,
     modelFiles,
   }
@@ -86,16 +84,13 @@ async function whyNotLoadable(name: string): Promise<string | undefined> {
   }
 }
 
-async function hasPackage(name: string): Promise<boolean> {
+async function enginePackage() {
   try {
-    const folder = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`))
-    const files = await readdir(join(folder, 'bins'), { recursive: true })
-    return files.some((file) => /llama.*\.(so|dylib|dll)/.test(file))
+    const { findLibrary, packageName } = await import('../engine/local/libllama.ts')
+    return { name: packageName('cpu'), isInstalled: findLibrary('cpu') !== undefined }
   } catch {
-    return access(fileURLToPath(new URL(`../../node_modules/${name}/bins`, import.meta.url)), constants.R_OK).then(
-      () => true,
-      () => false,
-    )
+    // Without koffi, which has a finding of its own, not even the name can be asked for.
+    return { name: '@node-llama-cpp', isInstalled: false }
   }
 }
 
