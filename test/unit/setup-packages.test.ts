@@ -40,7 +40,11 @@ test('with neither hub nor Python, one sentence says what to put where, in both 
 
 test('LOCAL_ONLY lets nothing out: neither the hub nor pip is asked', async () => {
   const { run, calls } = fakePython()
-  const { options } = await createWorld({ localOnly: true, run, fetch: () => expect.unreachable('a call left the machine') })
+  const fetch = async (url: unknown) => {
+    calls.push(String(url))
+    return new Response('[]')
+  }
+  const { options } = await createWorld({ localOnly: true, run, fetch })
   await expect(ensureDefaultModel(options)).rejects.toMatchObject({ message: expect.stringContaining('LOCAL_ONLY is true') })
   await expect(ensurePackagedModel(options)).rejects.toMatchObject({ code: 'unavailable' })
   expect(calls).toEqual([])
