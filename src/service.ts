@@ -1,8 +1,15 @@
+import { availableParallelism } from 'node:os'
 import { type App, createApp } from './app.ts'
 import { readSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
-import type { ModelHost } from './engine/provider.ts'
+import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
+import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
+import { openEngine, spawnChild } from './engine/local/engine-process.ts'
+import { createLocalProvider } from './engine/local/local-provider.ts'
+import type { LoadedModel } from './engine/local/protocol.ts'
+import type { ChatMessage, ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
+import { createModelRegistry } from './models/registry.ts'
 
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version }: Readonly<{ version: string }>): Promise<App> {
@@ -22,6 +29,37 @@ async function chooseModel({ configFile, defaultModel, llmProvider }: Config): P
   return selection?.selectedModel ?? defaultModel
 }
 
+/** The local models; the chosen one begins to load, and whether it does is for the host's status to tell. */
 async function openHost(config: Config, model: string | undefined): Promise<ModelHost> {
-  throw new AppError('unavailable', `The engine is not part of this version yet (${config.modelsDir}, ${model}).`)
+  const registry = createModelRegistry(config.modelsDir)
+  const renderer = createChatTemplateRenderer()
+  const threads = config.threads > 0 ? config.threads : availableParallelism()
+  const { contextSize, maxParallel, maxQueue, device } = config
+  const host = createLocalProvider({
+    openEngine: (path, signal) => {
+      return openEngine(spawnChild(logEngine), { path, contextSize, maxParallel, threads, device }, signal)
+    },
+    findModel: registry.find,
+    listModels: registry.list,
+    renderChat: (loaded, { messages }) => renderChat(renderer, loaded, messages),
+    chatStops: ({ chatTemplate }) => (chatTemplate === undefined ? plainChatStops : []),
+    maxParallel,
+    maxQueue,
+    now: () => performance.now(),
+  })
+  const chosen = model ?? (await registry.list())[0]
+  // A model that fails to load is no reason not to start: the host's status says why nothing answers.
+  if (chosen !== undefined) host.load(chosen).catch(() => {})
+  return { ...host, close: () => Promise.all([host.close(), renderer.close()]).then(() => {}) }
+}
+
+async function renderChat(renderer: ChatTemplateRenderer, model: LoadedModel, messages: readonly ChatMessage[]) {
+  const { chatTemplate: template, bosToken, eosToken, controlTokens } = model
+  if (template === undefined) return renderPlainChat(messages)
+  return renderer.render({ template, messages, bosToken, eosToken, controlTokens, addGenerationPrompt: true })
+}
+
+/** What the engine's process writes when it fails. It knows no prompts. */
+function logEngine(text: string): void {
+  process.stderr.write(text)
 }

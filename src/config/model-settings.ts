@@ -52,7 +52,7 @@ export const modelSettings = {
   maxParallel: {
     env: 'MAX_PARALLEL',
     group: 'models',
-    kind: integer({ minimum: 1, maximum: 64 }),
+    kind: integer({ minimum: 1, maximum: 32 }),
     default: 16,
     help: { en: 'Answers that the local model writes at the same time.', es: 'Respuestas que el modelo local escribe a la vez.' },
   },

@@ -1,0 +1,54 @@
+import type { PromptPart } from '../chat-template-tokens.ts'
+
+/** One row of a batch: a token, its place in its sequence, and whether what follows it is to be predicted. */
+export type BatchRow = Readonly<{ token: number; position: number; sequence: number; output: boolean }>
+
+/** Checks that tokens follow a grammar. Holds memory of the library until closed. */
+export interface GrammarState {
+  /** Whether the grammar allows each of these tokens next; the answer has their order. */
+  allowed(tokens: readonly number[]): readonly boolean[]
+  accept(token: number): void
+  close(): void
+}
+
+/**
+ * What the scheduler needs of a loaded model: the llama.cpp library in the product, a script in tests.
+ * Positions and sizes are counted in tokens.
+ */
+export interface Backend {
+  /** Tokens that one request may take, prompt and answer together. */
+  readonly contextSize: number
+  /** Tokens that all sequences together can hold in memory. */
+  readonly cacheSize: number
+  /** Sequence numbers run from 0 to this, exclusive. */
+  readonly sequences: number
+  /** Rows of one batch at most. */
+  readonly batchSize: number
+  /** The attention window in tokens, or 0 when every token sees all before it. */
+  readonly slidingWindow: number
+  /** With BOS once at the start, when the model wants one. */
+  tokenize(prompt: readonly PromptPart[]): readonly number[]
+  /** The bytes of a token; empty for control tokens. */
+  piece(token: number): Uint8Array
+  /** Whether the token ends an answer. */
+  isEnd(token: number): boolean
+  /**
+   * Evaluates rows. False when the memory for sequences is full: nothing was changed. Throws when the model fails.
+   * `exactly`: a row must get the same scores whichever other rows are in the batch.
+   */
+  evaluate(rows: readonly BatchRow[], exactly: boolean): boolean
+  /**
+   * The scores of the row that has this index among the last batch: `[vocabulary]`.
+   * A view into the library's memory, valid until the next `evaluate`; may be written to.
+   */
+  scores(row: number): Float32Array
+  /** Makes `target`, an empty sequence, begin with the first `length` tokens of `source`. */
+  copySequence(source: number, target: number, length: number): void
+  /** Forgets the tokens of a sequence from this position on. */
+  truncateSequence(sequence: number, position: number): void
+  /** The first position of the sequence that is still in memory, or -1 when it is empty. */
+  firstPosition(sequence: number): number
+  /** Throws `invalid` when the grammar does not parse. */
+  createGrammar(grammar: string): GrammarState
+  close(): void
+}

@@ -1,0 +1,141 @@
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { AppError } from '../../errors.ts'
+import type { FromWorker, GenerationEvent, LoadedModel, LoadOptions, StartOptions, ToWorker } from './protocol.ts'
+
+/** How long a model may take to load; a large one from a slow disk takes minutes. */
+const loadLimitMs = 10 * 60 * 1000
+
+/** The part of ChildProcess that an engine needs; tests pass a plain object. */
+export interface Child {
+  send(message: ToWorker): void
+  kill(): void
+  onMessage(listener: (message: FromWorker) => void): void
+  /** Called once; `reason` says how the process ended. */
+  onExit(listener: (reason: string) => void): void
+}
+
+/** One loaded model in a process of its own. */
+export interface Engine {
+  readonly model: LoadedModel
+  residentBytes(): number
+  /** Events go to `listener` until `generation-end` or `generation-error`, or until cancelled. */
+  start(options: StartOptions, listener: (event: GenerationEvent) => void): { cancel(): void }
+  /** Ends the process at once; what runs gets an `unavailable` error. Resolves when the process is gone. */
+  close(): Promise<void>
+  /** Resolves with the reason when the process has ended, for whatever cause. */
+  readonly ended: Promise<string>
+}
+
+/** Starts the child process of an engine. Its error output goes to `log`, line by line. */
+export function spawnChild(log: (text: string) => void): Child {
+  const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  child.stderr?.setEncoding('utf8').on('data', log)
+  return {
+    send(message) {
+      if (child.connected) child.send(message, () => {})
+    },
+    // SIGKILL, not SIGTERM: llama.cpp does not look at signals inside a batch.
+    kill: () => child.kill('SIGKILL'),
+    onMessage: (listener) => child.on('message', listener),
+    onExit(listener) {
+      child.on('error', (error) => listener(error.message))
+      child.on('exit', (code, signal) => listener(signal === null ? `exit code ${code}` : signal))
+    },
+  }
+}
+
+/**
+ * Loads a model into a child process and resolves when it can answer. Throws what the child says (`invalid`, `unavailable`),
+ * or `unavailable` when it dies or takes too long.
+ */
+export async function openEngine(child: Child, options: LoadOptions, signal?: AbortSignal): Promise<Engine> {
+  const listeners = new Map<number, (event: GenerationEvent) => void>()
+  const loaded = Promise.withResolvers<LoadedModel>()
+  const ended = Promise.withResolvers<string>()
+  let residentBytes = 0
+  let isEnded = false
+  let nextId = 1
+
+  function deliver(event: GenerationEvent): void {
+    const listener = listeners.get(event.id)
+    if (event.type === 'generation-end' || event.type === 'generation-error') listeners.delete(event.id)
+    listener?.(event)
+  }
+
+  child.onMessage((message) => {
+    switch (message.type) {
+      case 'model-ready':
+        loaded.resolve(message.model)
+        break
+      case 'model-failed':
+        loaded.reject(new AppError(message.code, message.message))
+        break
+      case 'events':
+        residentBytes = message.residentBytes ?? residentBytes
+        message.events.forEach(deliver)
+        break
+    }
+  })
+  child.onExit((reason) => {
+    if (isEnded) return
+    isEnded = true
+    loaded.reject(
+      new AppError('unavailable', `The engine's process ended while it loaded the model (${reason}). ${likelyCause(reason)}`),
+    )
+    const message = `The engine's process ended while it answered (${reason}). It is being started again.`
+    for (const id of [...listeners.keys()]) deliver({ type: 'generation-error', id, code: 'unavailable', message })
+    ended.resolve(reason)
+  })
+
+  async function close(): Promise<void> {
+    if (!isEnded) child.kill()
+    await ended.promise
+  }
+
+  const giveUp = (error: AppError) => () => loaded.reject(error)
+  const timer = setTimeout(
+    giveUp(new AppError('unavailable', `The model did not load within ${loadLimitMs / 60_000} minutes.`)),
+    loadLimitMs,
+  )
+  const abort = giveUp(new AppError('aborted', 'Loading the model was stopped.'))
+  signal?.addEventListener('abort', abort, { once: true })
+  child.send({ type: 'model-load', options })
+  try {
+    const model = await loaded.promise
+    return {
+      model,
+      residentBytes: () => residentBytes,
+      start(startOptions, listener) {
+        const id = nextId
+        nextId += 1
+        listeners.set(id, listener)
+        child.send({ type: 'generation-start', id, options: startOptions })
+        return {
+          cancel() {
+            if (listeners.delete(id)) child.send({ type: 'generation-cancel', id })
+          },
+        }
+      },
+      close,
+      ended: ended.promise,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+function likelyCause(reason: string): string {
+  if (reason === 'SIGKILL') return 'Most likely there was not enough memory: choose a smaller model or quantization.'
+  if (reason === 'SIGABRT' || reason === 'SIGSEGV')
+    return 'Most likely the file is damaged or of a kind that llama.cpp cannot read.'
+  return 'The log has the details.'
+}

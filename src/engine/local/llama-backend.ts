@@ -1,0 +1,205 @@
+import { AppError } from '../../errors.ts'
+import type { PromptPart } from '../chat-template-tokens.ts'
+import type { Backend, BatchRow, GrammarState } from './backend.ts'
+import { type Batch, createCandidates, type Llama, type Pointer, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
+import type { LoadedModel, LoadOptions } from './protocol.ts'
+
+/** Tokens of prompt and answer when nothing else is set: enough for a long conversation, little enough for a laptop. */
+const usualContext = 4096
+/** Tokens that all requests together keep in memory, at least. */
+const usualCache = 8192
+const batchSize = 512
+/** For each answer under way, one more sequence is kept whose beginning may serve again. Each costs a row of scores (1 MB for Gemma). */
+const sequencesPerAnswer = 2
+/** From this many cells on, llama.cpp's attention splits the work of a lone row between threads, with other rounding. */
+const splitFrom = 512
+
+/** Loads the model of `options`. Throws `invalid` when the file is no whole model, `unavailable` when memory does not suffice. */
+export function openLlamaBackend(llama: Llama, options: LoadOptions): { backend: Backend; model: LoadedModel } {
+  const model = loadModel(llama, options)
+  const vocabulary = llama.llama_model_get_vocab(model)
+  const trained = llama.llama_model_n_ctx_train(model)
+  const contextSize = Math.min(options.contextSize ?? usualContext, trained)
+  const cacheSize = Math.max(contextSize, usualCache)
+  const sequences = options.maxParallel * sequencesPerAnswer
+  const context = openContext(llama, model, options, { cacheSize, sequences })
+  const backend = createBackend({ llama, model, vocabulary, context, contextSize, cacheSize, sequences })
+  return { backend, model: describe(llama, model, vocabulary, options, contextSize) }
+}
+
+function loadModel(llama: Llama, { path, device }: LoadOptions): Pointer {
+  const model = llama.llama_model_load_from_file(path, {
+    ...llama.llama_model_default_params(),
+    n_gpu_layers: device === 'cpu' ? 0 : -1,
+    // Without the repacked copies of the weights an answer does not depend on how many others are in its batch;
+    // it costs a tenth of the prompt speed and saves the memory of the copies.
+    use_extra_bufts: false,
+  })
+  if (model === null) throw new AppError('invalid', 'The file is not a whole model that this version of llama.cpp can read.')
+  const generates = llama.llama_model_has_decoder(model) && !llama.llama_model_has_encoder(model)
+  if (generates && !llama.llama_model_is_recurrent(model) && !llama.llama_model_is_hybrid(model)) return model
+  throw new AppError('invalid', 'The file holds a model of a kind that cannot answer prompts here (encoder or recurrent).')
+}
+
+type Sizes = Readonly<{ cacheSize: number; sequences: number }>
+
+function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, { cacheSize, sequences }: Sizes): Pointer {
+  const context = llama.llama_init_from_model(model, {
+    ...llama.llama_context_default_params(),
+    n_ctx: cacheSize,
+    n_batch: batchSize,
+    n_ubatch: batchSize,
+    n_seq_max: sequences + 1,
+    n_outputs_max: sequences + 1,
+    n_threads: threads,
+    n_threads_batch: threads,
+    kv_unified: true,
+    swa_full: true,
+  })
+  if (context !== null) return context
+  throw new AppError('unavailable', `There is not enough memory for a context of ${cacheSize} tokens. Lower CONTEXT_SIZE.`)
+}
+
+type Parts = Sizes & Readonly<{ llama: Llama; model: Pointer; vocabulary: Pointer; context: Pointer; contextSize: number }>
+
+function createBackend({ llama, model, vocabulary, context, contextSize, cacheSize, sequences }: Parts): Backend {
+  const memory = llama.llama_get_memory(context)
+  const vocabularySize = llama.llama_vocab_n_tokens(vocabulary)
+  const batch = createBatch(llama)
+  const candidates = createCandidates(vocabularySize)
+  const pieces = new Map<number, Uint8Array>()
+  // The last sequence is for the row beside a lone one.
+  const spare: BatchRow = { token: 0, position: 0, sequence: sequences, output: false }
+
+  return {
+    contextSize,
+    cacheSize,
+    sequences,
+    batchSize,
+    slidingWindow: llama.llama_model_n_swa(model),
+    tokenize: (prompt) => tokenize(llama, vocabulary, prompt),
+    piece(token) {
+      const known = pieces.get(token) ?? pieceOf(llama, vocabulary, token)
+      pieces.set(token, known)
+      return known
+    },
+    isEnd: (token) => llama.llama_vocab_is_eog(vocabulary, token),
+    evaluate(rows, exactly) {
+      // A second row keeps a lone one on the way that it takes beside others.
+      const accompanied = exactly && rows.length === 1 && cacheSize >= splitFrom
+      const result = llama.llama_decode(context, batch.fill(accompanied ? [...rows, spare] : rows))
+      if (accompanied) llama.llama_memory_seq_rm(memory, sequences, -1, -1)
+      if (result === 0) return true
+      if (result === 1) return false
+      throw new AppError('internal', `llama.cpp could not evaluate a batch of ${rows.length} rows (code ${result}).`)
+    },
+    scores: (row) => viewFloats(llama.llama_get_logits_ith(context, row), vocabularySize),
+    copySequence: (source, target, length) => llama.llama_memory_seq_cp(memory, source, target, 0, length),
+    truncateSequence: (sequence, position) => llama.llama_memory_seq_rm(memory, sequence, position, -1),
+    firstPosition: (sequence) => llama.llama_memory_seq_pos_min(memory, sequence),
+    createGrammar: (grammar) => createGrammar(llama, vocabulary, grammar, candidates),
+    close() {
+      candidates.close()
+      llama.llama_free(context)
+      llama.llama_model_free(model)
+    },
+  }
+}
+
+function createBatch(llama: Llama) {
+  const batch: Batch = llama.llama_batch_init(batchSize, 0, 1)
+  const [tokens, positions, counts] = [batch.token, batch.pos, batch.n_seq_id].map((address) => viewInts(address, batchSize))
+  const outputs = viewBytes(batch.logits, batchSize)
+  const owners = Array.from({ length: batchSize }, (_, row) => viewInts(pointerAt(batch.seq_id, row), 1))
+  counts?.fill(1)
+  return {
+    fill(rows: readonly BatchRow[]): Batch {
+      for (const [index, row] of rows.entries()) {
+        tokens?.fill(row.token, index, index + 1)
+        positions?.fill(row.position, index, index + 1)
+        owners[index]?.fill(row.sequence)
+        outputs[index] = row.output ? 1 : 0
+      }
+      batch.n_tokens = rows.length
+      return batch
+    },
+  }
+}
+
+/** Each part by itself, so that what a user typed next to a control token stays text. BOS at the start, when the model wants it. */
+function tokenize(llama: Llama, vocabulary: Pointer, prompt: readonly PromptPart[]): readonly number[] {
+  const bos = llama.llama_vocab_bos(vocabulary)
+  const start = llama.llama_vocab_get_add_bos(vocabulary) && bos >= 0 ? [bos] : []
+  const tokens = prompt.flatMap(({ text, special }) => tokenizePart(llama, vocabulary, text, special))
+  return tokens[0] === start[0] ? tokens : [...start, ...tokens]
+}
+
+function tokenizePart(llama: Llama, vocabulary: Pointer, text: string, special: boolean): number[] {
+  const bytes = Buffer.from(text, 'utf8')
+  const tokens = new Int32Array(bytes.length + 8)
+  const count = llama.llama_tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, false, special)
+  if (count < 0) throw new AppError('internal', 'llama.cpp could not turn the prompt into tokens.')
+  return [...tokens.subarray(0, count)]
+}
+
+function pieceOf(llama: Llama, vocabulary: Pointer, token: number): Uint8Array {
+  let bytes = new Uint8Array(64)
+  let length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, false)
+  if (length < 0) {
+    bytes = new Uint8Array(-length)
+    length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, false)
+  }
+  return bytes.slice(0, Math.max(0, length))
+}
+
+function createGrammar(
+  llama: Llama,
+  vocabulary: Pointer,
+  grammar: string,
+  candidates: ReturnType<typeof createCandidates>,
+): GrammarState {
+  const sampler = llama.llama_sampler_init_grammar(vocabulary, grammar, 'root')
+  if (sampler === null) throw new AppError('invalid', 'The grammar made from the schema is not one that llama.cpp can read.')
+  return {
+    allowed(tokens) {
+      llama.llama_sampler_apply(sampler, candidates.fill(tokens))
+      return tokens.map((_, index) => candidates.remains(index))
+    },
+    accept: (token) => llama.llama_sampler_accept(sampler, token),
+    close: () => llama.llama_sampler_free(sampler),
+  }
+}
+
+function describe(llama: Llama, model: Pointer, vocabulary: Pointer, options: LoadOptions, contextSize: number): LoadedModel {
+  const textOf = (token: number) => (token < 0 ? '' : (llama.llama_vocab_get_text(vocabulary, token) ?? ''))
+  const tokens = Array.from({ length: llama.llama_vocab_n_tokens(vocabulary) }, (_, token) => token)
+  return {
+    contextSize,
+    device: options.device === 'auto' ? 'cpu' : options.device,
+    threads: options.threads,
+    quantization: quantizationOf(llama, model),
+    architecture: metadata(llama, model, 'general.architecture'),
+    parameters: Number(llama.llama_model_n_params(model)),
+    sizeBytes: Number(llama.llama_model_size(model)),
+    chatTemplate: llama.llama_model_chat_template(model, null) ?? undefined,
+    bosToken: textOf(llama.llama_vocab_bos(vocabulary)),
+    eosToken: textOf(llama.llama_vocab_eos(vocabulary)),
+    controlTokens: tokens.filter((token) => llama.llama_vocab_is_control(vocabulary, token)).map(textOf),
+  }
+}
+
+/** For example `Q4_K - Medium`: what llama.cpp calls it at the end of its description. */
+function quantizationOf(llama: Llama, model: Pointer): string {
+  const description = readText((bytes) => llama.llama_model_desc(model, bytes, bytes.length))
+  return /((?:all )?(?:[A-Z]+\d\S*.*|mostly .*))$/.exec(description)?.[1] ?? description
+}
+
+function metadata(llama: Llama, model: Pointer, key: string): string {
+  return readText((bytes) => llama.llama_model_meta_val_str(model, key, bytes, bytes.length))
+}
+
+function readText(read: (bytes: Uint8Array) => number): string {
+  const bytes = new Uint8Array(1024)
+  const length = read(bytes)
+  return Buffer.from(bytes.subarray(0, Math.max(0, Math.min(length, bytes.length - 1)))).toString('utf8')
+}

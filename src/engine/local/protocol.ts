@@ -1,0 +1,58 @@
+import type { ErrorCode } from '../../errors.ts'
+import type { PromptPart } from '../chat-template-tokens.ts'
+import type { FinishReason, SamplingParameters, Timings, Usage } from '../provider.ts'
+
+/** What a child process is to open, once, before anything else. */
+export type LoadOptions = Readonly<{
+  path: string
+  /** Prompt and answer of one request together, in tokens; undefined: what the model was trained for, 4,096 at most. */
+  contextSize: number | undefined
+  /** Answers generated at once. */
+  maxParallel: number
+  threads: number
+  device: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan'
+}>
+
+export type StartOptions = Readonly<{
+  prompt: readonly PromptPart[]
+  maxTokens: number | undefined
+  choices: number
+  sampling: Omit<SamplingParameters, 'seed'> & Readonly<{ seed: number }>
+  /** Whether the same request must give the same text whatever else runs: a seed was given, or the temperature is 0. */
+  repeatable: boolean
+  stop: readonly string[]
+  grammar: string | undefined
+}>
+
+export type ToWorker =
+  | Readonly<{ type: 'model-load'; options: LoadOptions }>
+  | Readonly<{ type: 'generation-start'; id: number; options: StartOptions }>
+  | Readonly<{ type: 'generation-cancel'; id: number }>
+
+/** What the file and the context say of a loaded model. */
+export type LoadedModel = Readonly<{
+  contextSize: number
+  device: string
+  threads: number
+  quantization: string
+  architecture: string
+  parameters: number
+  sizeBytes: number
+  chatTemplate: string | undefined
+  bosToken: string
+  eosToken: string
+  /** The text of each token that a tokenizer would take for a command rather than for text. */
+  controlTokens: readonly string[]
+}>
+
+export type GenerationEvent =
+  | Readonly<{ type: 'text-delta'; id: number; index: number; text: string }>
+  | Readonly<{ type: 'choice-end'; id: number; index: number; reason: FinishReason }>
+  | Readonly<{ type: 'generation-end'; id: number; usage: Usage; timings: Omit<Timings, 'queueMs'> }>
+  | Readonly<{ type: 'generation-error'; id: number; code: ErrorCode; message: string }>
+
+export type FromWorker =
+  | Readonly<{ type: 'model-ready'; model: LoadedModel }>
+  | Readonly<{ type: 'model-failed'; code: ErrorCode; message: string }>
+  /** All that one step of the scheduler brought, for every request. */
+  | Readonly<{ type: 'events'; events: readonly GenerationEvent[]; residentBytes?: number }>

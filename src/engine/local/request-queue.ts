@@ -1,0 +1,81 @@
+import { AppError } from '../../errors.ts'
+
+export interface RequestQueue {
+  readonly waiting: number
+  /**
+   * Resolves when `places` of the capacity are this request's, with the function that gives them back.
+   * Throws `busy` at once when too many wait, `aborted` when the signal says so while it waits.
+   */
+  acquire(user: string, places: number, signal: AbortSignal): Promise<() => void>
+}
+
+type Waiter = { places: number; admit(): void }
+
+/** A bounded queue that takes turns between users: one with a hundred requests does not keep another from the next place. */
+export function createRequestQueue({ capacity, maxWaiting }: { capacity: number; maxWaiting: number }): RequestQueue {
+  /** Each user's requests in order of arrival; users in order of their turn. */
+  const users = new Map<string, Waiter[]>()
+  let used = 0
+  let waiting = 0
+
+  function remove(user: string, waiter: Waiter): void {
+    const left = (users.get(user) ?? []).filter((other) => other !== waiter)
+    users.delete(user)
+    // Behind all others: this user's turn is over.
+    if (left.length > 0) users.set(user, left)
+    waiting -= 1
+  }
+
+  function admitNext(): void {
+    for (;;) {
+      const next = users.entries().next().value
+      const waiter = next?.[1][0]
+      if (next === undefined || waiter === undefined || used + waiter.places > capacity) return
+      used += waiter.places
+      remove(next[0], waiter)
+      waiter.admit()
+    }
+  }
+
+  function releaseOf(places: number): () => void {
+    let released = false
+    return () => {
+      if (released) return
+      released = true
+      used -= places
+      admitNext()
+    }
+  }
+
+  return {
+    get waiting() {
+      return waiting
+    },
+    async acquire(user, places, signal) {
+      signal.throwIfAborted()
+      if (waiting === 0 && used + places <= capacity) {
+        used += places
+        return releaseOf(places)
+      }
+      if (waiting >= maxWaiting) {
+        throw new AppError('busy', `${maxWaiting} requests wait already. Try again shortly.`, { retryAfterSeconds: 1 })
+      }
+      const turn = Promise.withResolvers<void>()
+      const waiter = { places, admit: turn.resolve }
+      users.set(user, [...(users.get(user) ?? []), waiter])
+      waiting += 1
+      const leave = () => {
+        remove(user, waiter)
+        turn.reject(new AppError('aborted', 'The request was given up while it waited.'))
+        admitNext()
+      }
+      signal.addEventListener('abort', leave, { once: true })
+      try {
+        await turn.promise
+      } finally {
+        signal.removeEventListener('abort', leave)
+      }
+      return releaseOf(places)
+    },
+  }
+}

@@ -1,0 +1,152 @@
+import type { SamplingParameters } from '../provider.ts'
+import type { GrammarState } from './backend.ts'
+import { createRandom } from './random.ts'
+
+/** How many of the latest tokens a repeat penalty looks at. */
+const penaltyWindow = 64
+/** Tokens less likely than the likeliest by this factor (e^20, about 5·10⁸) are never drawn: it spares work on 262,144 scores. */
+const negligible = 20
+const buckets = 256
+
+export type ChoiceParameters = Omit<SamplingParameters, 'seed'> & Readonly<{ seed: number }>
+
+export interface Sampler {
+  /**
+   * Chooses the next token from its scores (`[vocabulary]`, changed in place) and remembers it.
+   * Undefined when a grammar allows no token at all.
+   */
+  sample(scores: Float32Array): number | undefined
+}
+
+/**
+ * Repeat penalty, top-k, top-p, min-p, temperature: in that order, as llama.cpp and its clients have it. The cuts look at the
+ * model's own probabilities, the temperature only at what is left. The same scores, parameters and seed give the same tokens.
+ */
+export function createSampler(
+  parameters: ChoiceParameters,
+  prompt: readonly number[],
+  grammar: GrammarState | undefined,
+): Sampler {
+  const random = createRandom(parameters.seed)
+  const recent = prompt.slice(-penaltyWindow)
+  const choose = (scores: Float32Array) =>
+    parameters.temperature === 0 ? likeliest(scores) : draw(scores, cut(scores, parameters), parameters.temperature, random)
+
+  return {
+    sample(scores) {
+      if (parameters.repeatPenalty !== 1) penalize(scores, recent, parameters.repeatPenalty)
+      let token = choose(scores)
+      if (grammar !== undefined && grammar.allowed([token])[0] !== true) {
+        if (!keepAllowed(scores, grammar)) return undefined
+        token = choose(scores)
+      }
+      grammar?.accept(token)
+      recent.push(token)
+      if (recent.length > penaltyWindow) recent.shift()
+      return token
+    },
+  }
+}
+
+function likeliest(scores: Float32Array): number {
+  let best = 0
+  let highest = Number.NEGATIVE_INFINITY
+  for (let token = 0; token < scores.length; token += 1) {
+    const score = scores[token] ?? 0
+    if (score > highest) {
+      highest = score
+      best = token
+    }
+  }
+  return best
+}
+
+function penalize(scores: Float32Array, tokens: readonly number[], penalty: number): void {
+  for (const token of new Set(tokens)) {
+    const score = scores[token] ?? 0
+    scores[token] = score > 0 ? score / penalty : score * penalty
+  }
+}
+
+/** The tokens that may be drawn; sorted, likeliest first, where a cut needs the order. */
+function cut(scores: Float32Array, { temperature, topK, topP, minP }: ChoiceParameters): number[] {
+  const highest = scores[likeliest(scores)] ?? 0
+  const floor = highest - negligible * Math.max(temperature, 1)
+  const sorted = topK > 0 || topP < 1
+  const lowest = sorted ? Math.max(floor, enoughFor(scores, floor, highest, topK, topP)) : floor
+  let tokens = tokensFrom(scores, lowest)
+  if (sorted) tokens.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
+  if (topK > 0) tokens = tokens.slice(0, topK)
+  if (topP < 1) tokens = nucleus(scores, tokens, highest, topP)
+  return minP > 0 ? tokens.filter((token) => (scores[token] ?? 0) >= highest + Math.log(minP)) : tokens
+}
+
+function tokensFrom(scores: Float32Array, lowest: number): number[] {
+  const tokens: number[] = []
+  for (let token = 0; token < scores.length; token += 1) {
+    if ((scores[token] ?? Number.NEGATIVE_INFINITY) >= lowest) tokens.push(token)
+  }
+  return tokens
+}
+
+/** A score that leaves few tokens above it, yet as many as top-k and top-p can take: found by a histogram, so that only those are sorted. */
+function enoughFor(scores: Float32Array, floor: number, highest: number, topK: number, topP: number): number {
+  const counts = new Uint32Array(buckets + 1)
+  const masses = new Float64Array(buckets + 1)
+  const scale = buckets / (highest - floor)
+  for (let token = 0; token < scores.length; token += 1) {
+    const score = scores[token] ?? Number.NEGATIVE_INFINITY
+    if (score < floor) continue
+    const bucket = Math.floor((score - floor) * scale)
+    counts[bucket] = (counts[bucket] ?? 0) + 1
+    masses[bucket] = (masses[bucket] ?? 0) + Math.exp(score - highest)
+  }
+  const wanted = topP * masses.reduce((sum, mass) => sum + mass, 0)
+  let count = 0
+  let mass = 0
+  for (let bucket = buckets; bucket > 0; bucket -= 1) {
+    count += counts[bucket] ?? 0
+    mass += masses[bucket] ?? 0
+    // One bucket further down than needed: rounding must not cut a token that belongs.
+    if ((topK > 0 && count >= topK) || (topP < 1 && mass >= wanted)) return floor + (bucket - 1) / scale
+  }
+  return floor
+}
+
+/** The shortest beginning of `tokens` (likeliest first) whose probabilities reach `topP` of them all. Holtzman et al. 2019. */
+function nucleus(scores: Float32Array, tokens: readonly number[], highest: number, topP: number): number[] {
+  const chances = tokens.map((token) => Math.exp((scores[token] ?? 0) - highest))
+  const wanted = topP * chances.reduce((sum, chance) => sum + chance, 0)
+  let reached = 0
+  const last = chances.findIndex((chance) => {
+    reached += chance
+    return reached >= wanted
+  })
+  return last < 0 ? [...tokens] : tokens.slice(0, last + 1)
+}
+
+function draw(scores: Float32Array, tokens: readonly number[], temperature: number, random: () => number): number {
+  const highest = tokens.reduce((found, token) => Math.max(found, scores[token] ?? found), Number.NEGATIVE_INFINITY)
+  const chances = tokens.map((token) => Math.exp(((scores[token] ?? 0) - highest) / temperature))
+  let left = random() * chances.reduce((sum, chance) => sum + chance, 0)
+  const index = chances.findIndex((chance) => {
+    left -= chance
+    return left < 0
+  })
+  return tokens[index < 0 ? tokens.length - 1 : index] ?? 0
+}
+
+/** Takes away what the grammar forbids. Asks for the likeliest tokens first, since asking for all of them is slow. */
+function keepAllowed(scores: Float32Array, grammar: GrammarState): boolean {
+  const highest = scores[likeliest(scores)] ?? 0
+  for (const margin of [negligible / 4, negligible / 2, Number.POSITIVE_INFINITY]) {
+    const tokens = tokensFrom(scores, highest - margin)
+    const allowed = grammar.allowed(tokens)
+    if (!allowed.includes(true)) continue
+    const kept = new Map(tokens.flatMap((token, index) => (allowed[index] === true ? [[token, scores[token] ?? 0]] : [])))
+    scores.fill(Number.NEGATIVE_INFINITY)
+    for (const [token, score] of kept) scores[token] = score
+    return true
+  }
+  return false
+}

@@ -1,0 +1,257 @@
+import { AppError } from '../../errors.ts'
+import type { FinishReason } from '../provider.ts'
+import type { Backend, BatchRow, GrammarState } from './backend.ts'
+import type { GenerationEvent, StartOptions } from './protocol.ts'
+import { createSampler, type Sampler } from './sampler.ts'
+import { createSequences, repeatableRows, type Sequence } from './sequences.ts'
+import { createTextStream, type TextStream } from './text-stream.ts'
+
+/** Prompt tokens in one step while others generate: what they wait for at most between two tokens. */
+const sharedChunk = 128
+/** A prompt waits for another one that begins alike if so many more tokens of it can be shared. */
+const worthWaiting = 64
+/** Room kept for an answer when its request starts. A longer one goes on as long as there is room. */
+const answerRoom = 512
+/** Every so many steps the oldest prompt goes on, even if a shorter one waits. */
+const oldestFirstEvery = 3
+
+type Choice = {
+  readonly index: number
+  readonly sequence: Sequence
+  readonly sampler: Sampler
+  readonly text: TextStream
+  readonly grammar: GrammarState | undefined
+  /** Chosen, and not yet evaluated. */
+  next: number
+  produced: number
+  ended: boolean
+}
+
+type Request = {
+  readonly id: number
+  readonly options: StartOptions
+  readonly prompt: readonly number[]
+  readonly limit: number
+  readonly arrivedAt: number
+  sequence: Sequence | undefined
+  choices: Choice[]
+  cached: number
+  startedAt: number
+  firstTokenAt: number
+}
+
+export interface Scheduler {
+  /** Throws `context_length_exceeded` when the prompt does not fit, `invalid` when the grammar does not parse. */
+  start(id: number, options: StartOptions): void
+  cancel(id: number): void
+  /** Whether there is anything to do. */
+  busy(): boolean
+  /** One step: a token for each answer, then a piece of one prompt. Returns what it brought. */
+  step(): readonly GenerationEvent[]
+}
+
+/**
+ * Continuous batching: each step evaluates one token for every answer under way, and then a piece of one prompt, in two batches.
+ * They stay apart, and so do prompts, because a row's rounding depends on how many rows its batch has (see `repeatableRows`):
+ * apart, a text is the same alone and beside others. `now` is in milliseconds.
+ */
+export function createScheduler(backend: Backend, now: () => number): Scheduler {
+  const requests = new Map<number, Request>()
+  const sequences = createSequences(backend, () => ![...requests.values()].some(isRunningExactly))
+  let events: GenerationEvent[] = []
+  let steps = 0
+
+  function start(id: number, options: StartOptions): void {
+    const prompt = backend.tokenize(options.prompt)
+    if (prompt.length >= backend.contextSize) throw tooLong(prompt.length, backend.contextSize)
+    if (options.grammar !== undefined) backend.createGrammar(options.grammar).close()
+    const limit = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, backend.contextSize - prompt.length)
+    const times = { arrivedAt: now(), startedAt: 0, firstTokenAt: 0 }
+    requests.set(id, { id, options, prompt, limit, sequence: undefined, choices: [], cached: 0, ...times })
+  }
+
+  function cancel(id: number): void {
+    const request = requests.get(id)
+    if (request === undefined) return
+    requests.delete(id)
+    if (request.choices.length === 0 && request.sequence !== undefined) sequences.release(request.sequence)
+    for (const choice of request.choices) if (!choice.ended) close(choice)
+  }
+
+  function close(choice: Choice): void {
+    choice.ended = true
+    choice.grammar?.close()
+    sequences.release(choice.sequence)
+  }
+
+  /** The room that each answer of the request gets at its start. */
+  function sizeOf({ prompt, limit }: Request): number {
+    return Math.min(prompt.length + Math.min(limit, answerRoom), backend.cacheSize)
+  }
+
+  function admit(request: Request): boolean {
+    if (isAboutToShare(request)) return false
+    const sequence = sequences.take(request.prompt, sizeOf(request), request.options.repeatable)
+    if (sequence === undefined) return false
+    request.sequence = sequence
+    request.cached = sequence.tokens.length
+    request.startedAt = now()
+    return true
+  }
+
+  /** Whether another prompt under way begins like this one, further than it has come: then waiting is faster. */
+  function isAboutToShare(request: Request): boolean {
+    return prefilling().some(({ prompt, sequence }) => {
+      const done = sequence?.tokens.length ?? 0
+      return prompt.length > done && request.prompt.length > done && startsAlike(prompt, request.prompt, done + worthWaiting)
+    })
+  }
+
+  const prefilling = () =>
+    [...requests.values()].filter(({ sequence, choices }) => sequence !== undefined && choices.length === 0)
+
+  function nextPrompt(): Request | undefined {
+    for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
+    const open = prefilling()
+    if (steps % oldestFirstEvery === 0) return open[0]
+    return open.sort((a, b) => remaining(a) - remaining(b))[0]
+  }
+
+  function prefill(request: Request, sequence: Sequence, others: boolean): void {
+    const from = sequence.tokens.length
+    const length = Math.min(
+      remaining(request),
+      request.options.repeatable ? repeatableRows : others ? sharedChunk : backend.batchSize,
+    )
+    const last = from + length === request.prompt.length
+    const rows = request.prompt.slice(from, from + length).map((token, index): BatchRow => {
+      return { token, position: from + index, sequence: sequence.id, output: last && index === length - 1 }
+    })
+    if (!evaluate(rows, request.options.repeatable)) {
+      preempt(request)
+      return
+    }
+    sequences.append(sequence, request.prompt.slice(from, from + length), length)
+    if (last) openChoices(request, sequence, backend.scores(length - 1))
+  }
+
+  function openChoices(request: Request, sequence: Sequence, scores: Float32Array): void {
+    request.firstTokenAt = now()
+    const { options } = request
+    // Copies, because choosing writes into the scores.
+    const copies = Array.from({ length: options.choices }, (_, index) => (index === 0 ? scores : scores.slice()))
+    request.choices = copies.map((_, index) => {
+      const own = index === 0 ? sequence : sequences.fork(sequence)
+      const grammar = options.grammar === undefined ? undefined : backend.createGrammar(options.grammar)
+      const seed = (options.sampling.seed + Math.imul(index, 0x9e3779b9)) >>> 0
+      const sampler = createSampler({ ...options.sampling, seed }, request.prompt, grammar)
+      return { index, sequence: own, sampler, grammar, text: createTextStream(options.stop), next: 0, produced: 0, ended: false }
+    })
+    for (const choice of request.choices) choose(request, choice, copies[choice.index] ?? scores)
+  }
+
+  function choose(request: Request, choice: Choice, scores: Float32Array): void {
+    const token = choice.sampler.sample(scores)
+    if (token === undefined || backend.isEnd(token)) {
+      finish(request, choice, 'stop', true)
+      return
+    }
+    choice.next = token
+    choice.produced += 1
+    const { text, stopped } = choice.text.add(backend.piece(token))
+    if (text !== '') events.push({ type: 'text-delta', id: request.id, index: choice.index, text })
+    if (stopped) finish(request, choice, 'stop', false)
+    else if (choice.produced >= request.limit) finish(request, choice, 'length', true)
+  }
+
+  function finish(request: Request, choice: Choice, reason: FinishReason, withHeld: boolean): void {
+    const text = withHeld ? choice.text.end() : ''
+    if (text !== '') events.push({ type: 'text-delta', id: request.id, index: choice.index, text })
+    events.push({ type: 'choice-end', id: request.id, index: choice.index, reason })
+    close(choice)
+    if (!request.choices.every(({ ended }) => ended)) return
+    requests.delete(request.id)
+    events.push(generationEnd(request, now()))
+  }
+
+  function decode(running: ReadonlyArray<readonly [Request, Choice]>): void {
+    const rows = running.map(([, { next, sequence }]): BatchRow => {
+      return { token: next, position: sequence.tokens.length, sequence: sequence.id, output: true }
+    })
+    const exactly = running.some(([request]) => request.options.repeatable)
+    if (!evaluate(rows, exactly)) {
+      preempt(running.at(-1)?.[0])
+      return
+    }
+    for (const [row, [request, choice]] of running.entries()) {
+      sequences.append(choice.sequence, [choice.next], rows.length)
+      choose(request, choice, backend.scores(row))
+    }
+  }
+
+  function evaluate(rows: readonly BatchRow[], exactly: boolean): boolean {
+    while (!backend.evaluate(rows, exactly)) if (!sequences.evict()) return false
+    return true
+  }
+
+  /** Memory is full and all of it in use: the youngest request ends early, as one does whose context window is full. */
+  function preempt(request: Request | undefined): void {
+    if (request === undefined) return
+    if (request.choices.length > 0) {
+      for (const choice of request.choices) if (!choice.ended) finish(request, choice, 'length', true)
+      return
+    }
+    cancel(request.id)
+    const message = 'The memory for running requests is full. Try again shortly, or raise CONTEXT_SIZE.'
+    events.push({ type: 'generation-error', id: request.id, code: 'busy', message })
+  }
+
+  return {
+    start,
+    cancel,
+    busy: () => requests.size > 0,
+    step() {
+      steps += 1
+      events = []
+      const running = [...requests.values()].flatMap((request) =>
+        request.choices.filter(({ ended }) => !ended).map((choice) => [request, choice] as const),
+      )
+      if (running.length > 0) decode(running)
+      const next = nextPrompt()
+      if (next?.sequence !== undefined) prefill(next, next.sequence, running.length > 0)
+      return events
+    },
+  }
+}
+
+const isRunningExactly = ({ options, sequence }: Request) => options.repeatable && sequence !== undefined
+
+const remaining = ({ prompt, sequence }: Request) => prompt.length - (sequence?.tokens.length ?? 0)
+
+function startsAlike(left: readonly number[], right: readonly number[], length: number): boolean {
+  if (left.length <= length || right.length <= length) return false
+  for (let index = 0; index < length; index += 1) if (left[index] !== right[index]) return false
+  return true
+}
+
+function tooLong(promptTokens: number, contextSize: number): AppError {
+  const expected = `The context window holds ${contextSize} tokens, and at least one is needed for the answer`
+  return new AppError('context_length_exceeded', `The prompt has ${promptTokens} tokens. ${expected}.`)
+}
+
+function generationEnd({ id, prompt, cached, choices, ...times }: Request, endedAt: number): GenerationEvent {
+  const completionTokens = choices.reduce((sum, { produced }) => sum + produced, 0)
+  const generationMs = endedAt - times.firstTokenAt
+  const later = completionTokens - choices.length
+  return {
+    type: 'generation-end',
+    id,
+    usage: { promptTokens: prompt.length, completionTokens, cachedPromptTokens: cached },
+    timings: {
+      promptMs: times.firstTokenAt - times.startedAt,
+      firstTokenMs: times.firstTokenAt - times.arrivedAt,
+      generationMs,
+      tokensPerSecond: later > 0 && generationMs > 0 ? later / (generationMs / 1000) : 0,
+    },
+  }
+}

@@ -1,0 +1,83 @@
+import { AppError } from '../../errors.ts'
+import type { Backend } from './backend.ts'
+import type { FromWorker, GenerationEvent, LoadedModel, LoadOptions, ToWorker } from './protocol.ts'
+import { createScheduler, type Scheduler } from './scheduler.ts'
+
+/** How often the process looks at its own memory, in steps. */
+const measureEvery = 32
+
+export type WorkerParts = Readonly<{
+  open(options: LoadOptions): { backend: Backend; model: LoadedModel }
+  send(message: FromWorker): void
+  /** Lets messages come in between two steps. */
+  pause(): Promise<void>
+  /** Milliseconds. */
+  now(): number
+  residentBytes(): number
+  /** Told when a step fails: the model can't be trusted after that. */
+  fail(error: unknown): void
+}>
+
+/** What runs in an engine's process: takes messages, steps the scheduler, sends what each step brought in one message. */
+export function createWorker(parts: WorkerParts): { receive(message: ToWorker): void } {
+  let scheduler: Scheduler | undefined
+  let running = false
+
+  function load(options: LoadOptions): void {
+    try {
+      const { backend, model } = parts.open(options)
+      scheduler = createScheduler(backend, parts.now)
+      parts.send({ type: 'model-ready', model })
+    } catch (error) {
+      const { code, message } = toAppError(error)
+      parts.send({ type: 'model-failed', code, message })
+    }
+  }
+
+  function start(id: number, options: Extract<ToWorker, { type: 'generation-start' }>['options']): void {
+    try {
+      scheduler?.start(id, options)
+    } catch (error) {
+      const { code, message } = toAppError(error)
+      sendEvents([{ type: 'generation-error', id, code, message }])
+    }
+  }
+
+  function sendEvents(events: readonly GenerationEvent[], residentBytes?: number): void {
+    if (events.length === 0) return
+    parts.send({ type: 'events', events, ...(residentBytes === undefined ? {} : { residentBytes }) })
+  }
+
+  async function run(active: Scheduler): Promise<void> {
+    running = true
+    for (let step = 0; active.busy(); step += 1) {
+      const events = active.step()
+      sendEvents(events, step % measureEvery === 0 ? parts.residentBytes() : undefined)
+      await parts.pause()
+    }
+    running = false
+  }
+
+  return {
+    receive(message) {
+      switch (message.type) {
+        case 'model-load':
+          load(message.options)
+          break
+        case 'generation-start':
+          start(message.id, message.options)
+          break
+        case 'generation-cancel':
+          scheduler?.cancel(message.id)
+          break
+      }
+      if (scheduler?.busy() && !running) run(scheduler).catch(parts.fail)
+    },
+  }
+}
+
+function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new AppError('internal', `The engine failed: ${message}`, { cause: error })
+}

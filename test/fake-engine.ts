@@ -1,0 +1,168 @@
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import { plainChatStops, renderPlainChat } from '../src/engine/chat-template-plain.ts'
+import type { Backend, BatchRow } from '../src/engine/local/backend.ts'
+import { type Child, openEngine } from '../src/engine/local/engine-process.ts'
+import { createLocalProvider } from '../src/engine/local/local-provider.ts'
+import type { FromWorker, LoadedModel } from '../src/engine/local/protocol.ts'
+import { createWorker } from '../src/engine/local/worker-core.ts'
+import type { ModelHost } from '../src/engine/provider.ts'
+import { AppError } from '../src/errors.ts'
+
+/** What the scripted model answers to a prompt: the bytes of one token after the other. */
+export type Script = Readonly<{
+  pieces: readonly (string | Uint8Array)[]
+  /** Whether the answer ends after the pieces (the default); otherwise they come again and again. */
+  end?: boolean
+  /** The model fails, and its process with it, when it has given so many tokens. */
+  failAfter?: number
+}>
+
+export type FakeEngineOptions = Readonly<{
+  answer: (prompt: string) => Script
+  /** In tokens; each character of a prompt is one. */
+  contextSize?: number
+  cacheSize?: number
+  parallel?: number
+  maxQueue?: number
+  /** Between two steps: 0 only lets others run. */
+  pauseMs?: number
+}>
+
+const end = 0
+/** Tokens of prompts are the characters' codes above this; those below are pieces of scripts. */
+const firstCharacter = 0x10000
+
+/** The real provider and scheduler over a model that reads its lines from a script, in this process. */
+export function createFakeEngine(options: FakeEngineOptions): ModelHost {
+  const { parallel = 16, maxQueue = 64 } = options
+  const host = createLocalProvider({
+    openEngine: (path, signal) => {
+      const load = { path, contextSize: undefined, maxParallel: parallel, threads: 1, device: 'cpu' } as const
+      return openEngine(createFakeChild(options), load, signal)
+    },
+    async findModel(name) {
+      if (name !== 'fake') throw new AppError('not_found', `No model is called "${name}".`)
+      return { name, path: '/fake.gguf', identity: 'fake-1' }
+    },
+    listModels: async () => ['fake'],
+    renderChat: async (_model, { messages }) => renderPlainChat(messages),
+    chatStops: () => plainChatStops,
+    maxParallel: parallel,
+    maxQueue,
+    now: () => performance.now(),
+  })
+  host.load('fake').catch(() => {})
+  return host
+}
+
+/** A child "process" that is none: the messages are the same. */
+export function createFakeChild(options: FakeEngineOptions): Child & { die(reason: string): void } {
+  let onMessage = (_message: FromWorker) => {}
+  let onExit = (_reason: string) => {}
+  let dead = false
+  const die = (reason: string) => {
+    dead = true
+    queueMicrotask(() => onExit(reason))
+  }
+  const worker = createWorker({
+    open: () => ({ backend: createScriptedBackend(options), model: describe(options) }),
+    send(message) {
+      if (!dead) onMessage(message)
+    },
+    // A dead process does nothing more.
+    pause: () => (dead ? new Promise(() => {}) : options.pauseMs ? setTimeout(options.pauseMs) : setImmediate()),
+    now: () => performance.now(),
+    residentBytes: () => 1,
+    fail: (error) => die(String(error)),
+  })
+  return {
+    send(message) {
+      queueMicrotask(() => {
+        if (!dead) worker.receive(message)
+      })
+    },
+    kill: () => die('SIGKILL'),
+    die,
+    onMessage(listener) {
+      onMessage = listener
+    },
+    onExit(listener) {
+      onExit = listener
+    },
+  }
+}
+
+function describe({ contextSize = 4096 }: FakeEngineOptions): LoadedModel {
+  return {
+    contextSize,
+    device: 'cpu',
+    threads: 1,
+    quantization: 'none',
+    architecture: 'fake',
+    parameters: 1,
+    sizeBytes: 1,
+    chatTemplate: undefined,
+    bosToken: '',
+    eosToken: '',
+    controlTokens: [],
+  }
+}
+
+/** Reads each answer from the script; remembers what its sequences hold, as llama.cpp does. */
+export function createScriptedBackend({ answer, contextSize = 4096, cacheSize, parallel = 16 }: FakeEngineOptions): Backend {
+  const pieces: Uint8Array[] = [new Uint8Array()]
+  const known = new Map<string, number>()
+  const held = new Map<number, number[]>()
+  let batch: readonly BatchRow[] = []
+
+  function tokenOf(piece: string | Uint8Array): number {
+    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece
+    const key = Buffer.from(bytes).toString('hex')
+    const token = known.get(key) ?? pieces.push(bytes) - 1
+    known.set(key, token)
+    return token
+  }
+
+  function nextToken(tokens: readonly number[]): number {
+    const prompt = tokens.filter((token) => token >= firstCharacter)
+    const script = answer(String.fromCodePoint(...prompt.map((token) => token - firstCharacter)))
+    const given = tokens.length - prompt.length
+    if (script.failAfter === given) throw new Error('The script says that the model fails here.')
+    const piece = script.pieces[script.end === false ? given % script.pieces.length : given]
+    return piece === undefined ? end : tokenOf(piece)
+  }
+
+  const tokensOf = (sequence: number) => held.get(sequence) ?? []
+  return {
+    contextSize,
+    cacheSize: cacheSize ?? contextSize * parallel * 2,
+    sequences: parallel * 2,
+    batchSize: 512,
+    slidingWindow: 0,
+    tokenize: (parts) => parts.flatMap(({ text }) => Array.from(text, (letter) => (letter.codePointAt(0) ?? 0) + firstCharacter)),
+    piece: (token) => pieces[token] ?? new Uint8Array(),
+    isEnd: (token) => token === end,
+    evaluate(rows) {
+      batch = rows
+      for (const { token, position, sequence } of rows) {
+        const tokens = tokensOf(sequence)
+        if (position !== tokens.length) throw new Error(`Position ${position} of a sequence of ${tokens.length} tokens.`)
+        held.set(sequence, [...tokens, token])
+      }
+      return true
+    },
+    scores(row) {
+      const { sequence = -1 } = batch[row] ?? {}
+      const token = nextToken(tokensOf(sequence))
+      const scores = new Float32Array(pieces.length)
+      scores.fill(-100)
+      scores[token] = 0
+      return scores
+    },
+    copySequence: (source, target, length) => void held.set(target, tokensOf(source).slice(0, length)),
+    truncateSequence: (sequence, position) => void held.set(sequence, tokensOf(sequence).slice(0, position)),
+    firstPosition: (sequence) => (tokensOf(sequence).length > 0 ? 0 : -1),
+    createGrammar: () => ({ allowed: (tokens) => tokens.map(() => true), accept() {}, close() {} }),
+    close() {},
+  }
+}
