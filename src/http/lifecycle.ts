@@ -10,7 +10,7 @@ const shuttingDown = 'The service is shutting down.'
 const retryAfterSeconds = 5
 
 /** An engine that does not react to an abort must not keep the service from ending. */
-const letGoMs = 2000
+const letGoMs = 1000
 
 export function createLifecycle() {
   const running = new Set<Running>()

@@ -1,0 +1,102 @@
+import { request } from 'node:http'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createFakeEngine } from '../fake-engine.ts'
+import { startServer, type TestServer } from '../server.ts'
+
+const friend = 'http://friend.example'
+const foreign = [
+  'http://evil.example',
+  'null',
+  'http://localhost.evil.com',
+  'http://127.0.0.1:1',
+  'https://friend.example',
+  'file://',
+]
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer({
+    host: createFakeEngine({ answer: () => ({ pieces: ['a'] }) }),
+    settings: { CORS_ORIGINS: friend },
+  })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+/** With the headers as they stand: fetch does not let one set Host. */
+function send(method: string, path: string, headers: Record<string, string>, body = '') {
+  return new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
+    const sent = request({ port: server.port, host: '127.0.0.1', method, path, headers }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk) => chunks.push(chunk))
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString() }),
+      )
+    })
+    sent.on('error', reject)
+    sent.end(body)
+  })
+}
+
+describe.each(foreign)('a page of %s', (origin) => {
+  test('may not ask the model, in whatever way a form or a script can', async () => {
+    const types = ['application/json', 'text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']
+    for (const type of types) {
+      const answer = await send(
+        'POST',
+        '/predict',
+        { origin, 'content-type': type, cookie: 'simpleia_token=a.b.c' },
+        '{"prompt":"x"}',
+      )
+      expect(answer.status).toBe(403)
+      expect(answer.headers).not.toHaveProperty('access-control-allow-origin')
+    }
+  })
+
+  test('is not told that it might', async () => {
+    const preflight = await send('OPTIONS', '/predict', { origin, 'access-control-request-method': 'POST' })
+    expect(preflight.headers).not.toHaveProperty('access-control-allow-origin')
+    const read = await send('GET', '/model', { origin })
+    expect(read.headers).not.toHaveProperty('access-control-allow-origin')
+  })
+})
+
+test('an allowed page may, by its own name and with credentials', async () => {
+  const headers = { origin: friend, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' }
+  const preflight = await send('OPTIONS', '/predict', headers)
+  expect(preflight.status).toBe(204)
+  expect(preflight.headers).toMatchObject({
+    'access-control-allow-origin': friend,
+    'access-control-allow-credentials': 'true',
+    vary: expect.stringContaining('Origin'),
+  })
+  const answer = await send('POST', '/predict', { origin: friend, 'content-type': 'application/json' }, '{"prompt":"x"}')
+  expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([200, friend])
+})
+
+test('a form is understood by the login alone', async () => {
+  const form = { 'content-type': 'application/x-www-form-urlencoded' }
+  expect((await send('POST', '/predict', form, 'prompt=x')).status).toBe(400)
+  expect((await send('POST', '/auth/login', form, 'username=nobody&password=not-the-password')).status).toBe(401)
+})
+
+describe('the Host header', () => {
+  test.each(['evil.example', 'localhost.evil.com', 'evil.example:8000', '127.0.0.1.evil.com', 'a b', '0.0.0.0'])(
+    'refuses "%s" on loopback, on every route',
+    async (host) => {
+      for (const path of ['/predict', '/health', '/docs', '/nowhere'])
+        expect((await send('GET', path, { host })).status).toBe(403)
+    },
+  )
+
+  test.each(['localhost', '127.0.0.1', '[::1]', 'LOCALHOST:8000', 'friend.example'])('takes "%s"', async (host) => {
+    expect((await send('GET', '/health', { host })).status).toBe(200)
+  })
+
+  test('is not looked at where other machines are meant to reach the service', async () => {
+    await using open = await startServer({
+      host: createFakeEngine({ answer: () => ({ pieces: ['a'] }) }),
+      settings: { HOST: '0.0.0.0', SECRET_KEY: 'Zq8vN2kLx7RtY4wBs9HdPf3MgJc6TaUe' },
+    })
+    const answer = await open.app.http.inject({ url: '/health', headers: { host: 'service.example' } })
+    expect(answer.statusCode).toBe(200)
+  })
+})

@@ -1,0 +1,175 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { ModelHost, ModelInfo } from '../../src/engine/provider.ts'
+import { AppError } from '../../src/errors.ts'
+import { createFakeEngine } from '../fake-engine.ts'
+import { bodyOf, startServer, type TestServer } from '../server.ts'
+
+/** An engine with three models, of which one cannot be loaded. */
+function threeModels(): ModelHost & { loads: string[] } {
+  const engine = createFakeEngine({ answer: () => ({ pieces: ['a'] }) })
+  const loads: string[] = []
+  let model: ModelInfo | undefined
+  return {
+    ...engine,
+    loads,
+    model: () => model ?? { ...engine.model(), name: 'first', identity: 'first' },
+    list: async () => ['broken', 'first', 'second'],
+    async load(name) {
+      loads.push(name)
+      if (name === 'broken') throw new AppError('invalid', 'The file "broken.gguf" is cut off.')
+      if (name !== 'first' && name !== 'second') throw new AppError('not_found', `No model is called "${name}".`)
+      model = { ...engine.model(), name, identity: name }
+      return model
+    },
+  }
+}
+
+type Model = Readonly<{ model_name: string; loaded: boolean; error: { code: string; message: string } }>
+
+async function asAdmin(server: TestServer) {
+  const authorization = `Bearer ${await server.login('root')}`
+  return async (path: string, body?: object) => {
+    const headers = { authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
+    const response = await fetch(server.url + path, {
+      method: 'POST',
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    return { status: response.status, ...(await bodyOf<Model>(response)) }
+  }
+}
+
+const current = async ({ url }: TestServer) => (await bodyOf<Model>(await fetch(`${url}/model`))).model_name
+const saved = async ({ dataDir }: TestServer) => JSON.parse(await readFile(join(dataDir, 'config.json'), 'utf8'))
+
+describe('choosing a model', () => {
+  test('loads it, switches to it and writes the choice down', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const post = await asAdmin(server)
+    expect(await post('/model', { model_name: 'second', provider: 'hf' })).toMatchObject({
+      status: 200,
+      model_name: 'second',
+      loaded: true,
+    })
+    expect(await current(server)).toBe('second')
+    expect(await saved(server)).toEqual({ selected_model: 'second', provider: 'hf' })
+    const { models } = await bodyOf<{ models: unknown }>(await fetch(`${server.url}/models`))
+    expect(models).toEqual([
+      { name: 'broken', loaded: false },
+      { name: 'first', loaded: false },
+      { name: 'second', loaded: true },
+    ])
+  })
+
+  test('that cannot be loaded keeps the old one, in memory and on disk', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const post = await asAdmin(server)
+    await post('/model', { model_name: 'second' })
+    expect(await post('/model', { model_name: 'broken' })).toMatchObject({
+      status: 400,
+      error: { message: expect.stringContaining('cut off') },
+    })
+    expect(await post('/model', { model_name: '../../etc/passwd' })).toMatchObject({ status: 404 })
+    expect(await current(server)).toBe('second')
+    expect(await saved(server)).toMatchObject({ selected_model: 'second' })
+  })
+
+  test('of a provider that is not configured is refused before anything is loaded', async () => {
+    const host = threeModels()
+    await using server = await startServer({ host })
+    const post = await asAdmin(server)
+    expect(await post('/model', { model_name: 'second', provider: 'claude' })).toMatchObject({
+      status: 400,
+      error: { code: 'invalid' },
+    })
+    expect(await post('/model', { model_name: 'second', provider: 'nobody' })).toMatchObject({ status: 400 })
+    expect(host.loads).toEqual([])
+  })
+
+  test('makes cached answers of another model unreachable', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const post = await asAdmin(server)
+    const cached = async () => (await bodyOf(await server.predict({ prompt: 'x', temperature: 0 }))).cached
+    expect([await cached(), await cached()]).toEqual([false, true])
+    await post('/model', { model_name: 'second' })
+    expect(await cached()).toBe(false)
+    await post('/model', { model_name: 'first' })
+    expect(await cached()).toBe(true)
+  })
+
+  test('is for admins only, also where anonymous callers may ask', async () => {
+    const host = threeModels()
+    await using server = await startServer({ host })
+    await server.login('root')
+    const token = await server.login('ana')
+    const statuses = []
+    for (const path of ['/model', '/admin/reload']) {
+      const body = JSON.stringify({ model_name: 'second' })
+      const headers = { 'content-type': 'application/json' }
+      statuses.push((await fetch(server.url + path, { method: 'POST', headers, body })).status)
+      statuses.push(
+        (await fetch(server.url + path, { method: 'POST', headers: { ...headers, authorization: `Bearer ${token}` }, body }))
+          .status,
+      )
+    }
+    expect(statuses).toEqual([401, 403, 401, 403])
+    expect(host.loads).toEqual([])
+  })
+})
+
+describe('reloading the file', () => {
+  test('switches to what it says, and does nothing when that is loaded already', async () => {
+    const host = threeModels()
+    await using server = await startServer({ host })
+    const post = await asAdmin(server)
+    expect(await post('/admin/reload')).toMatchObject({ status: 200, model_name: 'first' })
+    await writeFile(join(server.dataDir, 'config.json'), '{"selected_model":"second","provider":"hf"}')
+    expect(await post('/admin/reload')).toMatchObject({ status: 200, model_name: 'second' })
+    expect(await post('/admin/reload')).toMatchObject({ status: 200, model_name: 'second' })
+    expect(host.loads).toEqual(['second'])
+  })
+
+  test('that is broken changes nothing and says what is wrong', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const post = await asAdmin(server)
+    await writeFile(join(server.dataDir, 'config.json'), '{"selected_model":')
+    expect(await post('/admin/reload')).toMatchObject({ status: 400, error: { message: expect.stringContaining('config.json') } })
+    expect(await current(server)).toBe('first')
+  })
+})
+
+test('without a model the service says so, everywhere', async () => {
+  const engine = createFakeEngine({ answer: () => ({ pieces: ['a'] }) })
+  const host: ModelHost = {
+    ...engine,
+    model: () => {
+      throw new AppError('unavailable', 'No model is loaded.')
+    },
+    status: () => ({ ...engine.status(), state: 'empty', reason: 'Put a GGUF file into model_llm.' }),
+  }
+  await using server = await startServer({ host })
+  expect(await bodyOf(await fetch(`${server.url}/model`))).toEqual({
+    model_name: null,
+    provider: 'hf',
+    loaded: false,
+    state: 'empty',
+    reason: 'Put a GGUF file into model_llm.',
+  })
+  for (const body of [{ prompt: 'x' }, { prompt: 'x', stream: true }, { prompt: 'x', temperature: 0 }]) {
+    const response = await server.predict(body)
+    expect([response.status, (await bodyOf(response)).error.code]).toEqual([503, 'unavailable'])
+  }
+  expect((await fetch(`${server.url}/health/ready`)).status).toBe(503)
+})
+
+test('a choice that cannot be written down is told, though the model has switched', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'simpleia-config-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  await using server = await startServer({ host: threeModels(), settings: { CONFIG_FILE: folder } })
+  const post = await asAdmin(server)
+  expect(await post('/model', { model_name: 'second' })).toMatchObject({ status: 503, error: { code: 'unavailable' } })
+  expect(await current(server)).toBe('second')
+})

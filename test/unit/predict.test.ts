@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest'
+import type { GenerateEvent, Provider } from '../../src/engine/provider.ts'
+import { AppError } from '../../src/errors.ts'
+import { createLifecycle } from '../../src/http/lifecycle.ts'
+import { createCache } from '../../src/predict/cache.ts'
+import { createPredict, type PredictMetrics, type PredictRequest } from '../../src/predict/predict.ts'
+
+const usage = { promptTokens: 3, completionTokens: 2, cachedPromptTokens: 1 }
+const timings = { queueMs: 0, promptMs: 1, firstTokenMs: 2, generationMs: 3, tokensPerSecond: 4 }
+const end: GenerateEvent = { type: 'generation-end', usage, timings }
+const text = (index: number, piece: string): GenerateEvent => ({ type: 'text-delta', index, text: piece })
+const choiceEnd = (index: number): GenerateEvent => ({ type: 'choice-end', index, reason: 'stop' })
+const never = new AbortController().signal
+const asker = { key: 'user:1', authenticated: true }
+
+const question: PredictRequest = {
+  prompt: { type: 'text', text: 'x' },
+  maxTokens: 10,
+  choices: 2,
+  sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined },
+  stop: [],
+  grammar: undefined,
+  model: undefined,
+  provider: undefined,
+}
+
+function fakeProvider(script: readonly GenerateEvent[]) {
+  let freed = 0
+  const provider: Provider = {
+    name: 'hf',
+    ranOn: 'local',
+    model: () => ({
+      name: 'm',
+      identity: 'm-1',
+      device: 'cpu',
+      contextSize: 100,
+      quantization: 'q',
+      architecture: 'a',
+      parameters: 1,
+      sizeBytes: 1,
+      hasChatTemplate: false,
+      threads: 1,
+    }),
+    async *generate() {
+      try {
+        yield* script
+      } finally {
+        freed += 1
+      }
+    },
+    async close() {},
+  }
+  return { provider, freed: () => freed }
+}
+
+function world(script: readonly GenerateEvent[]) {
+  const counted: string[] = []
+  const metrics: PredictMetrics = {
+    cacheHit: () => counted.push('hit'),
+    cacheMiss: () => counted.push('miss'),
+    firstToken: (seconds) => counted.push(`first after ${seconds}`),
+    generationEnd: ({ completionTokens }) => counted.push(`end with ${completionTokens}`),
+    generationFailed: (code) => counted.push(code),
+  }
+  const { provider, freed } = fakeProvider(script)
+  const lifecycle = createLifecycle()
+  let id = 0
+  const predict = createPredict({
+    provider,
+    cache: createCache({ maxEntries: 10, ttlSeconds: 10, now: () => 1 }),
+    admission: lifecycle,
+    metrics,
+    createId: () => {
+      id += 1
+      return `id-${id}`
+    },
+    now: () => 1000,
+  })
+  return { predict, counted, freed, lifecycle }
+}
+
+test('choices are gathered by their index, however they are mixed', async () => {
+  const { predict, counted } = world([text(1, 'b'), text(0, 'a'), text(1, 'B'), choiceEnd(1), text(0, 'A'), choiceEnd(0), end])
+  const answer = await predict.complete(question, asker, never)
+  expect(answer).toEqual({
+    id: 'id-1',
+    provider: 'hf',
+    model: 'm',
+    ranOn: 'local',
+    choices: [
+      { index: 0, text: 'aA', reason: 'stop' },
+      { index: 1, text: 'bB', reason: 'stop' },
+    ],
+    usage,
+    timings,
+    cached: false,
+  })
+  expect(counted).toEqual(['miss', 'first after 0', 'end with 2'])
+})
+
+test('an answer that ends without saying so is an error, and is not kept', async () => {
+  const { predict, counted } = world([text(0, 'a'), choiceEnd(0)])
+  for (let time = 0; time < 2; time += 1) {
+    await expect(predict.complete(question, asker, never)).rejects.toMatchObject({ code: 'internal' })
+  }
+  expect(counted.filter((one) => one === 'internal')).toHaveLength(2)
+  expect(counted).not.toContain('hit')
+})
+
+test('a reader who breaks off frees the model and the place', async () => {
+  const { predict, freed, lifecycle } = world([text(0, 'a'), text(0, 'b'), choiceEnd(0), end])
+  for await (const _event of predict.stream(question, asker, never)) break
+  expect([freed(), lifecycle.running()]).toEqual([1, 0])
+})
+
+describe('what answers', () => {
+  const { predict } = world([])
+
+  test('is the loaded model, when it is named or nothing is', () => {
+    const target = { provider: 'hf', model: 'm', ranOn: 'local' }
+    expect(predict.choose({ model: undefined, provider: undefined })).toEqual(target)
+    expect(predict.choose({ model: 'm', provider: 'hf' })).toEqual(target)
+  })
+
+  test('is nothing else', () => {
+    expect(() => predict.choose({ model: 'other', provider: undefined })).toThrow(expect.objectContaining({ code: 'not_found' }))
+    expect(() => predict.choose({ model: undefined, provider: 'claude' })).toThrow(/"claude" is not configured/)
+  })
+})
+
+test('nothing is let in once the service shuts down', async () => {
+  const { predict, lifecycle } = world([end])
+  await lifecycle.drain(0)
+  await expect(predict.complete(question, asker, never)).rejects.toThrow(AppError)
+  await expect(predict.complete(question, asker, never)).rejects.toMatchObject({ code: 'unavailable' })
+})

@@ -1,0 +1,224 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { createFakeEngine } from '../fake-engine.ts'
+import { joinTokens, startServer } from '../server.ts'
+
+const echo = () => createFakeEngine({ answer: (prompt) => ({ pieces: [...`<${prompt}>`] }) })
+const endless = () => createFakeEngine({ answer: () => ({ pieces: ['word '], end: false }), pauseMs: 1 })
+const closed = { ALLOW_ANONYMOUS: 'false' }
+
+describe('one socket', () => {
+  test('carries several requests at once, told apart by request_id', async () => {
+    await using server = await startServer({ host: echo() })
+    using socket = await server.socket()
+    for (const name of ['a', 'b', 'c']) socket.send({ prompt: name, request_id: name })
+    const messages = []
+    for (let done = 0; done < 3; ) {
+      const message = await socket.next()
+      messages.push(message ?? {})
+      if (message?.type !== 'token') done += 1
+    }
+    for (const name of ['a', 'b', 'c']) expect(joinTokens(messages.filter((one) => one.request_id === name))).toBe(`<${name}>`)
+  })
+
+  test('refuses a second request under a name that is still at work', async () => {
+    await using server = await startServer({ host: endless() })
+    using socket = await server.socket()
+    socket.send({ prompt: 'x', request_id: 'a' })
+    await socket.next()
+    socket.send({ prompt: 'x', request_id: 'a' })
+    const messages = await socket.answer()
+    expect(messages.at(-1)).toMatchObject({ type: 'error', request_id: 'a', error: { code: 'conflict' } })
+  })
+
+  test('says busy beyond sixteen requests at once', async () => {
+    await using server = await startServer({ host: endless() })
+    using socket = await server.socket()
+    for (let number = 0; number < 17; number += 1) socket.send({ prompt: 'x', request_id: String(number) })
+    expect((await socket.answer('16')).at(-1)).toMatchObject({ type: 'error', error: { code: 'busy' } })
+  })
+
+  test('a stop without a name ends all; one that fits nothing does nothing', async () => {
+    await using server = await startServer({ host: endless() })
+    using socket = await server.socket()
+    socket.send({ type: 'stop', request_id: 'nobody' })
+    for (const name of ['a', 'b']) socket.send({ prompt: 'x', request_id: name })
+    await socket.next()
+    socket.send({ type: 'stop' })
+    const ends = []
+    while (ends.length < 2) ends.push((await socket.answer()).at(-1))
+    expect(ends.map((end) => [end?.request_id, end?.finish_reason]).sort()).toEqual([
+      ['a', 'stopped'],
+      ['b', 'stopped'],
+    ])
+  })
+
+  test('answers nonsense with an error and goes on', async () => {
+    await using server = await startServer({ host: echo() })
+    using socket = await server.socket()
+    for (const nonsense of [
+      '',
+      '{',
+      '[]',
+      'null',
+      '7',
+      '{"type":"launch"}',
+      '{"type":"stop","now":true}',
+      '{"request_id":"a"}',
+    ]) {
+      socket.send(nonsense)
+      expect((await socket.answer()).at(-1)).toMatchObject({ type: 'error', error: { code: 'invalid' } })
+    }
+    socket.send({ prompt: 'x', type: 'predict', stream: true })
+    expect(joinTokens(await socket.answer())).toBe('<x>')
+  })
+})
+
+describe('who may open a socket', () => {
+  test('without a token, or with a bad one, is refused before the handshake', async () => {
+    await using server = await startServer({ host: echo(), settings: closed })
+    await expect(server.socket()).rejects.toThrow('401')
+    await expect(server.socket({ headers: { authorization: 'Bearer a.b.c' } })).rejects.toThrow('401')
+    await expect(server.socket({}, '/predict/ws?access_token=a.b.c')).rejects.toThrow('401')
+  })
+
+  test('a token in the header or the query opens it', async () => {
+    await using server = await startServer({ host: echo(), settings: closed })
+    const token = await server.login('ana')
+    using byHeader = await server.socket({ headers: { authorization: `Bearer ${token}` } })
+    using byQuery = await server.socket({}, `/predict/ws?access_token=${token}`)
+    for (const socket of [byHeader, byQuery]) {
+      socket.send({ prompt: 'x' })
+      expect(joinTokens(await socket.answer())).toBe('<x>')
+    }
+  })
+
+  test.each(['http://evil.example', 'null', 'http://localhost.evil.com'])('a page of %s is refused', async (origin) => {
+    await using server = await startServer({ host: echo() })
+    await expect(server.socket({ headers: { origin } })).rejects.toThrow('403')
+  })
+
+  test('our own page and allowed pages are let in', async () => {
+    await using server = await startServer({ host: echo(), settings: { CORS_ORIGINS: 'http://friend.example' } })
+    using own = await server.socket({ headers: { origin: server.url } })
+    using friend = await server.socket({ headers: { origin: 'http://friend.example' } })
+    expect([own.socket.readyState, friend.socket.readyState]).toEqual([1, 1])
+  })
+})
+
+describe('a token that dies', () => {
+  const close = async (
+    settings: Record<string, string>,
+    kill: (url: string, headers: Record<string, string>) => Promise<unknown>,
+  ) => {
+    await using server = await startServer({ host: echo(), settings })
+    const headers = { authorization: `Bearer ${await server.login('ana')}`, 'content-type': 'application/json' }
+    const socket = await server.socket({ headers })
+    socket.send({ prompt: 'x' })
+    await socket.answer()
+    await kill(server.url, headers)
+    socket.send({ prompt: 'x' })
+    expect(await socket.next()).toBeUndefined()
+    return socket.closed
+  }
+  const logout = (url: string, headers: Record<string, string>) =>
+    fetch(`${url}/auth/logout`, { method: 'POST', headers: { authorization: headers.authorization ?? '' } })
+  const changePassword = (url: string, headers: Record<string, string>) => {
+    const body = JSON.stringify({ current_password: 'ana-has-a-long-password', new_password: 'another-long-password' })
+    return fetch(`${url}/auth/password`, { method: 'POST', headers, body })
+  }
+
+  test.each([['logout', logout] as const, ['a password change', changePassword] as const])(
+    'by %s closes the socket at its next message, also where anonymous callers are welcome',
+    async (_how, kill) => {
+      expect(await close(closed, kill)).toBe(1008)
+      expect(await close({}, kill)).toBe(1008)
+    },
+  )
+
+  test('closes a silent socket when its life is checked', async () => {
+    await using server = await startServer({ host: echo(), settings: closed, socketLimits: { pingMs: 20 } })
+    const headers = { authorization: `Bearer ${await server.login('ana')}` }
+    const socket = await server.socket({ headers })
+    await logout(server.url, headers)
+    expect(await socket.closed).toBe(1008)
+  })
+})
+
+describe('limits', () => {
+  test('a message over 1 MiB closes the socket with 1009', async () => {
+    await using server = await startServer({ host: echo() })
+    const socket = await server.socket()
+    socket.send({ prompt: 'x'.repeat(10 * 1024 * 1024) })
+    expect(await socket.closed).toBe(1009)
+    expect((await fetch(`${server.url}/health`)).status).toBe(200)
+  })
+
+  test('binary messages close it with 1008', async () => {
+    await using server = await startServer({ host: echo() })
+    const socket = await server.socket()
+    socket.socket.send(Buffer.from('{}'))
+    expect(await socket.closed).toBe(1008)
+  })
+
+  test('a thousand messages at once close it with 1008', async () => {
+    await using server = await startServer({ host: echo() })
+    const socket = await server.socket()
+    for (let message = 0; message < 1000; message += 1) socket.send({ type: 'stop' })
+    expect(await socket.closed).toBe(1008)
+  })
+
+  test('requests on a socket count in the same bucket as others', async () => {
+    await using server = await startServer({ host: echo(), settings: { RATE_LIMIT_REQUESTS: '3' } })
+    await server.predict({ prompt: 'x' })
+    using socket = await server.socket()
+    const ends = []
+    for (let request = 0; request < 3; request += 1) {
+      socket.send({ prompt: 'x' })
+      ends.push((await socket.answer()).at(-1))
+    }
+    expect(ends.map((end) => end?.type)).toEqual(['done', 'done', 'error'])
+    expect(ends[2]).toMatchObject({ error: { code: 'rate_limited', retry_after_seconds: expect.any(Number) } })
+    expect((await server.predict({ prompt: 'x' })).status).toBe(429)
+  })
+
+  test('one client has at most 32 sockets, and a closed one makes room', async () => {
+    await using server = await startServer({ host: echo() })
+    const opened = await Promise.allSettled(Array.from({ length: 200 }, () => server.socket()))
+    const sockets = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    const refused = opened.flatMap((one) => (one.status === 'rejected' ? [String(one.reason)] : []))
+    expect([sockets.length, refused.length]).toEqual([32, 168])
+    expect(refused.every((reason) => reason.includes('429'))).toBe(true)
+    sockets[0]?.socket.close()
+    await sockets[0]?.closed
+    using again = await server.socket()
+    expect(again.socket.readyState).toBe(1)
+    for (const { socket } of sockets) socket.terminate()
+  })
+
+  test('a client that gives no sign of life is cut', async () => {
+    await using server = await startServer({ host: echo(), socketLimits: { pingMs: 20 } })
+    const socket = await server.socket({ autoPong: false })
+    expect(await socket.closed).toBe(1006)
+  })
+})
+
+test('a hundred clients that vanish at any moment do no harm', async () => {
+  await using server = await startServer({ host: endless(), settings: { MAX_QUEUE: '200' }, socketLimits: { perClient: 200 } })
+  const unhandled: unknown[] = []
+  const note = (reason: unknown) => unhandled.push(reason)
+  process.on('unhandledRejection', note)
+  await Promise.all(
+    Array.from({ length: 100 }, async (_, number) => {
+      const socket = await server.socket()
+      socket.send({ prompt: 'x' })
+      await sleep(number * 5)
+      socket.socket.terminate()
+      await socket.closed
+    }),
+  )
+  await expect.poll(async () => (await fetch(`${server.url}/metrics`)).text()).toMatch(/^simpleia_generations_active 0$/m)
+  process.off('unhandledRejection', note)
+  expect(unhandled).toEqual([])
+  expect((await fetch(`${server.url}/health`)).status).toBe(200)
+})
