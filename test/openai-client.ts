@@ -3,7 +3,7 @@ import type { TestServer } from './server.ts'
 import { type ParsedEvent, readEvents } from './sse-parser.ts'
 
 /** The official client, pointed at a test server. It does not try again: a test wants the first answer. */
-export const openaiClient = ({ url }: TestServer, options: { maxRetries?: number; apiKey?: string } = {}) =>
+export const openaiClient = ({ url }: Pick<TestServer, 'url'>, options: { maxRetries?: number; apiKey?: string } = {}) =>
   new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none', maxRetries: 0, ...options })
 
 export type OpenaiError = Readonly<{
@@ -27,7 +27,7 @@ export type Chunk = Readonly<{
 }>
 
 export const postV1 = (
-  { url }: TestServer,
+  { url }: Pick<TestServer, 'url'>,
   path: string,
   body: unknown,
   headers: Readonly<Record<string, string>> = {},

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { createFakeEngine } from '../fake-engine.ts'
 import { startServer } from '../server.ts'
-import { createFakeEngine } from '../temporary-engine.ts'
 
 // Made by: python3 -m venv .cache/python && .cache/python/bin/pip install openai
 const python = '.cache/python/bin/python'

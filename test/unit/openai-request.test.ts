@@ -1,22 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
+import { createFakeEngine } from '../fake-engine.ts'
 import { type OpenaiError, openaiClient, postV1 } from '../openai-client.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
-import { createFakeEngine } from '../temporary-engine.ts'
 
 const asked: GenerateRequest[] = []
-const fake = createFakeEngine({ answer: () => ({ pieces: ['{"a":', '1}'] }), contextSize: 3000 })
-const host: ModelHost = {
-  ...fake,
-  generate(request, signal) {
-    asked.push(request)
-    return fake.generate({ ...request, grammar: undefined }, signal)
-  },
+function createHost(): ModelHost {
+  const fake = createFakeEngine({ answer: () => ({ pieces: ['{"a":', '1}'] }), contextSize: 3000 })
+  return {
+    ...fake,
+    generate(request, signal) {
+      asked.push(request)
+      return fake.generate({ ...request, grammar: undefined }, signal)
+    },
+  }
 }
 
 let server: TestServer
 beforeAll(async () => {
-  server = await startServer({ host })
+  server = await startServer({ host: createHost() })
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -298,14 +300,14 @@ describe('each failure has the shape of OpenAI', () => {
     const response = await postV1(server, '/chat/completions', { messages }, { authorization: 'Bearer a.b.c' })
     expect(response.status).toBe(401)
     expect(await errorOf(response)).toMatchObject({ type: 'authentication_error', param: null, code: 'invalid_api_key' })
-    await using closed = await startServer({ host, settings: { ALLOW_ANONYMOUS: 'false' } })
+    await using closed = await startServer({ host: createHost(), settings: { ALLOW_ANONYMOUS: 'false' } })
     for (const path of ['/models', '/nowhere']) expect((await fetch(`${closed.url}/v1${path}`)).status).toBe(401)
     const apiKey = await closed.login('ana')
     expect((await openaiClient(closed, { apiKey }).models.list()).data).toHaveLength(1)
   })
 
   test('too many requests, with the time to wait', async () => {
-    await using limited = await startServer({ host, settings: { RATE_LIMIT_REQUESTS: '1' } })
+    await using limited = await startServer({ host: createHost(), settings: { RATE_LIMIT_REQUESTS: '1' } })
     expect((await postV1(limited, '/chat/completions', { messages })).status).toBe(200)
     const response = await postV1(limited, '/chat/completions', { messages })
     expect(response.status).toBe(429)

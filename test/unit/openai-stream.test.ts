@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { createFakeEngine, type Script } from '../fake-engine.ts'
 import { openaiClient, postV1, streamV1, textOf } from '../openai-client.ts'
 import { bodyOf, startServer } from '../server.ts'
-import { createFakeEngine, type Script } from '../temporary-engine.ts'
 
 const scripted = (script: Script) => startServer({ host: createFakeEngine({ answer: () => script }) })
 const messages = [{ role: 'user' as const, content: 'Hola' }]
