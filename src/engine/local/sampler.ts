@@ -72,12 +72,15 @@ function penalize(scores: Float32Array, tokens: readonly number[], penalty: numb
 function cut(scores: Float32Array, { temperature, topK, topP, minP }: ChoiceParameters): number[] {
   const highest = scores[likeliest(scores)] ?? 0
   const floor = highest - negligible * Math.max(temperature, 1)
-  const sorted = topK > 0 || topP < 1
-  const lowest = sorted ? Math.max(floor, enoughFor(scores, floor, highest, topK, topP)) : floor
-  let tokens = tokensFrom(scores, lowest)
-  if (sorted) tokens.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
-  if (topK > 0) tokens = tokens.slice(0, topK)
-  if (topP < 1) tokens = nucleus(scores, tokens, highest, topP)
+  let tokens: number[]
+  if (topK > 0 || topP < 1) {
+    const top = topOf(scores, { floor, highest, topK, topP })
+    tokens = tokensFrom(scores, top.lowest).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
+    if (topK > 0) tokens = tokens.slice(0, topK)
+    if (topP < 1) tokens = nucleus(scores, tokens, highest, topP * (topK > 0 ? massOf(scores, tokens, highest) : top.mass))
+  } else {
+    tokens = tokensFrom(scores, floor)
+  }
   return minP > 0 ? tokens.filter((token) => (scores[token] ?? 0) >= highest + Math.log(minP)) : tokens
 }
 
@@ -89,8 +92,13 @@ function tokensFrom(scores: Float32Array, lowest: number): number[] {
   return tokens
 }
 
-/** A score that leaves few tokens above it, yet as many as top-k and top-p can take: found by a histogram, so that only those are sorted. */
-function enoughFor(scores: Float32Array, floor: number, highest: number, topK: number, topP: number): number {
+type Cuts = Readonly<{ floor: number; highest: number; topK: number; topP: number }>
+
+/**
+ * A score that leaves few tokens above it, yet all that top-k or top-p can take, and the sum of all weights (e^(score − highest)).
+ * It comes from a histogram, so that only those few must be sorted.
+ */
+function topOf(scores: Float32Array, { floor, highest, topK, topP }: Cuts): { lowest: number; mass: number } {
   const counts = new Uint32Array(buckets + 1)
   const masses = new Float64Array(buckets + 1)
   const scale = buckets / (highest - floor)
@@ -101,26 +109,29 @@ function enoughFor(scores: Float32Array, floor: number, highest: number, topK: n
     counts[bucket] = (counts[bucket] ?? 0) + 1
     masses[bucket] = (masses[bucket] ?? 0) + Math.exp(score - highest)
   }
-  const wanted = topP * masses.reduce((sum, mass) => sum + mass, 0)
+  const mass = masses.reduce((sum, one) => sum + one, 0)
   let count = 0
-  let mass = 0
+  let reached = 0
   for (let bucket = buckets; bucket > 0; bucket -= 1) {
     count += counts[bucket] ?? 0
-    mass += masses[bucket] ?? 0
+    reached += masses[bucket] ?? 0
     // One bucket further down than needed: rounding must not cut a token that belongs.
-    if ((topK > 0 && count >= topK) || (topP < 1 && mass >= wanted)) return floor + (bucket - 1) / scale
+    const enough = topK > 0 ? count >= topK : reached >= topP * mass
+    if (enough) return { lowest: floor + (bucket - 1) / scale, mass }
   }
-  return floor
+  return { lowest: floor, mass }
 }
 
-/** The shortest beginning of `tokens` (likeliest first) whose probabilities reach `topP` of them all. Holtzman et al. 2019. */
-function nucleus(scores: Float32Array, tokens: readonly number[], highest: number, topP: number): number[] {
-  const chances = tokens.map((token) => Math.exp((scores[token] ?? 0) - highest))
-  const wanted = topP * chances.reduce((sum, chance) => sum + chance, 0)
+function massOf(scores: Float32Array, tokens: readonly number[], highest: number): number {
+  return tokens.reduce((sum, token) => sum + Math.exp((scores[token] ?? 0) - highest), 0)
+}
+
+/** The shortest beginning of `tokens` (likeliest first) whose weights reach `mass`. Holtzman et al. 2019. */
+function nucleus(scores: Float32Array, tokens: readonly number[], highest: number, mass: number): number[] {
   let reached = 0
-  const last = chances.findIndex((chance) => {
-    reached += chance
-    return reached >= wanted
+  const last = tokens.findIndex((token) => {
+    reached += Math.exp((scores[token] ?? 0) - highest)
+    return reached >= mass
   })
   return last < 0 ? [...tokens] : tokens.slice(0, last + 1)
 }

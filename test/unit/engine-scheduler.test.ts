@@ -1,0 +1,230 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Backend, BatchRow } from '../../src/engine/local/backend.ts'
+import type { GenerationEvent, StartOptions } from '../../src/engine/local/protocol.ts'
+import { createScheduler, type Scheduler } from '../../src/engine/local/scheduler.ts'
+import { repeatableRows } from '../../src/engine/local/sequences.ts'
+import { createScriptedBackend, type FakeEngineOptions } from '../fake-engine.ts'
+
+const sampling = { temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: 1 }
+
+function ask(text: string, more: Partial<StartOptions> = {}): StartOptions {
+  const options = { maxTokens: 8, choices: 1, sampling, repeatable: false, stop: [], grammar: undefined }
+  return { prompt: [{ text, special: false }], ...options, ...more }
+}
+
+/** A scheduler over the scripted model that keeps every batch it was given. */
+function createWorld(options: Partial<FakeEngineOptions> = {}) {
+  const batches: Array<readonly BatchRow[]> = []
+  const scripted = createScriptedBackend({ answer: (prompt) => ({ pieces: [...prompt].reverse() }), ...options })
+  const backend: Backend = {
+    ...scripted,
+    evaluate(rows, exactly) {
+      batches.push(rows)
+      return scripted.evaluate(rows, exactly)
+    },
+  }
+  return { batches, scheduler: createScheduler(backend, () => 0), rows: () => batches.flat().length }
+}
+
+function runToEnd(scheduler: Scheduler, limit = 2000): GenerationEvent[] {
+  const events: GenerationEvent[] = []
+  for (let step = 0; scheduler.busy(); step += 1) {
+    if (step > limit) throw new Error('The scheduler does not come to an end.')
+    events.push(...scheduler.step())
+  }
+  return events
+}
+
+const textOf = (events: readonly GenerationEvent[], id: number, index = 0) =>
+  events.map((event) => (event.type === 'text-delta' && event.id === id && event.index === index ? event.text : '')).join('')
+
+const endOf = (events: readonly GenerationEvent[], id: number) => {
+  const end = events.find((event) => event.type === 'generation-end' && event.id === id)
+  if (end?.type !== 'generation-end') throw new Error(`Request ${id} has no end.`)
+  return end
+}
+
+describe('several requests', () => {
+  test('advance together, each with its own text', () => {
+    const { scheduler } = createWorld()
+    scheduler.start(1, ask('abc'))
+    scheduler.start(2, ask('xyz'))
+    const events = runToEnd(scheduler)
+    expect([textOf(events, 1), textOf(events, 2)]).toEqual(['cba', 'zyx'])
+    const order = events.flatMap((event) => (event.type === 'text-delta' ? [event.id] : []))
+    expect(order.indexOf(2)).toBeLessThan(order.lastIndexOf(1))
+  })
+
+  test('wait for one piece of a long prompt at most between two tokens', () => {
+    const { scheduler, batches } = createWorld()
+    scheduler.start(1, ask('ab', { maxTokens: 100 }))
+    scheduler.step()
+    scheduler.start(2, ask('p'.repeat(1500)))
+    const before = batches.length
+    scheduler.step()
+    const step = batches.slice(before)
+    expect(step.map((rows) => rows.length)).toEqual([1, 128])
+  })
+
+  test('a short prompt does not wait for the end of a long one', () => {
+    const { scheduler } = createWorld()
+    scheduler.start(1, ask('p'.repeat(3000)))
+    scheduler.step()
+    scheduler.start(2, ask('abc'))
+    const events = runToEnd(scheduler)
+    expect(events.findIndex(({ id }) => id === 2)).toBeLessThan(events.findIndex(({ id }) => id === 1))
+  })
+})
+
+describe('a prompt', () => {
+  test('is evaluated once for all its choices', () => {
+    const { scheduler, batches } = createWorld()
+    scheduler.start(1, ask('abcdef', { choices: 3, maxTokens: 2 }))
+    const events = runToEnd(scheduler)
+    expect([0, 1, 2].map((index) => textOf(events, 1, index))).toEqual(['fe', 'fe', 'fe'])
+    expect(batches[0]).toHaveLength(6)
+    expect(batches.slice(1).every((rows) => rows.length <= 3)).toBe(true)
+    expect(endOf(events, 1).usage).toEqual({ promptTokens: 6, completionTokens: 6, cachedPromptTokens: 0 })
+  })
+
+  test('that begins like an earlier one costs only the rest', () => {
+    const { scheduler, rows } = createWorld()
+    const beginning = 'b'.repeat(200)
+    scheduler.start(1, ask(`${beginning}one`, { maxTokens: 1 }))
+    runToEnd(scheduler)
+    const before = rows()
+    scheduler.start(2, ask(`${beginning}two`, { maxTokens: 1 }))
+    expect(endOf(runToEnd(scheduler), 2).usage.cachedPromptTokens).toBe(200)
+    expect(rows() - before).toBe(3)
+  })
+
+  test('that comes sixteen times at once is evaluated once', () => {
+    const { scheduler, rows } = createWorld({ parallel: 16 })
+    const beginning = 'b'.repeat(600)
+    for (let id = 1; id <= 16; id += 1) scheduler.start(id, ask(`${beginning}${String.fromCharCode(64 + id)}`, { maxTokens: 1 }))
+    const events = runToEnd(scheduler)
+    expect(textOf(events, 16)).toBe('P')
+    expect(rows()).toBeLessThan(600 + 16 * 70)
+  })
+
+  test('that does not fit is refused with both numbers', () => {
+    const { scheduler } = createWorld({ contextSize: 512 })
+    scheduler.start(1, ask('p'.repeat(511)))
+    expect(textOf(runToEnd(scheduler), 1)).toBe('p')
+    for (const length of [512, 513, 5000]) {
+      expect(() => scheduler.start(2, ask('p'.repeat(length)))).toThrow(new RegExp(`${length} tokens.*512 tokens`))
+    }
+    expect(scheduler.busy()).toBe(false)
+  })
+})
+
+describe('a request that must repeat', () => {
+  test('is computed in small batches only', () => {
+    const { scheduler, batches } = createWorld()
+    scheduler.start(1, ask('p'.repeat(1000), { repeatable: true }))
+    runToEnd(scheduler)
+    expect(Math.max(...batches.map((rows) => rows.length))).toBe(repeatableRows)
+  })
+
+  test('shares no beginning that was computed in large batches, but one that was not', () => {
+    const { scheduler } = createWorld()
+    const cached = (id: number, repeatable: boolean) => {
+      scheduler.start(id, ask(`${'p'.repeat(300)}${id}`, { repeatable }))
+      return endOf(runToEnd(scheduler), id).usage.cachedPromptTokens
+    }
+    expect(cached(1, false)).toBe(0)
+    expect(cached(2, true)).toBe(0)
+    expect(cached(3, true)).toBe(300)
+    expect(cached(4, false)).toBe(300)
+  })
+
+  test('lets no memory be freed while it runs, and the waiting goes on after it', () => {
+    const { scheduler } = createWorld({ contextSize: 1000, cacheSize: 1000 })
+    scheduler.start(1, ask('a'.repeat(400), { maxTokens: 1 }))
+    runToEnd(scheduler)
+    scheduler.start(2, ask('b'.repeat(300), { repeatable: true, maxTokens: 100 }))
+    scheduler.step()
+    scheduler.start(3, ask('c'.repeat(300), { maxTokens: 20 }))
+    const events = runToEnd(scheduler)
+    const order = events.flatMap((event) => (event.type === 'generation-end' ? [event.id] : []))
+    expect(order).toEqual([2, 3])
+    expect(textOf(events, 3)).toBe('c'.repeat(20))
+  })
+})
+
+describe('memory', () => {
+  test('of ended requests makes room for new ones', () => {
+    const { scheduler } = createWorld({ contextSize: 500, cacheSize: 500 })
+    for (let id = 1; id <= 20; id += 1) {
+      scheduler.start(id, ask(String.fromCharCode(96 + id).repeat(300), { maxTokens: 3 }))
+      expect(textOf(runToEnd(scheduler), id)).toHaveLength(3)
+    }
+  })
+
+  test('that is full ends the youngest answer by its length, and the others go on', () => {
+    const full = createScriptedBackend({ answer: (prompt) => ({ pieces: [...prompt], end: false }), contextSize: 4000 })
+    let held = 0
+    const backend: Backend = {
+      ...full,
+      cacheSize: 4000,
+      evaluate(rows, exactly) {
+        if (held + rows.length > 1500) return false
+        held += rows.length
+        return full.evaluate(rows, exactly)
+      },
+    }
+    const scheduler = createScheduler(backend, () => 0)
+    scheduler.start(1, ask('a'.repeat(100), { maxTokens: 900 }))
+    scheduler.start(2, ask('b'.repeat(100), { maxTokens: 900 }))
+    const events = runToEnd(scheduler, 5000)
+    const reasons = events.flatMap((event) => (event.type === 'choice-end' ? [[event.id, event.reason]] : []))
+    expect(reasons[0]).toEqual([2, 'length'])
+    expect(textOf(events, 1).length).toBeGreaterThan(textOf(events, 2).length)
+  })
+})
+
+test('a request that is given up has no more events, and its places are free within a step', () => {
+  const { scheduler } = createWorld()
+  scheduler.start(1, ask('p'.repeat(2000)))
+  scheduler.step()
+  scheduler.start(2, ask('abc', { choices: 2 }))
+  scheduler.step()
+  scheduler.cancel(1)
+  scheduler.cancel(2)
+  expect(scheduler.busy()).toBe(false)
+  expect(scheduler.step()).toEqual([])
+})
+
+test('whatever comes and goes, every answer is whole and no sequence is lost', () => {
+  const action = fc.oneof(
+    fc.record({
+      do: fc.constant('start' as const),
+      letter: fc.nat(25),
+      length: fc.integer({ min: 1, max: 150 }),
+      choices: fc.integer({ min: 1, max: 3 }),
+      repeatable: fc.boolean(),
+    }),
+    fc.record({ do: fc.constant('cancel' as const), which: fc.nat(20) }),
+    fc.record({ do: fc.constant('step' as const), times: fc.integer({ min: 1, max: 6 }) }),
+  )
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+      const { scheduler } = createWorld({ contextSize: 400, cacheSize: 700, parallel: 16 })
+      const wanted = new Map<number, string>()
+      const events: GenerationEvent[] = []
+      for (const [id, one] of actions.entries()) {
+        if (one.do === 'step') for (let time = 0; time < one.times; time += 1) events.push(...scheduler.step())
+        if (one.do === 'cancel' && wanted.delete(one.which)) scheduler.cancel(one.which)
+        if (one.do === 'start' && wanted.size < 5) {
+          const prompt = String.fromCharCode(97 + one.letter).repeat(one.length) + String(id)
+          scheduler.start(id, ask(prompt, { choices: one.choices, repeatable: one.repeatable, maxTokens: 5 }))
+          wanted.set(id, [...prompt].reverse().join('').slice(0, 5))
+        }
+      }
+      events.push(...runToEnd(scheduler))
+      for (const [id, text] of wanted) expect(textOf(events, id)).toBe(text)
+    }),
+    { numRuns: 150 },
+  )
+})
