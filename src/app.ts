@@ -191,7 +191,6 @@ type ShutDownParts = Readonly<{
 async function shutDown({ http, lifecycle, sockets, closer, graceMs }: ShutDownParts): Promise<void> {
   const drained = lifecycle.drain(graceMs)
   if (http.server.listening) http.server.close()
-  http.server.closeIdleConnections()
   sockets.drain()
   await drained
   await sockets.close()

@@ -160,10 +160,12 @@ export function toUsageBody(usage: Usage): Static<typeof usageBody> {
 
 export function toTimingsBody(timings: Timings): Static<typeof timingsBody> {
   return {
-    queue_ms: timings.queueMs,
-    prompt_ms: timings.promptMs,
-    first_token_ms: timings.firstTokenMs,
-    generation_ms: timings.generationMs,
-    tokens_per_second: timings.tokensPerSecond,
+    queue_ms: toTenths(timings.queueMs),
+    prompt_ms: toTenths(timings.promptMs),
+    first_token_ms: toTenths(timings.firstTokenMs),
+    generation_ms: toTenths(timings.generationMs),
+    tokens_per_second: toTenths(timings.tokensPerSecond),
   }
 }
+
+const toTenths = (value: number) => Math.round(value * 10) / 10

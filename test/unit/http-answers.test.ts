@@ -65,6 +65,11 @@ function json(body: string): RequestInit {
   return { method: 'POST', body, headers: { 'content-type': 'application/json' } }
 }
 
+test('plain text, which any page may send, is no kind of body at all', async () => {
+  const response = await fetch(`${server.url}/predict`, { method: 'POST', body: '{"prompt":"x"}' })
+  expect((await bodyOf(response)).error.message).toContain('Content-Type')
+})
+
 describe('what a caller or the model wrote', () => {
   test.each(payloads)('comes back as JSON or an event stream that no browser takes for a page: %s', async (payload) => {
     const whole = await server.predict({ prompt: payload, temperature: 0 })
