@@ -79,7 +79,8 @@ type Place = Readonly<{ host: string; port: number; env: 'PORT' | 'CLIENT_PORT';
 /** Gives the port, which was free to choose when 0 was asked for. Closes the part when it can't listen. */
 async function listen(part: Listener, { host, port, env, say }: Place): Promise<number> {
   try {
-    return Number(new URL(await part.http.listen({ host, port })).port)
+    // An URL leaves out the port that its scheme has anyway.
+    return Number(new URL(await part.http.listen({ host, port })).port || 80)
   } catch (cause) {
     await part.close()
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
