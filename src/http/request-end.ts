@@ -6,17 +6,19 @@ export type RequestEndListener = (request: FastifyRequest, reply: FastifyReply, 
 
 /** Calls the listener once for each request. To be called before other hooks, so that it hears of what they refuse, too. */
 export function onRequestEnd(http: FastifyInstance, listener: RequestEndListener): void {
-  const answered = new WeakSet<FastifyRequest>()
+  const ended = new WeakSet<FastifyRequest>()
+  const end = (request: FastifyRequest, reply: FastifyReply, status: number) => {
+    if (ended.has(request)) return
+    ended.add(request)
+    listener(request, reply, status)
+  }
   http.addHook('onRequest', (request, reply, done) => {
     // Fastify tells of answers that went out whole; a caller who left, and a WebSocket, only shows here.
-    reply.raw.once('close', () => {
-      if (!answered.has(request)) listener(request, reply, request.ws ? 101 : 499)
-    })
+    reply.raw.once('close', () => end(request, reply, request.ws ? 101 : 499))
     done()
   })
   http.addHook('onResponse', (request, reply, done) => {
-    answered.add(request)
-    listener(request, reply, reply.failure === undefined ? reply.statusCode : statusOf[reply.failure.code])
+    end(request, reply, reply.failure === undefined ? reply.statusCode : statusOf[reply.failure.code])
     done()
   })
 }
