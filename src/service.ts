@@ -30,7 +30,7 @@ async function chooseModel({ configFile, defaultModel, llmProvider }: Config): P
 }
 
 /** The local models; the chosen one begins to load, and whether it does is for the host's status to tell. */
-async function openHost(config: Config, model: string | undefined): Promise<ModelHost> {
+export async function openHost(config: Config, model: string | undefined): Promise<ModelHost> {
   const registry = createModelRegistry(config.modelsDir)
   const renderer = createChatTemplateRenderer()
   const threads = config.threads > 0 ? config.threads : availableParallelism()

@@ -151,6 +151,7 @@ const signatures = {
   llama_memory_seq_pos_min: ['int', 'pointer', 'int'],
   llama_batch_init: ['batch', 'int', 'int', 'int'],
   llama_decode: ['int', 'pointer', 'batch'],
+  llama_set_n_threads: ['none', 'pointer', 'int', 'int'],
   llama_get_logits_ith: ['pointer', 'pointer', 'int'],
   llama_vocab_n_tokens: ['int', 'pointer'],
   llama_vocab_get_text: ['text', 'pointer', 'int'],

@@ -3,6 +3,7 @@ import type { PromptPart } from '../chat-template-tokens.ts'
 import type { Backend, BatchRow, GrammarState } from './backend.ts'
 import { type Batch, createCandidates, type Llama, type Pointer, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
+import { createThreadGovernor } from './thread-governor.ts'
 
 /** Tokens of prompt and answer when nothing else is set: enough for a long conversation, little enough for a laptop. */
 const usualContext = 4096
@@ -23,7 +24,8 @@ export function openLlamaBackend(llama: Llama, options: LoadOptions): { backend:
   const cacheSize = Math.max(contextSize, usualCache)
   const sequences = options.maxParallel * sequencesPerAnswer
   const context = openContext(llama, model, options, { cacheSize, sequences })
-  const backend = createBackend({ llama, model, vocabulary, context, contextSize, cacheSize, sequences })
+  const { threads } = options
+  const backend = createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences })
   return { backend, model: describe(llama, model, vocabulary, options, contextSize) }
 }
 
@@ -60,13 +62,20 @@ function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, { c
   throw new AppError('unavailable', `There is not enough memory for a context of ${cacheSize} tokens. Lower CONTEXT_SIZE.`)
 }
 
-type Parts = Sizes & Readonly<{ llama: Llama; model: Pointer; vocabulary: Pointer; context: Pointer; contextSize: number }>
+type Parts = Sizes &
+  Readonly<{ llama: Llama; model: Pointer; vocabulary: Pointer; context: Pointer; threads: number; contextSize: number }>
 
-function createBackend({ llama, model, vocabulary, context, contextSize, cacheSize, sequences }: Parts): Backend {
+function createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences }: Parts): Backend {
   const memory = llama.llama_get_memory(context)
   const vocabularySize = llama.llama_vocab_n_tokens(vocabulary)
   const batch = createBatch(llama)
   const candidates = createCandidates(vocabularySize)
+  const governor = createThreadGovernor({
+    threads,
+    setThreads: (count) => llama.llama_set_n_threads(context, count, count),
+    now: () => performance.now(),
+    cpuTime: () => process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000,
+  })
   const pieces = new Map<number, Uint8Array>()
   // The last sequence is for the row beside a lone one.
   const spare: BatchRow = { token: 0, position: 0, sequence: sequences, output: false }
@@ -87,7 +96,8 @@ function createBackend({ llama, model, vocabulary, context, contextSize, cacheSi
     evaluate(rows, exactly) {
       // A second row keeps a lone one on the way that it takes beside others.
       const accompanied = exactly && rows.length === 1 && cacheSize >= splitFrom
-      const result = llama.llama_decode(context, batch.fill(accompanied ? [...rows, spare] : rows))
+      const filled = batch.fill(accompanied ? [...rows, spare] : rows)
+      const result = governor.run(() => llama.llama_decode(context, filled))
       if (accompanied) llama.llama_memory_seq_rm(memory, sequences, -1, -1)
       if (result === 0) return true
       if (result === 1) return false

@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest'
+import { createThreadGovernor } from '../../src/engine/local/thread-governor.ts'
+
+/** A machine with two cores, of which other programs take some: steps of 20 ms. */
+function createMachine(threads = 2) {
+  const machine = { free: threads, clock: 0, cpu: 0, set: [] as number[] }
+  const governor = createThreadGovernor({
+    threads,
+    setThreads: (count) => void machine.set.push(count),
+    now: () => machine.clock,
+    cpuTime: () => machine.cpu,
+  })
+  const run = (steps: number) => {
+    for (let step = 0; step < steps; step += 1) {
+      governor.run(() => {
+        machine.clock += 20
+        machine.cpu += 20 * Math.min(machine.free, machine.set.at(-1) ?? threads)
+      })
+    }
+  }
+  return { machine, run }
+}
+
+test('on a calm machine all threads stay', () => {
+  const { machine, run } = createMachine()
+  run(1000)
+  expect(machine.set).toEqual([])
+})
+
+test('when another program takes a core, a thread goes within a tenth of a second or two', () => {
+  const { machine, run } = createMachine()
+  run(10)
+  machine.free = 1.4
+  run(10)
+  expect(machine.set).toEqual([1])
+})
+
+test('when the machine is calm again, the thread comes back', () => {
+  const { machine, run } = createMachine()
+  machine.free = 1.4
+  run(10)
+  machine.free = 2
+  run(100)
+  expect(machine.set).toEqual([1, 2])
+})
+
+test('on a machine that stays busy it is tried less and less often', () => {
+  const { machine, run } = createMachine()
+  machine.free = 1.4
+  run(50 * 60)
+  const tries = machine.set.filter((count) => count === 2).length
+  expect(tries).toBeGreaterThan(2)
+  expect(tries).toBeLessThan(8)
+})
+
+test('many threads go down to what is free', () => {
+  const { machine, run } = createMachine(16)
+  machine.free = 5.2
+  run(20)
+  expect(machine.set[0]).toBe(5)
+})
+
+test('one thread always stays', () => {
+  const { machine, run } = createMachine(1)
+  machine.free = 0.2
+  run(100)
+  expect(machine.set).toEqual([])
+})
