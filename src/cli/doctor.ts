@@ -50,7 +50,12 @@ function readSettings(context: Context, tell: Tell): { config: Config | undefine
 }
 
 /** Who has the port: nobody, our own service (and is it ready?), or another program. */
-async function checkService(context: Context, machine: Machine, { host, port }: Config, tell: Tell): Promise<Finding[]> {
+async function checkService(
+  context: Context,
+  machine: Machine,
+  { host, port, clientPort }: Config,
+  tell: Tell,
+): Promise<Finding[]> {
   const url = addressOf(host, port)
   const client = createClient({ baseUrl: url, fetch: context.fetch })
   const isOurs = await client.health().then(
@@ -65,12 +70,22 @@ async function checkService(context: Context, machine: Machine, { host, port }: 
     if (reason === undefined) return [tell('service', 'ok', 'service', { url })]
     return [tell('service', 'warn', 'serviceNotReady', { url, reason }, 'serviceNotReadyFix')]
   }
+  const ports = await Promise.all([
+    checkPort(machine, { host, port, env: 'PORT' }, tell),
+    checkPort(machine, { host, port: clientPort, env: 'CLIENT_PORT' }, tell),
+  ])
+  return [...ports, tell('service', 'warn', 'serviceNone', { url }, 'serviceNoneFix')]
+}
+
+async function checkPort(
+  machine: Machine,
+  { host, port, env }: { host: string; port: number; env: string },
+  tell: Tell,
+): Promise<Finding> {
   const reason = await machine.whyPortBlocked(host, port)
-  const portFinding =
-    reason === undefined
-      ? tell('port', 'ok', 'port', { port })
-      : tell('port', 'fail', 'portUsed', { port, reason, env: 'PORT' }, 'portFix')
-  return [portFinding, tell('service', 'warn', 'serviceNone', { url }, 'serviceNoneFix')]
+  return reason === undefined
+    ? tell('port', 'ok', 'port', { port })
+    : tell('port', 'fail', 'portUsed', { port, reason, env }, 'portFix')
 }
 
 const signs: Readonly<Record<Status, string>> = { ok: '✓', warn: '!', fail: '✗' }

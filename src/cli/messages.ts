@@ -61,10 +61,6 @@ export const messages = {
     en: 'This machine does not have the address {host}. Set HOST to one that it has, such as 127.0.0.1.',
     es: 'Esta máquina no tiene la dirección {host}. Pon en HOST una que tenga, como 127.0.0.1.',
   },
-  noWebClient: {
-    en: 'This version has no web client. The API has a page of its own: start "{program} api" and open {url}/docs.',
-    es: 'Esta versión no tiene cliente web. La API tiene una página propia: arranca "{program} api" y abre {url}/docs.',
-  },
 
   noService: {
     en: 'No service answers at {url}. Start it with "{program} all" in another terminal.',

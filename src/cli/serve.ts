@@ -1,3 +1,4 @@
+import { createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { addressOf, type Context, configOf, describeFailure, writeLine } from './context.ts'
@@ -9,67 +10,63 @@ export async function runAll(context: Context): Promise<number> {
   const config = configOf(context, { serves: true })
   const stop = waitForStop(context)
   await prepareModel(context, config, stop.signal)
-  return serve(context, config, [startApi, startWebClient], stop)
+  return serve(context, stop, async (use) => {
+    const { url } = use(await startApi(context, config))
+    use(await startWebClient(context, config, url))
+  })
 }
 
 /** `api`: the API alone, with the models that are there. */
 export async function runApi(context: Context): Promise<number> {
-  return serve(context, configOf(context, { serves: true }), [startApi], waitForStop(context))
+  const config = configOf(context, { serves: true })
+  return serve(context, waitForStop(context), async (use) => void use(await startApi(context, config)))
 }
 
-/** `client`: the web client alone. */
+/** `client`: the web client alone, for the API of the same settings. */
 export async function runClient(context: Context): Promise<number> {
   const config = configOf(context, { serves: false })
-  const { hasWebClient } = await import('./web-client.ts')
-  if (!(await hasWebClient())) {
-    writeLine(context.terminal.notes, context.say('noWebClient', { url: addressOf(config.host, config.port) }))
-    return 1
-  }
-  return serve(context, config, [startWebClient], waitForStop(context))
+  const url = addressOf(config.host, config.port)
+  return serve(context, waitForStop(context), async (use) => void use(await startWebClient(context, config, url)))
 }
 
 type Closable = Readonly<{ close(): Promise<void> }>
-type Start = (context: Context, config: Config) => Promise<Closable | undefined>
+type Use = <T extends Closable>(part: T) => T
 
-/** Starts the parts in order, waits for the stop, closes them in reverse order. */
+/** Starts the parts, waits for the stop, closes them in reverse order. */
 async function serve(
   context: Context,
-  config: Config,
-  starts: readonly Start[],
   stop: ReturnType<typeof waitForStop>,
+  start: (use: Use) => Promise<void>,
 ): Promise<number> {
-  const parts: Closable[] = []
+  const closer = createCloser()
   try {
-    for (const start of starts) {
-      const part = await start(context, config)
-      if (part !== undefined) parts.push(part)
-    }
+    await start((part) => closer.use(part))
     if (context.terminal.input.isTTY) writeLine(context.terminal.notes, context.say('howToStop'))
     await stop.requested
   } finally {
-    for (const part of parts.reverse()) await part.close()
+    await closer.close()
   }
   return 0
 }
 
-async function startApi(context: Context, config: Config): Promise<Closable> {
+async function startApi(context: Context, config: Config): Promise<Closable & { url: string }> {
   const { openService } = await import('../service.ts')
   const { language, say, terminal, version } = context
   const service = await openService(config, { version }).catch((error: unknown) => {
     throw error instanceof AppError ? new AppError(error.code, describeFailure(error, language, say), { cause: error }) : error
   })
   const port = await listen(service, { host: config.host, port: config.port, env: 'PORT', say })
-  writeLine(terminal.notes, say('apiAt', { url: addressOf(config.host, port) }))
-  return service
+  const url = addressOf(config.host, port)
+  writeLine(terminal.notes, say('apiAt', { url }))
+  return { url, close: () => service.close() }
 }
 
-async function startWebClient(context: Context, { host, clientPort: port }: Config): Promise<Closable | undefined> {
-  const { hasWebClient, createWebClient } = await import('./web-client.ts')
-  if (!(await hasWebClient())) return undefined
-  const client = await createWebClient()
+async function startWebClient(context: Context, { host, clientPort }: Config, apiUrl: string): Promise<Closable> {
+  const { createWebClient } = await import('./web-client.ts')
   const { say, terminal } = context
-  const used = await listen(client, { host, port, env: 'CLIENT_PORT', say })
-  writeLine(terminal.notes, say('clientAt', { url: addressOf(host, used) }))
+  const client = createWebClient({ apiUrl, unreachable: say('noService', { url: apiUrl }) })
+  const port = await listen(client, { host, port: clientPort, env: 'CLIENT_PORT', say })
+  writeLine(terminal.notes, say('clientAt', { url: addressOf(host, port) }))
   return client
 }
 
