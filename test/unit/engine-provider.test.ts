@@ -57,6 +57,13 @@ describe('without a model', () => {
   })
 })
 
+test('a process that dies while it loads says so, with the likely cause', async () => {
+  const child = createFakeChild({ answer: endless })
+  const opening = openEngine(child, { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' })
+  child.die('SIGKILL')
+  await expect(opening).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('not enough memory') })
+})
+
 describe('switching', () => {
   test('the new model answers, and the process of the old one is gone', async () => {
     const { host, children } = createWorld()
@@ -107,6 +114,7 @@ describe('a process that dies', () => {
         while ((await answers.next()).done !== true);
       })(),
     ).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('SIGKILL') })
+    expect(host.model().name).toBe('a')
     expect(await read(host, ask('short'))).toBe('fine')
     expect(host.status()).toMatchObject({ state: 'ready', active: 0, queued: 0 })
   })

@@ -42,7 +42,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   const engines = new Set<Engine>()
   let current: Current | undefined
   let loading: Promise<unknown> | undefined
-  let restarting: Promise<void> | undefined
+  /** The process has died and is being started again: requests wait for it. */
+  let restarting: { readonly done: Promise<void>; readonly info: ModelInfo } | undefined
   let failure: string | undefined
   let deaths = 0
   let active = 0
@@ -59,12 +60,12 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     return opened
   }
 
-  function restart({ file }: Current, reason: string): void {
+  function restart({ file, info }: Current, reason: string): void {
     current = undefined
     deaths += 1
     failure = `The engine's process ended (${reason}).`
     if (deaths > maxRestarts) return
-    restarting = openFile(file)
+    const done = openFile(file)
       .then((opened) => {
         current = opened
         failure = undefined
@@ -75,6 +76,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       .finally(() => {
         restarting = undefined
       })
+    restarting = { done, info }
   }
 
   async function switchTo(name: string, signal?: AbortSignal): Promise<ModelInfo> {
@@ -93,7 +95,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   }
 
   async function getCurrent(): Promise<Current> {
-    while (restarting !== undefined) await restarting
+    while (restarting !== undefined) await restarting.done
     if (current !== undefined) return current
     const reason = loading === undefined ? (failure ?? nothingLoaded) : 'The model is being loaded.'
     throw new AppError('unavailable', reason, { retryAfterSeconds: 2 })
@@ -161,8 +163,9 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     name: 'hf',
     ranOn: 'local',
     model() {
-      if (current === undefined) throw new AppError('unavailable', status().reason ?? nothingLoaded, { retryAfterSeconds: 2 })
-      return current.info
+      const info = current?.info ?? restarting?.info
+      if (info === undefined) throw new AppError('unavailable', status().reason ?? nothingLoaded, { retryAfterSeconds: 2 })
+      return info
     },
     generate,
     list: parts.listModels,
@@ -187,7 +190,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       closing.abort()
       current = undefined
       await Promise.all([...engines].map((engine) => engine.close()))
-      await Promise.allSettled([loading, restarting])
+      await Promise.allSettled([loading, restarting?.done])
     },
   }
 }
