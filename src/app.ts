@@ -31,6 +31,7 @@ import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import { openStorage } from './storage/open-storage.ts'
+import { webPages } from './web-client/pages.ts'
 
 export type AppParts = Readonly<{
   /** The model that answers. */
@@ -157,7 +158,12 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
     readSelection: () => readSelection(config.configFile),
   }
   return {
-    public: [healthRoutes(health), metricsRoutes({ metrics, requireToken: access.guard.requireUser }), access.auth.public],
+    public: [
+      healthRoutes(health),
+      metricsRoutes({ metrics, requireToken: access.guard.requireUser }),
+      access.auth.public,
+      webPages,
+    ],
     caller: [
       predictRoutes({ ...common, limit: limits.limitGeneration }),
       predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),

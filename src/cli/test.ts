@@ -15,6 +15,7 @@ export async function runTests(context: Context): Promise<number> {
   for (const [program, ...args] of [
     ['@biomejs/biome/bin/biome', 'check', '.'],
     ['typescript/bin/tsc'],
+    ['typescript/bin/tsc', '-p', 'web'],
     ['vitest/vitest.mjs', 'run'],
   ] as const) {
     const code = await runInTerminal(process.execPath, [join(root, 'node_modules', program), ...args])

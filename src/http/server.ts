@@ -20,6 +20,7 @@ import { replyWithError, sendError, toErrorBody } from './error-reply.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf, serializeError } from './request-log.ts'
+import { securityHeaders } from './security-headers.ts'
 import { createValidatorCompiler } from './validation.ts'
 
 /** Who may use a route. Each scope has a guard in front, which refuses before anything of the request is read. */
@@ -140,27 +141,6 @@ function cutSlowConnections(http: FastifyInstance): void {
     cut.unref()
     server.once('close', () => clearTimeout(cut))
   })
-}
-
-function securityHeaders(production: boolean) {
-  const self = ["'self'"]
-  const directives = {
-    'default-src': self,
-    'script-src': self,
-    'style-src': self,
-    'img-src': [...self, 'data:'],
-    'connect-src': self,
-    'form-action': self,
-    'base-uri': ["'none'"],
-    'object-src': ["'none'"],
-    'frame-ancestors': ["'none'"],
-  }
-  return {
-    contentSecurityPolicy: { useDefaults: false, directives },
-    xFrameOptions: { action: 'deny' } as const,
-    // Over plain http, as on a person's own machine, it would have no effect or lock them out.
-    strictTransportSecurity: production,
-  }
 }
 
 /** Answers what is not even HTTP, or is too long in its head, in the common shape. */
