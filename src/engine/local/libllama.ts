@@ -231,8 +231,9 @@ export function openLibrary(folder: string, log: (level: number, text: string) =
   const ggml = koffi.load(join(folder, file('ggml')), { global: true })
   const library = koffi.load(join(folder, file('llama')), { global: true })
   declareStructs()
-  ggml.func('void ggml_backend_load_all_from_path(const char *path)')(folder)
+  // First of all: finding the processor's kernels is logged too.
   forwardLog(library, log)
+  ggml.func('void ggml_backend_load_all_from_path(const char *path)')(folder)
   const bound = Object.entries(signatures).map(([name, [result, ...values]]) => {
     return [
       name,

@@ -84,14 +84,11 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
     sequences.release(choice.sequence)
   }
 
-  /** The room that each answer of the request gets at its start. */
-  function sizeOf({ prompt, limit }: Request): number {
-    return Math.min(prompt.length + Math.min(limit, answerRoom), backend.cacheSize)
-  }
-
   function admit(request: Request): boolean {
     if (isAboutToShare(request)) return false
-    const sequence = sequences.take(request.prompt, sizeOf(request), request.options.repeatable)
+    const { prompt, limit, options } = request
+    const room = Math.min(limit, answerRoom)
+    const sequence = sequences.take({ prompt, room, choices: options.choices, exactly: options.repeatable })
     if (sequence === undefined) return false
     request.sequence = sequence
     request.cached = sequence.tokens.length

@@ -13,6 +13,9 @@ export type Sequence = {
   epoch: number
   /** Up to how many tokens it may grow while it is in use; 0 when it is not. */
   reserved: number
+  /** How many forks of it are still to come, and the tokens that each will add. */
+  forks: number
+  readonly room: number
   lastUsed: number
 }
 
@@ -22,13 +25,23 @@ export type Sequence = {
  */
 export const repeatableRows = 63
 
+export type Taking = Readonly<{
+  prompt: readonly number[]
+  /** Tokens that each answer may add. */
+  room: number
+  /** Answers to the prompt: all but one will be forks. */
+  choices: number
+  /** Whether it must repeat. */
+  exactly: boolean
+}>
+
 export interface Sequences {
   /**
-   * A sequence that begins with as much of `prompt` as is in memory (never all of it: the last token must be computed)
-   * and may grow to `size` tokens. Undefined when there is no room now.
+   * A sequence that begins with as much of the prompt as is in memory; never all of it, because the last token must be computed.
+   * Undefined when there is no room now.
    */
-  take(prompt: readonly number[], size: number, exactly: boolean): Sequence | undefined
-  /** Another sequence that begins with all the tokens of this one. Throws `internal` when more are in use than there can be. */
+  take(taking: Taking): Sequence | undefined
+  /** Another sequence that begins with all the tokens of this one; as many as `choices` promised. */
   fork(sequence: Sequence): Sequence
   /** Notes that these tokens were computed, all in one batch of so many rows. */
   append(sequence: Sequence, tokens: readonly number[], batchRows: number): void
@@ -54,8 +67,9 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   let nextCell = 0
 
   const hold = (cell: number) => holders.set(cell, (holders.get(cell) ?? 0) + 1)
-  const promised = () => all.reduce((sum, { reserved, tokens }) => sum + Math.max(0, reserved - tokens.length), 0)
-  const freeCells = () => backend.cacheSize - holders.size - promised()
+  const promised = ({ reserved, tokens, forks, room }: Sequence) => Math.max(0, reserved - tokens.length) + forks * room
+  const freeCells = () => backend.cacheSize - holders.size - all.reduce((sum, one) => sum + promised(one), 0)
+  const freeIds = () => backend.sequences - all.reduce((sum, { forks }) => sum + 1 + forks, 0)
 
   function touch(sequence: Sequence): void {
     uses += 1
@@ -81,19 +95,17 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return oldest !== undefined
   }
 
-  function freeId(): number | undefined {
-    const taken = new Set(all.map(({ id }) => id))
-    for (let id = 0; id < backend.sequences; id += 1) if (!taken.has(id)) return id
-    return undefined
+  function makeRoom(ids: number, cells: number): boolean {
+    while (freeIds() < ids || freeCells() < cells) if (!mayFree() || !evict()) return false
+    return true
   }
 
-  function open(size: number, needed: number): Sequence | undefined {
-    let id = freeId()
-    while (id === undefined || freeCells() < needed) {
-      if (!mayFree() || !evict()) return undefined
-      id = freeId()
-    }
-    const sequence: Sequence = { id, tokens: [], cells: [], exact: 0, epoch, reserved: size, lastUsed: 0 }
+  function open(reserved: number, forks: number, room: number): Sequence {
+    const taken = new Set(all.map(({ id }) => id))
+    let id = 0
+    while (taken.has(id)) id += 1
+    if (id >= backend.sequences) throw new AppError('internal', `All ${backend.sequences} sequences are in use.`)
+    const sequence: Sequence = { id, tokens: [], cells: [], exact: 0, epoch, reserved, forks, room, lastUsed: 0 }
     touch(sequence)
     all.push(sequence)
     return sequence
@@ -118,26 +130,31 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return first === 0 || (first > 0 && backend.slidingWindow > 0 && first <= length - backend.slidingWindow) ? length : 0
   }
 
+  function longest(prompt: readonly number[], exactly: boolean): { sequence: Sequence; length: number } | undefined {
+    let best: { sequence: Sequence; length: number } | undefined
+    for (const sequence of all) {
+      const length = usable(sequence, prompt, exactly)
+      if (length > (best?.length ?? 0)) best = { sequence, length }
+    }
+    return best
+  }
+
   return {
-    take(prompt, size, exactly) {
-      let source: Sequence | undefined
-      let length = 0
-      for (const sequence of all) {
-        const found = usable(sequence, prompt, exactly)
-        if (found > length) [source, length] = [sequence, found]
-      }
-      if (source !== undefined) touch(source)
-      const target = open(size, size - length)
-      if (target === undefined) return undefined
-      // Making room may have begun a new epoch, or have forgotten the source itself.
-      if (source !== undefined && all.includes(source) && (!exactly || source.epoch === epoch)) share(source, target, length)
-      else if (freeCells() < 0) return release(target)
+    take({ prompt, room, choices, exactly }) {
+      const size = Math.min(prompt.length + room, backend.cacheSize)
+      const found = longest(prompt, exactly)
+      if (found !== undefined) touch(found.sequence)
+      const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
+      if (!makeRoom(choices, cells)) return undefined
+      const target = open(size, choices - 1, room)
+      // Making room may have forgotten what was found, or begun a new epoch.
+      const source = longest(prompt, exactly)
+      if (source !== undefined) share(source.sequence, target, source.length)
       return target
     },
     fork(sequence) {
-      while (freeId() === undefined && evict());
-      const target = open(sequence.reserved, Number.NEGATIVE_INFINITY)
-      if (target === undefined) throw new AppError('internal', `All ${backend.sequences} sequences are in use.`)
+      sequence.forks -= 1
+      const target = open(sequence.reserved, 0, 0)
       share(sequence, target, sequence.tokens.length)
       return target
     },
@@ -157,6 +174,7 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   function release(sequence: Sequence): undefined {
     touch(sequence)
     sequence.reserved = 0
+    sequence.forks = 0
     const last = sequence.cells.at(-1)
     // Whole within another one: keeping it too would save nothing.
     if (last === undefined || (holders.get(last) ?? 0) > 1) forget(sequence)
