@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { type App, createApp } from './app.ts'
-import { readSelection } from './config/selection.ts'
+import { readSelection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
 import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
@@ -20,6 +20,9 @@ export async function openService(config: Config, { version }: Readonly<{ versio
 /** What was selected last, else DEFAULT_MODEL, else undefined: the first installed. */
 async function chooseModel({ configFile, defaultModel, llmProvider }: Config): Promise<string | undefined> {
   const selection = await readSelection(configFile)
+  // A file to edit, with what holds without it; a folder that cannot be written is no reason not to start.
+  if (selection === undefined)
+    await writeSelection(configFile, { selectedModel: undefined, provider: llmProvider }).catch(() => {})
   const provider = selection?.provider ?? llmProvider
   if (provider !== 'hf')
     throw new AppError(

@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 export async function runTests(context: Context): Promise<number> {
   process.chdir(root)
   await installPrograms(context)
+  await installPythonClient(context)
   await prepareTestModel(context, configOf(context, { serves: false }))
   for (const [program, ...args] of [
     ['@biomejs/biome/bin/biome', 'check', '.'],
@@ -38,6 +39,23 @@ async function installPrograms({ environment, say, terminal }: Context): Promise
   ]
   for (const step of steps) {
     const { code } = await runProgram('apt-get', step)
+    if (code !== 0) return writeLine(terminal.notes, say('testNoPackages', { what }))
+  }
+}
+
+/** OpenAI's Python client, which one test asks the service with: in a virtual environment inside the checkout. */
+async function installPythonClient({ environment, say, terminal }: Context): Promise<void> {
+  const folder = join('.cache', 'python')
+  const python = join(folder, 'bin', 'python')
+  const { code: present } = await runProgram(python, ['-c', 'import openai'])
+  if (present === 0 || !environment.CI) return
+  const what = 'openai (Python)'
+  writeLine(terminal.notes, say('testPrepare', { what }))
+  for (const [program, ...args] of [
+    ['python3', '-m', 'venv', folder],
+    [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'openai'],
+  ] as const) {
+    const { code } = await runProgram(program, args)
     if (code !== 0) return writeLine(terminal.notes, say('testNoPackages', { what }))
   }
 }

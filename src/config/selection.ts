@@ -49,8 +49,8 @@ function parseJson(text: string, path: string): unknown {
 export async function writeSelection(path: string, selection: Selection): Promise<void> {
   const content = { selected_model: selection.selectedModel ?? null, provider: selection.provider }
   const beside = `${path}.${randomUUID()}.part`
-  await mkdir(dirname(path), { recursive: true })
   try {
+    await mkdir(dirname(path), { recursive: true })
     const file = await open(beside, 'wx')
     try {
       await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
@@ -60,7 +60,7 @@ export async function writeSelection(path: string, selection: Selection): Promis
     }
     await rename(beside, path)
   } catch (cause) {
-    await rm(beside, { force: true })
+    await rm(beside, { force: true }).catch(() => {})
     throw new AppError('unavailable', `${path} cannot be written. Check the disk, its owner and permissions.`, { cause })
   }
 }
