@@ -61,6 +61,7 @@ export function createAccountDialog({ onSignedIn }) {
     username.input.focus()
   }
 
+  choose(false)
   return { open }
 }
 

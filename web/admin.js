@@ -142,7 +142,7 @@ function toFeedbackItem({ rating, text, correction, prediction_id: predictionId,
   const head = create('p', { class: 'quiet' })
   if (rating !== null) {
     const label = rating === 'up' ? 'rateUp' : 'rateDown'
-    head.append(create('span', { text: rating === 'up' ? '👍' : '👎', attributes: { role: 'img', 'data-label': label } }), ' ')
+    head.append(create('span', { class: `thumb ${rating}`, attributes: { role: 'img', 'data-label': label } }), ' ')
   }
   head.append(createTime(createdAt))
   if (predictionId !== null) head.append(' ', create('code', { text: predictionId }))

@@ -30,8 +30,7 @@ export function createAnswerFeedback(predictionId) {
   /** @param {Rating} value */
   function createThumb(value) {
     return create('button', {
-      class: 'plain thumb',
-      text: value === 'up' ? '👍' : '👎',
+      class: `plain thumb ${value}`,
       attributes: { type: 'button', 'aria-pressed': 'false', 'data-label': value === 'up' ? 'rateUp' : 'rateDown' },
       click: () => rate(value),
     })

@@ -1,4 +1,5 @@
 // @ts-check
+import { createAnswerRecord } from './answer-record.js'
 import { askModel } from './ask-model.js'
 import { get } from './elements.js'
 import { clearText, setText, translate } from './language.js'
@@ -27,26 +28,31 @@ let ranOn = /** @type {'local' | 'cloud' | undefined} */ (undefined)
 const session = createSession({
   navigation: get('navigation', HTMLElement),
   page: 'chat',
-  onChange: () => void showModel().catch(() => setText(page.model, 'modelNone')),
+  onChange: () => void showModel(),
 })
 
-/** Shows which model answers, and learns where it runs. */
+/** Shows which model answers, and learns where it runs; asks for a name and password where the service wants them. */
 async function showModel() {
-  /** @type {import('./service.js').Model} */
-  const model = await load('/model')
-  ranOn = model.provider === 'hf' ? 'local' : 'cloud'
   clearText(page.model)
-  page.model.textContent = model.model_name ?? ''
+  try {
+    /** @type {import('./service.js').Model} */
+    const model = await load('/model')
+    ranOn = model.provider === 'hf' ? 'local' : 'cloud'
+    if (model.state === 'loading') setText(page.model, 'modelLoading')
+    else page.model.textContent = model.model_name
+  } catch (error) {
+    if (isSignInNeeded(error)) session.openSignIn()
+  }
 }
 
 /** @param {string} question */
-async function ask(question) {
+function ask(question) {
   const turn = createTurn(question)
   page.welcome.hidden = true
   page.startAgain.hidden = false
   page.conversation.append(turn.element)
-  turn.element.scrollIntoView({ block: 'end' })
-  await answer(turn, question)
+  scrollToEnd()
+  return answer(turn, question)
 }
 
 /** Has a question answered in its place; a failure leaves a button there that tries again. @param {Turn} turn @param {string} question */
@@ -56,56 +62,32 @@ async function answer(turn, question) {
   running = stopping
   showRunning(true)
   turn.start()
+  const record = createAnswerRecord()
   const known = messages
-  const written = {
-    text: '',
-    id: '',
-    model: '',
-    tokens: 0,
-    reason: /** @type {'stop' | 'length'} */ ('stop'),
-    firstMs: 0,
-    lastMs: 0,
-  }
+  const asked = /** @type {const} */ ({ role: 'user', content: question })
   try {
-    const asked = /** @type {const} */ ({ role: 'user', content: question })
     for await (const event of askModel([...known, asked], stopping.signal, turn.showWait)) {
-      if (event.type === 'text') {
-        written.lastMs = performance.now()
-        if (written.text === '') written.firstMs = written.lastMs
-        written.id = event.id
-        written.model = event.model
-        written.text += event.text
-        keepInSight(() => turn.add(event.text))
-      }
-      if (event.type === 'choice-end') written.reason = event.reason
-      if (event.type === 'usage') written.tokens = event.completionTokens
+      record.note(event)
+      if (event.type === 'text') keepInSight(() => turn.add(event.text))
     }
-    end(written.reason)
   } catch (error) {
-    if (stopping.signal.aborted) end('stopped')
-    else fail(error)
+    if (!stopping.signal.aborted) return fail(turn, question, error)
   } finally {
-    if (running === stopping) {
-      running = undefined
-      showRunning(false)
-    }
+    running = undefined
+    showRunning(false)
   }
+  const content = record.text()
+  // Not so when a new conversation has begun meanwhile.
+  if (content !== '' && messages === known) messages = [...known, asked, { role: 'assistant', content }]
+  const facts = record.facts()
+  keepInSight(() => turn.end({ ...facts, ranOn, end: stopping.signal.aborted ? 'stopped' : facts.end }))
+  if (facts.model !== '' && page.model.textContent !== facts.model) await showModel()
+}
 
-  /** @param {'stop' | 'length' | 'stopped'} reason */
-  function end(reason) {
-    const { text, id, model, tokens } = written
-    if (text !== '' && messages === known)
-      messages = [...known, { role: 'user', content: question }, { role: 'assistant', content: text }]
-    const seconds = (written.lastMs - written.firstMs) / 1000
-    const tokensPerSecond = tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : undefined
-    keepInSight(() => turn.end({ id, model, tokens: tokens || undefined, tokensPerSecond, ranOn, end: reason }))
-  }
-
-  /** @param {unknown} error */
-  function fail(error) {
-    keepInSight(() => turn.fail(error, () => void answer(turn, question)))
-    if (isSignInNeeded(error)) session.openSignIn()
-  }
+/** @param {Turn} turn @param {string} question @param {unknown} error */
+function fail(turn, question, error) {
+  keepInSight(() => turn.fail(error, () => void answer(turn, question)))
+  if (isSignInNeeded(error)) session.openSignIn()
 }
 
 /** Makes a change; a reader who was at the end of the page stays there. @param {() => void} change */
@@ -113,7 +95,11 @@ function keepInSight(change) {
   const root = document.documentElement
   const wasAtEnd = root.scrollHeight - root.scrollTop - root.clientHeight < 80
   change()
-  if (wasAtEnd) root.scrollTop = root.scrollHeight
+  if (wasAtEnd) scrollToEnd()
+}
+
+function scrollToEnd() {
+  document.documentElement.scrollTop = document.documentElement.scrollHeight
 }
 
 /** @param {boolean} isRunning */

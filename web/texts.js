@@ -28,6 +28,7 @@ export const texts = {
   language: { en: 'Language', es: 'Idioma' },
   loaded: { en: '{name} (in use)', es: '{name} (en uso)' },
   model: { en: 'Model', es: 'Modelo' },
+  modelLoading: { en: 'loading the model…', es: 'cargando el modelo…' },
   modelName: { en: 'Name', es: 'Nombre' },
   modelNone: { en: 'none', es: 'ninguno' },
   modelSwitched: { en: '{name} answers now.', es: 'Ahora responde {name}.' },

@@ -1,0 +1,72 @@
+import { access } from 'node:fs/promises'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { onTestFinished } from 'vitest'
+
+const executablePath = '/usr/bin/chromium'
+const flags = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run']
+
+/** A headless Chromium; undefined where there is none, which on a build machine is a fault. */
+export async function openBrowser(): Promise<Browser | undefined> {
+  const isThere = await access(executablePath).then(
+    () => true,
+    () => false,
+  )
+  if (isThere) return chromium.launch({ executablePath, args: flags })
+  const message = `The browser tests need ${executablePath}: apt-get install chromium`
+  if (process.env.CI !== undefined) throw new Error(message)
+  console.warn(`${message}. They are skipped.`)
+  return undefined
+}
+
+/** What went on in a page that should not. */
+export type Incidents = Readonly<{
+  dialogs: readonly string[]
+  foreignRequests: readonly string[]
+  /** What the security policy stopped, and scripts that failed. */
+  violations: readonly string[]
+}>
+
+export type WatchedPage = Readonly<{ page: Page; incidents: Incidents }>
+
+/** A page in a browser context of its own, on which every dialog, foreign request and violation is noted. */
+export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+  const context = await browser.newContext({ locale: 'en', ...options })
+  onTestFinished(() => context.close())
+  const dialogs: string[] = []
+  const foreignRequests: string[] = []
+  const violations: string[] = []
+  const page = await context.newPage()
+  page.on('dialog', async (dialog) => {
+    dialogs.push(dialog.message())
+    await dialog.dismiss()
+  })
+  page.on('request', (request) => {
+    if (!request.url().startsWith(`${url}/`)) foreignRequests.push(request.url())
+  })
+  page.on('pageerror', (error) => violations.push(error.message))
+  page.on('console', (message) => {
+    if (message.text().includes('Content Security Policy')) violations.push(message.text())
+  })
+  await page.goto(`${url}/`)
+  return { page, incidents: { dialogs, foreignRequests, violations } }
+}
+
+export const noIncidents: Incidents = { dialogs: [], foreignRequests: [], violations: [] }
+
+/** Asks a question as a person does, and waits until its answer has come to an end. */
+export async function ask(page: Page, question: string): Promise<void> {
+  const turns = await page.locator('.turn').count()
+  await page.locator('#question').fill(question)
+  await page.locator('#question').press('Enter')
+  await page.locator('.turn').nth(turns).locator('.facts, .failure').waitFor()
+}
+
+/** Through the dialog; `register` opens the account first. */
+export async function signIn(page: Page, username: string, { register = false } = {}): Promise<void> {
+  const dialog = page.locator('dialog')
+  if (register) await dialog.locator('button.plain').click()
+  await dialog.locator('#username').fill(username)
+  await dialog.locator('#password').fill(`${username}-has-a-long-password`)
+  await dialog.locator('button.main').click()
+  await dialog.waitFor({ state: 'hidden' })
+}
