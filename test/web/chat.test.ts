@@ -70,15 +70,12 @@ webTest('who asks too often is told how long to wait, and can try again there', 
   await ask(page, 'And now?')
   const turn = page.locator('.turn').last()
   expect(await turn.locator('.error').textContent()).toMatch(/^Too many requests\. Try again in [12] s\.$/)
-  await expect
-    .poll(async () => {
-      await turn
-        .getByRole('button', { name: 'Try again' })
-        .click({ timeout: 500 })
-        .catch(() => {})
-      return turn.locator(answerText).textContent()
-    })
-    .toBe('yes')
+  const tryAgain = async () => {
+    await turn.getByRole('button', { name: 'Try again' }).click()
+    await turn.locator('.facts, .error').waitFor()
+    return turn.locator(answerText).textContent()
+  }
+  await expect.poll(tryAgain, { timeout: 10_000, interval: 200 }).toBe('yes')
 })
 
 webTest('a model that still loads is waited for', async () => {
@@ -147,7 +144,8 @@ webTest('on a phone nothing is wider than the screen', async () => {
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
   await page.goto(`${server.url}/admin`)
   await page.locator('dialog').waitFor()
-  await signIn(page, 'a-name-of-sixty-four-characters-that-leaves-no-room-for-the-others', { register: true }).catch(() => {})
+  await signIn(page, 'w'.repeat(64), { register: true })
+  await page.locator('#panels').waitFor()
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
 })
 

@@ -97,3 +97,13 @@ webTest('the pages allow no script or style but our own files, and no frame', as
   }
   expect((await fetch(`${server.url}/tsconfig.json`)).status).toBe(404)
 })
+
+webTest('the watch sees what it watches for', async () => {
+  const { page, incidents } = await openApp({ host: createEcho() })
+  await page.evaluate('alert(1)')
+  await page.evaluate(`document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(2)>')`)
+  await page.evaluate(`document.body.insertAdjacentHTML('beforeend', '<img src="https://evil.example/x.gif">')`)
+  await expect.poll(() => incidents.violations).toHaveLength(2)
+  expect(incidents.dialogs).toEqual(['1'])
+  expect(incidents.foreignRequests).toEqual(['https://evil.example/x.gif'])
+})
