@@ -38,7 +38,6 @@ const topics = ['dogs', 'Spain', 'a red car', 'tea', 'the sea', 'music', 'a smal
 /** Fifty answers: to each question one without chance, and four as OpenAI has it. */
 async function askFifty(format: object, ask: (topic: string) => string) {
   const answers: { text: string; reason: string }[] = []
-  // One after the other: on a busy machine all at once would outlast the client's patience.
   for (const [seed, topic] of topics.entries()) {
     const body = { messages: [{ role: 'user', content: ask(topic) }], seed, max_tokens: 256, response_format: format }
     const both = [

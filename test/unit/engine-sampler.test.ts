@@ -43,6 +43,20 @@ describe('drawing', () => {
     expect(drawMany(scores, { minP: 0.3 }).map((share) => share > 0)).toEqual([false, true, false, true, true])
   })
 
+  test('cuts together leave what each of them leaves, in the order top-k, top-p, min-p', () => {
+    const scores = scoresOf([0.1, 0.4, 0.05, 0.3, 0.15])
+    // The two likeliest have 0.82 of the weight of the three likeliest; the second is 0.75 times as likely as the first.
+    expect(drawMany(scores, { topK: 3, topP: 0.8 }).map((share) => share > 0)).toEqual([false, true, false, true, false])
+    expect(drawMany(scores, { topK: 3, topP: 0.85 }).map((share) => share > 0)).toEqual([false, true, false, true, true])
+    expect(drawMany(scores, { topK: 3, topP: 0.85, minP: 0.9 }).map((share) => share > 0)).toEqual([
+      false,
+      true,
+      false,
+      false,
+      false,
+    ])
+  })
+
   test('a repeat penalty makes tokens of the prompt less likely', () => {
     const sampler = createSampler({ ...plain, temperature: 0, repeatPenalty: 2 }, [1], undefined)
     expect(sampler.sample(Float32Array.of(1, 1.5, 0))).toBe(0)

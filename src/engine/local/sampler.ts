@@ -29,8 +29,12 @@ export function createSampler(
 ): Sampler {
   const random = createRandom(parameters.seed)
   const recent = prompt.slice(-penaltyWindow)
-  const choose = (scores: Float32Array) =>
-    parameters.temperature === 0 ? likeliest(scores) : draw(scores, cut(scores, parameters), parameters.temperature, random)
+  const choose = (scores: Float32Array) => {
+    const { temperature, topK, topP, minP } = parameters
+    if (temperature === 0) return likeliest(scores)
+    if (topK === 0 && topP === 1 && minP === 0) return drawFromAll(scores, temperature, random)
+    return draw(scores, cut(scores, parameters), temperature, random)
+  }
 
   return {
     sample(scores) {
@@ -68,20 +72,37 @@ function penalize(scores: Float32Array, tokens: readonly number[], penalty: numb
   }
 }
 
-/** The tokens that may be drawn; sorted, likeliest first, where a cut needs the order. */
+/** Nothing is cut: two passes over the scores, and no list of them. */
+function drawFromAll(scores: Float32Array, temperature: number, random: () => number): number {
+  const best = likeliest(scores)
+  const highest = scores[best] ?? 0
+  const floor = highest - negligible * temperature
+  let mass = 0
+  for (let token = 0; token < scores.length; token += 1) {
+    const score = scores[token] ?? Number.NEGATIVE_INFINITY
+    if (score >= floor) mass += Math.exp((score - highest) / temperature)
+  }
+  let left = random() * mass
+  for (let token = 0; token < scores.length; token += 1) {
+    const score = scores[token] ?? Number.NEGATIVE_INFINITY
+    if (score < floor) continue
+    left -= Math.exp((score - highest) / temperature)
+    if (left < 0) return token
+  }
+  return best
+}
+
+/** The tokens that may be drawn. */
 function cut(scores: Float32Array, { temperature, topK, topP, minP }: ChoiceParameters): number[] {
   const highest = scores[likeliest(scores)] ?? 0
-  const floor = highest - negligible * Math.max(temperature, 1)
-  let tokens: number[]
-  if (topK > 0 || topP < 1) {
-    const top = topOf(scores, { floor, highest, topK, topP })
-    tokens = tokensFrom(scores, top.lowest).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
-    if (topK > 0) tokens = tokens.slice(0, topK)
-    if (topP < 1) tokens = nucleus(scores, tokens, highest, topP * (topK > 0 ? massOf(scores, tokens, highest) : top.mass))
-  } else {
-    tokens = tokensFrom(scores, floor)
-  }
-  return minP > 0 ? tokens.filter((token) => (scores[token] ?? 0) >= highest + Math.log(minP)) : tokens
+  const leastLikely = highest + Math.log(minP)
+  if (topK === 0 && topP === 1) return tokensFrom(scores, leastLikely)
+  const top = topOf(scores, { floor: highest - negligible * Math.max(temperature, 1), highest, topK, topP })
+  const tokens = tokensFrom(scores, top.lowest).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
+  const first = topK > 0 ? tokens.slice(0, topK) : tokens
+  const mass = topK > 0 ? massOf(scores, first, highest) : top.mass
+  const likely = topP < 1 ? nucleus(scores, first, highest, topP * mass) : first
+  return likely.filter((token) => (scores[token] ?? 0) >= leastLikely)
 }
 
 function tokensFrom(scores: Float32Array, lowest: number): number[] {
@@ -95,7 +116,8 @@ function tokensFrom(scores: Float32Array, lowest: number): number[] {
 type Cuts = Readonly<{ floor: number; highest: number; topK: number; topP: number }>
 
 /**
- * A score that leaves few tokens above it, yet all that top-k or top-p can take, and the sum of all weights (e^(score − highest)).
+ * A score that leaves few tokens above it, yet all that top-k or top-p can take, and (without top-k) the sum of all weights,
+ * e^(score − highest).
  * It comes from a histogram, so that only those few must be sorted.
  */
 function topOf(scores: Float32Array, { floor, highest, topK, topP }: Cuts): { lowest: number; mass: number } {
@@ -107,7 +129,7 @@ function topOf(scores: Float32Array, { floor, highest, topK, topP }: Cuts): { lo
     if (score < floor) continue
     const bucket = Math.floor((score - floor) * scale)
     counts[bucket] = (counts[bucket] ?? 0) + 1
-    masses[bucket] = (masses[bucket] ?? 0) + Math.exp(score - highest)
+    if (topK === 0) masses[bucket] = (masses[bucket] ?? 0) + Math.exp(score - highest)
   }
   const mass = masses.reduce((sum, one) => sum + one, 0)
   let count = 0
