@@ -54,6 +54,26 @@ test('who leaves the queue never gets a place, and those behind move up', async 
   await small
 })
 
+test('who leaves together with those in front is counted once', async () => {
+  const queue = createRequestQueue({ capacity: 2, maxWaiting: 2 })
+  const release = await queue.acquire('ana', 1, never)
+  const leaving = new AbortController()
+  const large = queue.acquire('ana', 2, leaving.signal)
+  const small = queue.acquire('ana', 1, leaving.signal)
+  leaving.abort()
+  await expect(large).rejects.toMatchObject({ code: 'aborted' })
+  expect(queue.waiting).toBe(0)
+  const admitted = await small
+  admitted()
+  release()
+  await queue.acquire('ana', 2, never)
+})
+
+test('who has left already is told so', async () => {
+  const queue = createRequestQueue({ capacity: 1, maxWaiting: 2 })
+  await expect(queue.acquire('ana', 1, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' })
+})
+
 test('giving back twice gives back once', async () => {
   const queue = createRequestQueue({ capacity: 1, maxWaiting: 5 })
   const release = await queue.acquire('ana', 1, never)

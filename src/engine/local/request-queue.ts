@@ -52,7 +52,7 @@ export function createRequestQueue({ capacity, maxWaiting }: { capacity: number;
       return waiting
     },
     async acquire(user, places, signal) {
-      signal.throwIfAborted()
+      if (signal.aborted) throw gaveUp()
       if (waiting === 0 && used + places <= capacity) {
         used += places
         return releaseOf(places)
@@ -61,21 +61,25 @@ export function createRequestQueue({ capacity, maxWaiting }: { capacity: number;
         throw new AppError('busy', `${maxWaiting} requests wait already. Try again shortly.`, { retryAfterSeconds: 1 })
       }
       const turn = Promise.withResolvers<void>()
-      const waiter = { places, admit: turn.resolve }
+      const waiter = { places, admit }
       users.set(user, [...(users.get(user) ?? []), waiter])
       waiting += 1
-      const leave = () => {
+      signal.addEventListener('abort', leave, { once: true })
+      await turn.promise
+      return releaseOf(places)
+
+      function admit(): void {
+        // At once: who leaves after this has a place to give back, and waits no more.
+        signal.removeEventListener('abort', leave)
+        turn.resolve()
+      }
+      function leave(): void {
         remove(user, waiter)
-        turn.reject(new AppError('aborted', 'The request was given up while it waited.'))
+        turn.reject(gaveUp())
         admitNext()
       }
-      signal.addEventListener('abort', leave, { once: true })
-      try {
-        await turn.promise
-      } finally {
-        signal.removeEventListener('abort', leave)
-      }
-      return releaseOf(places)
     },
   }
 }
+
+const gaveUp = () => new AppError('aborted', 'The request was given up while it waited.')
