@@ -56,7 +56,7 @@ export function createFakeEngine(options: FakeEngineOptions): ModelHost {
 }
 
 /** A child "process" that is none: the messages are the same. */
-export function createFakeChild(options: FakeEngineOptions): Child & { die(reason: string): void } {
+export function createFakeChild(options: FakeEngineOptions): Child & { die(reason: string): void; isDead(): boolean } {
   let onMessage = (_message: FromWorker) => {}
   let onExit = (_reason: string) => {}
   let dead = false
@@ -83,6 +83,7 @@ export function createFakeChild(options: FakeEngineOptions): Child & { die(reaso
     },
     kill: () => die('SIGKILL'),
     die,
+    isDead: () => dead,
     onMessage(listener) {
       onMessage = listener
     },

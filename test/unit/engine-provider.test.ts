@@ -16,9 +16,22 @@ function ask(text: string, more: Partial<GenerateRequest> = {}): GenerateRequest
 /** A provider over scripted processes that can be killed, and files that may be broken. */
 function createWorld(answer: (prompt: string, model: string) => Script = (prompt, model) => ({ pieces: [`${model}:`, prompt] })) {
   const children: Array<ReturnType<typeof createFakeChild>> = []
+  const held = new Map<string, { waits: boolean; go: () => void; readonly gone: Promise<void> }>()
+
+  /** Keeps the next processes of a model from starting until `go`. */
+  function hold(path: string) {
+    const gone = Promise.withResolvers<void>()
+    const one = { waits: false, go: gone.resolve, gone: gone.promise }
+    held.set(path, one)
+    return one
+  }
+
   const host = createLocalProvider({
     openEngine: async (path, signal): Promise<Engine> => {
       if (path === 'broken') throw new AppError('invalid', 'The file is not a whole model.')
+      const slow = held.get(path)
+      if (slow !== undefined) slow.waits = true
+      await slow?.gone
       const child = createFakeChild({ answer: (prompt) => answer(prompt, path) })
       children.push(child)
       return openEngine(child, { path, contextSize: undefined, maxParallel: 4, threads: 1, device: 'cpu' }, signal)
@@ -31,7 +44,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
     maxQueue: 4,
     now: () => performance.now(),
   })
-  return { host, children }
+  return { host, children, hold }
 }
 
 async function read(host: ModelHost, request: GenerateRequest, signal = never): Promise<string> {
@@ -130,6 +143,74 @@ describe('a process that dies', () => {
     await host.load('a')
     expect(await read(host, ask('x'))).toBe('a:x')
   })
+})
+
+describe('between two models', () => {
+  const until = async (condition: () => boolean) => expect.poll(condition).toBe(true)
+
+  test('a switch counts for more than a restart that ends after it', async () => {
+    const world = createWorld()
+    await world.host.load('a')
+    const slow = world.hold('a')
+    world.children[0]?.die('SIGKILL')
+    await until(() => slow.waits)
+    await world.host.load('b')
+    expect(await read(world.host, ask('x'))).toBe('b:x')
+    slow.go()
+    await until(() => world.children.length === 3)
+    await until(() => world.children[2]?.isDead() === true)
+    expect(world.host.model().name).toBe('b')
+    expect(await read(world.host, ask('x'))).toBe('b:x')
+  })
+
+  test('a client that leaves while the process is started again gives its place back', async () => {
+    const world = createWorld()
+    await world.host.load('a')
+    const slow = world.hold('a')
+    world.children[0]?.die('SIGKILL')
+    await until(() => slow.waits)
+    const leaving = new AbortController()
+    const answers = Array.from({ length: 5 }, () => read(world.host, ask('x'), leaving.signal))
+    await until(() => world.host.status().queued === 1)
+    leaving.abort()
+    for (const answer of await Promise.allSettled(answers)) expect(answer).toMatchObject({ reason: { code: 'aborted' } })
+    expect(world.host.status()).toMatchObject({ active: 0, queued: 0, state: 'loading' })
+    slow.go()
+    expect(await read(world.host, ask('x'))).toBe('a:x')
+  })
+
+  test('closing while a model loads leaves no process', async () => {
+    const world = createWorld()
+    await world.host.load('a')
+    const slow = world.hold('b')
+    const loading = expect(world.host.load('b')).rejects.toMatchObject({ code: 'aborted' })
+    const next = expect(world.host.load('a')).rejects.toMatchObject({ code: 'aborted' })
+    await until(() => slow.waits)
+    const closing = world.host.close()
+    slow.go()
+    await Promise.all([closing, loading, next])
+    await expect(world.host.load('a')).rejects.toMatchObject({ code: 'aborted' })
+    expect(world.children.filter((child) => !child.isDead())).toEqual([])
+  })
+})
+
+test('a process that has died refuses what is started on it', async () => {
+  const child = createFakeChild({ answer: endless })
+  const engine = await openEngine(child, { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' })
+  child.die('SIGKILL')
+  await engine.ended
+  const options = { ...ask('x'), prompt: [{ text: 'x', special: false }], repeatable: true }
+  const event = await new Promise((resolve) => {
+    engine.start({ ...options, sampling: { ...options.sampling, seed: 1 } }, resolve)
+  })
+  expect(event).toMatchObject({ type: 'generation-error', code: 'unavailable' })
+})
+
+test('loading is given up at once when nobody wants it any more', async () => {
+  const child = createFakeChild({ answer: endless })
+  const load = { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' } as const
+  await expect(openEngine(child, load, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' })
+  expect(child.isDead()).toBe(true)
 })
 
 test('a client that leaves gives its place back', async () => {

@@ -87,8 +87,7 @@ export async function openEngine(child: Child, options: LoadOptions, signal?: Ab
     loaded.reject(
       new AppError('unavailable', `The engine's process ended while it loaded the model (${reason}). ${likelyCause(reason)}`),
     )
-    const message = `The engine's process ended while it answered (${reason}). It is being started again.`
-    for (const id of [...listeners.keys()]) deliver({ type: 'generation-error', id, code: 'unavailable', message })
+    for (const id of [...listeners.keys()]) deliver(died(id, reason))
     ended.resolve(reason)
   })
 
@@ -103,7 +102,8 @@ export async function openEngine(child: Child, options: LoadOptions, signal?: Ab
     loadLimitMs,
   )
   const abort = giveUp(new AppError('aborted', 'Loading the model was stopped.'))
-  signal?.addEventListener('abort', abort, { once: true })
+  if (signal?.aborted) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
   child.send({ type: 'model-load', options })
   try {
     const model = await loaded.promise
@@ -114,7 +114,8 @@ export async function openEngine(child: Child, options: LoadOptions, signal?: Ab
         const id = nextId
         nextId += 1
         listeners.set(id, listener)
-        child.send({ type: 'generation-start', id, options: startOptions })
+        if (isEnded) void ended.promise.then((reason) => deliver(died(id, reason)))
+        else child.send({ type: 'generation-start', id, options: startOptions })
         return {
           cancel() {
             if (listeners.delete(id)) child.send({ type: 'generation-cancel', id })
@@ -131,6 +132,11 @@ export async function openEngine(child: Child, options: LoadOptions, signal?: Ab
     clearTimeout(timer)
     signal?.removeEventListener('abort', abort)
   }
+}
+
+function died(id: number, reason: string): GenerationEvent {
+  const message = `The engine's process ended while it answered (${reason}). It is being started again.`
+  return { type: 'generation-error', id, code: 'unavailable', message }
 }
 
 function likelyCause(reason: string): string {

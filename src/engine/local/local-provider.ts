@@ -6,6 +6,7 @@ import type { Engine } from './engine-process.ts'
 import { createEventQueue } from './event-queue.ts'
 import type { GenerationEvent, LoadedModel, StartOptions } from './protocol.ts'
 import { createRequestQueue } from './request-queue.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** After so many deaths in a row without an answer in between, a model is not started again. */
 const maxRestarts = 3
@@ -30,6 +31,7 @@ export type LocalProviderParts = Readonly<{
 }>
 
 type Current = { readonly engine: Engine; readonly info: ModelInfo; readonly file: InstalledModel; running: number }
+type Restarting = { readonly done: Promise<void>; readonly info: ModelInfo; readonly stop: AbortController }
 
 /**
  * Answers from one model at a time, in a process of its own. The process is started again when it dies; a switch to another model
@@ -43,7 +45,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   let current: Current | undefined
   let loading: Promise<unknown> | undefined
   /** The process has died and is being started again: requests wait for it. */
-  let restarting: { readonly done: Promise<void>; readonly info: ModelInfo } | undefined
+  let restarting: Restarting | undefined
   let failure: string | undefined
   let deaths = 0
   let active = 0
@@ -57,7 +59,9 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       engines.delete(engine)
       if (current === opened && !closing.signal.aborted) restart(opened, reason)
     })
-    return opened
+    if (!stop.aborted) return opened
+    await engine.close()
+    throw new AppError('aborted', 'Loading the model was stopped.')
   }
 
   function restart({ file, info }: Current, reason: string): void {
@@ -65,18 +69,19 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     deaths += 1
     failure = `The engine's process ended (${reason}).`
     if (deaths > maxRestarts) return
-    const done = openFile(file)
+    const stop = new AbortController()
+    const done = openFile(file, stop.signal)
       .then((opened) => {
         current = opened
         failure = undefined
       })
       .catch((error: unknown) => {
-        failure = messageOf(error)
+        if (restarting?.stop === stop) failure = messageOf(error)
       })
       .finally(() => {
-        restarting = undefined
+        if (restarting?.stop === stop) restarting = undefined
       })
-    restarting = { done, info }
+    restarting = { done, info, stop }
   }
 
   async function switchTo(name: string, signal?: AbortSignal): Promise<ModelInfo> {
@@ -84,6 +89,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     const next = await openFile(file, signal)
     const old = current
     current = next
+    restarting?.stop.abort()
+    restarting = undefined
     failure = undefined
     deaths = 0
     if (old !== undefined) await closeWhenIdle(old)
@@ -94,8 +101,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     if (old.running === 0 && old !== current) await old.engine.close()
   }
 
-  async function getCurrent(): Promise<Current> {
-    while (restarting !== undefined) await restarting.done
+  async function getCurrent(signal: AbortSignal): Promise<Current> {
+    while (restarting !== undefined) await unlessAborted(restarting.done, signal)
     if (current !== undefined) return current
     const reason = loading === undefined ? (failure ?? nothingLoaded) : 'The model is being loaded.'
     throw new AppError('unavailable', reason, { retryAfterSeconds: 2 })
@@ -106,7 +113,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     const arrivedAt = parts.now()
     const release = await queue.acquire(request.user, request.choices, signal)
     try {
-      const chosen = await getCurrent()
+      const chosen = await getCurrent(signal)
       chosen.running += 1
       active += request.choices
       try {
@@ -123,7 +130,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   }
 
   async function* answer({ engine }: Current, request: GenerateRequest, queueMs: number, signal: AbortSignal) {
-    const options = await startOptions(engine.model, request)
+    const options = await unlessAborted(startOptions(engine.model, request), signal)
     const events = createEventQueue<GenerationEvent>(signal)
     const generation = engine.start(options, events.push)
     try {
