@@ -65,7 +65,7 @@ export function createFakeChild(options: FakeEngineOptions): Child & { die(reaso
     queueMicrotask(() => onExit(reason))
   }
   const worker = createWorker({
-    open: () => ({ backend: createScriptedBackend(options), model: describe(options) }),
+    open: () => ({ backend: createScriptedBackend(options), model: createFakeModel(options) }),
     send(message) {
       if (!dead) onMessage(message)
     },
@@ -93,7 +93,8 @@ export function createFakeChild(options: FakeEngineOptions): Child & { die(reaso
   }
 }
 
-function describe({ contextSize = 4096 }: FakeEngineOptions): LoadedModel {
+/** What the scripted model says of itself. */
+export function createFakeModel({ contextSize = 4096 }: Pick<FakeEngineOptions, 'contextSize'> = {}): LoadedModel {
   return {
     contextSize,
     device: 'cpu',

@@ -3,7 +3,7 @@ import { type Engine, openEngine } from '../../src/engine/local/engine-process.t
 import { createLocalProvider } from '../../src/engine/local/local-provider.ts'
 import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
-import { createFakeChild, type Script } from '../fake-engine.ts'
+import { createFakeChild, createFakeModel, type Script } from '../fake-engine.ts'
 
 const never = new AbortController().signal
 
@@ -211,6 +211,51 @@ test('loading is given up at once when nobody wants it any more', async () => {
   const load = { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' } as const
   await expect(openEngine(child, load, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' })
   expect(child.isDead()).toBe(true)
+})
+
+test('a client that does not read keeps no place once its answer is made', async () => {
+  const { host } = createWorld(endless)
+  await host.load('a')
+  const answers = Array.from({ length: 4 }, () => host.generate(ask('x', { maxTokens: 5 }), never)[Symbol.asyncIterator]())
+  for (const events of answers) await events.next()
+  await expect.poll(() => host.status().active).toBe(0)
+  expect(await read(host, ask('y', { choices: 4, maxTokens: 1 }))).toBe('on on on on ')
+  const rest = []
+  for (const events of answers) for await (const event of { [Symbol.asyncIterator]: () => events }) rest.push(event.type)
+  expect(rest.filter((type) => type === 'text-delta')).toHaveLength(16)
+  expect(host.status()).toMatchObject({ active: 0, queued: 0 })
+})
+
+test('the times of an answer count from its arrival, and add up', async () => {
+  let clock = 0
+  const host = createLocalProvider({
+    openEngine: async () => ({
+      model: createFakeModel(),
+      residentBytes: () => 0,
+      start(_options, listener) {
+        const usage = { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 }
+        const timings = { promptMs: 5, firstTokenMs: 25, generationMs: 100, tokensPerSecond: 9 }
+        listener({ type: 'generation-end', id: 1, usage, timings })
+        return { cancel() {} }
+      },
+      close: async () => {},
+      ended: new Promise(() => {}),
+    }),
+    findModel: async (name) => ({ name, path: name, identity: name }),
+    listModels: async () => [],
+    renderChat: async () => {
+      clock += 300
+      return []
+    },
+    chatStops: () => [],
+    maxParallel: 1,
+    maxQueue: 1,
+    now: () => clock,
+  })
+  await host.load('a')
+  const events = []
+  for await (const event of host.generate(ask('', { prompt: { type: 'chat', messages: [] } }), never)) events.push(event)
+  expect(events).toMatchObject([{ timings: { queueMs: 320, promptMs: 5, firstTokenMs: 325, generationMs: 100 } }])
 })
 
 test('a client that leaves gives its place back', async () => {

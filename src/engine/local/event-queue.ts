@@ -5,7 +5,7 @@ export interface EventQueue<T> extends AsyncIterable<T> {
 }
 
 /** Events that are pushed on one side and read with `for await` on the other. Reading throws `aborted` as soon as the signal says so. */
-export function createEventQueue<T>(signal: AbortSignal): EventQueue<T> {
+export function createEventQueue<T extends {}>(signal: AbortSignal): EventQueue<T> {
   const events: T[] = []
   let wake = () => {}
 
@@ -15,11 +15,12 @@ export function createEventQueue<T>(signal: AbortSignal): EventQueue<T> {
     try {
       for (;;) {
         if (signal.aborted) throw new AppError('aborted', 'The request was given up.')
-        yield* events.splice(0)
-        if (events.length > 0 || signal.aborted) continue
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
+        const event = events.shift()
+        if (event !== undefined) yield event
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
       }
     } finally {
       signal.removeEventListener('abort', onAbort)

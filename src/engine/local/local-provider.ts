@@ -31,6 +31,7 @@ export type LocalProviderParts = Readonly<{
 }>
 
 type Current = { readonly engine: Engine; readonly info: ModelInfo; readonly file: InstalledModel; running: number }
+type Answering = Readonly<{ engine: Engine; request: GenerateRequest; arrivedAt: number; leave: () => void }>
 type Restarting = { readonly done: Promise<void>; readonly info: ModelInfo; readonly stop: AbortController }
 
 /**
@@ -114,25 +115,43 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     const release = await queue.acquire(request.user, request.choices, signal)
     try {
       const chosen = await getCurrent(signal)
-      chosen.running += 1
-      active += request.choices
+      const leave = enter(chosen, request.choices, release)
       try {
-        yield* answer(chosen, request, parts.now() - arrivedAt, signal)
+        yield* answer({ engine: chosen.engine, request, arrivedAt, leave }, signal)
         deaths = 0
       } finally {
-        active -= request.choices
-        chosen.running -= 1
-        await closeWhenIdle(chosen)
+        leave()
       }
     } finally {
       release()
     }
   }
 
-  async function* answer({ engine }: Current, request: GenerateRequest, queueMs: number, signal: AbortSignal) {
+  /** Notes that an engine has a request. Call what it returns when it has not any more: the place is for others then. */
+  function enter(chosen: Current, choices: number, release: () => void): () => void {
+    let left = false
+    chosen.running += 1
+    active += choices
+    return () => {
+      if (left) return
+      left = true
+      chosen.running -= 1
+      active -= choices
+      release()
+      // Not awaited: `close` ends what is still among the engines.
+      void closeWhenIdle(chosen)
+    }
+  }
+
+  async function* answer({ engine, request, arrivedAt, leave }: Answering, signal: AbortSignal) {
     const options = await unlessAborted(startOptions(engine.model, request), signal)
+    const queueMs = parts.now() - arrivedAt
     const events = createEventQueue<GenerationEvent>(signal)
-    const generation = engine.start(options, events.push)
+    const generation = engine.start(options, (event) => {
+      events.push(event)
+      // Not when it is read: a slow reader must not keep others from the engine.
+      if (event.type === 'generation-end' || event.type === 'generation-error') leave()
+    })
     try {
       for await (const event of events) {
         const seen = translate(event, queueMs)
@@ -224,7 +243,8 @@ function translate(event: GenerationEvent, queueMs: number): GenerateEvent {
       return { type: 'choice-end', index: event.index, reason: event.reason }
     case 'generation-end': {
       const { timings, usage } = event
-      return { type: 'generation-end', usage, timings: { ...timings, queueMs, firstTokenMs: timings.firstTokenMs + queueMs } }
+      const firstTokenMs = timings.firstTokenMs + queueMs
+      return { type: 'generation-end', usage, timings: { ...timings, queueMs: firstTokenMs - timings.promptMs, firstTokenMs } }
     }
     case 'generation-error':
       throw new AppError(event.code, event.message)
