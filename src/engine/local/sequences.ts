@@ -7,7 +7,7 @@ export type Sequence = {
   /** The tokens in memory, in order, and the cell that each lies in; sequences that begin alike share cells. */
   readonly tokens: number[]
   readonly cells: number[]
-  /** How many of the first tokens were computed in the way that repeats exactly: none before them in a larger batch than `repeatableRows`. */
+  /** How many of the first tokens were computed in the way that repeats exactly, they and all before them. */
   exact: number
   /** The epoch in which its first cell was taken. */
   epoch: number
@@ -24,6 +24,9 @@ export type Sequence = {
  * where in memory the cells lie. A request that must repeat exactly is computed in batches that are no larger.
  */
 export const repeatableRows = 63
+
+/** The part of memory that is freed at once for requests that must repeat. */
+const plenty = 0.75
 
 export type Taking = Readonly<{
   prompt: readonly number[]
@@ -43,8 +46,8 @@ export interface Sequences {
   take(taking: Taking): Sequence | undefined
   /** Another sequence that begins with all the tokens of this one; as many as `choices` promised. */
   fork(sequence: Sequence): Sequence
-  /** Notes that these tokens were computed, all in one batch of so many rows. */
-  append(sequence: Sequence, tokens: readonly number[], batchRows: number): void
+  /** Notes that these tokens were computed; `repeats`: in the way that repeats exactly. */
+  append(sequence: Sequence, tokens: readonly number[], repeats: boolean): void
   /** Ends the use of a sequence. Its tokens stay, for prompts that begin alike, as long as nobody needs the room. */
   release(sequence: Sequence): void
   /** Forgets the sequence that was unused for the longest time. False when all are in use. */
@@ -95,9 +98,14 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return oldest !== undefined
   }
 
-  function makeRoom(ids: number, cells: number): boolean {
-    while (freeIds() < ids || freeCells() < cells) if (!mayFree() || !evict()) return false
-    return true
+  function makeRoom(ids: number, cells: number, exactly: boolean): boolean {
+    const has = (someIds: number, someCells: number) => freeIds() >= someIds && freeCells() >= someCells
+    if (has(ids, cells)) return true
+    if (!mayFree()) return false
+    // While it runs nothing can be freed for those that come after it: so at once, and plenty.
+    const share = exactly ? plenty : 0
+    while (!has(Math.max(ids, share * backend.sequences), Math.max(cells, share * backend.cacheSize)) && evict());
+    return has(ids, cells)
   }
 
   function open(reserved: number, forks: number, room: number): Sequence {
@@ -113,8 +121,9 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
 
   function share(source: Sequence, target: Sequence, length: number): void {
     backend.copySequence(source.id, target.id, length)
-    target.tokens.push(...source.tokens.slice(0, length))
-    target.cells.push(...source.cells.slice(0, length))
+    // One by one: as arguments of one call, so many numbers would not fit on the stack.
+    for (const token of source.tokens.slice(0, length)) target.tokens.push(token)
+    for (const cell of source.cells.slice(0, length)) target.cells.push(cell)
     target.cells.forEach(hold)
     target.exact = Math.min(source.exact, length)
     target.epoch = source.epoch
@@ -145,7 +154,7 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       const found = longest(prompt, exactly)
       if (found !== undefined) touch(found.sequence)
       const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
-      if (!makeRoom(choices, cells)) return undefined
+      if (!makeRoom(choices, cells, exactly)) return undefined
       const target = open(size, choices - 1, room)
       // Making room may have forgotten what was found, or begun a new epoch.
       const source = longest(prompt, exactly)
@@ -158,8 +167,8 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       share(sequence, target, sequence.tokens.length)
       return target
     },
-    append(sequence, tokens, batchRows) {
-      if (batchRows <= repeatableRows && sequence.exact === sequence.tokens.length) sequence.exact += tokens.length
+    append(sequence, tokens, repeats) {
+      if (repeats && sequence.exact === sequence.tokens.length) sequence.exact += tokens.length
       for (const token of tokens) {
         sequence.tokens.push(token)
         sequence.cells.push(nextCell)
@@ -181,7 +190,8 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   }
 }
 
-function commonLength(left: readonly number[], right: readonly number[]): number {
+/** With how many equal numbers both begin. */
+export function commonLength(left: readonly number[], right: readonly number[]): number {
   const length = Math.min(left.length, right.length)
   for (let index = 0; index < length; index += 1) if (left[index] !== right[index]) return index
   return length
