@@ -108,6 +108,33 @@ describe('a prompt', () => {
     expect(rows()).toBeLessThan(600 + 16 * 70)
   })
 
+  test('of no token at all is refused', () => {
+    const { scheduler } = createWorld()
+    expect(() => scheduler.start(1, ask(''))).toThrow(/empty/)
+    expect(scheduler.busy()).toBe(false)
+  })
+
+  test('as long as the longest context window shares its beginning', () => {
+    const size = 200_000
+    const scripted = createScriptedBackend({ answer: () => ({ pieces: ['x'] }), contextSize: 2 * size })
+    // The scripted model would read its whole prompt once for each piece.
+    const quick: Backend = {
+      ...scripted,
+      evaluate: () => true,
+      scores: () => new Float32Array([1, 0]),
+      copySequence() {},
+      truncateSequence() {},
+      firstPosition: () => 0,
+      batchSize: size,
+    }
+    const scheduler = createScheduler(quick, () => 0)
+    const text = 'p'.repeat(size)
+    scheduler.start(1, ask(text, { choices: 2 }))
+    runToEnd(scheduler)
+    scheduler.start(2, ask(`${text}q`))
+    expect(endOf(runToEnd(scheduler), 2).usage.cachedPromptTokens).toBe(size)
+  })
+
   test('that does not fit is refused with both numbers', () => {
     const { scheduler } = createWorld({ contextSize: 512 })
     scheduler.start(1, ask('p'.repeat(511)))
@@ -139,6 +166,27 @@ describe('a request that must repeat', () => {
     expect(cached(4, false)).toBe(300)
   })
 
+  test('shares no row that went alone the other way, but one that went as it must', () => {
+    const { scheduler } = createWorld()
+    const cached = (text: string, repeatable: boolean) => {
+      scheduler.start(1, ask(text, { repeatable }))
+      return endOf(runToEnd(scheduler), 1).usage.cachedPromptTokens
+    }
+    expect(cached('a', false)).toBe(0)
+    expect(cached('ab', true)).toBe(0)
+    expect(cached('b', true)).toBe(0)
+    expect(cached('bc', true)).toBe(1)
+  })
+
+  test('does not wait for a beginning that it may not share', () => {
+    const { scheduler, batches } = createWorld()
+    scheduler.start(1, ask('p'.repeat(3000)))
+    scheduler.step()
+    scheduler.start(2, ask(`${'p'.repeat(1000)}q`, { repeatable: true }))
+    scheduler.step()
+    expect(batches.at(-1)?.length).toBe(repeatableRows)
+  })
+
   test('lets no memory be freed while it runs, and the waiting goes on after it', () => {
     const { scheduler } = createWorld({ contextSize: 1000, cacheSize: 1000 })
     scheduler.start(1, ask('a'.repeat(400), { maxTokens: 1 }))
@@ -151,6 +199,17 @@ describe('a request that must repeat', () => {
     expect(order).toEqual([2, 3])
     expect(textOf(events, 3)).toBe('c'.repeat(20))
   })
+})
+
+test('requests that must repeat run side by side, also when memory was full before them', () => {
+  const { scheduler, batches } = createWorld({ contextSize: 2000, cacheSize: 2000, parallel: 16 })
+  for (let id = 1; id <= 8; id += 1) {
+    scheduler.start(id, ask(`${String.fromCharCode(96 + id).repeat(240)}`, { maxTokens: 5 }))
+    runToEnd(scheduler)
+  }
+  for (let id = 11; id <= 20; id += 1) scheduler.start(id, ask(`${'xyz'.repeat(20)}${id}`, { repeatable: true, maxTokens: 20 }))
+  runToEnd(scheduler)
+  expect(Math.max(...batches.filter((rows) => rows.every(({ output }) => output)).map((rows) => rows.length))).toBe(10)
 })
 
 describe('memory', () => {
@@ -184,6 +243,28 @@ describe('memory', () => {
   })
 })
 
+test('a model that gives no numbers ends the requests that it fails, and serves the others', () => {
+  const scripted = createScriptedBackend({ answer: (prompt) => ({ pieces: [...prompt], end: false }) })
+  let batch: readonly BatchRow[] = []
+  const sick = new Set<number>()
+  const backend: Backend = {
+    ...scripted,
+    evaluate(rows, exactly) {
+      batch = rows
+      for (const { sequence, position } of rows) if (position === 5) sick.add(sequence)
+      return scripted.evaluate(rows, exactly)
+    },
+    scores: (row) => (sick.has(batch[row]?.sequence ?? -1) ? new Float32Array(9).fill(Number.NaN) : scripted.scores(row)),
+  }
+  const scheduler = createScheduler(backend, () => 0)
+  scheduler.start(1, ask('abcd', { maxTokens: 8, choices: 2 }))
+  scheduler.start(2, ask('ab', { maxTokens: 3 }))
+  const events = runToEnd(scheduler)
+  expect(events.filter(({ type }) => type === 'generation-error')).toMatchObject([{ id: 1, code: 'internal' }])
+  expect(endOf(events, 2).usage.completionTokens).toBe(3)
+  expect(textOf(events, 1)).toBe('ab')
+})
+
 test('a request that is given up has no more events, and its places are free within a step', () => {
   const { scheduler } = createWorld()
   scheduler.start(1, ask('p'.repeat(2000)))
@@ -209,7 +290,7 @@ test('whatever comes and goes, every answer is whole and no sequence is lost', (
     fc.record({ do: fc.constant('step' as const), times: fc.integer({ min: 1, max: 6 }) }),
   )
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+    fc.property(fc.array(action, { maxLength: 40, size: 'max' }), (actions) => {
       const { scheduler } = createWorld({ contextSize: 400, cacheSize: 700, parallel: 16 })
       const wanted = new Map<number, string>()
       const events: GenerationEvent[] = []

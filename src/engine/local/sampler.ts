@@ -1,3 +1,4 @@
+import { AppError } from '../../errors.ts'
 import type { SamplingParameters } from '../provider.ts'
 import type { GrammarState } from './backend.ts'
 import { createRandom } from './random.ts'
@@ -7,13 +8,14 @@ const penaltyWindow = 64
 /** Tokens less likely than the likeliest by this factor (e^20, about 5·10⁸) are never drawn: it spares work on 262,144 scores. */
 const negligible = 20
 const buckets = 256
+const noNumbers = 'The model computes no numbers any more: its file may be damaged, or the prompt too much for it.'
 
 export type ChoiceParameters = Omit<SamplingParameters, 'seed'> & Readonly<{ seed: number }>
 
 export interface Sampler {
   /**
    * Chooses the next token from its scores (`[vocabulary]`, changed in place) and remembers it.
-   * Undefined when a grammar allows no token at all.
+   * Undefined when a grammar allows no token at all. Throws `internal` when none of the scores is a number.
    */
   sample(scores: Float32Array): number | undefined
 }
@@ -62,6 +64,7 @@ function likeliest(scores: Float32Array): number {
       best = token
     }
   }
+  if (highest === Number.NEGATIVE_INFINITY) throw new AppError('internal', noNumbers)
   return best
 }
 
@@ -85,7 +88,7 @@ function drawFromAll(scores: Float32Array, temperature: number, random: () => nu
   let left = random() * mass
   for (let token = 0; token < scores.length; token += 1) {
     const score = scores[token] ?? Number.NEGATIVE_INFINITY
-    if (score < floor) continue
+    if (!(score >= floor)) continue
     left -= Math.exp((score - highest) / temperature)
     if (left < 0) return token
   }

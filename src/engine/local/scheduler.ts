@@ -3,7 +3,7 @@ import type { FinishReason } from '../provider.ts'
 import type { Backend, BatchRow, GrammarState } from './backend.ts'
 import type { GenerationEvent, StartOptions } from './protocol.ts'
 import { createSampler, type Sampler } from './sampler.ts'
-import { createSequences, repeatableRows, type Sequence } from './sequences.ts'
+import { commonLength, createSequences, repeatableRows, type Sequence } from './sequences.ts'
 import { createTextStream, type TextStream } from './text-stream.ts'
 
 /** Prompt tokens in one step while others generate: what they wait for at most between two tokens. */
@@ -63,6 +63,7 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
 
   function start(id: number, options: StartOptions): void {
     const prompt = backend.tokenize(options.prompt)
+    if (prompt.length === 0) throw new AppError('invalid', 'The prompt is empty: the model needs one token to begin with.')
     if (prompt.length >= backend.contextSize) throw tooLong(prompt.length, backend.contextSize)
     if (options.grammar !== undefined) backend.createGrammar(options.grammar).close()
     const limit = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, backend.contextSize - prompt.length)
@@ -98,9 +99,9 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
 
   /** Whether another prompt under way begins like this one, further than it has come: then waiting is faster. */
   function isAboutToShare(request: Request): boolean {
-    return prefilling().some(({ prompt, sequence }) => {
-      const done = sequence?.tokens.length ?? 0
-      return prompt.length > done && request.prompt.length > done && startsAlike(prompt, request.prompt, done + worthWaiting)
+    return prefilling().some(({ prompt, sequence, options }) => {
+      const shared = options.repeatable || !request.options.repeatable
+      return shared && commonLength(prompt, request.prompt) >= (sequence?.tokens.length ?? 0) + worthWaiting
     })
   }
 
@@ -128,7 +129,7 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
       preempt(request)
       return
     }
-    sequences.append(sequence, request.prompt.slice(from, from + length), length)
+    sequences.append(sequence, request.prompt.slice(from, from + length), repeats(length, request.options.repeatable))
     if (last) openChoices(request, sequence, backend.scores(length - 1))
   }
 
@@ -148,7 +149,14 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
   }
 
   function choose(request: Request, choice: Choice, scores: Float32Array): void {
-    const token = choice.sampler.sample(scores)
+    if (choice.ended) return
+    let token: number | undefined
+    try {
+      token = choice.sampler.sample(scores)
+    } catch (error) {
+      fail(request, error)
+      return
+    }
     if (token === undefined || backend.isEnd(token)) {
       finish(request, choice, 'stop', true)
       return
@@ -180,10 +188,8 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
       preempt(running.at(-1)?.[0])
       return
     }
-    for (const [row, [request, choice]] of running.entries()) {
-      sequences.append(choice.sequence, [choice.next], rows.length)
-      choose(request, choice, backend.scores(row))
-    }
+    for (const [, { sequence, next }] of running) sequences.append(sequence, [next], repeats(rows.length, exactly))
+    for (const [row, [request, choice]] of running.entries()) choose(request, choice, backend.scores(row))
   }
 
   function evaluate(rows: readonly BatchRow[], exactly: boolean): boolean {
@@ -198,9 +204,14 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
       for (const choice of request.choices) if (!choice.ended) finish(request, choice, 'length', true)
       return
     }
-    cancel(request.id)
-    const message = 'The memory for running requests is full. Try again shortly, or raise CONTEXT_SIZE.'
-    events.push({ type: 'generation-error', id: request.id, code: 'busy', message })
+    fail(request, new AppError('busy', 'The memory for running requests is full. Try again shortly, or raise CONTEXT_SIZE.'))
+  }
+
+  /** Ends one request; what the model itself cannot go on after ends all. */
+  function fail({ id }: Request, error: unknown): void {
+    if (!(error instanceof AppError)) throw error
+    cancel(id)
+    events.push({ type: 'generation-error', id, code: error.code, message: error.message })
   }
 
   return {
@@ -225,11 +236,8 @@ const isRunningExactly = ({ options, sequence }: Request) => options.repeatable 
 
 const remaining = ({ prompt, sequence }: Request) => prompt.length - (sequence?.tokens.length ?? 0)
 
-function startsAlike(left: readonly number[], right: readonly number[], length: number): boolean {
-  if (left.length <= length || right.length <= length) return false
-  for (let index = 0; index < length; index += 1) if (left[index] !== right[index]) return false
-  return true
-}
+/** Whether each row of a batch is computed as it always is: in no tile, and a lone one only if it was accompanied. */
+const repeats = (rows: number, exactly: boolean) => rows <= repeatableRows && (exactly || rows > 1)
 
 function tooLong(promptTokens: number, contextSize: number): AppError {
   const expected = `The context window holds ${contextSize} tokens, and at least one is needed for the answer`
