@@ -56,6 +56,7 @@ type Message = Readonly<{ type: 'stop'; stop: SocketStop }> | Readonly<{ type: '
 
 function servePredictions(connection: Connection, request: FastifyRequest, options: PredictSocketOptions): SocketHandlers {
   const running = new Map<string, AbortController>()
+  let isClosed = false
 
   async function start(message: SocketRequest): Promise<void> {
     const name = message.request_id ?? ''
@@ -65,6 +66,8 @@ function servePredictions(connection: Connection, request: FastifyRequest, optio
     }
     const question = toPredictRequest(withoutEnvelope(message), options.jsonSchemaToGrammar)
     await options.countGeneration(request)
+    // It may have closed while the caller was checked: nobody would ever stop what begins now.
+    if (isClosed) return
     const stop = new AbortController()
     running.set(name, stop)
     connection.work(1)
@@ -90,6 +93,7 @@ function servePredictions(connection: Connection, request: FastifyRequest, optio
       }
     },
     closed() {
+      isClosed = true
       for (const stop of running.values()) stop.abort()
     },
   }

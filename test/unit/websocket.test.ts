@@ -106,6 +106,19 @@ describe('who may open a socket', () => {
   })
 })
 
+test('a client that leaves while its token is checked starts nothing', async () => {
+  const host = endless()
+  await using server = await startServer({ host, settings: closed })
+  const headers = { authorization: `Bearer ${await server.login('ana')}` }
+  for (let round = 0; round < 100; round += 1) {
+    const socket = await server.socket({ headers })
+    socket.send({ prompt: 'x', max_length: 4000 })
+    if (round % 2 === 1) await sleep(round % 7)
+    socket.socket.terminate()
+  }
+  await expect.poll(() => host.status().active, { timeout: 1000 }).toBe(0)
+})
+
 describe('a token that dies', () => {
   const close = async (
     settings: Record<string, string>,
