@@ -86,7 +86,8 @@ export function createPredict(parts: PredictParts): Predict {
     if (!isDeterministic(question)) {
       return { id: createId(), ...(await collect(target, generate(parts, question, signal))), cached: false }
     }
-    const key = cacheKey({ provider: target.provider, modelIdentity: provider.model().identity, request: question })
+    const { identity } = provider.model()
+    const key = cacheKey({ provider: target.provider, modelIdentity: identity, request: question })
     const known = cache.find(key)
     if (known !== undefined) {
       metrics.cacheHit()
@@ -94,7 +95,8 @@ export function createPredict(parts: PredictParts): Predict {
     }
     metrics.cacheMiss()
     const answer = await collect(target, generate(parts, question, signal))
-    cache.save(key, answer)
+    // After a switch on the way nobody knows which of the two models has answered.
+    if (isLoaded(provider, identity)) cache.save(key, answer)
     return { id: createId(), ...answer, cached: false }
   }
 
@@ -114,6 +116,14 @@ function chooseTarget(provider: Provider, request: Pick<PredictRequest, 'model' 
     throw new AppError('not_found', message)
   }
   return { provider: provider.name, model: name, ranOn: provider.ranOn }
+}
+
+function isLoaded(provider: Provider, identity: string): boolean {
+  try {
+    return provider.model().identity === identity
+  } catch {
+    return false
+  }
 }
 
 function toGenerateRequest(request: PredictRequest, asker: Asker): GenerateRequest {

@@ -53,7 +53,7 @@ function fakeProvider(script: readonly GenerateEvent[]) {
   return { provider, freed: () => freed }
 }
 
-function world(script: readonly GenerateEvent[]) {
+function world(script: readonly GenerateEvent[], wrap = (provider: Provider) => provider) {
   const counted: string[] = []
   const metrics: PredictMetrics = {
     cacheHit: () => counted.push('hit'),
@@ -66,7 +66,7 @@ function world(script: readonly GenerateEvent[]) {
   const lifecycle = createLifecycle()
   let id = 0
   const predict = createPredict({
-    provider,
+    provider: wrap(provider),
     cache: createCache({ maxEntries: 10, ttlSeconds: 10, now: () => 1 }),
     admission: lifecycle,
     metrics,
@@ -96,6 +96,27 @@ test('choices are gathered by their index, however they are mixed', async () => 
     cached: false,
   })
   expect(counted).toEqual(['miss', 'first after 0', 'end with 2'])
+})
+
+test('an answer that came while the model was switched is not kept, as either may have given it', async () => {
+  for (const switched of ['m-2', undefined]) {
+    let identity: string | undefined = 'm-1'
+    const { predict, counted } = world([text(0, 'a'), choiceEnd(0), end], (provider) => ({
+      ...provider,
+      model() {
+        if (identity === undefined) throw new AppError('unavailable', 'No model is loaded.')
+        return { ...provider.model(), identity }
+      },
+      async *generate(request, signal) {
+        identity = switched
+        yield* provider.generate(request, signal)
+      },
+    }))
+    expect(await predict.complete(question, asker, never)).toMatchObject({ cached: false })
+    identity = 'm-1'
+    expect(await predict.complete(question, asker, never)).toMatchObject({ cached: false })
+    expect(counted).not.toContain('hit')
+  }
 })
 
 test('an answer that ends without saying so is an error, and is not kept', async () => {
