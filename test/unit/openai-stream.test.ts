@@ -158,6 +158,17 @@ describe('a chat stream', () => {
   })
 })
 
+test('an answer without a limit ends at the end of the context window', async () => {
+  const answer = () => ({ pieces: ['a '], end: false })
+  await using server = await startServer({ host: createFakeEngine({ answer, contextSize: 512 }) })
+  const whole = await bodyOf<{ choices: { finish_reason: string }[]; usage: { total_tokens: number } }>(
+    await postV1(server, '/chat/completions', { messages }),
+  )
+  expect([whole.choices[0]?.finish_reason, whole.usage.total_tokens]).toEqual(['length', 512])
+  const { chunks } = await streamV1(server, '/chat/completions', { messages })
+  expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe('length')
+})
+
 describe('a stream that fails', () => {
   test.each(['/chat/completions', '/completions'])('on the way ends with one error and without [DONE]: %s', async (path) => {
     await using server = await scripted({ ...twenty, failAfter: 5 })

@@ -121,6 +121,28 @@ describe('an answer that did not come to its end is never kept', () => {
     for (const waiter of waiters) expect((await bodyOf(await waiter)).choices[0]?.text).toBe('abcd')
   })
 
+  test('after its caller left at the third piece: the next one gets the whole text, made anew', async () => {
+    let pieces = 0
+    const engine = createFakeEngine({ answer: () => ({ pieces: ['a', 'b', 'c', 'd'] }), pauseMs: 5 })
+    const gone = new AbortController()
+    const host: ModelHost = {
+      ...engine,
+      async *generate(request, signal) {
+        for await (const event of engine.generate(request, signal)) {
+          if (event.type === 'text-delta') pieces += 1
+          if (pieces === 3) gone.abort()
+          yield event
+        }
+      },
+    }
+    await using server = await startServer({ host })
+    const question = { ...base, stop: [] }
+    await expect(server.predict(question, {}, gone.signal)).rejects.toThrow()
+    await expect.poll(() => host.status().active).toBe(0)
+    const next = await bodyOf(await server.predict(question))
+    expect([next.cached, next.choices[0]?.text]).toEqual([false, 'abcd'])
+  })
+
   test('after the service ended it', async () => {
     const host = createFakeEngine({ answer: () => ({ pieces: ['a'], end: false }), pauseMs: 5 })
     await using server = await startServer({ host })

@@ -37,6 +37,17 @@ describe('a parameter out of its bounds', () => {
     expect(await socket.answer()).toEqual([{ type: 'error', error }])
   })
 
+  test('is refused in no time, and leaves nothing running', async () => {
+    const times: number[] = []
+    for (const [field, value] of wrong.filter(([name]) => name !== 'prompt')) {
+      const startedAt = performance.now()
+      await server.predict({ prompt: 'x', [field]: value })
+      times.push(performance.now() - startedAt)
+    }
+    expect(times.sort((a, b) => a - b).at(-2)).toBeLessThan(100)
+    expect(await (await fetch(`${server.url}/metrics`)).text()).toMatch(/^simpleia_generations_active 0$/m)
+  })
+
   test('leaves the service alive', async () => {
     expect((await fetch(`${server.url}/health`)).status).toBe(200)
     expect((await server.predict({ prompt: 'x' })).status).toBe(200)
