@@ -34,6 +34,13 @@ test('text that was held back for a stop text comes at the end', () => {
   expect(feed(['son ', 'bo'], ['bonjour'])).toEqual({ text: 'son bo', stopped: false })
 })
 
+test('half a character as a stop text cuts none in two', () => {
+  for (const stop of ['\ude00', '\ude00x', '\ud83d']) {
+    const stream = createTextStream([stop])
+    expect([stream.add(Buffer.from('😀')).text, stream.add(Buffer.from('x')).text + stream.end()]).toEqual(['😀', 'x'])
+  }
+})
+
 test('of two stop texts the one that is complete first wins', () => {
   expect(feed(['a b c d'], ['c d', 'b'])).toEqual({ text: 'a ', stopped: true })
   expect(feed(['abcde'], ['abcde', 'cd'])).toEqual({ text: 'ab', stopped: true })

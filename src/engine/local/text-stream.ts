@@ -10,7 +10,9 @@ export interface TextStream {
  * Holds back bytes until they are whole characters, and characters as long as they may be the beginning of a stop text.
  * The stop text itself is never shown; when two match, the one that is complete first wins.
  */
-export function createTextStream(stops: readonly string[]): TextStream {
+export function createTextStream(stopTexts: readonly string[]): TextStream {
+  // Half a surrogate pair would cut a character in two.
+  const stops = stopTexts.map((stop) => stop.toWellFormed())
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   let held = ''
 
