@@ -31,6 +31,8 @@ export function createTemplateProcess(limits: TemplateProcessLimits): TemplatePr
 
   async function work(): Promise<void> {
     for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
+      // One that was ended from outside while nobody used it is no fault of this job.
+      if (warm !== undefined && hasEnded(warm)) warm = undefined
       warm ??= startProcess(limits.memoryMb)
       const outcome = await runJob(warm, job.request, limits.timeLimitMs)
       if (outcome instanceof AppError) {
@@ -45,7 +47,7 @@ export function createTemplateProcess(limits: TemplateProcessLimits): TemplatePr
   return {
     render({ template, variables }) {
       return new Promise((resolve, reject) => {
-        if (closed) return reject(new AppError('unavailable', 'The service is shutting down.'))
+        if (closed) return reject(shuttingDown())
         if (waiting.length >= limits.maxQueue)
           return reject(new AppError('busy', `${waiting.length} conversations wait already.`))
         const request = { template, variables, timeLimitMs: limits.timeLimitMs, maxLength: limits.maxLength }
@@ -55,6 +57,7 @@ export function createTemplateProcess(limits: TemplateProcessLimits): TemplatePr
     },
     async close() {
       closed = true
+      for (const { reject } of waiting.splice(0)) reject(shuttingDown())
       await working
       if (warm === undefined || hasEnded(warm)) return
       const ended = new Promise((resolve) => warm?.once('exit', resolve))
@@ -65,6 +68,7 @@ export function createTemplateProcess(limits: TemplateProcessLimits): TemplatePr
   }
 }
 
+const shuttingDown = () => new AppError('unavailable', 'The service is shutting down.')
 const hasEnded = (child: ChildProcess) => child.exitCode !== null || child.signalCode !== null
 
 function startProcess(memoryMb: number): ChildProcess {

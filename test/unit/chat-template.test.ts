@@ -188,6 +188,18 @@ describe('a hostile chat template', () => {
     expect(codes).toEqual(['unavailable', 'unavailable', 'busy'])
     await small.close()
   })
+
+  test('does not make the end of the service wait for those in line', async () => {
+    const slow = createChatTemplateRenderer({ timeLimitMs: 300 })
+    const template = '{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}'
+    const request = { messages: [user('Hi')], bosToken: '', eosToken: '', controlTokens, addGenerationPrompt: true }
+    const ends = Array.from({ length: 4 }, () => slow.render({ ...request, template }).catch((error: Error) => error.message))
+    await slow.close()
+    expect(await Promise.all(ends)).toEqual([
+      expect.stringContaining('does not end'),
+      ...Array(3).fill('The service is shutting down.'),
+    ])
+  })
 })
 
 describe('a model without a chat template', () => {
