@@ -1,7 +1,8 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
-import { chmod, link, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { chmod, link, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
+import { makeFolder } from '../storage/make-folder.ts'
 
 const minBytes = 32
 /** Fewer different characters than this is a row of the same key, not a secret. */
@@ -76,7 +77,7 @@ async function findKept(path: string): Promise<string | undefined> {
 
 /** Written beside and linked into place: the file is never half there, and of two processes the first wins. */
 async function make(path: string, dataDir: string): Promise<string> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  makeFolder(dataDir, 0o700)
   const draft = `${path}.${randomBytes(6).toString('hex')}`
   const secret = randomBytes(48).toString('base64url')
   try {

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
 import type { Environment } from '../config.ts'
 import { AppError } from '../errors.ts'
+import { makeFolder } from '../storage/make-folder.ts'
 import type { Say } from './messages.ts'
 
 type Place = Readonly<{ environment: Environment; say: Say }>
@@ -27,7 +28,7 @@ export async function saveToken(place: Place, baseUrl: string, token: string | u
   const { [baseUrl]: _, ...others } = await readAll(place)
   const all = token === undefined ? others : { ...others, [baseUrl]: { token } }
   const beside = `${path}.${randomUUID()}.part`
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(path), 0o700)
   try {
     await writeFile(beside, `${JSON.stringify(all, null, 2)}\n`, { mode: 0o600 })
     await rename(beside, path)

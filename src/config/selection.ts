@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { AppError } from '../errors.ts'
+import { makeFolder } from '../storage/make-folder.ts'
 
 /** What can change while the service runs: the file config/config.json. */
 export type Selection = Readonly<{
@@ -50,7 +51,7 @@ export async function writeSelection(path: string, selection: Selection): Promis
   const content = { selected_model: selection.selectedModel ?? null, provider: selection.provider }
   const beside = `${path}.${randomUUID()}.part`
   try {
-    await mkdir(dirname(path), { recursive: true })
+    makeFolder(dirname(path))
     const file = await open(beside, 'wx')
     try {
       await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)

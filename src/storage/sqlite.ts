@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import {
@@ -11,6 +11,7 @@ import {
   type SqliteStatement,
 } from 'kysely'
 import { AppError } from '../errors.ts'
+import { makeFolder } from './make-folder.ts'
 import { damagedMessage, toStorageError } from './storage-error.ts'
 
 type SqliteConnection = Sqlite.Database
@@ -39,7 +40,7 @@ export function openSqlite(path: string, busyTimeoutMs: number): SqliteConnectio
 
 /** SQLite gives its `-wal` and `-shm` files the mode of the main file, so that mode is set before SQLite comes. */
 function claimFile(path: string): number {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(path), 0o700)
   const file = openSync(path, 'a', 0o600)
   try {
     return fstatSync(file).size

@@ -102,4 +102,9 @@ describe('the secret key', () => {
     expect(error.code).toBe('unavailable')
     expect(error.message).toContain(join(dataDir, 'file', 'secret-key'))
   })
+
+  test.runIf(process.platform === 'linux')('that cannot be kept where nobody may make a folder says so, and soon', async () => {
+    const error = await failureOf(open(undefined, 'development', '/proc/simpleia'))
+    expect(error.message).toContain('/proc/simpleia/secret-key')
+  })
 })

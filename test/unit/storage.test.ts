@@ -248,6 +248,10 @@ describe('failures say what is wrong', () => {
     writeFileSync(join(folder, 'data'), '')
     expect((await failureOf(open())).code).toBe('unavailable')
   })
+
+  test.runIf(process.platform === 'linux')('a place where nobody may make a folder', async () => {
+    expect((await failureOf(open({ path: '/proc/simpleia/deeper/simpleia.db' }))).message).toContain('/proc/simpleia/deeper')
+  })
 })
 
 test('kill -9 while writing, again and again, leaves a whole database with every answered write and no half one', async () => {
