@@ -83,6 +83,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
     limits: { ...socketLimits, ...parts.socketLimits },
     clientOf: addressOf,
     isStillValid: ({ caller }) => access.guard.isStillValid(caller),
+    onError: metrics.errorSent,
     now,
   })
   await serveApiDocs(http, versionOf(parts))

@@ -1,6 +1,7 @@
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { AppError } from '../errors.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
+import { toErrorBody } from './error-reply.ts'
 
 /** Close codes (RFC 6455): the server goes away, the caller broke a rule, the server failed. */
 export const closeCodes = { goingAway: 1001, policy: 1008, failure: 1011 } as const
@@ -22,6 +23,8 @@ export type SocketsOptions = Readonly<{
   clientOf: (request: FastifyRequest) => string
   /** Whether the caller may still use the socket. */
   isStillValid: (request: FastifyRequest) => Promise<boolean>
+  /** Told of each failure on a socket; what is refused before the handshake is an ordinary answer. */
+  onError: (code: ErrorCode) => void
   /** Milliseconds. */
   now: () => number
 }>
@@ -30,6 +33,8 @@ export type SocketsOptions = Readonly<{
 export interface Connection {
   /** Sends a message; waits where the reader is slow; does nothing on a socket that closes. */
   send(message: object): Promise<void>
+  /** Sends an `error` message, with these fields besides. */
+  sendError(error: AppError, fields: object): Promise<void>
   close(code: number, reason: string): void
   /** Says that work begins (+1) or has ended (−1): a socket with work is given time when the service ends. */
   work(change: 1 | -1): void
@@ -92,9 +97,9 @@ function serveSocket(
   socket: WebSocket,
   request: FastifyRequest,
   start: (connection: Connection) => SocketHandlers,
-  { limits, isStillValid, now }: SocketsOptions,
+  { limits, isStillValid, onError, now }: SocketsOptions,
 ): Open {
-  const connection = createConnection(socket, limits)
+  const connection = createConnection(socket, limits, onError)
   const handlers = start(connection)
   const countMessage = createMessageCounter(limits.messagesPerSecond, now)
   // One message after the other, so that a stop never overtakes the request that it is to stop.
@@ -118,6 +123,7 @@ function serveSocket(
   })
   function fail(error: unknown): void {
     request.log.error({ err: error }, 'A WebSocket message failed')
+    onError('internal')
     connection.close(closeCodes.failure, 'Something failed inside simpleIA.')
   }
   socket.on('pong', () => {
@@ -137,7 +143,7 @@ function serveSocket(
   return { connection, ping, terminate: () => socket.terminate() }
 }
 
-function createConnection(socket: WebSocket, { bufferedBytes }: SocketLimits): Connection {
+function createConnection(socket: WebSocket, { bufferedBytes }: SocketLimits, onError: SocketsOptions['onError']): Connection {
   let work = 0
   let ending: Readonly<{ code: number; reason: string }> | undefined
   const close = (code: number, reason: string) => {
@@ -146,12 +152,17 @@ function createConnection(socket: WebSocket, { bufferedBytes }: SocketLimits): C
   const closeIfDone = () => {
     if (ending !== undefined && work === 0) close(ending.code, ending.reason)
   }
+  async function send(message: object): Promise<void> {
+    if (socket.readyState !== socket.OPEN) return
+    const text = JSON.stringify(message)
+    if (socket.bufferedAmount < bufferedBytes) return socket.send(text, () => undefined)
+    await new Promise<void>((resolve) => socket.send(text, () => resolve()))
+  }
   return {
-    async send(message) {
-      if (socket.readyState !== socket.OPEN) return
-      const text = JSON.stringify(message)
-      if (socket.bufferedAmount < bufferedBytes) return socket.send(text, () => undefined)
-      await new Promise<void>((resolve) => socket.send(text, () => resolve()))
+    send,
+    sendError(error, fields) {
+      onError(error.code)
+      return send({ type: 'error', ...fields, ...toErrorBody(error) })
     },
     close,
     work(change) {

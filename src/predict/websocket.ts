@@ -3,7 +3,7 @@ import type { Static, TSchema } from 'typebox'
 import type { FinishReason, GenerateEvent } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { describeProblems } from '../http/describe-problem.ts'
-import { messageFor, toAppError, toErrorBody } from '../http/error-reply.ts'
+import { messageFor, toAppError } from '../http/error-reply.ts'
 import { type Connection, closeCodes, type SocketHandlers, type Sockets } from '../http/websocket.ts'
 import type { Asker, Predict, PredictRequest, Target } from './predict.ts'
 import { type SocketRequest, type SocketStop, socketRequest, socketStop, toTimingsBody, toUsageBody } from './schema.ts'
@@ -89,7 +89,7 @@ function servePredictions(connection: Connection, request: FastifyRequest, optio
         if (message.type === 'predict') await start(message.request)
         else for (const stop of stopsFor(message.stop, running)) stop.abort()
       } catch (error) {
-        await connection.send({ type: 'error', ...named(name), ...toErrorBody(toAppError(error, request.log)) })
+        await connection.sendError(toAppError(error, request.log), named(name))
       }
     },
     closed() {
@@ -121,8 +121,7 @@ async function answer(connection: Connection, parts: AnswerParts, message: Socke
     }
   } catch (error) {
     if (stop.aborted) return connection.send({ type: 'done', ...name, id: predict.createId(), finish_reason: 'stopped' })
-    const failure = toAppError(error, log)
-    await connection.send({ type: 'error', ...name, ...toErrorBody(failure) })
+    await connection.sendError(toAppError(error, log), name)
     // Half an answer went out and the rest cannot come: the socket says so too, once its other requests have ended.
     if (begun) connection.closeWhenIdle(closeCodes.failure, 'An answer failed on its way.')
   }

@@ -44,6 +44,19 @@ test('a failed request is no success', async () => {
   ])
 })
 
+test('errors are counted by code, those on a socket too', async () => {
+  const failing = createFakeEngine({ answer: () => ({ pieces: ['a', 'b'], failAfter: 1 }) })
+  await using server = await startServer({ host: failing })
+  await server.predict({ prompt: '' })
+  using socket = await server.socket()
+  socket.send('nonsense')
+  await socket.answer()
+  socket.send({ prompt: 'x' })
+  await socket.answer()
+  const errors = (await seriesOf(server)).filter((line) => line.startsWith('simpleia_errors_total'))
+  expect(errors.sort()).toEqual(['simpleia_errors_total{code="invalid"} 2', 'simpleia_errors_total{code="unavailable"} 1'])
+})
+
 test('tokens, first tokens, the engine and the process are counted', async () => {
   await using server = await startServer({ host: host() })
   await server.predict({ prompt: 'x' })
