@@ -11,8 +11,10 @@ export async function runAll(context: Context): Promise<number> {
   const stop = waitForStop(context)
   await prepareModel(context, config, stop.signal)
   return serve(context, stop, async (use) => {
-    const { url } = use(await startApi(context, config))
-    use(await startWebClient(context, config, url))
+    const api = use(await startApi(context, config))
+    const client = use(await startWebClient(context, config, api.url))
+    // Both at once: answers that pass through the client come to an end when the API lets them.
+    use({ close: () => Promise.all([client.close(), api.close()]).then(() => {}) })
   })
 }
 
@@ -61,14 +63,19 @@ async function startApi(context: Context, config: Config): Promise<Closable & { 
   return { url, close: () => service.close() }
 }
 
-async function startWebClient(context: Context, { host, clientPort }: Config, apiUrl: string): Promise<Closable> {
+async function startWebClient(context: Context, config: Config, apiUrl: string): Promise<Closable> {
   const { createWebClient } = await import('./web-client.ts')
   const { say, terminal } = context
+  const { host, clientPort, shutdownGraceSeconds } = config
   const client = createWebClient({ apiUrl, unreachable: say('noService', { url: apiUrl }) })
   const port = await listen(client, { host, port: clientPort, env: 'CLIENT_PORT', say })
   writeLine(terminal.notes, say('clientAt', { url: addressOf(host, port) }))
-  return client
+  // The API ends what runs when the grace time is over; the rest is for that end to get through.
+  const graceMs = shutdownGraceSeconds * 1000 + flushMs
+  return { close: () => client.close({ graceMs }) }
 }
+
+const flushMs = 2000
 
 type Listener = Closable & Readonly<{ http: { listen(options: { host: string; port: number }): Promise<string> } }>
 type Place = Readonly<{ host: string; port: number; env: 'PORT' | 'CLIENT_PORT'; say: Context['say'] }>

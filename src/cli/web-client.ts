@@ -32,7 +32,13 @@ const connectionHeaders: ReadonlySet<string> = new Set([
  * `Host` and `Origin` stay as the browser sent them: the API compares them, and so refuses foreign pages at this door too.
  */
 export function createWebClient(options: WebClientOptions) {
-  const server = createServer((request, response) => passOn(options, request, response))
+  const server = createServer((request, response) => {
+    passOn(options, request, response)
+    // A connection that just became idle would otherwise stay open until its keep-alive time is over.
+    response.once('close', () => {
+      if (!server.listening) setImmediate(() => server.closeIdleConnections())
+    })
+  })
   return {
     http: {
       /** Gives the address that it got. */
@@ -42,12 +48,14 @@ export function createWebClient(options: WebClientOptions) {
         return toUrl(server.address())
       },
     },
-    async close(): Promise<void> {
+    /** Takes no more connections, and cuts what has not come to its end within `graceMs`. */
+    async close({ graceMs = 0 }: Readonly<{ graceMs?: number }> = {}): Promise<void> {
       if (!server.listening) return
       const closed = once(server, 'close')
       server.close()
-      server.closeAllConnections()
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs)
       await closed
+      clearTimeout(cut)
     },
   }
 }

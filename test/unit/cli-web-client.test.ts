@@ -61,6 +61,40 @@ test('a reader who leaves frees the model', async () => {
   await done
 })
 
+test('a stop lets an answer come to its end, and takes no more', async () => {
+  const { host } = scriptedHost(Array(200).fill('word '))
+  await using server = await startServer({ host })
+  const web = createWebClient({ apiUrl: server.url, unreachable: '' })
+  const url = await web.http.listen({ host: '127.0.0.1', port: 0 })
+  const client = createClient({ baseUrl: url })
+  const events = client.predictStream({ prompt: '?' })
+  expect(await events.next()).toMatchObject({ value: { type: 'text' } })
+  const closed = web.close({ graceMs: 10_000 })
+  await expect(client.health()).rejects.toMatchObject({ code: 'unavailable' })
+  const types: string[] = []
+  for await (const { type } of events) types.push(type)
+  expect([types.length, types.at(-1)]).toEqual([200, 'done'])
+  await closed
+})
+
+test('a stop cuts what has not come to its end in time', async () => {
+  function* forever() {
+    for (;;) yield 'word '
+  }
+  const { host } = scriptedHost(forever())
+  await using server = await startServer({ host })
+  const web = createWebClient({ apiUrl: server.url, unreachable: '' })
+  const url = await web.http.listen({ host: '127.0.0.1', port: 0 })
+  const events = createClient({ baseUrl: url }).predictStream({ prompt: '?' })
+  await events.next()
+  const readAll = async () => {
+    for await (const _event of events);
+  }
+  const broken = expect(readAll()).rejects.toMatchObject({ code: 'unavailable' })
+  await web.close({ graceMs: 50 })
+  await broken
+})
+
 test('without an API the browser is told so', async () => {
   const web = createWebClient({ apiUrl: 'http://127.0.0.1:9', unreachable: 'Nobody is there.' })
   const url = await web.http.listen({ host: '127.0.0.1', port: 0 })
