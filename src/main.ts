@@ -5,6 +5,8 @@ import { processEnvironment, readEnvFile } from './config.ts'
 
 // A reader such as `head` that has seen enough is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+// What cannot be said is no reason to end: a full disk may be what it is about.
+process.stderr.on('error', () => {})
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 process.exitCode = await runCli({

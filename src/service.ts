@@ -9,12 +9,13 @@ import { createLocalProvider } from './engine/local/local-provider.ts'
 import type { LoadedModel } from './engine/local/protocol.ts'
 import type { ChatMessage, ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
+import { openLogStream } from './http/log-stream.ts'
 import { createModelRegistry } from './models/registry.ts'
 
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version }: Readonly<{ version: string }>): Promise<App> {
   const host = await openHost(config, await chooseModel(config))
-  return createApp(config, { host, version })
+  return createApp(config, { host, version, logStream: openLogStream(1) })
 }
 
 /** What was selected last, else DEFAULT_MODEL, else undefined: the first installed. */

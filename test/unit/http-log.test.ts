@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { openLogStream } from '../../src/http/log-stream.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { startServer } from '../server.ts'
 
@@ -79,4 +80,10 @@ describe('the log', () => {
       durationMs: expect.any(Number),
     })
   })
+})
+
+test.runIf(process.platform === 'linux')('a log on a full disk does not end the service', async () => {
+  const host = createFakeEngine({ answer: () => ({ pieces: ['x'] }) })
+  await using server = await startServer({ host, logStream: openLogStream('/dev/full'), settings: { LOG_LEVEL: 'info' } })
+  for (let times = 0; times < 3; times += 1) expect((await server.predict({ prompt: 'x' })).status).toBe(200)
 })

@@ -1,0 +1,11 @@
+import { destination } from 'pino'
+
+/** Lines that wait for a disk that has room again; past these they are dropped. */
+const maxWaitingBytes = 1_000_000
+
+/** A file (1: the standard output) for the log. That it cannot be written to is no reason to end the service. */
+export function openLogStream(file: number | string): Readonly<{ write(line: string): void }> {
+  const stream = destination({ dest: file, sync: true, maxLength: maxWaitingBytes })
+  stream.on('error', () => {})
+  return { write: (line) => void stream.write(line) }
+}
