@@ -108,6 +108,18 @@ describe('switching', () => {
     expect(text).toBe(29)
   })
 
+  test('a request that waits meanwhile is answered by the model that was in use when it came', async () => {
+    const { host, children } = createWorld((prompt, model) => (prompt === 'long' ? endless() : { pieces: [model] }))
+    await host.load('a')
+    const long = read(host, ask('long', { choices: 4, maxTokens: 40 }))
+    const waiting = read(host, ask('short'))
+    await host.load('b')
+    const later = read(host, ask('short'))
+    expect(await Promise.all([waiting, later])).toEqual(['a', 'b'])
+    await long
+    await expect.poll(() => children[0]?.isDead()).toBe(true)
+  })
+
   test('two loads at once happen one after the other', async () => {
     const { host } = createWorld()
     await Promise.all([host.load('a'), host.load('b')])

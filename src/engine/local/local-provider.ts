@@ -112,35 +112,47 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
     if (request.choices > parts.maxParallel) throw tooManyChoices(request.choices, parts.maxParallel)
     const arrivedAt = parts.now()
-    const release = await queue.acquire(request.user, request.choices, signal)
+    // The model that its caller was told of answers, also when another one takes over while the request waits.
+    const asked = current
+    const letGo = asked === undefined ? () => {} : hold(asked)
     try {
-      const chosen = await getCurrent(signal)
-      const leave = enter(chosen, request.choices, release)
+      const release = await queue.acquire(request.user, request.choices, signal)
       try {
-        yield* answer({ engine: chosen.engine, request, arrivedAt, leave }, signal)
-        deaths = 0
+        const chosen = asked !== undefined && engines.has(asked.engine) ? asked : await getCurrent(signal)
+        const leave = enter(chosen, request.choices, [release, letGo])
+        try {
+          yield* answer({ engine: chosen.engine, request, arrivedAt, leave }, signal)
+          deaths = 0
+        } finally {
+          leave()
+        }
       } finally {
-        leave()
+        release()
       }
     } finally {
-      release()
+      letGo()
     }
   }
 
-  /** Notes that an engine has a request. Call what it returns when it has not any more: the place is for others then. */
-  function enter(chosen: Current, choices: number, release: () => void): () => void {
-    let left = false
-    chosen.running += 1
-    active += choices
-    return () => {
-      if (left) return
-      left = true
-      chosen.running -= 1
-      active -= choices
-      release()
+  /** Keeps an engine from being closed until what it returns is called. */
+  function hold(one: Current): () => void {
+    one.running += 1
+    return once(() => {
+      one.running -= 1
       // Not awaited: `close` ends what is still among the engines.
-      void closeWhenIdle(chosen)
-    }
+      void closeWhenIdle(one)
+    })
+  }
+
+  /** Notes that an engine has a request. Call what it returns when it has not any more: the place is for others then. */
+  function enter(chosen: Current, choices: number, others: ReadonlyArray<() => void>): () => void {
+    const letGo = hold(chosen)
+    active += choices
+    return once(() => {
+      active -= choices
+      for (const other of others) other()
+      letGo()
+    })
   }
 
   async function* answer({ engine, request, arrivedAt, leave }: Answering, signal: AbortSignal) {
@@ -218,6 +230,14 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       await Promise.all([...engines].map((engine) => engine.close()))
       await Promise.allSettled([loading, restarting?.done])
     },
+  }
+}
+
+function once(act: () => void): () => void {
+  let done = false
+  return () => {
+    if (!done) act()
+    done = true
   }
 }
 
