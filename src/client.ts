@@ -107,6 +107,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     },
 
     listUsers: (cursor?: string) => json<Page<ListedUser>>('GET', `/admin/users${query({ cursor })}`),
+    addUser: (username: string, password: string) => json<ListedUser>('POST', '/admin/users', { username, password }),
     setRole: (id: string, role: User['role']) => json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { role }),
     removeUser: (id: string) => done('DELETE', `/admin/users/${encodeURIComponent(id)}`),
   }

@@ -10,6 +10,7 @@ import {
   credentials,
   loginForm,
   newPassword,
+  newUser,
   pageQuery,
   session,
   user,
@@ -119,6 +120,22 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
       async (request) => {
         const { items, nextCursor } = await users.list({ limit: request.query.limit, cursor: request.query.cursor })
         return { items: items.map(toListed), next_cursor: nextCursor ?? null }
+      },
+    )
+
+    scope.post<{ Body: Static<typeof newUser> }>(
+      '/admin/users',
+      {
+        schema: {
+          tags: ['admin'],
+          summary: 'Open an account for somebody, also where registration is closed',
+          body: newUser,
+          response: { 201: userInList },
+        },
+      },
+      async ({ body: { username, password, role = 'user' } }, reply) => {
+        reply.code(201)
+        return toListed(await users.add({ username, password, role }))
       },
     )
 

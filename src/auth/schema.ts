@@ -30,6 +30,9 @@ export const loginForm = Type.Object(
 )
 
 export const newPassword = Type.Object({ current_password: presentedPassword, new_password: password }, strict)
+/** An account that an admin opens; without a role it is an ordinary user's. */
+export const newUser = Type.Object({ username, password, role: Type.Optional(role) }, strict)
+
 export const changedRole = Type.Object({ role }, strict)
 export const userPath = Type.Object({ id: Type.String({ minLength: 1, maxLength: 100 }) }, strict)
 

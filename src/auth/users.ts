@@ -14,6 +14,8 @@ export type UserPage = Readonly<{ items: readonly User[]; nextCursor: string | u
 export interface Users {
   /** The first user of an installation becomes its admin. Throws `invalid`, `conflict` (taken), `forbidden` (closed). */
   register(credentials: Credentials): Promise<User>
+  /** An account that an admin opens for somebody, where registration is closed too. Throws `invalid`, `conflict` (taken). */
+  add(credentials: Credentials & Readonly<{ role: Role }>): Promise<User>
   /** Takes the same time whether the user exists or not. */
   findByPassword(credentials: Credentials): Promise<Account | undefined>
   /** Undefined when the current password is another. Ends all tokens of the user. */
@@ -34,6 +36,12 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
   const time = () => new Date(now()).toISOString()
   return {
     register: (credentials) => register({ db, passwords, now, allowRegistration }, credentials),
+
+    async add({ username: typed, password, role }) {
+      const username = normalizeUsername(typed)
+      return insertUser(db, { username, passwordHash: await passwords.hash(password), role, createdAt: time() })
+    },
+
     findByPassword: (credentials) => findByPassword(db, passwords, credentials),
 
     async changePassword(id, current, next) {
@@ -75,7 +83,7 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
   const mayRegister = async (database: Database) => {
     const first = (await countUsers(database)) === 0
     if (first || allowRegistration) return first
-    throw new AppError('forbidden', 'Registration is closed. Ask an admin, or set ALLOW_REGISTRATION=true.')
+    throw new AppError('forbidden', 'Registration is closed. Ask an admin for an account.')
   }
   // Asked before as well, so that a closed door costs no hash.
   await mayRegister(db)
@@ -83,24 +91,29 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
   const createdAt = new Date(now()).toISOString()
   return writeAlone(db, async (transaction) => {
     const role: Role = (await mayRegister(transaction)) ? 'admin' : 'user'
-    const user = await transaction
-      .insertInto('users')
-      .values({
-        id: randomUUID(),
-        username,
-        usernameKey: usernameKey(username),
-        passwordHash,
-        role,
-        tokenGeneration: 0,
-        createdAt,
-        updatedAt: createdAt,
-      })
-      .onConflict((conflict) => conflict.column('usernameKey').doNothing())
-      .returning(userColumns)
-      .executeTakeFirst()
-    if (user === undefined) throw new AppError('conflict', `The username "${username}" is taken. Choose another one.`)
-    return user
+    return insertUser(transaction, { username, passwordHash, role, createdAt })
   })
+}
+
+type NewUser = Readonly<Pick<UsersTable, 'username' | 'passwordHash' | 'role' | 'createdAt'>>
+
+async function insertUser(db: Database, { username, createdAt, ...user }: NewUser): Promise<User> {
+  const inserted = await db
+    .insertInto('users')
+    .values({
+      ...user,
+      id: randomUUID(),
+      username,
+      usernameKey: usernameKey(username),
+      tokenGeneration: 0,
+      createdAt,
+      updatedAt: createdAt,
+    })
+    .onConflict((conflict) => conflict.column('usernameKey').doNothing())
+    .returning(userColumns)
+    .executeTakeFirst()
+  if (inserted === undefined) throw new AppError('conflict', `The username "${username}" is taken. Choose another one.`)
+  return inserted
 }
 
 async function findByPassword(

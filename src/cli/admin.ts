@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Client, ListedUser, Page } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { type Context, printable, withService, writeLine } from './context.ts'
+import { askCredentials } from './login.ts'
 
 /** `admin users list` */
 export async function listUsers(context: Context): Promise<number> {
@@ -13,6 +14,19 @@ export async function listUsers(context: Context): Promise<number> {
     else
       for (const { username, role, created_at } of users)
         writeLine(terminal.output, `${printable(username)}\t${role}\t${created_at}`)
+    return 0
+  })
+}
+
+/** `admin users add USERNAME` */
+export async function addUser(context: Context): Promise<number> {
+  const { say, terminal } = context
+  return withService(context, async (client) => {
+    // Says who may not before a password is typed.
+    await client.listUsers()
+    const { username, password } = await askCredentials(context)
+    const added = await client.addUser(username, password)
+    writeLine(terminal.notes, say('registered', { username: printable(added.username), role: added.role }))
     return 0
   })
 }

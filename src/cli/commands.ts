@@ -82,6 +82,16 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./admin.ts')).listUsers(context),
   },
   {
+    path: ['admin', 'users', 'add'],
+    arguments: ['USERNAME'],
+    flags: [],
+    help: {
+      en: 'Opens an account for somebody; asks for its password.',
+      es: 'Abre una cuenta para alguien; pide su contraseña.',
+    },
+    run: async (context) => (await import('./admin.ts')).addUser(context),
+  },
+  {
     path: ['admin', 'users', 'role'],
     arguments: ['USERNAME', 'admin|user'],
     flags: [],

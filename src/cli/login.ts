@@ -39,7 +39,8 @@ export async function runLogout(context: Context): Promise<number> {
   })
 }
 
-async function askCredentials({ words, say, terminal }: Context): Promise<{ username: string; password: string }> {
+/** The name, if none is given, and the password of an account. */
+export async function askCredentials({ words, say, terminal }: Context): Promise<{ username: string; password: string }> {
   const [given] = words
   if (!terminal.input.isTTY) return readCredentials(terminal.input, given)
   const io = { input: terminal.input, output: terminal.notes }

@@ -139,8 +139,8 @@ export const serviceSettings = {
     kind: yesOrNo,
     default: true,
     help: {
-      en: 'May anyone who reaches the service open an account?',
-      es: '¿Puede abrir una cuenta cualquiera que llegue al servicio?',
+      en: 'May anyone who reaches the service open an account? The first account, and those that admins open, need no permission.',
+      es: '¿Puede abrir una cuenta cualquiera que llegue al servicio? La primera, y las que abren los administradores, siempre se pueden.',
     },
   },
   modelsDir: {

@@ -283,6 +283,24 @@ describe('administering users', () => {
     expect(first.items[0]).toMatchObject({ created_at: '2026-01-01T00:00:00.000Z' })
   })
 
+  test('an admin opens accounts, also where registration is closed', async () => {
+    const world = await open({ allowRegistration: false })
+    const { headers: admin } = await world.join('ana')
+    const add = (payload: object, headers = admin) => world.post('/admin/users', payload, headers)
+    const added = await add({ username: 'Ｂob', password })
+    expect([added.statusCode, added.json()]).toEqual([
+      201,
+      { id: expect.any(String), username: 'Bob', role: 'user', created_at: expect.any(String) },
+    ])
+    const user = bearer(await world.tokenFor('bob'))
+    expect((await add({ username: 'BOB', password })).statusCode).toBe(409)
+    expect((await add({ username: 'eve', password: 'short' })).statusCode).toBe(400)
+    expect((await add({ username: 'eve', password, id: '1' })).statusCode).toBe(400)
+    expect((await add({ username: 'eve', password }, user)).statusCode).toBe(403)
+    expect((await add({ username: 'eva', password, role: 'admin' })).json()).toMatchObject({ role: 'admin' })
+    expect((await world.register('eve')).statusCode).toBe(403)
+  })
+
   test('the last admin can be neither demoted nor deleted', async () => {
     const world = await open()
     const admin = await world.join('admin')

@@ -52,6 +52,17 @@ test('admins change roles and delete users by name, whatever its case', async ()
   expect(await run('admin users role ana user')).toMatchObject({ code: 1, notes: expect.stringContaining('last admin') })
 })
 
+test('an admin adds a user, who can log in then', async () => {
+  const { run } = await createServedCli()
+  await run('login ana --register', `${password}\n`)
+  expect(await run('admin users add luis', `${password}2\n`)).toMatchObject({
+    code: 0,
+    notes: 'Account luis opened; its role is user.\n',
+  })
+  expect((await run('login luis', `${password}2\n`)).code).toBe(0)
+  expect((await run('admin users add eva', `${password}\n`)).code).toBe(1)
+})
+
 test('feedback is listed page by page without its control characters, and exported exactly', async () => {
   const { run, server } = await createServedCli()
   expect((await run('login ana --register', `${password}\n`)).code).toBe(0)
