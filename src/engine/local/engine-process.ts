@@ -54,18 +54,33 @@ export function spawnChild(log: (text: string) => void): Child {
  * or `unavailable` when it dies or takes too long.
  */
 export async function openEngine(child: Child, options: LoadOptions, signal?: AbortSignal): Promise<Engine> {
-  const listeners = new Map<number, (event: GenerationEvent) => void>()
+  const { loaded, ...engine } = connect(child)
+  const tooSlow = new AppError('unavailable', `The model did not load within ${loadLimitMs / 60_000} minutes.`)
+  const timer = setTimeout(() => loaded.reject(tooSlow), loadLimitMs)
+  const abort = () => loaded.reject(new AppError('aborted', 'Loading the model was stopped.'))
+  if (signal?.aborted) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
+  child.send({ type: 'model-load', options })
+  try {
+    return { ...engine, model: await loaded.promise }
+  } catch (error) {
+    await engine.close()
+    throw error
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+type Connection = Omit<Engine, 'model'> & Readonly<{ loaded: PromiseWithResolvers<LoadedModel> }>
+
+/** Turns the messages of a child into an engine; `loaded` is decided by the child, or by who loses patience with it. */
+function connect(child: Child): Connection {
   const loaded = Promise.withResolvers<LoadedModel>()
   const ended = Promise.withResolvers<string>()
+  const generations = createGenerations()
   let residentBytes = 0
-  let isEnded = false
-  let nextId = 1
-
-  function deliver(event: GenerationEvent): void {
-    const listener = listeners.get(event.id)
-    if (event.type === 'generation-end' || event.type === 'generation-error') listeners.delete(event.id)
-    listener?.(event)
-  }
+  let death: string | undefined
 
   child.onMessage((message) => {
     switch (message.type) {
@@ -77,60 +92,60 @@ export async function openEngine(child: Child, options: LoadOptions, signal?: Ab
         break
       case 'events':
         residentBytes = message.residentBytes ?? residentBytes
-        message.events.forEach(deliver)
+        message.events.forEach(generations.deliver)
         break
     }
   })
   child.onExit((reason) => {
-    if (isEnded) return
-    isEnded = true
-    loaded.reject(
-      new AppError('unavailable', `The engine's process ended while it loaded the model (${reason}). ${likelyCause(reason)}`),
-    )
-    for (const id of [...listeners.keys()]) deliver(died(id, reason))
+    if (death !== undefined) return
+    death = reason
+    const what = `The engine's process ended while it loaded the model (${reason}).`
+    loaded.reject(new AppError('unavailable', `${what} ${likelyCause(reason)}`))
+    generations.endAll(reason)
     ended.resolve(reason)
   })
+  return {
+    loaded,
+    residentBytes: () => residentBytes,
+    ended: ended.promise,
+    start(options, listener) {
+      const id = generations.add(listener)
+      if (death === undefined) child.send({ type: 'generation-start', id, options })
+      else void ended.promise.then(generations.endAll)
+      const cancel = () => {
+        if (generations.remove(id)) child.send({ type: 'generation-cancel', id })
+      }
+      return { cancel }
+    },
+    async close() {
+      if (death === undefined) child.kill()
+      await ended.promise
+    },
+  }
+}
 
-  async function close(): Promise<void> {
-    if (!isEnded) child.kill()
-    await ended.promise
+/** Who listens to which generation. */
+function createGenerations() {
+  const listeners = new Map<number, (event: GenerationEvent) => void>()
+  let lastId = 0
+
+  function deliver(event: GenerationEvent): void {
+    const listener = listeners.get(event.id)
+    if (event.type === 'generation-end' || event.type === 'generation-error') listeners.delete(event.id)
+    listener?.(event)
   }
 
-  const giveUp = (error: AppError) => () => loaded.reject(error)
-  const timer = setTimeout(
-    giveUp(new AppError('unavailable', `The model did not load within ${loadLimitMs / 60_000} minutes.`)),
-    loadLimitMs,
-  )
-  const abort = giveUp(new AppError('aborted', 'Loading the model was stopped.'))
-  if (signal?.aborted) abort()
-  else signal?.addEventListener('abort', abort, { once: true })
-  child.send({ type: 'model-load', options })
-  try {
-    const model = await loaded.promise
-    return {
-      model,
-      residentBytes: () => residentBytes,
-      start(startOptions, listener) {
-        const id = nextId
-        nextId += 1
-        listeners.set(id, listener)
-        if (isEnded) void ended.promise.then((reason) => deliver(died(id, reason)))
-        else child.send({ type: 'generation-start', id, options: startOptions })
-        return {
-          cancel() {
-            if (listeners.delete(id)) child.send({ type: 'generation-cancel', id })
-          },
-        }
-      },
-      close,
-      ended: ended.promise,
-    }
-  } catch (error) {
-    await close()
-    throw error
-  } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', abort)
+  return {
+    deliver,
+    add(listener: (event: GenerationEvent) => void): number {
+      lastId += 1
+      listeners.set(lastId, listener)
+      return lastId
+    },
+    remove: (id: number) => listeners.delete(id),
+    endAll(reason: string): void {
+      for (const id of [...listeners.keys()]) deliver(died(id, reason))
+    },
   }
 }
 
