@@ -125,6 +125,32 @@ describe('limits', () => {
     }
   })
 
+  test('the same on a stream, a socket and the OpenAI dialect', async () => {
+    const reasonOn = {
+      stream: async (prompt: string) => bodyOf(await server.predict({ prompt, max_length: 2, stream: true })),
+      socket: async (prompt: string) => {
+        using socket = await server.socket()
+        socket.send({ prompt, max_length: 2 })
+        return (await socket.answer()).at(-1)
+      },
+      dialect: async (prompt: string) => {
+        const body = JSON.stringify({ prompt, max_tokens: 2 })
+        const headers = { 'content-type': 'application/json' }
+        return bodyOf(await fetch(`${server.url}/v1/completions`, { method: 'POST', headers, body }))
+      },
+    }
+    for (const ask of Object.values(reasonOn)) {
+      for (const tokens of [2048, 2049]) {
+        const { error } = (await ask(ofTokens(tokens))) ?? {}
+        expect(error).toMatchObject({
+          code: 'context_length_exceeded',
+          message: expect.stringMatching(new RegExp(`${tokens}.*2048`)),
+        })
+      }
+    }
+    expect(await streamed({ prompt: ofTokens(2047), max_length: 2, temperature: 0 })).not.toContain('context_length_exceeded')
+  })
+
   test('an answer without an end stops at the end of the context', async () => {
     const answer = await bodyOf(await server.predict({ prompt: ofTokens(2040), max_length: 100_000, temperature: 0 }))
     expect(answer.usage.completion_tokens).toBeLessThanOrEqual(8)
