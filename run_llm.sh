@@ -73,12 +73,19 @@ take_lock() {
   echo $$ >"$lock/pid"
 }
 
+# Only these two packages need their install scripts. better-sqlite3 brings its binaries, and its script would want a compiler's
+# set-up all the same. --include=dev: Node.js itself is among the packages that NODE_ENV=production would leave out.
+run_npm() {
+  npm ci --include=dev --ignore-scripts --no-audit --no-fund --loglevel=error >&2 &&
+    npm rebuild --no-audit --no-fund --loglevel=error node koffi >&2
+}
+
 install_packages() {
   check_tools
   take_lock
   if ! is_installed; then
     say 'Installing packages (once).' 'Instalando paquetes (una vez).'
-    if ! npm ci --no-audit --no-fund --loglevel=error >&2; then
+    if ! run_npm; then
       say 'The packages could not be installed; npm tells why above. Once it is mended, start again.' \
         'No se pudieron instalar los paquetes; npm dice arriba por qué. Cuando esté arreglado, arranca otra vez.'
       exit 1
