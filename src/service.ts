@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
 import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
-import { createLocalProvider } from './engine/local/local-provider.ts'
+import { type ChatPrompt, createLocalProvider } from './engine/local/local-provider.ts'
 import type { LoadedModel } from './engine/local/protocol.ts'
 import type { ChatMessage, ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
@@ -46,7 +46,6 @@ export async function openHost(config: Config, model: string | undefined): Promi
     findModel: registry.find,
     listModels: registry.list,
     renderChat: (loaded, { messages }) => renderChat(renderer, loaded, messages),
-    chatStops: ({ chatTemplate }) => (chatTemplate === undefined ? plainChatStops : []),
     maxParallel,
     maxQueue,
     now: () => performance.now(),
@@ -57,10 +56,15 @@ export async function openHost(config: Config, model: string | undefined): Promi
   return { ...host, close: () => Promise.all([host.close(), renderer.close()]).then(() => {}) }
 }
 
-async function renderChat(renderer: ChatTemplateRenderer, model: LoadedModel, messages: readonly ChatMessage[]) {
+async function renderChat(
+  renderer: ChatTemplateRenderer,
+  model: LoadedModel,
+  messages: readonly ChatMessage[],
+): Promise<ChatPrompt> {
   const { chatTemplate: template, bosToken, eosToken, controlTokens } = model
-  if (template === undefined) return renderPlainChat(messages)
-  return renderer.render({ template, messages, bosToken, eosToken, controlTokens, addGenerationPrompt: true })
+  if (template === undefined) return { prompt: renderPlainChat(messages), stop: plainChatStops, dropsFirstSpace: true }
+  const request = { template, messages, bosToken, eosToken, controlTokens, addGenerationPrompt: true }
+  return { prompt: await renderer.render(request), stop: [], dropsFirstSpace: false }
 }
 
 /** What the engine's process writes when it fails. It knows no prompts. */

@@ -45,8 +45,9 @@ export function createFakeEngine(options: FakeEngineOptions): ModelHost {
       return { name, path: '/fake.gguf', identity: 'fake-1' }
     },
     listModels: async () => ['fake'],
-    renderChat: async (_model, { messages }) => renderPlainChat(messages),
-    chatStops: () => plainChatStops,
+    renderChat: async (_model, { messages }) => {
+      return { prompt: renderPlainChat(messages), stop: plainChatStops, dropsFirstSpace: false }
+    },
     maxParallel: parallel,
     maxQueue,
     now: () => performance.now(),

@@ -5,6 +5,8 @@ import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
 import { createFakeChild, createFakeModel, type Script } from '../fake-engine.ts'
 
+const noPrompt = { prompt: [], stop: [], dropsFirstSpace: false }
+
 const never = new AbortController().signal
 
 function ask(text: string, more: Partial<GenerateRequest> = {}): GenerateRequest {
@@ -38,8 +40,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
     },
     findModel: async (name) => ({ name, path: name, identity: name }),
     listModels: async () => ['a', 'b', 'broken'],
-    renderChat: async () => [],
-    chatStops: () => [],
+    renderChat: async () => noPrompt,
     maxParallel: 4,
     maxQueue: 4,
     now: () => performance.now(),
@@ -211,7 +212,7 @@ test('a process that has died refuses what is started on it', async () => {
   const engine = await openEngine(child, { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' })
   child.die('SIGKILL')
   await engine.ended
-  const options = { ...ask('x'), prompt: [{ text: 'x', special: false }], repeatable: true }
+  const options = { ...ask('x'), ...noPrompt, repeatable: true }
   const event = await new Promise((resolve) => {
     engine.start({ ...options, sampling: { ...options.sampling, seed: 1 } }, resolve)
   })
@@ -257,9 +258,8 @@ test('the times of an answer count from its arrival, and add up', async () => {
     listModels: async () => [],
     renderChat: async () => {
       clock += 300
-      return []
+      return noPrompt
     },
-    chatStops: () => [],
     maxParallel: 1,
     maxQueue: 1,
     now: () => clock,

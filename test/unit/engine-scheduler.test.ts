@@ -9,7 +9,7 @@ import { createScriptedBackend, type FakeEngineOptions } from '../fake-engine.ts
 const sampling = { temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: 1 }
 
 function ask(text: string, more: Partial<StartOptions> = {}): StartOptions {
-  const options = { maxTokens: 8, choices: 1, sampling, repeatable: false, stop: [], grammar: undefined }
+  const options = { maxTokens: 8, choices: 1, sampling, repeatable: false, stop: [], dropsFirstSpace: false, grammar: undefined }
   return { prompt: [{ text, special: false }], ...options, ...more }
 }
 

@@ -46,6 +46,14 @@ test('of two stop texts the one that is complete first wins', () => {
   expect(feed(['abcde'], ['abcde', 'cd'])).toEqual({ text: 'ab', stopped: true })
 })
 
+test('the space that a model puts after a prompt like "Assistant:" can be left out, and only that one', () => {
+  const read = (...pieces: string[]) => {
+    const stream = createTextStream([], { dropsFirstSpace: true })
+    return pieces.map((piece) => stream.add(Buffer.from(piece)).text).join('')
+  }
+  expect([read(' Hola', ' tú'), read('', ' ', ' x'), read('Hola', ' tú')]).toEqual(['Hola tú', ' x', 'Hola tú'])
+})
+
 test('where the borders of tokens are makes no difference', () => {
   const letters = fc.constantFrom('a', 'b', 'é', '😀', ' ')
   const texts = fc.array(letters, { maxLength: 30 }).map((parts) => parts.join(''))

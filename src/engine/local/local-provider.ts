@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto'
 import { AppError } from '../../errors.ts'
-import type { PromptPart } from '../chat-template-tokens.ts'
 import type { EngineStatus, GenerateEvent, GenerateRequest, ModelHost, ModelInfo, Prompt } from '../provider.ts'
 import type { Engine } from './engine-process.ts'
 import { createEventQueue } from './event-queue.ts'
@@ -14,6 +13,9 @@ const maxRestarts = 3
 /** A model file that is installed. */
 export type InstalledModel = Readonly<{ name: string; path: string; identity: string }>
 
+/** `stop`: texts that end the answer, for models that do not say themselves when their turn is over. */
+export type ChatPrompt = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'>
+
 export type LocalProviderParts = Readonly<{
   /** Loads a model file; the engine is the provider's to close. */
   openEngine(path: string, signal?: AbortSignal): Promise<Engine>
@@ -21,9 +23,7 @@ export type LocalProviderParts = Readonly<{
   findModel(name: string): Promise<InstalledModel>
   listModels(): Promise<readonly string[]>
   /** Turns a conversation into the prompt of the model at hand. */
-  renderChat(model: LoadedModel, prompt: Extract<Prompt, { type: 'chat' }>): Promise<readonly PromptPart[]>
-  /** Texts that end each answer to a conversation, for models that do not say themselves when their turn is over. */
-  chatStops(model: LoadedModel): readonly string[]
+  renderChat(model: LoadedModel, prompt: Extract<Prompt, { type: 'chat' }>): Promise<ChatPrompt>
   maxParallel: number
   maxQueue: number
   /** Milliseconds. */
@@ -178,10 +178,10 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   async function startOptions(model: LoadedModel, request: GenerateRequest): Promise<StartOptions> {
     const { prompt, sampling, maxTokens, choices, stop, grammar } = request
     const repeatable = sampling.seed !== undefined || sampling.temperature === 0
-    const isChat = prompt.type === 'chat'
+    const rendered = prompt.type === 'chat' ? await parts.renderChat(model, prompt) : textPrompt(prompt.text)
     return {
-      prompt: isChat ? await parts.renderChat(model, prompt) : [{ text: prompt.text, special: false }],
-      stop: isChat ? [...stop, ...parts.chatStops(model)] : stop,
+      ...rendered,
+      stop: [...stop, ...rendered.stop],
       sampling: { ...sampling, seed: sampling.seed ?? randomInt(2 ** 32) },
       repeatable,
       maxTokens,
@@ -231,6 +231,10 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       await Promise.allSettled([loading, restarting?.done])
     },
   }
+}
+
+function textPrompt(text: string): ChatPrompt {
+  return { prompt: [{ text, special: false }], stop: [], dropsFirstSpace: false }
 }
 
 function once(act: () => void): () => void {

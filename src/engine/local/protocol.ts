@@ -21,6 +21,8 @@ export type StartOptions = Readonly<{
   /** Whether the same request must give the same text whatever else runs: a seed was given, or the temperature is 0. */
   repeatable: boolean
   stop: readonly string[]
+  /** Whether a space at the very start of the answer is left out. */
+  dropsFirstSpace: boolean
   grammar: string | undefined
 }>
 

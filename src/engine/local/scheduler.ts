@@ -143,7 +143,16 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
       const grammar = options.grammar === undefined ? undefined : backend.createGrammar(options.grammar)
       const seed = (options.sampling.seed + Math.imul(index, 0x9e3779b9)) >>> 0
       const sampler = createSampler({ ...options.sampling, seed }, request.prompt, grammar)
-      return { index, sequence: own, sampler, grammar, text: createTextStream(options.stop), next: 0, produced: 0, ended: false }
+      return {
+        index,
+        sequence: own,
+        sampler,
+        grammar,
+        text: createTextStream(options.stop, options),
+        next: 0,
+        produced: 0,
+        ended: false,
+      }
     })
     for (const choice of request.choices) choose(request, choice, copies[choice.index] ?? scores)
   }

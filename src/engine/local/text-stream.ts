@@ -8,17 +8,26 @@ export interface TextStream {
 
 /**
  * Holds back bytes until they are whole characters, and characters as long as they may be the beginning of a stop text.
- * The stop text itself is never shown; when two match, the one that is complete first wins.
+ * The stop text itself is never shown; when two match, the one that is complete first wins. `dropsFirstSpace`: for prompts after
+ * which a model begins with the space between its words and the prompt's.
  */
-export function createTextStream(stopTexts: readonly string[]): TextStream {
+export function createTextStream(stopTexts: readonly string[], { dropsFirstSpace = false } = {}): TextStream {
   // Half a surrogate pair would cut a character in two.
   const stops = stopTexts.map((stop) => stop.toWellFormed())
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   let held = ''
+  let begun = !dropsFirstSpace
+
+  function decode(bytes: Uint8Array): string {
+    const text = decoder.decode(bytes, { stream: true })
+    if (begun || text === '') return text
+    begun = true
+    return text.startsWith(' ') ? text.slice(1) : text
+  }
 
   return {
     add(bytes) {
-      held += decoder.decode(bytes, { stream: true })
+      held += decode(bytes)
       const end = firstStop(held, stops)
       if (end >= 0) {
         const text = held.slice(0, end)
