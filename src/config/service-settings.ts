@@ -170,7 +170,8 @@ export const serviceSettings = {
   databaseUrl: {
     env: 'DATABASE_URL',
     group: 'storage',
-    kind: text(),
+    // An address would otherwise become a folder of that name, with a password in it perhaps.
+    kind: text({ pattern: /^(?!\w+:\/\/)/, expected: { en: 'the path of a file', es: 'la ruta de un archivo' } }),
     default: undefined,
     defaultText: { en: 'simpleia.db in DATA_DIR', es: 'simpleia.db en DATA_DIR' },
     secret: true,

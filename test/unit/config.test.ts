@@ -32,6 +32,13 @@ test('a flag wins over the environment, which wins over the file', () => {
   expect([config.port, config.clientPort, config.rateLimitRequests]).toEqual([3, 2, 1])
 })
 
+test('the address of another database is refused, unseen', () => {
+  const { message } = failure({ environment: { DATABASE_URL: 'postgres://ana:hidden-word@db/simpleia' } })
+  expect(message).toContain('DATABASE_URL: expected the path of a file')
+  expect(message).not.toContain('hidden-word')
+  expect(loadConfig({ environment: { DATABASE_URL: 'C:\\data\\my.db' } }).databaseUrl).toBe('C:\\data\\my.db')
+})
+
 test('an empty value counts as none', () => {
   expect(loadConfig({ envFile: 'PORT=9000', environment: { PORT: '', HF_TOKEN: ' ' } })).toMatchObject({
     port: 9000,
