@@ -15,8 +15,16 @@ export async function runLogin(context: Context): Promise<number> {
       const user = await client.register(username, password)
       writeLine(terminal.notes, say('registered', { username: user.username, role: user.role }))
     }
-    const { access_token: token } = await client.login(username, password)
-    await saveToken(context, client.baseUrl, token)
+    const session = await client.login(username, password).catch((error: unknown) => {
+      if (error instanceof AppError && error.code === 'unauthorized') return undefined
+      throw error
+    })
+    // Here the usual advice, to log in first, would be none.
+    if (session === undefined) {
+      writeLine(terminal.notes, say('wrongPassword'))
+      return 1
+    }
+    await saveToken(context, client.baseUrl, session.access_token)
     writeLine(terminal.notes, say('loggedIn', { url: client.baseUrl, username }))
     return 0
   })

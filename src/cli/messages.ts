@@ -70,6 +70,10 @@ export const messages = {
   needsAdmin: { en: 'This needs an admin.', es: 'Esto necesita un administrador.' },
   askUsername: { en: 'Username', es: 'Usuario' },
   askPassword: { en: 'Password', es: 'Contraseña' },
+  wrongPassword: {
+    en: 'This username and password do not fit together.',
+    es: 'El usuario y la contraseña no corresponden.',
+  },
   loggedIn: { en: 'Logged in to {url} as {username}.', es: 'Sesión iniciada en {url} como {username}.' },
   loggedOut: { en: 'Logged out of {url}.', es: 'Sesión cerrada en {url}.' },
   notLoggedIn: { en: 'You are not logged in to {url}.', es: 'No hay sesión iniciada en {url}.' },

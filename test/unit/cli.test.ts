@@ -24,7 +24,7 @@ test('a wrong password is told, and nothing is kept', async () => {
   await run('logout')
   expect(await run('login ana', 'wrong-wrong\n')).toMatchObject({
     code: 1,
-    notes: expect.stringContaining('do not fit together'),
+    notes: 'This username and password do not fit together.\n',
   })
   expect(await run('admin users')).toMatchObject({ code: 1, notes: expect.stringContaining('Log in first: ./run_llm.sh login') })
 })
