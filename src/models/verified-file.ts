@@ -83,9 +83,11 @@ export function toDiskError(error: unknown, folder: string): unknown {
     return new AppError('storage_full', `The disk of ${folder} is full. Free some space and start again.`, { cause: error })
   }
   if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS')) {
-    return new AppError('unavailable', `The folder ${folder} cannot be written. Check its owner and permissions.`, {
-      cause: error,
-    })
+    return unusableFolder(folder, error)
   }
   return error
+}
+
+export function unusableFolder(folder: string, cause: unknown): AppError {
+  return new AppError('unavailable', `The folder ${folder} cannot be written. Check its owner and permissions.`, { cause })
 }

@@ -126,6 +126,18 @@ test('a disk that is too small is told before anything is fetched', async () => 
   })
 })
 
+test('a folder that cannot be made is named', async () => {
+  const hub = await startHub(content, () => expect.unreachable('the file was fetched'))
+  const { options, modelsDir } = await createWorld({ hfEndpoint: hub.endpoint })
+  await writeFile(join(modelsDir, 'a-file'), '')
+  for (const folder of [join(modelsDir, 'a-file'), join(modelsDir, 'a-file', 'deeper')]) {
+    await expect(ensureDefaultModel({ ...options, modelsDir: folder })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining(folder),
+    })
+  }
+})
+
 test('a stop in the middle keeps the part', async () => {
   const hub = await startHub(content, (_request, response) => {
     response.writeHead(200, { 'content-length': content.length })
