@@ -14,7 +14,8 @@ test('callers cannot make endless series with paths, models, users, methods or i
   await using server = await startServer({ host: host() })
   const { http } = server.app
   await http.inject({ method: 'POST', url: '/predict', payload: { prompt: 'x' } })
-  await http.inject({ url: '/nowhere' })
+  for (const url of ['/nowhere', '/metrics']) await http.inject({ url })
+  await http.inject({ url: '/model', headers: { authorization: 'Bearer a.b.c' } })
   const before = names(await seriesOf(server))
   for (let number = 0; number < 5000; number += 1) {
     await http.inject({ url: `/path-${number}/${number}`, remoteAddress: `10.1.${number % 250}.1` })
@@ -27,10 +28,8 @@ test('callers cannot make endless series with paths, models, users, methods or i
     await http.inject({ url: '/model', headers: { authorization: `Bearer a.${number}.c`, 'x-request-id': `id-${number}` } })
   }
   const fresh = [...names(await seriesOf(server))].filter((name) => !before.has(name))
-  expect(fresh.length).toBeLessThan(20)
+  expect(fresh.length).toBeLessThan(10)
   expect(fresh.join('\n')).not.toMatch(/path-|model-\d|id-\d/)
-  const requests = fresh.filter((name) => name.startsWith('simpleia_http_requests_total'))
-  expect(requests.length).toBeLessThan(10)
 })
 
 test('a failed request is no success', async () => {
