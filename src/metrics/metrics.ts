@@ -93,6 +93,19 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
 }
 
 /** A gauge whose value is looked up when somebody reads the metrics. */
+/** For what is counted elsewhere and only grows. */
+function registerCounter(registry: Registry, name: string, help: string, read: () => number): void {
+  new Counter({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(read())
+    },
+  })
+}
+
 function registerGauge(registry: Registry, name: string, help: string, value: () => number): void {
   new Gauge({
     name,
@@ -110,7 +123,7 @@ function registerState(registry: Registry, { engine, cache }: MetricsSources): v
   registerGauge(registry, 'simpleia_engine_ready', '1 while a model can answer.', () => (engine().state === 'ready' ? 1 : 0))
   registerGauge(registry, 'simpleia_engine_resident_bytes', 'Memory of the engine process.', () => engine().residentBytes)
   registerGauge(registry, 'simpleia_cache_entries', 'Answers in the cache.', () => cache().entries)
-  registerGauge(registry, 'simpleia_cache_evictions_total', 'Answers that made room for others.', () => cache().evictions)
+  registerCounter(registry, 'simpleia_cache_evictions_total', 'Answers that made room for others.', () => cache().evictions)
   registerGauge(registry, 'simpleia_cache_hit_ratio', 'Hits among all look-ups since the start, 0 to 1.', () => {
     const { hits, misses } = cache()
     return hits + misses === 0 ? 0 : hits / (hits + misses)
@@ -130,7 +143,7 @@ function registerProcess(registry: Registry): { disable(): void } {
     'When the API process began, in Unix time.',
     () => Date.now() / 1000 - process.uptime(),
   )
-  registerGauge(registry, 'process_cpu_seconds_total', 'CPU time of the API process.', () => {
+  registerCounter(registry, 'process_cpu_seconds_total', 'CPU time of the API process.', () => {
     const { user, system } = process.cpuUsage()
     return (user + system) / 1e6
   })
