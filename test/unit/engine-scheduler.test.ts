@@ -64,7 +64,7 @@ describe('several requests', () => {
     const before = batches.length
     scheduler.step()
     const step = batches.slice(before)
-    expect(step.map((rows) => rows.length)).toEqual([1, 128])
+    expect(step.map((rows) => rows.length)).toEqual([1, 64])
   })
 
   test('a short prompt does not wait for the end of a long one', () => {

@@ -37,6 +37,7 @@ test('when another program takes a core, a thread goes within a tenth of a secon
 
 test('when the machine is calm again, the thread comes back', () => {
   const { machine, run } = createMachine()
+  run(5)
   machine.free = 1.4
   run(10)
   machine.free = 2
@@ -46,6 +47,7 @@ test('when the machine is calm again, the thread comes back', () => {
 
 test('on a machine that stays busy it is tried less and less often', () => {
   const { machine, run } = createMachine()
+  run(5)
   machine.free = 1.4
   run(50 * 60)
   const tries = machine.set.filter((count) => count === 2).length
@@ -53,8 +55,18 @@ test('on a machine that stays busy it is tried less and less often', () => {
   expect(tries).toBeLessThan(8)
 })
 
+test('the first steps, which wait for the disk, count for nothing', () => {
+  const { machine, run } = createMachine()
+  machine.free = 0.5
+  run(5)
+  machine.free = 2
+  run(100)
+  expect(machine.set).toEqual([])
+})
+
 test('many threads go down to what is free', () => {
   const { machine, run } = createMachine(16)
+  run(5)
   machine.free = 5.2
   run(20)
   expect(machine.set[0]).toBe(5)

@@ -7,7 +7,7 @@ import { commonLength, createSequences, repeatableRows, type Sequence } from './
 import { createTextStream, type TextStream } from './text-stream.ts'
 
 /** Prompt tokens in one step while others generate: what they wait for at most between two tokens. */
-const sharedChunk = 128
+const sharedChunk = 64
 /** A prompt waits for another one that begins alike if so many more tokens of it can be shared. */
 const worthWaiting = 64
 /** Room kept for an answer when its request starts. A longer one goes on as long as there is room. */

@@ -27,6 +27,7 @@ export function createThreadGovernor({ threads, setThreads, now, cpuTime }: Thre
   let cpuMs = 0
   let patienceMs = firstPatienceMs
   let retryAt = 0
+  let warm = false
 
   function use(count: number): void {
     if (count !== used) setThreads(count)
@@ -39,7 +40,10 @@ export function createThreadGovernor({ threads, setThreads, now, cpuTime }: Thre
     const busyThreads = cpuMs / wallMs
     const calm = busyThreads >= used * calmShare
     if (calm && used === threads) patienceMs = firstPatienceMs
-    if (!calm && used > 1) {
+    // The first steps wait for the model's pages to come from the disk, not for other programs.
+    const judged = warm
+    warm = true
+    if (judged && !calm && used > 1) {
       use(Math.max(1, Math.min(used - 1, Math.floor(busyThreads))))
       retryAt = now() + patienceMs
       patienceMs = Math.min(2 * patienceMs, longestPatienceMs)
