@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { gemmaTemplate, withChatTemplate } from '../gguf-template.ts'
+import { measured } from '../measured.ts'
 import { openRealHost, type RealHost, realModelFile } from '../real-host.ts'
 import { startServer, type TestServer } from '../server.ts'
 
@@ -51,7 +52,7 @@ const hostile = {
 }
 
 for (const [what, template] of Object.entries(hostile)) {
-  test(`a template ${what} does no harm`, async () => {
+  test(`a template ${what} does no harm`, measured, async () => {
     await loadWith(template)
     const delay = monitorEventLoopDelay({ resolution: 5 })
     delay.enable()

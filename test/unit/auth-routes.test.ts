@@ -5,6 +5,7 @@ import { createGuard } from '../../src/auth/guard.ts'
 import { createPasswords, type DeriveKey } from '../../src/auth/passwords.ts'
 import { replyWithError } from '../../src/http/error-reply.ts'
 import { bearer, openWorld, password, type World, type WorldOptions } from '../fakes-storage.ts'
+import { measured } from '../measured.ts'
 
 const worlds: World[] = []
 afterEach(async () => {
@@ -138,7 +139,7 @@ describe('logging in', () => {
     expect(attempts[2]).toEqual(attempts[0])
   })
 
-  test('an unknown user takes as long as a wrong password', async () => {
+  test('an unknown user takes as long as a wrong password', measured, async () => {
     // Long enough to stand out over everything else that a login does.
     const world = await open({
       passwords: createPasswords({ parameters: { memoryKib: 8192, passes: 2, parallelism: 1 } }),

@@ -4,6 +4,7 @@ import { type ChatTemplateRequest, createChatTemplateRenderer } from '../../src/
 import { plainChatStops, renderPlainChat } from '../../src/engine/chat-template-plain.ts'
 import type { PromptPart } from '../../src/engine/chat-template-tokens.ts'
 import type { ChatMessage } from '../../src/engine/provider.ts'
+import { measured } from '../measured.ts'
 
 const renderer = createChatTemplateRenderer()
 afterAll(() => renderer.close())
@@ -139,7 +140,7 @@ describe('a hostile chat template', () => {
     ['builds a huge string', doubling("'é'", '~', "ns.x | replace('é', 'ééééé')")],
     ['builds a huge list', doubling('[1]', '+', 'ns.x')],
     ['writes a huge prompt', doubling("'a'", '~', 'ns.x')],
-  ])('that %s is stopped in under 2 s, and the service goes on meanwhile and after', async (_, template) => {
+  ])('that %s is stopped in under 2 s, and the service goes on meanwhile and after', measured, async (_, template) => {
     await render(bare, [user('warm')])
     let longestPauseMs = 0
     let last = performance.now()

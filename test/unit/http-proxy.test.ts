@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
+import { measured } from '../measured.ts'
 import { startServer } from '../server.ts'
 import { readEvents } from '../sse-parser.ts'
 
@@ -57,7 +58,7 @@ async function startNginx(upstreamPort: number): Promise<string> {
 }
 
 // With CI set it fails where nginx is missing, so that it is not forgotten there.
-test.skipIf(!hasNginx && process.env.CI === undefined)('a stream comes through nginx piece by piece', async () => {
+test.skipIf(!hasNginx && process.env.CI === undefined)('a stream comes through nginx piece by piece', measured, async () => {
   await using server = await startServer({
     host: createFakeEngine({ answer: () => ({ pieces: Array.from({ length: 20 }, (_, number) => `${number} `) }), pauseMs: 100 }),
   })

@@ -11,6 +11,7 @@ import WebSocket from 'ws'
 import type { EngineStatus, ModelHost } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
 import { createFakeEngine } from '../fake-engine.ts'
+import { measured } from '../measured.ts'
 import { bodyOf, startServer } from '../server.ts'
 import { parseEventStream } from '../sse-parser.ts'
 
@@ -219,7 +220,7 @@ describe('readiness', () => {
     expect(error).toMatchObject({ code: 'unavailable', message: 'The file "half.gguf" is cut off.' })
   })
 
-  test('and life are told quickly while answers are being written', async () => {
+  test('and life are told quickly while answers are being written', measured, async () => {
     const host = endless()
     await using server = await startServer({ host })
     const gone = new AbortController()

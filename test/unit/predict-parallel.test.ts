@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
+import { measured } from '../measured.ts'
 import { bodyOf, joinTokens, startServer, type TestServer } from '../server.ts'
 
 const requests = 1000
@@ -54,7 +55,7 @@ test('a thousand answers in all ways, with some who leave, are each for the one 
 }, 60_000)
 
 describe('overload', () => {
-  test('one runs, two wait in order, the others are told so at once', async () => {
+  test('one runs, two wait in order, the others are told so at once', measured, async () => {
     const started: string[] = []
     const host = createFakeEngine({
       answer: (prompt) => {

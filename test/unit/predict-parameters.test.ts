@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
+import { measured } from '../measured.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 
 let server: TestServer
@@ -37,7 +38,7 @@ describe('a parameter out of its bounds', () => {
     expect(await socket.answer()).toEqual([{ type: 'error', error }])
   })
 
-  test('is refused in no time, and leaves nothing running', async () => {
+  test('is refused in no time, and leaves nothing running', measured, async () => {
     const times: number[] = []
     for (const [field, value] of wrong.filter(([name]) => name !== 'prompt')) {
       const startedAt = performance.now()
