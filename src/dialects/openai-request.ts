@@ -2,11 +2,12 @@ import { isDeepStrictEqual } from 'node:util'
 import type { ChatMessage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import type { PredictRequest } from '../predict/predict.ts'
+import { predictDefaults } from '../predict/schema.ts'
 import {
   type ChatBody,
   type ChatRequestMessage,
   type CompletionBody,
-  openaiDefaults,
+  defaultCompletionTokens,
   type ResponseFormat,
 } from './openai-schema.ts'
 
@@ -68,7 +69,7 @@ export function fromCompletionBody(body: CompletionBody): PredictRequest {
   return {
     ...fromCommonFields(body),
     prompt: { type: 'text', text },
-    maxTokens: body.max_tokens ?? openaiDefaults.completionTokens,
+    maxTokens: body.max_tokens ?? defaultCompletionTokens,
     grammar: undefined,
   }
 }
@@ -78,13 +79,14 @@ function fromCommonFields(body: Omit<ChatBody, 'messages'> | Omit<CompletionBody
   if (body.stream_options !== undefined && body.stream !== true)
     throw wrong('stream_options', 'left out unless stream is true', 'given')
   return {
-    choices: body.n ?? openaiDefaults.choices,
+    choices: body.n ?? predictDefaults.choices,
+    // The same as /predict's where nothing is said: with OpenAI's own (temperature 1, no cut) small models ramble.
     sampling: {
-      temperature: body.temperature ?? openaiDefaults.temperature,
-      topP: body.top_p ?? openaiDefaults.topP,
-      topK: body.top_k ?? openaiDefaults.topK,
-      minP: body.min_p ?? openaiDefaults.minP,
-      repeatPenalty: body.repeat_penalty ?? openaiDefaults.repeatPenalty,
+      temperature: body.temperature ?? predictDefaults.temperature,
+      topP: body.top_p ?? predictDefaults.topP,
+      topK: body.top_k ?? predictDefaults.topK,
+      minP: body.min_p ?? predictDefaults.minP,
+      repeatPenalty: body.repeat_penalty ?? predictDefaults.repeatPenalty,
       seed: body.seed,
     },
     stop: typeof stop === 'string' ? [stop] : stop,

@@ -1,17 +1,8 @@
 import Type, { type Static } from 'typebox'
-import { predictBounds } from '../predict/schema.ts'
+import { predictBounds, predictDefaults } from '../predict/schema.ts'
 
-/** What is used where a request says nothing: OpenAI's own defaults, and nothing that OpenAI does not have. */
-export const openaiDefaults = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repeatPenalty: 1,
-  choices: 1,
-  /** Of /v1/completions. A chat answer goes on to its end, or to the end of the context window. */
-  completionTokens: 16,
-} as const
+/** Of /v1/completions, where a request says nothing: OpenAI's own. A chat answer goes on to its end, or to that of the context window. */
+export const defaultCompletionTokens = 16
 
 const maxMessages = 2000
 const stopText = Type.String({ minLength: 1, maxLength: predictBounds.stopCharacters })
@@ -26,25 +17,25 @@ const commonFields = {
       description: 'The name of the loaded model (see /v1/models), which also answers when it is left out.',
     }),
   ),
-  n: Type.Optional(Type.Integer({ minimum: 1, maximum: predictBounds.choices, default: openaiDefaults.choices })),
+  n: Type.Optional(Type.Integer({ minimum: 1, maximum: predictBounds.choices, default: predictDefaults.choices })),
   temperature: Type.Optional(
-    Type.Number({ minimum: 0, maximum: predictBounds.temperature, default: openaiDefaults.temperature }),
+    Type.Number({ minimum: 0, maximum: predictBounds.temperature, default: predictDefaults.temperature }),
   ),
-  top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, default: openaiDefaults.topP })),
+  top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, default: predictDefaults.topP })),
   top_k: Type.Optional(
     Type.Integer({
       minimum: 0,
       maximum: predictBounds.topK,
-      default: openaiDefaults.topK,
+      default: predictDefaults.topK,
       description: 'Not in OpenAI. 0 switches it off.',
     }),
   ),
-  min_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: openaiDefaults.minP, description: 'Not in OpenAI.' })),
+  min_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: predictDefaults.minP, description: 'Not in OpenAI.' })),
   repeat_penalty: Type.Optional(
     Type.Number({
       minimum: predictBounds.repeatPenaltyMin,
       maximum: predictBounds.repeatPenaltyMax,
-      default: openaiDefaults.repeatPenalty,
+      default: predictDefaults.repeatPenalty,
       description: 'Not in OpenAI.',
     }),
   ),
@@ -157,7 +148,7 @@ export const completionBody = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: predictBounds.maxTokens,
-        default: openaiDefaults.completionTokens,
+        default: defaultCompletionTokens,
         description: 'At most this many new tokens for each answer.',
       }),
     ),

@@ -38,7 +38,7 @@ describe('a chat request', () => {
       prompt: { type: 'chat', messages },
       choices: 1,
       maxTokens: undefined,
-      sampling: { temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined },
+      sampling: { temperature: 0.8, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1, seed: undefined },
       stop: [],
       grammar: undefined,
     })
@@ -125,7 +125,7 @@ describe('a chat request', () => {
       response_format: null,
       seed: null,
     }
-    expect(await requestOf(chat(nulls))).toMatchObject({ sampling: { temperature: 1 } })
+    expect(await requestOf(chat(nulls))).toMatchObject({ sampling: { temperature: 0.8 } })
   })
 })
 
@@ -134,7 +134,7 @@ describe('a completion request', () => {
     expect(await requestOf(complete({}))).toMatchObject({
       prompt: { type: 'text', text: 'x' },
       maxTokens: 16,
-      sampling: { temperature: 1 },
+      sampling: { temperature: 0.8 },
     })
   })
 
