@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
-import { joinTokens, startServer } from '../server.ts'
+import { bodyOf, joinTokens, startServer } from '../server.ts'
 
 const echo = () => createFakeEngine({ answer: (prompt) => ({ pieces: [...`<${prompt}>`] }) })
 const endless = () => createFakeEngine({ answer: () => ({ pieces: ['word '], end: false }), pauseMs: 1 })
@@ -120,40 +120,51 @@ test('a client that leaves while its token is checked starts nothing', async () 
 })
 
 describe('a token that dies', () => {
-  const close = async (
-    settings: Record<string, string>,
-    kill: (url: string, headers: Record<string, string>) => Promise<unknown>,
-  ) => {
-    await using server = await startServer({ host: echo(), settings })
-    const headers = { authorization: `Bearer ${await server.login('ana')}`, 'content-type': 'application/json' }
-    const socket = await server.socket({ headers })
-    socket.send({ prompt: 'x' })
-    await socket.answer()
-    await kill(server.url, headers)
-    socket.send({ prompt: 'x' })
-    expect(await socket.next()).toBeUndefined()
-    return socket.closed
-  }
-  const logout = (url: string, headers: Record<string, string>) =>
-    fetch(`${url}/auth/logout`, { method: 'POST', headers: { authorization: headers.authorization ?? '' } })
-  const changePassword = (url: string, headers: Record<string, string>) => {
-    const body = JSON.stringify({ current_password: 'ana-has-a-long-password', new_password: 'another-long-password' })
-    return fetch(`${url}/auth/password`, { method: 'POST', headers, body })
-  }
+  type Login = Readonly<{ url: string; headers: Record<string, string>; admin: Record<string, string> }>
 
-  test.each([['logout', logout] as const, ['a password change', changePassword] as const])(
-    'by %s closes the socket at its next message, also where anonymous callers are welcome',
-    async (_how, kill) => {
-      expect(await close(closed, kill)).toBe(1008)
-      expect(await close({}, kill)).toBe(1008)
-    },
-  )
+  const asJson = (token: string) => ({ authorization: `Bearer ${token}`, 'content-type': 'application/json' })
+  const post = (url: string, headers: Record<string, string>, body: object) =>
+    fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+  const logout = ({ url, headers }: Login) => post(`${url}/auth/logout`, headers, {})
+  const changePassword = ({ url, headers }: Login) =>
+    post(`${url}/auth/password`, headers, { current_password: 'ben-has-a-long-password', new_password: 'another-long-password' })
+  const atUser = async ({ url, headers, admin }: Login, method: string, body?: object) => {
+    const { id } = await bodyOf<{ id: string }>(await fetch(`${url}/auth/me`, { headers }))
+    const { authorization = '' } = admin
+    const sent = body === undefined ? { headers: { authorization } } : { headers: admin, body: JSON.stringify(body) }
+    const response = await fetch(`${url}/admin/users/${id}`, { method, ...sent })
+    expect(response.status).toBeLessThan(300)
+  }
+  const changeRole = (login: Login) => atUser(login, 'PATCH', { role: 'admin' })
+  const remove = (login: Login) => atUser(login, 'DELETE')
+
+  test.each([
+    ['logout', logout],
+    ['a password change', changePassword],
+    ['a change of role', changeRole],
+    ['deletion', remove],
+  ] as const)('by %s is refused everywhere, and closes its socket at the next message', async (_how, kill) => {
+    for (const settings of [closed, {}]) {
+      await using server = await startServer({ host: echo(), settings })
+      const admin = asJson(await server.login('ana'))
+      const headers = asJson(await server.login('ben'))
+      const socket = await server.socket({ headers })
+      socket.send({ prompt: 'x' })
+      await socket.answer()
+      await kill({ url: server.url, headers, admin })
+      socket.send({ prompt: 'x' })
+      expect(await socket.next()).toBeUndefined()
+      expect(await socket.closed).toBe(1008)
+      expect((await server.predict({ prompt: 'x' }, headers)).status).toBe(401)
+      expect((await post(`${server.url}/v1/completions`, headers, { prompt: 'x' })).status).toBe(401)
+    }
+  })
 
   test('closes a silent socket when its life is checked', async () => {
     await using server = await startServer({ host: echo(), settings: closed, socketLimits: { pingMs: 20 } })
     const headers = { authorization: `Bearer ${await server.login('ana')}` }
     const socket = await server.socket({ headers })
-    await logout(server.url, headers)
+    await logout({ url: server.url, headers: { ...headers, 'content-type': 'application/json' }, admin: headers })
     expect(await socket.closed).toBe(1008)
   })
 })
