@@ -100,12 +100,41 @@ function cut(scores: Float32Array, { temperature, topK, topP, minP }: ChoicePara
   const highest = scores[likeliest(scores)] ?? 0
   const leastLikely = highest + Math.log(minP)
   if (topK === 0 && topP === 1) return tokensFrom(scores, leastLikely)
-  const top = topOf(scores, { floor: highest - negligible * Math.max(temperature, 1), highest, topK, topP })
-  const tokens = tokensFrom(scores, top.lowest).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
-  const first = topK > 0 ? tokens.slice(0, topK) : tokens
-  const mass = topK > 0 ? massOf(scores, first, highest) : top.mass
-  const likely = topP < 1 ? nucleus(scores, first, highest, topP * mass) : first
+  const floor = highest - negligible * Math.max(temperature, 1)
+  const likely = topK > 0 ? firstOf(scores, topK, highest, topP) : nucleusOfAll(scores, floor, highest, topP)
   return likely.filter((token) => (scores[token] ?? 0) >= leastLikely)
+}
+
+/** Top-k, and top-p of those. */
+function firstOf(scores: Float32Array, topK: number, highest: number, topP: number): number[] {
+  const tokens = mostLikely(scores, topK)
+  return topP < 1 ? nucleus(scores, tokens, highest, topP * massOf(scores, tokens, highest)) : tokens
+}
+
+/** The `count` likeliest tokens, likeliest first: nearly all others cost one comparison. */
+function mostLikely(scores: Float32Array, count: number): number[] {
+  const tokens: number[] = []
+  let lowest = Number.NEGATIVE_INFINITY
+  for (let token = 0; token < scores.length; token += 1) {
+    const score = scores[token] ?? Number.NEGATIVE_INFINITY
+    if (!(score > lowest)) continue
+    tokens.splice(placeOf(scores, tokens, score), 0, token)
+    if (tokens.length > count) tokens.pop()
+    if (tokens.length === count) lowest = scores[tokens.at(-1) ?? 0] ?? lowest
+  }
+  return tokens
+}
+
+/** Behind all that are at least as likely: a binary search. */
+function placeOf(scores: Float32Array, tokens: readonly number[], score: number): number {
+  let from = 0
+  let to = tokens.length
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((scores[tokens[middle] ?? 0] ?? 0) >= score) from = middle + 1
+    else to = middle
+  }
+  return from
 }
 
 function tokensFrom(scores: Float32Array, lowest: number): number[] {
@@ -116,35 +145,28 @@ function tokensFrom(scores: Float32Array, lowest: number): number[] {
   return tokens
 }
 
-type Cuts = Readonly<{ floor: number; highest: number; topK: number; topP: number }>
-
-/**
- * A score that leaves few tokens above it, yet all that top-k or top-p can take, and (without top-k) the sum of all weights,
- * e^(score − highest).
- * It comes from a histogram, so that only those few must be sorted.
- */
-function topOf(scores: Float32Array, { floor, highest, topK, topP }: Cuts): { lowest: number; mass: number } {
-  const counts = new Uint32Array(buckets + 1)
+/** Top-p of the whole vocabulary. A histogram tells above which score they lie, so that only those few must be sorted. */
+function nucleusOfAll(scores: Float32Array, floor: number, highest: number, topP: number): number[] {
   const masses = new Float64Array(buckets + 1)
   const scale = buckets / (highest - floor)
   for (let token = 0; token < scores.length; token += 1) {
     const score = scores[token] ?? Number.NEGATIVE_INFINITY
-    if (score < floor) continue
+    if (!(score >= floor)) continue
     const bucket = Math.floor((score - floor) * scale)
-    counts[bucket] = (counts[bucket] ?? 0) + 1
-    if (topK === 0) masses[bucket] = (masses[bucket] ?? 0) + Math.exp(score - highest)
+    masses[bucket] = (masses[bucket] ?? 0) + Math.exp(score - highest)
   }
-  const mass = masses.reduce((sum, one) => sum + one, 0)
-  let count = 0
+  const mass = topP * masses.reduce((sum, one) => sum + one, 0)
   let reached = 0
-  for (let bucket = buckets; bucket > 0; bucket -= 1) {
-    count += counts[bucket] ?? 0
-    reached += masses[bucket] ?? 0
-    // One bucket further down than needed: rounding must not cut a token that belongs.
-    const enough = topK > 0 ? count >= topK : reached >= topP * mass
-    if (enough) return { lowest: floor + (bucket - 1) / scale, mass }
-  }
-  return { lowest: floor, mass }
+  let bucket = buckets
+  for (; bucket > 0 && reached < mass; bucket -= 1) reached += masses[bucket] ?? 0
+  // One bucket further down than needed: rounding must not cut a token that belongs.
+  const tokens = tokensFrom(scores, floor + (bucket - 1) / scale)
+  return nucleus(
+    scores,
+    tokens.sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b),
+    highest,
+    mass,
+  )
 }
 
 function massOf(scores: Float32Array, tokens: readonly number[], highest: number): number {
