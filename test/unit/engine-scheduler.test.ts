@@ -201,15 +201,29 @@ describe('a request that must repeat', () => {
   })
 })
 
-test('requests that must repeat run side by side, also when memory was full before them', () => {
-  const { scheduler, batches } = createWorld({ contextSize: 2000, cacheSize: 2000, parallel: 16 })
-  for (let id = 1; id <= 8; id += 1) {
-    scheduler.start(id, ask(`${String.fromCharCode(96 + id).repeat(240)}`, { maxTokens: 5 }))
+test.each([
+  ['memory', 8, 240],
+  ['the list of sequences', 30, 20],
+])('requests that must repeat run side by side, also when %s was full before them', (_what, count, length) => {
+  const { scheduler, batches } = createWorld({ contextSize: 2000, cacheSize: 2200, parallel: 16 })
+  for (let id = 1; id <= count; id += 1) {
+    scheduler.start(id, ask(String.fromCharCode(96 + id).repeat(length), { maxTokens: 5 }))
     runToEnd(scheduler)
   }
-  for (let id = 11; id <= 20; id += 1) scheduler.start(id, ask(`${'xyz'.repeat(20)}${id}`, { repeatable: true, maxTokens: 20 }))
+  for (let id = 101; id <= 110; id += 1) scheduler.start(id, ask(`${'xyz'.repeat(20)}${id}`, { repeatable: true, maxTokens: 20 }))
   runToEnd(scheduler)
   expect(Math.max(...batches.filter((rows) => rows.every(({ output }) => output)).map((rows) => rows.length))).toBe(10)
+})
+
+test('a conversation that must repeat keeps its beginning, however long it is', () => {
+  const { scheduler } = createWorld({ contextSize: 2000, cacheSize: 2200, parallel: 2 })
+  let prompt = 'p'.repeat(1000)
+  for (let turn = 1; turn <= 12; turn += 1) {
+    scheduler.start(turn, ask(prompt, { repeatable: true, maxTokens: 10 }))
+    const events = runToEnd(scheduler)
+    if (turn > 1) expect(endOf(events, turn).usage.cachedPromptTokens).toBeGreaterThanOrEqual(1000)
+    prompt += `${textOf(events, turn)}next`
+  }
 })
 
 describe('memory', () => {

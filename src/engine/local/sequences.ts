@@ -25,8 +25,11 @@ export type Sequence = {
  */
 export const repeatableRows = 63
 
-/** The part of memory that is freed at once for requests that must repeat. */
-const plenty = 0.75
+/** The part of memory that is made free when a request that must repeat starts, and no other runs. */
+const plenty = 0.5
+
+/** What a request needs, and the sequence that it can share. */
+type Room = Readonly<{ ids: number; cells: number; exactly: boolean; source: Sequence | undefined }>
 
 export type Taking = Readonly<{
   prompt: readonly number[]
@@ -50,7 +53,7 @@ export interface Sequences {
   append(sequence: Sequence, tokens: readonly number[], repeats: boolean): void
   /** Ends the use of a sequence. Its tokens stay, for prompts that begin alike, as long as nobody needs the room. */
   release(sequence: Sequence): void
-  /** Forgets the sequence that was unused for the longest time. False when all are in use. */
+  /** Forgets the sequence that was unused for the longest time, one that others contain first. False when all are in use. */
   evict(): boolean
 }
 
@@ -91,20 +94,26 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     if (holders.size < before) epoch += 1
   }
 
-  function evict(): boolean {
-    const idle = all.filter(({ reserved }) => reserved === 0)
-    const [oldest] = idle.sort((a, b) => a.lastUsed - b.lastUsed)
-    if (oldest !== undefined) forget(oldest)
-    return oldest !== undefined
+  /** Whether others hold all its cells too: forgetting it frees none. */
+  const isContained = ({ cells }: Sequence) => (holders.get(cells.at(-1) ?? -1) ?? 2) > 1
+
+  function evict(except?: Sequence): boolean {
+    const idle = all.filter((sequence) => sequence.reserved === 0 && sequence !== except)
+    const order = (a: Sequence, b: Sequence) => Number(isContained(b)) - Number(isContained(a)) || a.lastUsed - b.lastUsed
+    const [first] = idle.sort(order)
+    if (first !== undefined) forget(first)
+    return first !== undefined
   }
 
-  function makeRoom(ids: number, cells: number, exactly: boolean): boolean {
+  function makeRoom({ ids, cells, exactly, source }: Room): boolean {
     const has = (someIds: number, someCells: number) => freeIds() >= someIds && freeCells() >= someCells
-    if (has(ids, cells)) return true
+    // While one that must repeat runs, nothing can be freed for those that come after it: so before it starts, and plenty.
+    const share = exactly && mayFree() ? plenty : 0
+    const hasPlenty = () => has(Math.max(ids, share * backend.sequences), Math.max(cells, share * backend.cacheSize))
+    if (hasPlenty()) return true
     if (!mayFree()) return false
-    // While it runs nothing can be freed for those that come after it: so at once, and plenty.
-    const share = exactly ? plenty : 0
-    while (!has(Math.max(ids, share * backend.sequences), Math.max(cells, share * backend.cacheSize)) && evict());
+    while (!hasPlenty() && evict(source));
+    while (!has(ids, cells) && evict());
     return has(ids, cells)
   }
 
@@ -154,7 +163,7 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       const found = longest(prompt, exactly)
       if (found !== undefined) touch(found.sequence)
       const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
-      if (!makeRoom(choices, cells, exactly)) return undefined
+      if (!makeRoom({ ids: choices, cells, exactly, source: found?.sequence })) return undefined
       const target = open(size, choices - 1, room)
       // Making room may have forgotten what was found, or begun a new epoch.
       const source = longest(prompt, exactly)
@@ -184,9 +193,8 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     touch(sequence)
     sequence.reserved = 0
     sequence.forks = 0
-    const last = sequence.cells.at(-1)
     // Whole within another one: keeping it too would save nothing.
-    if (last === undefined || (holders.get(last) ?? 0) > 1) forget(sequence)
+    if (isContained(sequence)) forget(sequence)
   }
 }
 
