@@ -216,7 +216,7 @@ test.each([
 })
 
 test('a conversation that must repeat keeps its beginning, however long it is', () => {
-  const { scheduler } = createWorld({ contextSize: 2000, cacheSize: 2200, parallel: 2 })
+  const { scheduler } = createWorld({ contextSize: 2000, cacheSize: 2200, parallel: 16 })
   let prompt = 'p'.repeat(1000)
   for (let turn = 1; turn <= 12; turn += 1) {
     scheduler.start(turn, ask(prompt, { repeatable: true, maxTokens: 10 }))

@@ -28,8 +28,13 @@ export const repeatableRows = 63
 /** The part of memory that is made free when a request that must repeat starts, and no other runs. */
 const plenty = 0.5
 
-/** What a request needs, and the sequence that it can share. */
-type Room = Readonly<{ ids: number; cells: number; exactly: boolean; source: Sequence | undefined }>
+/** So many tokens of a beginning in memory are worth more than room for others. */
+const worthKeeping = 256
+
+type Beginning = Readonly<{ sequence: Sequence; length: number }>
+
+/** What a request needs, and the beginning that it can share. */
+type Room = Readonly<{ ids: number; cells: number; exactly: boolean; found: Beginning | undefined }>
 
 export type Taking = Readonly<{
   prompt: readonly number[]
@@ -105,14 +110,16 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return first !== undefined
   }
 
-  function makeRoom({ ids, cells, exactly, source }: Room): boolean {
+  function makeRoom({ ids, cells, exactly, found }: Room): boolean {
     const has = (someIds: number, someCells: number) => freeIds() >= someIds && freeCells() >= someCells
-    // While one that must repeat runs, nothing can be freed for those that come after it: so before it starts, and plenty.
-    const share = exactly && mayFree() ? plenty : 0
+    const share = exactly ? plenty : 0
     const hasPlenty = () => has(Math.max(ids, share * backend.sequences), Math.max(cells, share * backend.cacheSize))
-    if (hasPlenty()) return true
+    // While one that must repeat runs, nothing can be freed for those that come after it: so before it starts, and plenty.
+    // Not where it goes on with a long beginning, though: freeing would begin a new epoch, and lose that for it.
+    const isEnough = !mayFree() || (found?.length ?? 0) >= worthKeeping || hasPlenty()
+    if (isEnough && has(ids, cells)) return true
     if (!mayFree()) return false
-    while (!hasPlenty() && evict(source));
+    while (!hasPlenty() && evict(found?.sequence));
     while (!has(ids, cells) && evict());
     return has(ids, cells)
   }
@@ -148,8 +155,8 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return first === 0 || (first > 0 && backend.slidingWindow > 0 && first <= length - backend.slidingWindow) ? length : 0
   }
 
-  function longest(prompt: readonly number[], exactly: boolean): { sequence: Sequence; length: number } | undefined {
-    let best: { sequence: Sequence; length: number } | undefined
+  function longest(prompt: readonly number[], exactly: boolean): Beginning | undefined {
+    let best: Beginning | undefined
     for (const sequence of all) {
       const length = usable(sequence, prompt, exactly)
       if (length > (best?.length ?? 0)) best = { sequence, length }
@@ -163,7 +170,7 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       const found = longest(prompt, exactly)
       if (found !== undefined) touch(found.sequence)
       const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
-      if (!makeRoom({ ids: choices, cells, exactly, source: found?.sequence })) return undefined
+      if (!makeRoom({ ids: choices, cells, exactly, found })) return undefined
       const target = open(size, choices - 1, room)
       // Making room may have forgotten what was found, or begun a new epoch.
       const source = longest(prompt, exactly)
