@@ -74,7 +74,10 @@ function createBackend({ llama, model, vocabulary, context, threads, contextSize
     threads,
     setThreads: (count) => llama.llama_set_n_threads(context, count, count),
     now: () => performance.now(),
-    cpuTime: () => process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000,
+    cpuTime() {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1000
+    },
   })
   const pieces = new Map<number, Uint8Array>()
   // The last sequence is for the row beside a lone one.
