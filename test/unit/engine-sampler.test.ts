@@ -36,6 +36,20 @@ describe('drawing', () => {
     expect(hot).toBeLessThan(0.6)
   })
 
+  test('no place in the vocabulary is overlooked, and the first of equals counts', () => {
+    // Sizes on both sides of 8, since scores are compared eight at a time; few values, so that many are equal.
+    const vocabulary = fc.array(fc.integer({ min: -3, max: 3 }), { minLength: 1, maxLength: 40 })
+    fc.assert(
+      fc.property(vocabulary, fc.integer({ min: 1, max: 45 }), fc.nat(), (scores, topK, seed) => {
+        const order = scores.map((_, token) => token).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b)
+        const greedy = createSampler({ ...plain, temperature: 0 }, [], undefined)
+        expect(greedy.sample(Float32Array.from(scores))).toBe(order[0])
+        const among = createSampler({ ...plain, topK, seed, temperature: 1000 }, [], undefined)
+        expect(order.slice(0, topK)).toContain(among.sample(Float32Array.from(scores)))
+      }),
+    )
+  })
+
   test('top-k, top-p and min-p cut the unlikely', () => {
     const scores = scoresOf([0.1, 0.4, 0.05, 0.3, 0.15])
     expect(drawMany(scores, { topK: 2 }).map((share) => share > 0)).toEqual([false, true, false, true, false])
