@@ -11,6 +11,8 @@ export type Command = Readonly<{
   arguments: readonly string[]
   flags: readonly CommandFlag[]
   help: Text
+  /** Its code reads the words after it itself, flags too: it has flags with values. */
+  readsItself?: true
   /** Gives the exit code. */
   run: (context: Context) => Promise<number>
 }>
@@ -127,6 +129,16 @@ export const commands: readonly Command[] = [
       es: 'Dice qué le pasa a esta máquina y cómo arreglarlo.',
     },
     run: async (context) => (await import('./doctor.ts')).runDoctor(context),
+  },
+  {
+    ...none,
+    path: ['bench'],
+    help: {
+      en: 'Measures this service beside others on this machine (bench --help).',
+      es: 'Mide este servicio junto a otros en esta máquina (bench --help).',
+    },
+    readsItself: true,
+    run: async (context) => (await import('./bench.ts')).runBenchCommand(context),
   },
   {
     ...none,

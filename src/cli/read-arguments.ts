@@ -17,6 +17,10 @@ const commandFlags = new Set(commands.flatMap(({ flags }) => flags.map(({ name }
 
 /** Reads the words after the program's name. */
 export function readArguments(args: readonly string[], say: Say): Call {
+  const whole = commands.find(({ readsItself, path }) => readsItself && path.every((word, index) => word === args[index]))
+  if (whole !== undefined) {
+    return { type: 'run', command: whole, words: args.slice(whole.path.length), flags: new Set(), settings: {} }
+  }
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowNegative: true, tokens: true })
   const words: string[] = []
   const flags = new Set<string>()
