@@ -6,8 +6,10 @@ import { createSampler, type Sampler } from './sampler.ts'
 import { commonLength, createSequences, repeatableRows, type Sequence } from './sequences.ts'
 import { createTextStream, type TextStream } from './text-stream.ts'
 
-/** Prompt tokens in one step while others generate: what they wait for at most between two tokens. */
-const sharedChunk = 64
+/** Rows of a step in which answers go on beside prompts, at least: what answers wait for between two tokens. */
+const sharedRows = 64
+/** And for each who waits, for the first token or for the next one: the more they are, the more it costs to read prompts piecemeal. */
+const rowsForEach = 32
 /** A prompt waits for another one that begins alike if so many more tokens of it can be shared. */
 const worthWaiting = 64
 /** Room kept for an answer when its request starts. A longer one goes on as long as there is room. */
@@ -40,20 +42,27 @@ type Request = {
   firstTokenAt: number
 }
 
+/** An answer under way. */
+type Running = readonly [Request, Choice]
+
+/** The part of a prompt that one step reads. */
+type Piece = Readonly<{ request: Request; sequence: Sequence; from: number; tokens: readonly number[]; isLast: boolean }>
+
 export interface Scheduler {
   /** Throws `context_length_exceeded` when the prompt does not fit, `invalid` when the grammar does not parse. */
   start(id: number, options: StartOptions): void
   cancel(id: number): void
   /** Whether there is anything to do. */
   busy(): boolean
-  /** One step: a token for each answer, then a piece of one prompt. Returns what it brought. */
+  /** One step: a token for each answer, and pieces of the prompts that are still to be read. Returns what it brought. */
   step(): readonly GenerationEvent[]
 }
 
 /**
- * Continuous batching: each step evaluates one token for every answer under way, and then a piece of one prompt, in two batches.
- * They stay apart, and so do prompts, because a row's rounding depends on how many rows its batch has (see `repeatableRows`):
- * apart, a text is the same alone and beside others. `now` is in milliseconds.
+ * Continuous batching: each step evaluates one batch, with a token of every answer under way and pieces of prompts. The longer the
+ * prompts' part, the longer the answers wait for their next token; it grows with the number of those who wait for their first.
+ * A row's rounding depends on how many rows its batch has (see `repeatableRows`), so beside a request that must repeat it stays
+ * small. `now` is in milliseconds.
  */
 export function createScheduler(backend: Backend, now: () => number): Scheduler {
   const requests = new Map<number, Request>()
@@ -108,29 +117,47 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
   const prefilling = () =>
     [...requests.values()].filter(({ sequence, choices }) => sequence !== undefined && choices.length === 0)
 
-  function nextPrompt(): Request | undefined {
+  /** What is read of prompts in this step, beside a token for each answer. */
+  function nextPieces(running: readonly Running[]): readonly Piece[] {
     for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
     const open = prefilling()
-    if (steps % oldestFirstEvery === 0) return open[0]
-    return open.sort((a, b) => remaining(a) - remaining(b))[0]
+    const [oldest, ...others] = open
+    if (oldest === undefined) return []
+    const byLength = (list: readonly Request[]) => list.toSorted((a, b) => remaining(a) - remaining(b))
+    const order = steps % oldestFirstEvery === 0 ? [oldest, ...byLength(others)] : byLength(open)
+    const exactly = running.some(isExact) || order[0]?.options.repeatable === true
+    const shared = Math.max(sharedRows, rowsForEach * Math.max(open.length, running.length))
+    const wanted = exactly ? repeatableRows : running.length > 0 ? shared : backend.batchSize
+    let left = Math.max(1, Math.min(wanted, backend.batchSize) - running.length)
+    const pieces: Piece[] = []
+    for (const request of order) {
+      const { sequence, prompt, options } = request
+      if (sequence === undefined || left === 0 || (options.repeatable && !exactly)) continue
+      const from = sequence.tokens.length
+      const tokens = prompt.slice(from, from + left)
+      left -= tokens.length
+      pieces.push({ request, sequence, from, tokens, isLast: from + tokens.length === prompt.length })
+    }
+    return pieces
   }
 
-  function prefill(request: Request, sequence: Sequence, others: boolean): void {
-    const from = sequence.tokens.length
-    const length = Math.min(
-      remaining(request),
-      request.options.repeatable ? repeatableRows : others ? sharedChunk : backend.batchSize,
-    )
-    const last = from + length === request.prompt.length
-    const rows = request.prompt.slice(from, from + length).map((token, index): BatchRow => {
-      return { token, position: from + index, sequence: sequence.id, output: last && index === length - 1 }
-    })
-    if (!evaluate(rows, request.options.repeatable)) {
-      preempt(request)
+  /** One batch: a token of each answer, then the pieces of prompts. */
+  function evaluateStep(running: readonly Running[], pieces: readonly Piece[]): void {
+    const rows = [...running.map(rowOf), ...pieces.flatMap(rowsOf)]
+    const exactly = running.some(isExact) || pieces.some(({ request }) => request.options.repeatable)
+    if (!evaluate(rows, exactly)) {
+      preempt(pieces.at(-1)?.request ?? running.at(-1)?.[0])
       return
     }
-    sequences.append(sequence, request.prompt.slice(from, from + length), repeats(length, request.options.repeatable))
-    if (last) openChoices(request, sequence, backend.scores(length - 1))
+    const repeated = repeats(rows.length, exactly)
+    for (const [, { sequence, next }] of running) sequences.append(sequence, [next], repeated)
+    for (const { sequence, tokens } of pieces) sequences.append(sequence, tokens, repeated)
+    for (const [row, [request, choice]] of running.entries()) choose(request, choice, backend.scores(row))
+    let row = running.length
+    for (const { request, sequence, tokens, isLast } of pieces) {
+      row += tokens.length
+      if (isLast) openChoices(request, sequence, backend.scores(row - 1))
+    }
   }
 
   function openChoices(request: Request, sequence: Sequence, scores: Float32Array): void {
@@ -188,19 +215,6 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
     events.push(generationEnd(request, now()))
   }
 
-  function decode(running: ReadonlyArray<readonly [Request, Choice]>): void {
-    const rows = running.map(([, { next, sequence }]): BatchRow => {
-      return { token: next, position: sequence.tokens.length, sequence: sequence.id, output: true }
-    })
-    const exactly = running.some(([request]) => request.options.repeatable)
-    if (!evaluate(rows, exactly)) {
-      preempt(running.at(-1)?.[0])
-      return
-    }
-    for (const [, { sequence, next }] of running) sequences.append(sequence, [next], repeats(rows.length, exactly))
-    for (const [row, [request, choice]] of running.entries()) choose(request, choice, backend.scores(row))
-  }
-
   function evaluate(rows: readonly BatchRow[], exactly: boolean): boolean {
     while (!backend.evaluate(rows, exactly)) if (!sequences.evict()) return false
     return true
@@ -231,14 +245,25 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
       steps += 1
       events = []
       const running = [...requests.values()].flatMap((request) =>
-        request.choices.filter(({ ended }) => !ended).map((choice) => [request, choice] as const),
+        request.choices.filter(({ ended }) => !ended).map((choice): Running => [request, choice]),
       )
-      if (running.length > 0) decode(running)
-      const next = nextPrompt()
-      if (next?.sequence !== undefined) prefill(next, next.sequence, running.length > 0)
+      const pieces = nextPieces(running)
+      if (running.length + pieces.length > 0) evaluateStep(running, pieces)
       return events
     },
   }
+}
+
+const isExact = ([request]: Running) => request.options.repeatable
+
+function rowOf([, { next, sequence }]: Running): BatchRow {
+  return { token: next, position: sequence.tokens.length, sequence: sequence.id, output: true }
+}
+
+function rowsOf({ sequence, from, tokens, isLast }: Piece): readonly BatchRow[] {
+  return tokens.map((token, index) => {
+    return { token, position: from + index, sequence: sequence.id, output: isLast && index === tokens.length - 1 }
+  })
 }
 
 const isRunningExactly = ({ options, sequence }: Request) => options.repeatable && sequence !== undefined
