@@ -24,6 +24,8 @@ export type FakeEngineOptions = Readonly<{
   cacheSize?: number
   parallel?: number
   maxQueue?: number
+  /** What a step of so many rows is said to cost. */
+  stepCost?: (rows: number) => number
   /** Between two steps: 0 only lets others run. */
   pauseMs?: number
 }>
@@ -37,7 +39,7 @@ export function createFakeEngine(options: FakeEngineOptions): ModelHost {
   const { parallel = 16, maxQueue = 64 } = options
   const host = createLocalProvider({
     openEngine: (path, signal) => {
-      const load = { path, contextSize: undefined, maxParallel: parallel, threads: 1, device: 'cpu' } as const
+      const load = { path, contextSize: undefined, maxParallel: parallel, threads: 1, speculates: true, device: 'cpu' } as const
       return openEngine(createFakeChild(options), load, signal)
     },
     async findModel(name) {
@@ -112,7 +114,8 @@ export function createFakeModel({ contextSize = 4096 }: Pick<FakeEngineOptions, 
 }
 
 /** Reads each answer from the script; remembers what its sequences hold, as llama.cpp does. */
-export function createScriptedBackend({ answer, contextSize = 4096, cacheSize, parallel = 16 }: FakeEngineOptions): Backend {
+export function createScriptedBackend(options: FakeEngineOptions): Backend {
+  const { answer, contextSize = 4096, cacheSize, parallel = 16, stepCost = () => 0 } = options
   const pieces: Uint8Array[] = [new Uint8Array()]
   const known = new Map<string, number>()
   const held = new Map<number, number[]>()
@@ -141,6 +144,7 @@ export function createScriptedBackend({ answer, contextSize = 4096, cacheSize, p
     cacheSize: cacheSize ?? contextSize * parallel * 2,
     sequences: parallel * 2,
     batchSize: 512,
+    mostOutputs: parallel * 2,
     slidingWindow: 0,
     tokenize: (parts) => parts.flatMap(({ text }) => Array.from(text, (letter) => (letter.codePointAt(0) ?? 0) + firstCharacter)),
     piece: (token) => pieces[token] ?? new Uint8Array(),
@@ -155,8 +159,8 @@ export function createScriptedBackend({ answer, contextSize = 4096, cacheSize, p
       return true
     },
     scores(row) {
-      const { sequence = -1 } = batch[row] ?? {}
-      const token = nextToken(tokensOf(sequence))
+      const { sequence = -1, position = -1 } = batch[row] ?? {}
+      const token = nextToken(tokensOf(sequence).slice(0, position + 1))
       const scores = new Float32Array(pieces.length)
       scores.fill(-100)
       scores[token] = 0
@@ -165,6 +169,7 @@ export function createScriptedBackend({ answer, contextSize = 4096, cacheSize, p
     copySequence: (source, target, length) => void held.set(target, tokensOf(source).slice(0, length)),
     truncateSequence: (sequence, position) => void held.set(sequence, tokensOf(sequence).slice(0, position)),
     firstPosition: (sequence) => (tokensOf(sequence).length > 0 ? 0 : -1),
+    stepCost,
     createGrammar: () => ({ allowed: (tokens) => tokens.map(() => true), accept() {}, close() {} }),
     close() {},
   }

@@ -56,6 +56,16 @@ export const modelSettings = {
     default: 16,
     help: { en: 'Answers that the local model writes at the same time.', es: 'Respuestas que el modelo local escribe a la vez.' },
   },
+  speculation: {
+    env: 'SPECULATION',
+    group: 'models',
+    kind: yesOrNo,
+    default: true,
+    help: {
+      en: 'Answers that repeat a passage are guessed from it, and checked several tokens at a time, where that is faster. The text stays the same.',
+      es: 'Las respuestas que repiten un pasaje se adivinan a partir de él y se comprueban varios tokens a la vez, cuando así es más rápido. El texto es el mismo.',
+    },
+  },
   memoryBudget: {
     env: 'MEMORY_BUDGET',
     group: 'models',

@@ -86,6 +86,25 @@ describe('repeating', () => {
     expect(new Set([await seeded(1), await seeded(2), await seeded(3), await seeded(4), await seeded(5)]).size).toBeGreaterThan(1)
   })
 
+  test('answers that repeat a passage are the same whether it is guessed from it or not, alone and side by side', async () => {
+    const passage =
+      'The old lighthouse stood on a rock far from the shore, and every evening a keeper named Thomas climbed its hundred and ' +
+      'twelve steps to light the lamp. In winter the waves broke over the lower windows, and once a ship from Norway lost its mast.'
+    const bodies = [passage, ...passage.split('. ')].map((text) => {
+      return { prompt: `${text}\n\nThe same text once more:\n\n${text.slice(0, 40)}`, max_length: 60, temperature: 0 }
+    })
+    const plainHost = await openRealHost({ CONTEXT_SIZE: '2048', SPECULATION: 'false' })
+    await using plain = await startServer({ host: plainHost.host })
+    const plainly: string[] = []
+    for (const body of bodies) plainly.push((await plain.stream(body)).text)
+    await plainHost.remove()
+    const alone: string[] = []
+    for (const body of bodies) alone.push(await streamed(body))
+    expect(alone).toEqual(plainly)
+    expect(await Promise.all(bodies.map(streamed))).toEqual(plainly)
+    expect(plainly[0]).toContain('hundred and twelve steps')
+  })
+
   test('a long prompt has the same answer after others have filled the memory', async () => {
     const story = 'The harbour town kept a careful record of every ship, its cargo and its captain. '.repeat(30)
     const body = { prompt: `${story}After the storm`, max_length: 20, temperature: 0 }

@@ -36,7 +36,11 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
       await slow?.gone
       const child = createFakeChild({ answer: (prompt) => answer(prompt, path) })
       children.push(child)
-      return openEngine(child, { path, contextSize: undefined, maxParallel: 4, threads: 1, device: 'cpu' }, signal)
+      return openEngine(
+        child,
+        { path, contextSize: undefined, maxParallel: 4, threads: 1, speculates: true, device: 'cpu' },
+        signal,
+      )
     },
     findModel: async (name) => ({ name, path: name, identity: name }),
     listModels: async () => ['a', 'b', 'broken'],
@@ -73,7 +77,14 @@ describe('without a model', () => {
 
 test('a process that dies while it loads says so, with the likely cause', async () => {
   const child = createFakeChild({ answer: endless })
-  const opening = openEngine(child, { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' })
+  const opening = openEngine(child, {
+    path: 'a',
+    contextSize: undefined,
+    maxParallel: 1,
+    threads: 1,
+    speculates: true,
+    device: 'cpu',
+  })
   child.die('SIGKILL')
   await expect(opening).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('not enough memory') })
 })
@@ -209,7 +220,14 @@ describe('between two models', () => {
 
 test('a process that has died refuses what is started on it', async () => {
   const child = createFakeChild({ answer: endless })
-  const engine = await openEngine(child, { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' })
+  const engine = await openEngine(child, {
+    path: 'a',
+    contextSize: undefined,
+    maxParallel: 1,
+    threads: 1,
+    speculates: true,
+    device: 'cpu',
+  })
   child.die('SIGKILL')
   await engine.ended
   const options = { ...ask('x'), ...noPrompt, repeatable: true }
@@ -221,7 +239,7 @@ test('a process that has died refuses what is started on it', async () => {
 
 test('loading is given up at once when nobody wants it any more', async () => {
   const child = createFakeChild({ answer: endless })
-  const load = { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, device: 'cpu' } as const
+  const load = { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, speculates: true, device: 'cpu' } as const
   await expect(openEngine(child, load, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' })
   expect(child.isDead()).toBe(true)
 })

@@ -24,7 +24,7 @@ function createWorld(options: Partial<FakeEngineOptions> = {}) {
       return scripted.evaluate(rows, exactly)
     },
   }
-  return { batches, scheduler: createScheduler(backend, () => 0), rows: () => batches.flat().length }
+  return { batches, scheduler: createScheduler(backend, { now: () => 0, speculates: true }), rows: () => batches.flat().length }
 }
 
 function runToEnd(scheduler: Scheduler, limit = 2000): GenerationEvent[] {
@@ -129,7 +129,7 @@ describe('a prompt', () => {
       firstPosition: () => 0,
       batchSize: size,
     }
-    const scheduler = createScheduler(quick, () => 0)
+    const scheduler = createScheduler(quick, { now: () => 0, speculates: true })
     const text = 'p'.repeat(size)
     scheduler.start(1, ask(text, { choices: 2 }))
     runToEnd(scheduler)
@@ -249,7 +249,7 @@ describe('memory', () => {
         return full.evaluate(rows, exactly)
       },
     }
-    const scheduler = createScheduler(backend, () => 0)
+    const scheduler = createScheduler(backend, { now: () => 0, speculates: true })
     scheduler.start(1, ask('a'.repeat(100), { maxTokens: 900 }))
     const before = Array.from({ length: 200 }, () => scheduler.step()).flat()
     scheduler.start(2, ask('b'.repeat(100), { maxTokens: 900 }))
@@ -273,7 +273,7 @@ test('a model that gives no numbers ends the requests that it fails, and serves 
     },
     scores: (row) => (sick.has(batch[row]?.sequence ?? -1) ? new Float32Array(9).fill(Number.NaN) : scripted.scores(row)),
   }
-  const scheduler = createScheduler(backend, () => 0)
+  const scheduler = createScheduler(backend, { now: () => 0, speculates: true })
   scheduler.start(1, ask('abcd', { maxTokens: 8, choices: 2 }))
   scheduler.start(2, ask('ab', { maxTokens: 3 }))
   const events = runToEnd(scheduler)
@@ -294,6 +294,60 @@ test('a request that is given up has no more events, and its places are free wit
   expect(scheduler.step()).toEqual([])
 })
 
+describe('an answer that repeats a passage', () => {
+  const passage = 'the quick brown fox jumps over the lazy dog. '
+  const repeats: FakeEngineOptions['answer'] = (prompt) => ({ pieces: [...prompt.slice(0, -1)], end: false })
+  const parrot = (text: string, more: Partial<FakeEngineOptions> = {}) => ({
+    ...createWorld({ answer: repeats, stepCost: () => 10, ...more }),
+    text,
+  })
+
+  test('takes fewer steps than it has tokens, and has the same text', () => {
+    const { scheduler, batches } = parrot(passage)
+    scheduler.start(1, ask(`${passage}>`, { maxTokens: 300 }))
+    const events = runToEnd(scheduler)
+    expect(textOf(events, 1)).toBe(passage.repeat(7).slice(0, 300))
+    expect(endOf(events, 1).usage.completionTokens).toBe(300)
+    expect(batches.length).toBeLessThan(150)
+  })
+
+  test('ends where it must, in the middle of a draft too', () => {
+    for (const more of [{ maxTokens: 97 }, { stop: ['lazy dog. the'] }, { maxTokens: 200 }]) {
+      const plain = parrot(passage, { stepCost: () => 0 })
+      const drafted = parrot(passage)
+      const texts = [plain, drafted].map(({ scheduler }) => {
+        scheduler.start(1, ask(`${passage}${passage}>`, { maxTokens: 250, ...more }))
+        return textOf(runToEnd(scheduler), 1)
+      })
+      expect(texts[1]).toBe(texts[0])
+    }
+  })
+
+  test('goes on without drafts when memory is too full for them', () => {
+    const scripted = createScriptedBackend({ answer: repeats, stepCost: () => 10 })
+    const backend: Backend = {
+      ...scripted,
+      evaluate: (rows, exactly) => (rows.length < 2 || rows.length > 20 ? scripted.evaluate(rows, exactly) : false),
+    }
+    const scheduler = createScheduler(backend, { now: () => 0, speculates: true })
+    scheduler.start(1, ask(`${passage}>`, { maxTokens: 100 }))
+    expect(textOf(runToEnd(scheduler), 1)).toBe(passage.repeat(3).slice(0, 100))
+  })
+
+  test('is the only one with a draft, at the end of the batch, beside one that must repeat', () => {
+    const { scheduler, batches } = parrot(passage)
+    for (const id of [1, 2, 3]) scheduler.start(id, ask(`${passage}${id}>`, { maxTokens: 200, repeatable: id === 2 }))
+    runToEnd(scheduler)
+    const drafted = batches.map((rows) => rows.filter(({ output }) => output)).filter((rows) => rows.length > 3)
+    expect(drafted.length).toBeGreaterThan(0)
+    for (const rows of drafted) {
+      const owners = rows.map(({ sequence }) => sequence)
+      const last = owners.at(-1)
+      expect(new Set(owners).size).toBe(owners.indexOf(last ?? -1) + 1)
+    }
+  })
+})
+
 test('whatever comes and goes, every answer is whole and no sequence is lost', () => {
   const action = fc.oneof(
     fc.record({
@@ -308,16 +362,18 @@ test('whatever comes and goes, every answer is whole and no sequence is lost', (
   )
   fc.assert(
     fc.property(fc.array(action, { maxLength: 40, size: 'max' }), (actions) => {
-      const { scheduler } = createWorld({ contextSize: 400, cacheSize: 700, parallel: 16 })
+      const { scheduler } = createWorld({ contextSize: 400, cacheSize: 700, parallel: 16, stepCost: (rows) => 10 + rows })
       const wanted = new Map<number, string>()
       const events: GenerationEvent[] = []
       for (const [id, one] of actions.entries()) {
         if (one.do === 'step') for (let time = 0; time < one.times; time += 1) events.push(...scheduler.step())
         if (one.do === 'cancel' && wanted.delete(one.which)) scheduler.cancel(one.which)
         if (one.do === 'start' && wanted.size < 5) {
-          const prompt = String.fromCharCode(97 + one.letter).repeat(one.length) + String(id)
-          scheduler.start(id, ask(prompt, { choices: one.choices, repeatable: one.repeatable, maxTokens: 5 }))
-          wanted.set(id, [...prompt].reverse().join('').slice(0, 5))
+          // Guesses are right for a while, and then wrong.
+          const phrase = `${String.fromCharCode(97 + one.letter).repeat(5 + (id % 3))}-`
+          const prompt = phrase.repeat(30).slice(0, one.length) + String(id)
+          scheduler.start(id, ask(prompt, { choices: one.choices, repeatable: one.repeatable, maxTokens: 40 }))
+          wanted.set(id, [...prompt].reverse().join('').slice(0, 40))
         }
       }
       events.push(...runToEnd(scheduler))

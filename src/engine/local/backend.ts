@@ -24,6 +24,8 @@ export interface Backend {
   readonly sequences: number
   /** Rows of one batch at most. */
   readonly batchSize: number
+  /** Rows with output of one batch at most. */
+  readonly mostOutputs: number
   /** The attention window in tokens, or 0 when every token sees all before it. */
   readonly slidingWindow: number
   /** With BOS once at the start, when the model wants one. */
@@ -37,6 +39,8 @@ export interface Backend {
    * `exactly`: a row must get the same scores whichever other rows are in the batch.
    */
   evaluate(rows: readonly BatchRow[], exactly: boolean): boolean
+  /** About how many milliseconds a batch of so many rows takes that all have output; 0 as long as nothing is known. */
+  stepCost(rows: number): number
   /**
    * The scores of the row that has this index among the last batch: `[vocabulary]`.
    * A view into the library's memory, valid until the next `evaluate`; may be written to.

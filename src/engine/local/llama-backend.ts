@@ -3,6 +3,7 @@ import type { PromptPart } from '../chat-template-tokens.ts'
 import type { Backend, BatchRow, GrammarState } from './backend.ts'
 import { type Batch, createCandidates, type Llama, type Pointer, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
+import { createStepCosts } from './step-costs.ts'
 import { createThreadGovernor } from './thread-governor.ts'
 
 /** Tokens of prompt and answer when nothing else is set: enough for a long conversation, little enough for a laptop. */
@@ -12,6 +13,8 @@ const usualCache = 8192
 const batchSize = 512
 /** For each answer under way, one more sequence is kept whose beginning may serve again. Each costs a row of scores (1 MB for Gemma). */
 const sequencesPerAnswer = 2
+/** Rows of scores in any case, so that a single answer can have drafts. */
+const fewestOutputs = 16
 /** From this many cells on, llama.cpp's attention splits the work of a lone row between threads, with other rounding. */
 const splitFrom = 512
 
@@ -23,9 +26,10 @@ export function openLlamaBackend(llama: Llama, options: LoadOptions): { backend:
   const contextSize = Math.min(options.contextSize ?? usualContext, trained)
   const cacheSize = Math.max(contextSize, usualCache)
   const sequences = options.maxParallel * sequencesPerAnswer
-  const context = openContext(llama, model, options, { cacheSize, sequences })
+  const mostOutputs = Math.max(fewestOutputs, sequences + 1)
+  const context = openContext(llama, model, options, { cacheSize, sequences, mostOutputs })
   const { threads } = options
-  const backend = createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences })
+  const backend = createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences, mostOutputs })
   return { backend, model: describe(llama, model, vocabulary, options, contextSize) }
 }
 
@@ -43,16 +47,17 @@ function loadModel(llama: Llama, { path, device }: LoadOptions): Pointer {
   throw new AppError('invalid', 'The file holds a model of a kind that cannot answer prompts here (encoder or recurrent).')
 }
 
-type Sizes = Readonly<{ cacheSize: number; sequences: number }>
+type Sizes = Readonly<{ cacheSize: number; sequences: number; mostOutputs: number }>
 
-function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, { cacheSize, sequences }: Sizes): Pointer {
+function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, sizes: Sizes): Pointer {
+  const { cacheSize, sequences, mostOutputs } = sizes
   const context = llama.llama_init_from_model(model, {
     ...llama.llama_context_default_params(),
     n_ctx: cacheSize,
     n_batch: batchSize,
     n_ubatch: batchSize,
     n_seq_max: sequences + 1,
-    n_outputs_max: sequences + 1,
+    n_outputs_max: mostOutputs,
     n_threads: threads,
     n_threads_batch: threads,
     kv_unified: true,
@@ -65,7 +70,8 @@ function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, { c
 type Parts = Sizes &
   Readonly<{ llama: Llama; model: Pointer; vocabulary: Pointer; context: Pointer; threads: number; contextSize: number }>
 
-function createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences }: Parts): Backend {
+function createBackend(parts: Parts): Backend {
+  const { llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences, mostOutputs } = parts
   const memory = llama.llama_get_memory(context)
   const vocabularySize = llama.llama_vocab_n_tokens(vocabulary)
   const batch = createBatch(llama)
@@ -80,14 +86,36 @@ function createBackend({ llama, model, vocabulary, context, threads, contextSize
     },
   })
   const pieces = new Map<number, Uint8Array>()
-  // The last sequence is for the row beside a lone one.
-  const spare: BatchRow = { token: 0, position: 0, sequence: sequences, output: false }
+  const costs = createStepCosts()
+
+  /** Rows of the last sequence, which is nobody's: they come last, and their cells are free again right after. */
+  const spareRows = (count: number, output: boolean) =>
+    Array.from({ length: count }, (_, position) => ({ token: 0, position, sequence: sequences, output }))
+
+  /** Rows that make the batch faster, or keep a lone one on the way that it takes beside others. */
+  function fillUp(rows: readonly BatchRow[], exactly: boolean): readonly BatchRow[] {
+    if (rows.length === 1) return exactly && cacheSize >= splitFrom ? [...rows, ...spareRows(1, false)] : rows
+    const outputs = rows.reduce((count, { output }) => count + Number(output), 0)
+    const missing = costs.filledUp(outputs, mostOutputs) - outputs
+    return outputs === rows.length ? [...rows, ...spareRows(missing, true)] : withOutputs(rows, missing)
+  }
+
+  function decode(rows: readonly BatchRow[]): boolean {
+    const filled = batch.fill(rows)
+    const result = governor.run(() => llama.llama_decode(context, filled))
+    if (rows.at(-1)?.sequence === sequences) llama.llama_memory_seq_rm(memory, sequences, -1, -1)
+    if (result !== 0 && result !== 1) {
+      throw new AppError('internal', `llama.cpp could not evaluate a batch of ${rows.length} rows (code ${result}).`)
+    }
+    return result === 0
+  }
 
   return {
     contextSize,
     cacheSize,
     sequences,
     batchSize,
+    mostOutputs,
     slidingWindow: llama.llama_model_n_swa(model),
     tokenize: (prompt) => tokenize(llama, vocabulary, prompt),
     piece(token) {
@@ -97,15 +125,14 @@ function createBackend({ llama, model, vocabulary, context, threads, contextSize
     },
     isEnd: (token) => llama.llama_vocab_is_eog(vocabulary, token),
     evaluate(rows, exactly) {
-      // A second row keeps a lone one on the way that it takes beside others.
-      const accompanied = exactly && rows.length === 1 && cacheSize >= splitFrom
-      const filled = batch.fill(accompanied ? [...rows, spare] : rows)
-      const result = governor.run(() => llama.llama_decode(context, filled))
-      if (accompanied) llama.llama_memory_seq_rm(memory, sequences, -1, -1)
-      if (result === 0) return true
-      if (result === 1) return false
-      throw new AppError('internal', `llama.cpp could not evaluate a batch of ${rows.length} rows (code ${result}).`)
+      const filled = fillUp(rows, exactly)
+      const startedAt = performance.now()
+      if (!decode(filled) && (filled.length === rows.length || !decode(rows))) return false
+      if (rows.every(({ output }) => output))
+        costs.note(Math.max(1, filled.filter(({ output }) => output).length), performance.now() - startedAt)
+      return true
     },
+    stepCost: (rows) => costs.of(costs.filledUp(rows, mostOutputs)),
     scores: (row) => viewFloats(llama.llama_get_logits_ith(context, row), vocabularySize),
     copySequence: (source, target, length) => llama.llama_memory_seq_cp(memory, source, target, 0, length),
     truncateSequence: (sequence, position) => llama.llama_memory_seq_rm(memory, sequence, position, -1),
@@ -117,6 +144,16 @@ function createBackend({ llama, model, vocabulary, context, threads, contextSize
       llama.llama_model_free(model)
     },
   }
+}
+
+/** Scores for some more rows, which nobody reads. */
+function withOutputs(rows: readonly BatchRow[], count: number): readonly BatchRow[] {
+  let left = count
+  return rows.map((row) => {
+    if (row.output || left === 0) return row
+    left -= 1
+    return { ...row, output: true }
+  })
 }
 
 function createBatch(llama: Llama) {

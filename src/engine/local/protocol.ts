@@ -10,6 +10,8 @@ export type LoadOptions = Readonly<{
   /** Answers generated at once. */
   maxParallel: number
   threads: number
+  /** Whether answers that repeat a passage are drafted from it (speculative decoding). */
+  speculates: boolean
   device: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan'
 }>
 

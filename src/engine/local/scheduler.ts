@@ -1,10 +1,10 @@
 import { AppError } from '../../errors.ts'
 import type { FinishReason } from '../provider.ts'
-import type { Backend, BatchRow, GrammarState } from './backend.ts'
+import { type Answer, createAnswer } from './answer.ts'
+import type { Backend, BatchRow } from './backend.ts'
 import type { GenerationEvent, StartOptions } from './protocol.ts'
-import { createSampler, type Sampler } from './sampler.ts'
 import { commonLength, createSequences, repeatableRows, type Sequence } from './sequences.ts'
-import { createTextStream, type TextStream } from './text-stream.ts'
+import { planDrafts } from './speculation.ts'
 
 /** Rows of a step in which answers go on beside prompts, at least: what answers wait for between two tokens. */
 const sharedRows = 64
@@ -17,18 +17,6 @@ const answerRoom = 512
 /** Every so many steps the oldest prompt goes on, even if a shorter one waits. */
 const oldestFirstEvery = 3
 
-type Choice = {
-  readonly index: number
-  readonly sequence: Sequence
-  readonly sampler: Sampler
-  readonly text: TextStream
-  readonly grammar: GrammarState | undefined
-  /** Chosen, and not yet evaluated. */
-  next: number
-  produced: number
-  ended: boolean
-}
-
 type Request = {
   readonly id: number
   readonly options: StartOptions
@@ -36,14 +24,14 @@ type Request = {
   readonly limit: number
   readonly arrivedAt: number
   sequence: Sequence | undefined
-  choices: Choice[]
+  answers: Answer[]
   cached: number
   startedAt: number
   firstTokenAt: number
 }
 
-/** An answer under way. */
-type Running = readonly [Request, Choice]
+/** An answer under way, and how this step supposes that it goes on. */
+type Running = Readonly<{ request: Request; answer: Answer; draft: readonly number[] }>
 
 /** The part of a prompt that one step reads. */
 type Piece = Readonly<{ request: Request; sequence: Sequence; from: number; tokens: readonly number[]; isLast: boolean }>
@@ -58,13 +46,20 @@ export interface Scheduler {
   step(): readonly GenerationEvent[]
 }
 
+export type SchedulerOptions = Readonly<{
+  /** Milliseconds. */
+  now: () => number
+  /** Whether answers that repeat a passage are drafted from it. The text is the same. */
+  speculates: boolean
+}>
+
 /**
  * Continuous batching: each step evaluates one batch, with a token of every answer under way and pieces of prompts. The longer the
  * prompts' part, the longer the answers wait for their next token; it grows with the number of those who wait for their first.
  * A row's rounding depends on how many rows its batch has (see `repeatableRows`), so beside a request that must repeat it stays
- * small. `now` is in milliseconds.
+ * small.
  */
-export function createScheduler(backend: Backend, now: () => number): Scheduler {
+export function createScheduler(backend: Backend, { now, speculates }: SchedulerOptions): Scheduler {
   const requests = new Map<number, Request>()
   const sequences = createSequences(backend, () => ![...requests.values()].some(isRunningExactly))
   let events: GenerationEvent[] = []
@@ -77,21 +72,19 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
     if (options.grammar !== undefined) backend.createGrammar(options.grammar).close()
     const limit = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, backend.contextSize - prompt.length)
     const times = { arrivedAt: now(), startedAt: 0, firstTokenAt: 0 }
-    requests.set(id, { id, options, prompt, limit, sequence: undefined, choices: [], cached: 0, ...times })
+    requests.set(id, { id, options, prompt, limit, sequence: undefined, answers: [], cached: 0, ...times })
   }
 
   function cancel(id: number): void {
     const request = requests.get(id)
     if (request === undefined) return
     requests.delete(id)
-    if (request.choices.length === 0 && request.sequence !== undefined) sequences.release(request.sequence)
-    for (const choice of request.choices) if (!choice.ended) close(choice)
-  }
-
-  function close(choice: Choice): void {
-    choice.ended = true
-    choice.grammar?.close()
-    sequences.release(choice.sequence)
+    if (request.answers.length === 0 && request.sequence !== undefined) sequences.release(request.sequence)
+    for (const answer of request.answers) {
+      if (answer.ended) continue
+      answer.end()
+      sequences.release(answer.sequence)
+    }
   }
 
   function admit(request: Request): boolean {
@@ -115,7 +108,7 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
   }
 
   const prefilling = () =>
-    [...requests.values()].filter(({ sequence, choices }) => sequence !== undefined && choices.length === 0)
+    [...requests.values()].filter(({ sequence, answers }) => sequence !== undefined && answers.length === 0)
 
   /** What is read of prompts in this step, beside a token for each answer. */
   function nextPieces(running: readonly Running[]): readonly Piece[] {
@@ -141,76 +134,94 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
     return pieces
   }
 
-  /** One batch: a token of each answer, then the pieces of prompts. */
+  /** Drafts for answers that repeat a passage, where they make them faster. */
+  function withDrafts(running: readonly Running[]): readonly Running[] {
+    const chances = running.map(({ answer }) => answer.lookup.chance())
+    const highest = Math.max(...chances)
+    if (!speculates || highest <= 0) return running
+    // What a draft has wrong is given back. At the end of memory, where a request must repeat: so it is the last one, and the only one.
+    const only = running.some(isExact) ? chances.indexOf(highest) : undefined
+    const candidates = running.map(({ request, answer }, index) => {
+      const left = only === undefined || only === index ? request.limit - answer.produced - 1 : 0
+      return { chance: chances[index] ?? 0, most: left }
+    })
+    const lengths = planDrafts(candidates, backend.mostOutputs, backend.stepCost)
+    const drafted = running.map((one, index) => ({ ...one, draft: one.answer.lookup.guess(lengths[index] ?? 0) }))
+    return drafted.toSorted((a, b) => a.draft.length - b.draft.length)
+  }
+
+  /** One batch: a token of each answer and its draft, then the pieces of prompts. */
   function evaluateStep(running: readonly Running[], pieces: readonly Piece[]): void {
-    const rows = [...running.map(rowOf), ...pieces.flatMap(rowsOf)]
+    const rows = [...running.flatMap(rowsOfAnswer), ...pieces.flatMap(rowsOfPiece)]
     const exactly = running.some(isExact) || pieces.some(({ request }) => request.options.repeatable)
-    if (!evaluate(rows, exactly)) {
-      preempt(pieces.at(-1)?.request ?? running.at(-1)?.[0])
+    const hasDrafts = running.some(({ draft }) => draft.length > 0)
+    if (!(hasDrafts ? backend.evaluate(rows, exactly) : evaluate(rows, exactly))) {
+      if (hasDrafts) evaluateStep(running.map(withoutDraft), pieces)
+      else preempt(pieces.at(-1)?.request ?? running.at(-1)?.request)
       return
     }
     const repeated = repeats(rows.length, exactly)
-    for (const [, { sequence, next }] of running) sequences.append(sequence, [next], repeated)
-    for (const { sequence, tokens } of pieces) sequences.append(sequence, tokens, repeated)
-    for (const [row, [request, choice]] of running.entries()) choose(request, choice, backend.scores(row))
-    let row = running.length
+    let row = 0
+    for (const one of running) {
+      advance(one, row, repeated)
+      row += 1 + one.draft.length
+    }
     for (const { request, sequence, tokens, isLast } of pieces) {
+      sequences.append(sequence, tokens, repeated)
       row += tokens.length
-      if (isLast) openChoices(request, sequence, backend.scores(row - 1))
+      if (isLast) openAnswers(request, sequence, backend.scores(row - 1))
     }
   }
 
-  function openChoices(request: Request, sequence: Sequence, scores: Float32Array): void {
+  /** Takes what the batch says of an answer from this row on, as far as its draft was right. */
+  function advance({ request, answer, draft }: Running, firstRow: number, repeated: boolean): void {
+    const { sequence } = answer
+    let text = ''
+    let reason: FinishReason | undefined
+    let failure: unknown
+    for (let index = 0; index <= draft.length && !answer.ended; index += 1) {
+      if (index > 0 && answer.next !== draft[index - 1]) break
+      sequences.append(sequence, [answer.next], repeated)
+      try {
+        const chosen = answer.choose(backend.scores(firstRow + index))
+        text += chosen.text
+        reason = chosen.reason
+      } catch (error) {
+        failure = error
+        break
+      }
+    }
+    backend.truncateSequence(sequence.id, sequence.tokens.length)
+    if (failure !== undefined) fail(request, failure)
+    else report(request, answer, text, reason)
+  }
+
+  function openAnswers(request: Request, sequence: Sequence, scores: Float32Array): void {
     request.firstTokenAt = now()
-    const { options } = request
+    const { options, prompt, limit } = request
     // Copies, because choosing writes into the scores.
     const copies = Array.from({ length: options.choices }, (_, index) => (index === 0 ? scores : scores.slice()))
-    request.choices = copies.map((_, index) => {
+    request.answers = copies.map((_, index) => {
       const own = index === 0 ? sequence : sequences.fork(sequence)
-      const grammar = options.grammar === undefined ? undefined : backend.createGrammar(options.grammar)
-      const seed = (options.sampling.seed + Math.imul(index, 0x9e3779b9)) >>> 0
-      const sampler = createSampler({ ...options.sampling, seed }, request.prompt, grammar)
-      return {
-        index,
-        sequence: own,
-        sampler,
-        grammar,
-        text: createTextStream(options.stop, options),
-        next: 0,
-        produced: 0,
-        ended: false,
-      }
+      return createAnswer(backend, { options, prompt, index, sequence: own, limit })
     })
-    for (const choice of request.choices) choose(request, choice, copies[choice.index] ?? scores)
+    for (const answer of request.answers) {
+      if (answer.ended) continue
+      try {
+        const { text, reason } = answer.choose(copies[answer.index] ?? scores)
+        report(request, answer, text, reason)
+      } catch (error) {
+        fail(request, error)
+      }
+    }
   }
 
-  function choose(request: Request, choice: Choice, scores: Float32Array): void {
-    if (choice.ended) return
-    let token: number | undefined
-    try {
-      token = choice.sampler.sample(scores)
-    } catch (error) {
-      fail(request, error)
-      return
-    }
-    if (token === undefined || backend.isEnd(token)) {
-      finish(request, choice, 'stop', true)
-      return
-    }
-    choice.next = token
-    choice.produced += 1
-    const { text, stopped } = choice.text.add(backend.piece(token))
-    if (text !== '') events.push({ type: 'text-delta', id: request.id, index: choice.index, text })
-    if (stopped) finish(request, choice, 'stop', false)
-    else if (choice.produced >= request.limit) finish(request, choice, 'length', true)
-  }
-
-  function finish(request: Request, choice: Choice, reason: FinishReason, withHeld: boolean): void {
-    const text = withHeld ? choice.text.end() : ''
-    if (text !== '') events.push({ type: 'text-delta', id: request.id, index: choice.index, text })
-    events.push({ type: 'choice-end', id: request.id, index: choice.index, reason })
-    close(choice)
-    if (!request.choices.every(({ ended }) => ended)) return
+  function report(request: Request, answer: Answer, text: string, reason: FinishReason | undefined): void {
+    if (text !== '') events.push({ type: 'text-delta', id: request.id, index: answer.index, text })
+    if (reason === undefined) return
+    events.push({ type: 'choice-end', id: request.id, index: answer.index, reason })
+    sequences.release(answer.sequence)
+    if (!request.answers.every(({ ended }) => ended)) return
     requests.delete(request.id)
     events.push(generationEnd(request, now()))
   }
@@ -223,8 +234,8 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
   /** Memory is full and all of it in use: the youngest request ends early, as one does whose context window is full. */
   function preempt(request: Request | undefined): void {
     if (request === undefined) return
-    if (request.choices.length > 0) {
-      for (const choice of request.choices) if (!choice.ended) finish(request, choice, 'length', true)
+    if (request.answers.length > 0) {
+      for (const answer of request.answers) if (!answer.ended) report(request, answer, answer.end(), 'length')
       return
     }
     fail(request, new AppError('busy', 'The memory for running requests is full. Try again shortly, or raise CONTEXT_SIZE.'))
@@ -245,22 +256,25 @@ export function createScheduler(backend: Backend, now: () => number): Scheduler 
       steps += 1
       events = []
       const running = [...requests.values()].flatMap((request) =>
-        request.choices.filter(({ ended }) => !ended).map((choice): Running => [request, choice]),
+        request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })),
       )
       const pieces = nextPieces(running)
-      if (running.length + pieces.length > 0) evaluateStep(running, pieces)
+      if (running.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? running : withDrafts(running), pieces)
       return events
     },
   }
 }
 
-const isExact = ([request]: Running) => request.options.repeatable
+const isExact = ({ request }: Running) => request.options.repeatable
 
-function rowOf([, { next, sequence }]: Running): BatchRow {
-  return { token: next, position: sequence.tokens.length, sequence: sequence.id, output: true }
+const withoutDraft = (running: Running): Running => ({ ...running, draft: [] })
+
+function rowsOfAnswer({ answer: { next, sequence }, draft }: Running): readonly BatchRow[] {
+  const first = sequence.tokens.length
+  return [next, ...draft].map((token, index) => ({ token, position: first + index, sequence: sequence.id, output: true }))
 }
 
-function rowsOf({ sequence, from, tokens, isLast }: Piece): readonly BatchRow[] {
+function rowsOfPiece({ sequence, from, tokens, isLast }: Piece): readonly BatchRow[] {
   return tokens.map((token, index) => {
     return { token, position: from + index, sequence: sequence.id, output: isLast && index === tokens.length - 1 }
   })
@@ -278,10 +292,10 @@ function tooLong(promptTokens: number, contextSize: number): AppError {
   return new AppError('context_length_exceeded', `The prompt has ${promptTokens} tokens. ${expected}.`)
 }
 
-function generationEnd({ id, prompt, cached, choices, ...times }: Request, endedAt: number): GenerationEvent {
-  const completionTokens = choices.reduce((sum, { produced }) => sum + produced, 0)
+function generationEnd({ id, prompt, cached, answers, ...times }: Request, endedAt: number): GenerationEvent {
+  const completionTokens = answers.reduce((sum, { produced }) => sum + produced, 0)
   const generationMs = endedAt - times.firstTokenAt
-  const later = completionTokens - choices.length
+  const later = completionTokens - answers.length
   return {
     type: 'generation-end',
     id,

@@ -26,7 +26,7 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
   function load(options: LoadOptions): void {
     try {
       const { backend, model } = parts.open(options)
-      scheduler = createScheduler(backend, parts.now)
+      scheduler = createScheduler(backend, { now: parts.now, speculates: options.speculates })
       parts.send({ type: 'model-ready', model })
     } catch (error) {
       const { code, message } = toAppError(error)
