@@ -40,6 +40,9 @@ export async function runBench({ args, language, version, modelsDir, write, tell
     throw new AppError('busy', say('busy', { share: percentOf(busy), limit: percentOf(calmShare) }))
   }
   const closer = createCloser()
+  // Servers that were started here must not outlive it.
+  const stop = () => void closer.close().finally(() => process.exit(1))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
   try {
     const targets = await openTargets({ options, modelsDir, say, use: closer.use })
     const about = { ...describeTargets(targets), version, node: process.version, machine: describeMachine(), date: new Date() }
@@ -60,6 +63,7 @@ export async function runBench({ args, language, version, modelsDir, write, tell
       )
     }
   } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
     await closer.close()
   }
 }
@@ -117,6 +121,7 @@ async function measureAll(targets: readonly Target[], options: BenchOptions, tel
   const values = new Map<string, Map<string, Array<readonly number[]>>>()
   const promptTokens = new Map<string, number>()
   const shares = new Map<string, number[]>()
+  const failures = new Map<string, string>()
   let total = 0
   let disturbed = 0
   for (const target of targets) await target.generate([{ prompt: createPrompts(1).text(50), maxTokens: 16 }])
@@ -124,6 +129,8 @@ async function measureAll(targets: readonly Target[], options: BenchOptions, tel
     const { applies, run } = measures[measure]
     for (let round = 1; round <= options.rounds; round += 1) {
       for (const target of rotate(targets.filter(applies), round)) {
+        const failureKey = `${target.name} ${measure}`
+        if (failures.has(failureKey)) continue
         tell(say('progress', { measure, round, rounds: options.rounds, server: target.name }))
         total += 1
         if (!options.force && (await waitUntilCalm(calmLimitMs)) > calmShare) disturbed += 1
@@ -136,7 +143,13 @@ async function measureAll(targets: readonly Target[], options: BenchOptions, tel
         }
         // The same prompts for each target of a round, others in each round and measure.
         const prompts = createPrompts(round * 100 + measureNames.indexOf(measure))
-        for (const figure of await run({ target, prompts, clients: options.clients, notes })) {
+        const figures = await run({ target, prompts, clients: options.clients, notes }).catch((error: unknown) => {
+          // What one server cannot do is no reason to lose what the others did.
+          if (!(error instanceof AppError)) throw error
+          failures.set(failureKey, say('failed', { server: target.name, measure, reason: error.message }))
+          return []
+        })
+        for (const figure of figures) {
           const ofMetric = values.get(figure.metric) ?? new Map<string, Array<readonly number[]>>()
           values.set(figure.metric, ofMetric)
           ofMetric.set(target.name, [...(ofMetric.get(target.name) ?? []), figure.values])
@@ -144,7 +157,7 @@ async function measureAll(targets: readonly Target[], options: BenchOptions, tel
       }
     }
   }
-  return { values, notes: listNotes({ promptTokens, shares, total, disturbed, say }) }
+  return { values, notes: [...failures.values(), ...listNotes({ promptTokens, shares, total, disturbed, say })] }
 }
 
 type Noted = Readonly<{

@@ -81,6 +81,10 @@ const messages = {
     en: '{name} could not answer: {reason}',
     es: '{name} no pudo responder: {reason}',
   },
+  failed: {
+    en: '{measure} is missing for {server}: {reason}',
+    es: 'Falta {measure} de {server}: {reason}',
+  },
   noAutocannon: {
     en: 'The measure "cached" needs the package autocannon. Install it with: npm install',
     es: 'La medida "cached" necesita el paquete autocannon. Instálalo con: npm install',
