@@ -38,10 +38,10 @@ export async function openHost(config: Config, model: string | undefined): Promi
   const registry = createModelRegistry(config.modelsDir)
   const renderer = createChatTemplateRenderer()
   const threads = config.threads > 0 ? config.threads : availableParallelism()
-  const { contextSize, maxParallel, maxQueue, speculation: speculates, device } = config
+  const { contextSize, kvCacheType: cacheType, maxParallel, maxQueue, speculation: speculates, device } = config
   const host = createLocalProvider({
     openEngine: (path, signal) => {
-      return openEngine(spawnChild(logEngine), { path, contextSize, maxParallel, threads, speculates, device }, signal)
+      return openEngine(spawnChild(logEngine), { path, contextSize, cacheType, maxParallel, threads, speculates, device }, signal)
     },
     findModel: registry.find,
     listModels: registry.list,

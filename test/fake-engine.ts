@@ -39,7 +39,15 @@ export function createFakeEngine(options: FakeEngineOptions): ModelHost {
   const { parallel = 16, maxQueue = 64 } = options
   const host = createLocalProvider({
     openEngine: (path, signal) => {
-      const load = { path, contextSize: undefined, maxParallel: parallel, threads: 1, speculates: true, device: 'cpu' } as const
+      const load = {
+        path,
+        contextSize: undefined,
+        cacheType: 'auto',
+        maxParallel: parallel,
+        threads: 1,
+        speculates: true,
+        device: 'cpu',
+      } as const
       return openEngine(createFakeChild(options), load, signal)
     },
     async findModel(name) {
@@ -104,6 +112,7 @@ export function createFakeModel({ contextSize = 4096 }: Pick<FakeEngineOptions, 
     threads: 1,
     quantization: 'none',
     architecture: 'fake',
+    cacheType: 'f16',
     parameters: 1,
     sizeBytes: 1,
     chatTemplate: undefined,

@@ -49,6 +49,16 @@ export const modelSettings = {
     },
     help: { en: 'Prompt and answer together, in tokens.', es: 'Pregunta y respuesta juntas, en tokens.' },
   },
+  kvCacheType: {
+    env: 'KV_CACHE_TYPE',
+    group: 'models',
+    kind: oneOf('auto', 'f16', 'q8_0'),
+    default: 'auto',
+    help: {
+      en: 'What the context is kept in: 16 bits, or 8 bits (half the memory, slower). auto: 8 bits when memory is short.',
+      es: 'Cómo se guarda el contexto: en 16 bits, o en 8 (la mitad de memoria, más lento). auto: en 8 bits cuando falta memoria.',
+    },
+  },
   maxParallel: {
     env: 'MAX_PARALLEL',
     group: 'models',

@@ -78,6 +78,8 @@ export type ModelInfo = Readonly<{
   /** For example `Q4_K - Medium`. */
   quantization: string
   architecture: string
+  /** What keys and values of the attention are kept in. */
+  cacheType: 'f16' | 'q8_0'
   parameters: number
   sizeBytes: number
   /** Whether the file carries a chat template of its own. */

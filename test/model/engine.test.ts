@@ -105,6 +105,19 @@ describe('repeating', () => {
     expect(plainly[0]).toContain('hundred and twelve steps')
   })
 
+  test('holds with a context in 8 bits too', async () => {
+    const small = await openRealHost({ CONTEXT_SIZE: '2048', KV_CACHE_TYPE: 'q8_0' })
+    await using quantized = await startServer({ host: small.host })
+    expect(small.host.model().cacheType).toBe('q8_0')
+    const bodies = prompts.map((prompt) => ({ prompt, max_length: 20, temperature: 0 }))
+    const ask = async (body: object) => (await quantized.stream(body)).text
+    const alone: string[] = []
+    for (const body of bodies) alone.push(await ask(body))
+    expect(await Promise.all(bodies.map(ask))).toEqual(alone)
+    expect(alone[0]).toMatch(/\p{L}{3,}/u)
+    await small.remove()
+  })
+
   test('a long prompt has the same answer after others have filled the memory', async () => {
     const story = 'The harbour town kept a careful record of every ship, its cargo and its captain. '.repeat(30)
     const body = { prompt: `${story}After the storm`, max_length: 20, temperature: 0 }

@@ -39,7 +39,15 @@ beforeAll(() => {
   llama = openLibrary(findLibrary('cpu') ?? 'missing', () => undefined)
   const path = 'model_llm/gemma-3-270m-q4_k_m.gguf'
   vocabularyOnly = llama.llama_model_load_from_file(path, { ...llama.llama_model_default_params(), vocab_only: true })
-  const opened = openLlamaBackend(llama, { path, contextSize: 512, maxParallel: 1, threads: 2, speculates: true, device: 'cpu' })
+  const opened = openLlamaBackend(llama, {
+    path,
+    contextSize: 512,
+    cacheType: 'auto',
+    maxParallel: 1,
+    threads: 2,
+    speculates: true,
+    device: 'cpu',
+  })
   backend = opened.backend
   model = opened.model
   templates = createChatTemplateRenderer()

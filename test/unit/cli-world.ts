@@ -16,6 +16,7 @@ const info: ModelInfo = {
   contextSize: 4096,
   quantization: 'none',
   architecture: 'none',
+  cacheType: 'f16',
   parameters: 1,
   sizeBytes: 1,
   hasChatTemplate: true,

@@ -38,7 +38,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
       children.push(child)
       return openEngine(
         child,
-        { path, contextSize: undefined, maxParallel: 4, threads: 1, speculates: true, device: 'cpu' },
+        { path, contextSize: undefined, cacheType: 'auto', maxParallel: 4, threads: 1, speculates: true, device: 'cpu' },
         signal,
       )
     },
@@ -80,6 +80,7 @@ test('a process that dies while it loads says so, with the likely cause', async 
   const opening = openEngine(child, {
     path: 'a',
     contextSize: undefined,
+    cacheType: 'auto',
     maxParallel: 1,
     threads: 1,
     speculates: true,
@@ -223,6 +224,7 @@ test('a process that has died refuses what is started on it', async () => {
   const engine = await openEngine(child, {
     path: 'a',
     contextSize: undefined,
+    cacheType: 'auto',
     maxParallel: 1,
     threads: 1,
     speculates: true,
@@ -239,7 +241,15 @@ test('a process that has died refuses what is started on it', async () => {
 
 test('loading is given up at once when nobody wants it any more', async () => {
   const child = createFakeChild({ answer: endless })
-  const load = { path: 'a', contextSize: undefined, maxParallel: 1, threads: 1, speculates: true, device: 'cpu' } as const
+  const load = {
+    path: 'a',
+    contextSize: undefined,
+    cacheType: 'auto',
+    maxParallel: 1,
+    threads: 1,
+    speculates: true,
+    device: 'cpu',
+  } as const
   await expect(openEngine(child, load, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' })
   expect(child.isDead()).toBe(true)
 })

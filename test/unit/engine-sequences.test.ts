@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Backend } from '../../src/engine/local/backend.ts'
 import { createSequences, type Sequence } from '../../src/engine/local/sequences.ts'
 import { createScriptedBackend } from '../fake-engine.ts'
@@ -107,4 +107,41 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
     }),
     { numRuns: 300 },
   )
+})
+
+describe('what lies in memory unused', () => {
+  const letters = (letter: number, count: number) => Array.from({ length: count }, () => letter)
+
+  /** After this, of ended requests the beginnings of these lengths are in memory. */
+  function withEnded(lengths: readonly number[], { repeats = false } = {}) {
+    const cells = createCells(5000, 32)
+    const sequences = createSequences(cells.backend, () => true)
+    const run = (letter: number, count: number) => {
+      const prompt = letters(letter, count)
+      const sequence = sequences.take({ prompt, room: 10, choices: 1, exactly: false })
+      if (sequence === undefined) throw new Error('There is no room.')
+      const own = prompt.slice(sequence.tokens.length)
+      for (const place of own.keys()) cells.put(sequence.id, sequence.tokens.length + place, repeats)
+      sequences.append(sequence, own, repeats)
+      return { sequence, read: own.length }
+    }
+    for (const [letter, length] of lengths.entries()) sequences.release(run(letter, length).sequence)
+    return { run, crowd: () => [100, 101, 102, 103, 104].map((letter) => run(letter, 20)) }
+  }
+
+  test('serves again while few answers are under way, and is forgotten under a crowd if it is short', () => {
+    const calm = withEnded([200])
+    calm.run(100, 20)
+    expect(calm.run(0, 200).read).toBe(1)
+    const crowded = withEnded([200, 1000])
+    crowded.crowd()
+    expect(crowded.run(0, 200).read).toBe(200)
+    expect(crowded.run(1, 1000).read).toBe(1)
+  })
+
+  test('is left as it is where freeing would cost a request that must repeat its long beginning', () => {
+    const { run, crowd } = withEnded([200, 1000], { repeats: true })
+    crowd()
+    expect(run(0, 200).read).toBe(1)
+  })
 })

@@ -54,6 +54,7 @@ describe('a guess', () => {
           lookup.add(next)
           all.push(next)
           const guess = lookup.guess(2)
+          expect(guess.length).toBe(Math.min(2, lookup.length()))
           if (guess.length === 0) continue
           const text = all.join('')
           expect(text).toContain(all.slice(-3).join('') + guess[0])

@@ -36,6 +36,7 @@ function fakeProvider(script: readonly GenerateEvent[]) {
       contextSize: 100,
       quantization: 'q',
       architecture: 'a',
+      cacheType: 'f16',
       parameters: 1,
       sizeBytes: 1,
       hasChatTemplate: false,

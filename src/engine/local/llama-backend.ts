@@ -1,7 +1,9 @@
 import { AppError } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
 import type { Backend, BatchRow, GrammarState } from './backend.ts'
+import { type CacheType, cacheTypes } from './cache-type.ts'
 import { type Batch, createCandidates, type Llama, type Pointer, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
+import { cacheTypeFor, describeModel, loadModel } from './llama-model.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 import { createStepCosts } from './step-costs.ts'
 import { createThreadGovernor } from './thread-governor.ts'
@@ -27,30 +29,18 @@ export function openLlamaBackend(llama: Llama, options: LoadOptions): { backend:
   const cacheSize = Math.max(contextSize, usualCache)
   const sequences = options.maxParallel * sequencesPerAnswer
   const mostOutputs = Math.max(fewestOutputs, sequences + 1)
-  const context = openContext(llama, model, options, { cacheSize, sequences, mostOutputs })
+  const cacheType = cacheTypeFor(llama, model, options, cacheSize)
+  const context = openContext(llama, model, options, { cacheSize, sequences, mostOutputs, cacheType })
   const { threads } = options
   const backend = createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences, mostOutputs })
-  return { backend, model: describe(llama, model, vocabulary, options, contextSize) }
+  return { backend, model: describeModel({ llama, model, vocabulary, options, contextSize, cacheType }) }
 }
 
-function loadModel(llama: Llama, { path, device }: LoadOptions): Pointer {
-  const model = llama.llama_model_load_from_file(path, {
-    ...llama.llama_model_default_params(),
-    n_gpu_layers: device === 'cpu' ? 0 : -1,
-    // Without the repacked copies of the weights an answer does not depend on how many others are in its batch;
-    // it costs a tenth of the prompt speed and saves the memory of the copies.
-    use_extra_bufts: false,
-  })
-  if (model === null) throw new AppError('invalid', 'The file is not a whole model that this version of llama.cpp can read.')
-  const generates = llama.llama_model_has_decoder(model) && !llama.llama_model_has_encoder(model)
-  if (generates && !llama.llama_model_is_recurrent(model) && !llama.llama_model_is_hybrid(model)) return model
-  throw new AppError('invalid', 'The file holds a model of a kind that cannot answer prompts here (encoder or recurrent).')
-}
-
-type Sizes = Readonly<{ cacheSize: number; sequences: number; mostOutputs: number }>
+type Sizes = Readonly<{ cacheSize: number; sequences: number; mostOutputs: number; cacheType: CacheType }>
 
 function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, sizes: Sizes): Pointer {
-  const { cacheSize, sequences, mostOutputs } = sizes
+  const { cacheSize, sequences, mostOutputs, cacheType } = sizes
+  const { ggml } = cacheTypes[cacheType]
   const context = llama.llama_init_from_model(model, {
     ...llama.llama_context_default_params(),
     n_ctx: cacheSize,
@@ -58,6 +48,8 @@ function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, siz
     n_ubatch: batchSize,
     n_seq_max: sequences + 1,
     n_outputs_max: mostOutputs,
+    type_k: ggml,
+    type_v: ggml,
     n_threads: threads,
     n_threads_batch: threads,
     kv_unified: true,
@@ -67,7 +59,7 @@ function openContext(llama: Llama, model: Pointer, { threads }: LoadOptions, siz
   throw new AppError('unavailable', `There is not enough memory for a context of ${cacheSize} tokens. Lower CONTEXT_SIZE.`)
 }
 
-type Parts = Sizes &
+type Parts = Omit<Sizes, 'cacheType'> &
   Readonly<{ llama: Llama; model: Pointer; vocabulary: Pointer; context: Pointer; threads: number; contextSize: number }>
 
 function createBackend(parts: Parts): Backend {
@@ -218,38 +210,4 @@ function createGrammar(
     accept: (token) => llama.llama_sampler_accept(sampler, token),
     close: () => llama.llama_sampler_free(sampler),
   }
-}
-
-function describe(llama: Llama, model: Pointer, vocabulary: Pointer, options: LoadOptions, contextSize: number): LoadedModel {
-  const textOf = (token: number) => (token < 0 ? '' : (llama.llama_vocab_get_text(vocabulary, token) ?? ''))
-  const tokens = Array.from({ length: llama.llama_vocab_n_tokens(vocabulary) }, (_, token) => token)
-  return {
-    contextSize,
-    device: options.device === 'auto' ? 'cpu' : options.device,
-    threads: options.threads,
-    quantization: quantizationOf(llama, model),
-    architecture: metadata(llama, model, 'general.architecture'),
-    parameters: Number(llama.llama_model_n_params(model)),
-    sizeBytes: Number(llama.llama_model_size(model)),
-    chatTemplate: llama.llama_model_chat_template(model, null) ?? undefined,
-    bosToken: textOf(llama.llama_vocab_bos(vocabulary)),
-    eosToken: textOf(llama.llama_vocab_eos(vocabulary)),
-    controlTokens: tokens.filter((token) => llama.llama_vocab_is_control(vocabulary, token)).map(textOf),
-  }
-}
-
-/** For example `Q4_K - Medium`: what llama.cpp calls it at the end of its description. */
-function quantizationOf(llama: Llama, model: Pointer): string {
-  const description = readText((bytes) => llama.llama_model_desc(model, bytes, bytes.length))
-  return /((?:all )?(?:[A-Z]+\d\S*.*|mostly .*))$/.exec(description)?.[1] ?? description
-}
-
-function metadata(llama: Llama, model: Pointer, key: string): string {
-  return readText((bytes) => llama.llama_model_meta_val_str(model, key, bytes, bytes.length))
-}
-
-function readText(read: (bytes: Uint8Array) => number): string {
-  const bytes = new Uint8Array(1024)
-  const length = read(bytes)
-  return Buffer.from(bytes.subarray(0, Math.max(0, Math.min(length, bytes.length - 1)))).toString('utf8')
 }

@@ -254,9 +254,21 @@ function tooManyChoices(choices: number, limit: number): AppError {
 }
 
 function describe({ name, identity }: InstalledModel, model: LoadedModel): ModelInfo {
-  const { chatTemplate, device, contextSize, quantization, architecture, parameters, sizeBytes, threads } = model
+  const { chatTemplate, device, contextSize, quantization, architecture, cacheType, parameters, sizeBytes, threads } = model
   const hasChatTemplate = chatTemplate !== undefined
-  return { name, identity, device, contextSize, quantization, architecture, parameters, sizeBytes, hasChatTemplate, threads }
+  return {
+    name,
+    identity,
+    device,
+    contextSize,
+    quantization,
+    architecture,
+    cacheType,
+    parameters,
+    sizeBytes,
+    hasChatTemplate,
+    threads,
+  }
 }
 
 function translate(event: GenerationEvent, queueMs: number): GenerateEvent {

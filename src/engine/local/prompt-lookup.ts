@@ -14,6 +14,8 @@ export interface PromptLookup {
   add(token: number): void
   /** What followed the passage that the latest tokens repeat, `count` tokens at most; empty when they repeat none. */
   guess(count: number): readonly number[]
+  /** How many tokens the guess has at most. */
+  length(): number
   /** How likely the next token of the guess is right, if those before it are: from 0 to 1. */
   chance(): number
 }
@@ -66,6 +68,7 @@ export function createPromptLookup(prompt: readonly number[]): PromptLookup {
   return {
     add,
     guess: (count) => (matched > 0 ? tokens.slice(position, position + count) : []),
+    length: () => (matched > 0 ? tokens.length - position : 0),
     chance() {
       const length = lengthClass(matched)
       return matched > 0 ? (right[length] ?? 0) / (tried[length] ?? 1) : 0

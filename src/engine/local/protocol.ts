@@ -1,12 +1,15 @@
 import type { ErrorCode } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
 import type { FinishReason, SamplingParameters, Timings, Usage } from '../provider.ts'
+import type { CacheType } from './cache-type.ts'
 
 /** What a child process is to open, once, before anything else. */
 export type LoadOptions = Readonly<{
   path: string
   /** Prompt and answer of one request together, in tokens; undefined: what the model was trained for, 4,096 at most. */
   contextSize: number | undefined
+  /** What the cells of the context are kept in; auto: in 8 bits when memory is short. */
+  cacheType: 'auto' | CacheType
   /** Answers generated at once. */
   maxParallel: number
   threads: number
@@ -39,6 +42,7 @@ export type LoadedModel = Readonly<{
   device: string
   threads: number
   quantization: string
+  cacheType: CacheType
   architecture: string
   parameters: number
   sizeBytes: number

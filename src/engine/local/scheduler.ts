@@ -143,7 +143,7 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     const only = running.some(isExact) ? chances.indexOf(highest) : undefined
     const candidates = running.map(({ request, answer }, index) => {
       const left = only === undefined || only === index ? request.limit - answer.produced - 1 : 0
-      return { chance: chances[index] ?? 0, most: left }
+      return { chance: chances[index] ?? 0, most: Math.min(left, answer.lookup.length()) }
     })
     const lengths = planDrafts(candidates, backend.mostOutputs, backend.stepCost)
     const drafted = running.map((one, index) => ({ ...one, draft: one.answer.lookup.guess(lengths[index] ?? 0) }))

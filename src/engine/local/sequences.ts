@@ -31,6 +31,9 @@ const plenty = 0.5
 /** So many tokens of a beginning in memory are worth more than room for others. */
 const worthKeeping = 256
 
+/** With so many answers under way, what lies in memory unused costs more (attention passes over all of it) than it may save later. */
+const crowd = 4
+
 type Beginning = Readonly<{ sequence: Sequence; length: number }>
 
 /** What a request needs, and the beginning that it can share. */
@@ -110,6 +113,14 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return first !== undefined
   }
 
+  /** Forgets short beginnings that nobody uses, unless that would take a long one from a request that must repeat. */
+  function forgetShort(except: Sequence | undefined): void {
+    if (!mayFree() || all.filter(({ reserved }) => reserved > 0).length < crowd) return
+    if (all.some((sequence) => sequence.epoch === epoch && sequence.exact >= worthKeeping)) return
+    const isShort = ({ reserved, tokens }: Sequence) => reserved === 0 && tokens.length < worthKeeping
+    for (const sequence of all.filter(isShort)) if (sequence !== except) forget(sequence)
+  }
+
   function makeRoom({ ids, cells, exactly, found }: Room): boolean {
     const has = (someIds: number, someCells: number) => freeIds() >= someIds && freeCells() >= someCells
     const share = exactly ? plenty : 0
@@ -169,6 +180,7 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       const size = Math.min(prompt.length + room, backend.cacheSize)
       const found = longest(prompt, exactly)
       if (found !== undefined) touch(found.sequence)
+      if (!exactly) forgetShort(found?.sequence)
       const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
       if (!makeRoom({ ids: choices, cells, exactly, found })) return undefined
       const target = open(size, choices - 1, room)

@@ -1,7 +1,7 @@
 /** Rows of a step with drafts: what processors compute without waste. */
 const sizes = [2, 4, 8, 16, 32]
-/** A step with drafts must promise so much more than one without. */
-const worthwhile = 1.05
+/** A step with drafts must promise so much more than one without: what promises most is often what is estimated too well. */
+const worthwhile = 1.15
 
 export type Candidate = Readonly<{
   /** How likely each token of its draft is right, if those before it are. */
@@ -26,7 +26,7 @@ export function planDrafts(candidates: readonly Candidate[], mostRows: number, c
   for (const rows of sizes) {
     if (rows <= answers || rows > mostRows) continue
     const { lengths, tokens } = draftsOf(candidates, rows - answers)
-    const speed = tokens / costOf(rows)
+    const speed = tokens / costOf(lengths.reduce((sum, length) => sum + length, answers))
     if (speed > fastest) {
       fastest = speed
       best = lengths
