@@ -8,11 +8,14 @@ declare module 'fastify' {
   }
 }
 
-/** Aborts when the caller's connection closes, which it also does some time after a whole answer. */
-export function clientGone(reply: FastifyReply): AbortSignal {
+/** Aborts when the caller leaves before the whole answer is out. */
+export function clientGone({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController()
-  if (reply.raw.destroyed) gone.abort()
-  else reply.raw.once('close', () => gone.abort())
+  if (raw.destroyed) gone.abort()
+  else
+    raw.once('close', () => {
+      if (!raw.writableFinished) gone.abort()
+    })
   return gone.signal
 }
 
