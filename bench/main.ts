@@ -82,6 +82,7 @@ async function openTargets({ options, modelsDir, say, use }: Opening): Promise<r
     DATA_DIR: dataDir,
     CONFIG_FILE: join(dataDir, 'config.json'),
     RATE_LIMIT_REQUESTS: '1000000',
+    RATE_LIMIT_WINDOW_SECONDS: '1',
     LOG_LEVEL: 'warn',
     ALLOW_ANONYMOUS: 'true',
     ...(file === undefined ? {} : { MODELS_DIR: dirname(resolve(file)), DEFAULT_MODEL: basename(file) }),

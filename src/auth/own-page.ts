@@ -16,5 +16,5 @@ export function isFromOwnPage(headers: IncomingHttpHeaders, allowedOrigins: read
 
 // The scheme is not compared: behind a proxy that ends TLS the page is https and this request http. It tells the default port.
 function hostOf(url: string): string | undefined {
-  return URL.canParse(url) ? new URL(url).host : undefined
+  return URL.parse(url)?.host
 }

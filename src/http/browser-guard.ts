@@ -35,6 +35,5 @@ export function createBrowserGuard(options: BrowserGuardOptions): (request: Fast
 }
 
 function hostName(host: string | undefined): string {
-  const url = `http://${host ?? ''}`
-  return URL.canParse(url) ? new URL(url).hostname : ''
+  return URL.parse(`http://${host ?? ''}`)?.hostname ?? ''
 }

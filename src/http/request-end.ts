@@ -6,19 +6,14 @@ export type RequestEndListener = (request: FastifyRequest, reply: FastifyReply, 
 
 /** Calls the listener once for each request. To be called before other hooks, so that it hears of what they refuse, too. */
 export function onRequestEnd(http: FastifyInstance, listener: RequestEndListener): void {
-  const ended = new WeakSet<FastifyRequest>()
-  const end = (request: FastifyRequest, reply: FastifyReply, status: number) => {
-    if (ended.has(request)) return
-    ended.add(request)
-    listener(request, reply, status)
-  }
   http.addHook('onRequest', (request, reply, done) => {
-    // Fastify tells of answers that went out whole; a caller who left, and a WebSocket, only shows here.
-    reply.raw.once('close', () => end(request, reply, request.ws ? 101 : 499))
+    // Not onResponse: Fastify calls it for answers that went out whole, not for callers who left, nor for WebSockets.
+    reply.raw.once('close', () => listener(request, reply, endStatus(request, reply)))
     done()
   })
-  http.addHook('onResponse', (request, reply, done) => {
-    end(request, reply, reply.failure === undefined ? reply.statusCode : statusOf[reply.failure.code])
-    done()
-  })
+}
+
+function endStatus({ ws }: FastifyRequest, { raw, failure, statusCode }: FastifyReply): number {
+  if (!raw.writableFinished) return ws ? 101 : 499
+  return failure === undefined ? statusCode : statusOf[failure.code]
 }

@@ -3,7 +3,6 @@ import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import formbody from '@fastify/formbody'
-import helmet from '@fastify/helmet'
 import websocket from '@fastify/websocket'
 import {
   type ConnectionError,
@@ -20,7 +19,7 @@ import { replyWithError, sendError, toErrorBody } from './error-reply.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf, serializeError } from './request-log.ts'
-import { securityHeaders } from './security-headers.ts'
+import { createSecurityHeaders } from './security-headers.ts'
 import { createValidatorCompiler } from './validation.ts'
 
 /** Who may use a route. Each scope has a guard in front, which refuses before anything of the request is read. */
@@ -83,7 +82,6 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)
   await http.register(cookie)
-  await http.register(helmet, securityHeaders(options.production))
   await http.register(cors, {
     origin: options.corsOrigins.length === 0 ? false : [...options.corsOrigins],
     credentials: true,
@@ -103,7 +101,10 @@ export async function mountRoutes(http: FastifyInstance, guards: Guards, routes:
   for (const name of ['caller', 'user', 'admin'] as const) {
     await http.register(async (scope) => {
       scope.addHook('onRequest', guards[name])
-      scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'private, no-store'))
+      scope.addHook('onRequest', (_request, reply, done) => {
+        reply.header('cache-control', 'private, no-store')
+        done()
+      })
       for (const plugin of routes[name]) await scope.register(plugin)
     })
   }
@@ -111,18 +112,21 @@ export async function mountRoutes(http: FastifyInstance, guards: Guards, routes:
 
 function guardRequests(http: FastifyInstance, { lifecycle, ...options }: ServerOptions): void {
   const refuseForeignPages = createBrowserGuard(options)
-  http.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id)
+  const securityHeaders = createSecurityHeaders(options.production)
+  http.addHook('onRequest', (request, reply, done) => {
+    reply.headers(securityHeaders).header('x-request-id', request.id)
     refuseForeignPages(request)
     if (lifecycle.isDraining()) {
       reply.header('connection', 'close')
       const { url = '' } = request.routeOptions
       if (!url.startsWith('/health')) throw new AppError('unavailable', 'The service is shutting down.', { retryAfterSeconds: 5 })
     }
+    done()
   })
-  http.addHook('onResponse', async () => {
+  http.addHook('onResponse', (_request, _reply, done) => {
     // A connection that just became idle would otherwise stay open until its keep-alive time is over.
     if (lifecycle.isDraining()) setImmediate(() => http.server.closeIdleConnections())
+    done()
   })
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { GenerateRequest } from '../engine/provider.ts'
 import type { Completion } from './predict.ts'
@@ -51,7 +51,7 @@ export function cacheKey({ provider, modelIdentity, request }: CacheQuestion): s
     request.stop,
     request.grammar ?? null,
   ]
-  return createHash('sha256').update(JSON.stringify(question)).digest('hex')
+  return hash('sha256', JSON.stringify(question))
 }
 
 /** Whether asking again must give the same text: only then may an answer be kept. */

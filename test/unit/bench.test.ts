@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readBenchArguments } from '../../bench/arguments.ts'
+import { measureCached } from '../../bench/cached.ts'
 import { dialects } from '../../bench/dialects.ts'
 import { splitStream } from '../../bench/exchange.ts'
 import { runBench } from '../../bench/main.ts'
@@ -128,6 +129,24 @@ async function bench(args: readonly string[]): Promise<string> {
   await runBench({ args: quiet, language: 'en', version: '0', modelsDir: '/nowhere', write, tell: () => {} })
   return lines.join('\n')
 }
+
+describe('cached answers', () => {
+  test('are counted and timed, and the model wrote only the first', async () => {
+    await using server = await startServer({ host: createFakeEngine({ answer: () => ({ pieces: ['mundo'] }) }) })
+    const { requests, seconds, p99Ms } = await measureCached(new URL(server.url), 'Hola', 1)
+    expect(requests).toBeGreaterThan(0)
+    expect(seconds).toBeGreaterThan(0)
+    expect(p99Ms).toBeGreaterThanOrEqual(0)
+    const metrics = await (await fetch(`${server.url}/metrics`)).text()
+    expect(metrics).toMatch(/^simpleia_cache_misses_total 1$/m)
+  })
+
+  test('that were refused are no measurement', async () => {
+    const host = createFakeEngine({ answer: () => ({ pieces: ['mundo'] }) })
+    await using server = await startServer({ host, settings: { RATE_LIMIT_REQUESTS: '2' } })
+    await expect(measureCached(new URL(server.url), 'Hola', 1)).rejects.toThrow('requests for a cached answer failed')
+  })
+})
 
 describe('a run', () => {
   test('measures servers side by side, each in its own dialect', async () => {

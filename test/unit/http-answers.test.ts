@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errorCodes } from '../../src/errors.ts'
 import { statusOf } from '../../src/http/error-reply.ts'
+import { createSecurityHeaders } from '../../src/http/security-headers.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 
@@ -101,6 +102,11 @@ describe('what a caller or the model wrote', () => {
       expect(policy).not.toMatch(/unsafe|https?:|\*/)
     }
   })
+})
+
+test('browsers are told to stay with HTTPS in production only', () => {
+  expect(createSecurityHeaders(true)).toHaveProperty('strict-transport-security')
+  expect(createSecurityHeaders(false)).not.toHaveProperty('strict-transport-security')
 })
 
 describe('the request id', () => {

@@ -1,6 +1,8 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createTextFormatter, formatEvent } from '../../src/http/event-stream.ts'
+import { clientGone, createTextFormatter, formatEvent } from '../../src/http/event-stream.ts'
 import { joinEvents, parseEventStream } from '../sse-parser.ts'
 
 const normalized = (text: string) => text.replace(/\r\n|\r/g, '\n')
@@ -36,5 +38,24 @@ describe('the pieces of a text', () => {
   test('a \\r\\n that is cut in two is one line break', () => {
     const format = createTextFormatter()
     expect(['a\r', '', '\nb', '\n'].map(format)).toEqual(['data: a\ndata: \n\n', '', 'data: b\n\n', 'data: \ndata: \n\n'])
+  })
+})
+
+describe('a caller', () => {
+  test('who got the whole answer is not one who left', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const answered = once(server, 'request').then(async ([, raw]) => {
+      const gone = clientGone({ raw })
+      const closed = once(raw, 'close')
+      raw.end('all of it')
+      await closed
+      return gone.aborted
+    })
+    const address = server.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('all of it')
+    expect(await answered).toBe(false)
+    server.close()
   })
 })

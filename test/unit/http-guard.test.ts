@@ -79,8 +79,11 @@ describe('the Host header', () => {
   test.each(['evil.example', 'localhost.evil.com', 'evil.example:8000', '127.0.0.1.evil.com', 'a b', '0.0.0.0'])(
     'refuses "%s" on loopback, on every route',
     async (host) => {
-      for (const path of ['/predict', '/health', '/docs', '/nowhere'])
-        expect((await send('GET', path, { host })).status).toBe(403)
+      for (const path of ['/predict', '/health', '/docs', '/nowhere']) {
+        const answer = await send('GET', path, { host })
+        expect(answer.status).toBe(403)
+        expect(answer.headers).toMatchObject({ 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff' })
+      }
     },
   )
 
