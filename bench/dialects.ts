@@ -14,6 +14,8 @@ export type Dialect = Readonly<{
   path: string
   /** Stands behind each event. */
   separator: string
+  /** It ends some streams early and tells no counts then: a piece of text is taken for one token. */
+  mayBreakOff?: true
   body(ask: Ask, sampling: Sampling, model: string | undefined): JsonObject
   read(event: string): Piece
 }>
@@ -58,6 +60,8 @@ export const dialects = {
   ollama: {
     path: '/api/generate',
     separator: '\n',
+    // After a token that came more than 30 times in a row.
+    mayBreakOff: true,
     body: ({ prompt, maxTokens }, sampling, model) => ({
       model,
       prompt,

@@ -4,8 +4,8 @@ import { createServer } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { AppError } from '../src/errors.ts'
 import type { PeerOptions } from './arguments.ts'
-import { type DialectName, dialects, type Sampling, type Usage } from './dialects.ts'
-import { post, splitStream, textOf } from './exchange.ts'
+import { type Dialect, type DialectName, dialects, type Sampling, type Usage } from './dialects.ts'
+import { post, type Reply, splitStream, textOf } from './exchange.ts'
 import { firstAt, parseObject, textAt } from './json.ts'
 import { messageOf, type Say } from './messages.ts'
 import { findListener, processTree } from './processes.ts'
@@ -86,31 +86,37 @@ async function firstText(generate: Target['generate'], startedAt: number): Promi
 type Asked = Readonly<{ name: string; url: URL; dialect: DialectName; model: string | undefined; parts: ServerParts }>
 
 async function ask({ name, url, dialect, model, parts }: Asked, asks: readonly Ask[]): Promise<readonly Answer[]> {
-  const { path, separator, body, read } = dialects[dialect]
+  const { path, body } = dialects[dialect]
   const bodies = asks.map((one) => {
     const temperature = one.greedy === true ? 0 : parts.sampling.temperature
     return JSON.stringify(body(one, { ...parts.sampling, temperature }, model))
   })
   const originMs = performance.now()
   const replies = await Promise.all(bodies.map((text) => post(new URL(path, url), text, originMs)))
-  return replies.map((reply) => {
-    const refuse = (reason: string) => new AppError('upstream', parts.say('refused', { name, reason: reason.slice(0, 400) }))
-    if (reply.status !== 200) throw refuse(textOf(reply))
-    let firstMs: number | undefined
-    let lastMs = reply.endMs
-    let usage: Usage | undefined
-    for (const { atMs, text } of splitStream(reply.arrivals, separator)) {
-      const piece = read(text)
-      if (piece.failure !== undefined) throw refuse(piece.failure)
-      if (piece.hasText) {
-        firstMs ??= atMs
-        lastMs = atMs
-      }
-      usage = piece.usage ?? usage
+  const refuse = (reason: string) => new AppError('upstream', parts.say('refused', { name, reason: reason.slice(0, 400) }))
+  return replies.map((reply) => readReply(dialects[dialect], reply, refuse))
+}
+
+/** What one stream told. Throws what `refuse` makes of the reason where it is no answer. */
+export function readReply(dialect: Dialect, reply: Reply, refuse: (reason: string) => AppError): Answer {
+  if (reply.status !== 200) throw refuse(textOf(reply))
+  let firstMs: number | undefined
+  let lastMs = reply.endMs
+  let pieces = 0
+  let usage: Usage | undefined
+  for (const { atMs, text } of splitStream(reply.arrivals, dialect.separator)) {
+    const piece = dialect.read(text)
+    if (piece.failure !== undefined) throw refuse(piece.failure)
+    if (piece.hasText) {
+      pieces += 1
+      firstMs ??= atMs
+      lastMs = atMs
     }
-    if (usage === undefined) throw refuse('the stream ended without its token counts')
-    return { ...usage, firstMs: firstMs ?? reply.endMs, lastMs, endMs: reply.endMs }
-  })
+    usage = piece.usage ?? usage
+  }
+  if (dialect.mayBreakOff === true && pieces > 0) usage ??= { promptTokens: Number.NaN, completionTokens: pieces }
+  if (usage === undefined) throw refuse('the stream ended without its token counts')
+  return { ...usage, firstMs: firstMs ?? reply.endMs, lastMs, endMs: reply.endMs }
 }
 
 type Program = Readonly<{ start(): void; stop(): Promise<void>; failure(): string | undefined }>

@@ -4,12 +4,14 @@ import { describe, expect, test } from 'vitest'
 import { readBenchArguments } from '../../bench/arguments.ts'
 import { measureCached } from '../../bench/cached.ts'
 import { dialects } from '../../bench/dialects.ts'
-import { splitStream } from '../../bench/exchange.ts'
+import { type Reply, splitStream } from '../../bench/exchange.ts'
 import { runBench } from '../../bench/main.ts'
 import { speak } from '../../bench/messages.ts'
 import { createPrompts } from '../../bench/prompts.ts'
 import { formatTable, summarize } from '../../bench/report.ts'
+import { readReply } from '../../bench/servers.ts'
 import { percentile, rotate } from '../../bench/statistics.ts'
+import { AppError } from '../../src/errors.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { startServer } from '../server.ts'
 
@@ -119,6 +121,23 @@ describe('streams', () => {
     ['openai', 'data: {"error":{"message":"no"}}'],
   ] as const)('of %s tell a failure', (name, event) => {
     expect(dialects[name].read(event).failure).toBeDefined()
+  })
+
+  const brokenOff = (event: string, separator: string): Reply => {
+    const arrivals = [10, 20, 30].map((atMs) => ({ atMs, bytes: Buffer.from(event + separator) }))
+    return { status: 200, arrivals, endMs: 40 }
+  }
+  const refuse = (reason: string) => new AppError('upstream', reason)
+
+  test('of ollama that break off without counts are taken for a token a piece', () => {
+    const reply = brokenOff('{"response":"hi","done":false}', '\n')
+    const answer = readReply(dialects.ollama, reply, refuse)
+    expect(answer).toEqual({ promptTokens: Number.NaN, completionTokens: 3, firstMs: 10, lastMs: 30, endMs: 40 })
+  })
+
+  test('of another server that break off without counts are refused', () => {
+    const reply = brokenOff('data: {"content":"hi","stop":false}', '\n\n')
+    expect(() => readReply(dialects.llama, reply, refuse)).toThrow('without its token counts')
   })
 })
 
