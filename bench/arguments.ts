@@ -31,6 +31,8 @@ export type BenchOptions = Readonly<{
   file: string | undefined
   threads: number
   bare: boolean
+  /** Minutes of mixed load on a server of ours, instead of measures. */
+  soak: number | undefined
 }>
 
 const flags = {
@@ -47,12 +49,19 @@ const flags = {
   file: { type: 'string' },
   threads: { type: 'string' },
   bare: { type: 'boolean' },
+  soak: { type: 'string' },
 } as const
+
+/** A minute until memory has settled, one to compare with, and one that is compared. */
+const leastSoakMinutes = 3
 
 /** Reads the words after `bench`; throws `invalid` in the person's language. */
 export function readBenchArguments(args: readonly string[], say: Say): BenchOptions {
   const { values } = parse(args)
-  const number = (name: 'rounds' | 'threads' | 'temperature', { least = 1, usual }: { least?: number; usual: number }) => {
+  const number = (
+    name: 'rounds' | 'threads' | 'temperature' | 'soak',
+    { least = 1, usual }: { least?: number; usual: number },
+  ) => {
     const value = Number(values[name] ?? usual)
     if (Number.isFinite(value) && value >= least && (name === 'temperature' || Number.isInteger(value))) return value
     throw wrong(say('wrongNumber', { flag: `--${name}`, least, got: values[name] ?? '' }))
@@ -70,6 +79,7 @@ export function readBenchArguments(args: readonly string[], say: Say): BenchOpti
     file: values.file,
     threads: number('threads', { usual: availableParallelism() }),
     bare: values.bare !== false,
+    soak: values.soak === undefined ? undefined : number('soak', { least: leastSoakMinutes, usual: leastSoakMinutes }),
   }
 }
 

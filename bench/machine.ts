@@ -44,3 +44,14 @@ export function describeMachine(): MachineInfo {
     system: `${process.platform} ${process.arch}`,
   }
 }
+
+/** What a report says of the circumstances in which it was made. */
+export type About = Readonly<{ version: string; node: string; machine: MachineInfo; date: Date }>
+
+export function formatAbout({ version, node, machine, date }: About): string {
+  const load = machine.load.map((value) => value.toFixed(2)).join(' ')
+  return [
+    `simpleIA ${version} · Node.js ${node} · ${date.toISOString()}`,
+    `${machine.cpu} · ${machine.cores} cores · ${machine.system} · load ${load}`,
+  ].join('\n')
+}

@@ -1,22 +1,21 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { writeFile } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
 import { createCloser } from '../src/closer.ts'
 import type { Language } from '../src/config/kinds.ts'
 import { AppError } from '../src/errors.ts'
 import { type BenchOptions, measureNames, type PeerOptions, readBenchArguments } from './arguments.ts'
 import { openBareLoop } from './bare-target.ts'
-import { busyShare, calmShare, describeMachine, waitUntilCalm } from './machine.ts'
+import { type About, busyShare, calmShare, describeMachine, formatAbout, waitUntilCalm } from './machine.ts'
 import { measures } from './measures.ts'
 import { type Say, speak } from './messages.ts'
+import { createOwnEnvironment, firstModel, ownServer } from './own-server.ts'
 import { createPrompts } from './prompts.ts'
 import { formatTable, summarize } from './report.ts'
-import { openServer } from './servers.ts'
+import { openServer, usualSampling } from './servers.ts'
+import { runSoak } from './soak/soak.ts'
 import { rotate } from './statistics.ts'
 import type { Target } from './target.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
 /** How long to wait for a calm machine before each measurement. */
 const calmLimitMs = 10_000
 
@@ -30,7 +29,10 @@ export type BenchParts = Readonly<{
   tell(line: string): void
 }>
 
-/** Measures all servers in alternating rounds and writes a table. Throws `invalid`, `unavailable` or `upstream` in the person's language. */
+/**
+ * Measures all servers in alternating rounds and writes a table, or soaks our own. Throws `invalid`, `unavailable` or `upstream` in
+ * the person's language, and `internal` when the service fails a check of the soak.
+ */
 export async function runBench({ args, language, version, modelsDir, write, tell }: BenchParts): Promise<void> {
   const say = speak(language)
   const options = readBenchArguments(args, say)
@@ -39,55 +41,60 @@ export async function runBench({ args, language, version, modelsDir, write, tell
   if (busy > calmShare && !options.force) {
     throw new AppError('busy', say('busy', { share: percentOf(busy), limit: percentOf(calmShare) }))
   }
+  const file = options.file ?? (await firstModel(modelsDir))
+  const getFile = () => file ?? fail(say('noModel', { folder: modelsDir }))
+  const about = { version, node: process.version, machine: describeMachine(), date: new Date() }
   const closer = createCloser()
   // Servers that were started here must not outlive it.
   const stop = () => void closer.close().finally(() => process.exit(1))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
   try {
-    const targets = await openTargets({ options, modelsDir, say, use: closer.use })
-    const about = { ...describeTargets(targets), version, node: process.version, machine: describeMachine(), date: new Date() }
-    write(formatHead(about, options))
-    const { values, notes } = await measureAll(targets, options, (line) => tell(line), say)
-    const summaries = summarize(values, options.only, options.clients)
-    write(
-      formatTable(
-        summaries,
-        targets.map(({ name }) => name),
-      ),
-    )
-    for (const note of notes) write(note)
-    if (options.json !== undefined) {
-      await writeFile(
-        options.json,
-        `${JSON.stringify({ ...about, options, summaries, rounds: plain(values), notes }, null, 2)}\n`,
-      )
-    }
+    const { json, soak } = options
+    if (soak === undefined) await compareServers({ options, file, getFile, about, say, write, tell, use: closer.use })
+    else await runSoak({ file: getFile(), minutes: soak, json, about, say, write, tell, use: closer.use })
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop)
     await closer.close()
   }
 }
 
+type Comparing = Readonly<{
+  options: BenchOptions
+  file: string | undefined
+  /** Throws `not_found` where there is none. */
+  getFile(): string
+  about: About
+  say: Say
+  write(line: string): void
+  tell(line: string): void
+  use: ReturnType<typeof createCloser>['use']
+}>
+
+async function compareServers(comparing: Comparing): Promise<void> {
+  const { options, say, write, tell } = comparing
+  const targets = await openTargets(comparing)
+  const about = { ...describeTargets(targets), ...comparing.about }
+  write(formatHead(about, options))
+  const { values, notes } = await measureAll(targets, options, tell, say)
+  const summaries = summarize(values, options.only, options.clients)
+  write(
+    formatTable(
+      summaries,
+      targets.map(({ name }) => name),
+    ),
+  )
+  for (const note of notes) write(note)
+  if (options.json === undefined) return
+  const everything = { ...about, options, summaries, rounds: plain(values), notes }
+  await writeFile(options.json, `${JSON.stringify(everything, null, 2)}\n`)
+}
+
 const percentOf = (share: number) => Math.round(share * 100)
 
-type Opening = Readonly<{ options: BenchOptions; modelsDir: string; say: Say; use: ReturnType<typeof createCloser>['use'] }>
-
 /** Ours first, then the peers, then the bare loop. */
-async function openTargets({ options, modelsDir, say, use }: Opening): Promise<readonly Target[]> {
-  const file = options.file ?? (await firstModel(modelsDir))
-  const dataDir = await mkdtemp(join(tmpdir(), 'simpleia-bench-'))
-  use({ close: () => rm(dataDir, { recursive: true, force: true }) })
-  const environment = {
-    HOST: '127.0.0.1',
-    DATA_DIR: dataDir,
-    CONFIG_FILE: join(dataDir, 'config.json'),
-    RATE_LIMIT_REQUESTS: '1000000',
-    RATE_LIMIT_WINDOW_SECONDS: '1',
-    LOG_LEVEL: 'warn',
-    ALLOW_ANONYMOUS: 'true',
-    ...(file === undefined ? {} : { MODELS_DIR: dirname(resolve(file)), DEFAULT_MODEL: basename(file) }),
-  }
-  const sampling = { temperature: options.temperature, topK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1 }
+async function openTargets({ options, file, getFile, say, use }: Comparing): Promise<readonly Target[]> {
+  const { environment } = use(await createOwnEnvironment(file))
+  const sampling = { ...usualSampling, temperature: options.temperature }
   const servers: Target[] = []
   const open = async (peer: PeerOptions) => {
     const target = await openServer(peer, { sampling, model: options.model, environment, say })
@@ -96,25 +103,17 @@ async function openTargets({ options, modelsDir, say, use }: Opening): Promise<r
   }
   for (const peer of options.peers) await open(peer)
   const isOurs = ({ server }: Target) => server?.dialect === 'simpleia'
-  const command = `'${process.execPath}' '${join(root, 'src', 'main.ts')}' api`
-  const needsModel = () => file ?? fail(say('noModel', { folder: modelsDir }))
-  if (!servers.some(isOurs) && needsModel()) await open({ name: 'simpleia', url: undefined, dialect: 'simpleia', command })
+  if (!servers.some(isOurs) && getFile()) await open(ownServer)
   const targets = [...servers.filter(isOurs), ...servers.filter((target) => !isOurs(target))]
   if (!options.bare) return targets
   for (const weights of ['repacked', 'as-stored'] as const) {
-    targets.push(use(await openBareLoop({ file: resolve(needsModel()), threads: options.threads, weights })))
+    targets.push(use(await openBareLoop({ file: resolve(getFile()), threads: options.threads, weights })))
   }
   return targets
 }
 
 function fail(message: string): never {
   throw new AppError('not_found', message)
-}
-
-async function firstModel(folder: string): Promise<string | undefined> {
-  const files = await readdir(folder).catch(() => [])
-  const file = files.sort().find((name) => name.endsWith('.gguf'))
-  return file === undefined ? undefined : join(folder, file)
 }
 
 /** Each measure in alternating rounds: what drifts, drifts for all. */
@@ -193,17 +192,12 @@ function describeTargets(targets: readonly Target[]) {
   }
 }
 
-type About = ReturnType<typeof describeTargets> &
-  Readonly<{ version: string; node: string; machine: ReturnType<typeof describeMachine>; date: Date }>
-
 function formatHead(
-  { targets, version, node, machine, date }: About,
+  { targets, ...about }: About & ReturnType<typeof describeTargets>,
   { file, temperature, threads, rounds }: BenchOptions,
 ): string {
-  const load = machine.load.map((value) => value.toFixed(2)).join(' ')
   return [
-    `simpleIA ${version} · Node.js ${node} · ${date.toISOString()}`,
-    `${machine.cpu} · ${machine.cores} cores · ${machine.system} · load ${load}`,
+    formatAbout(about),
     `model ${file === undefined ? 'of the servers' : basename(file)} · temperature ${temperature} · bare loop ${threads} threads · ${rounds} rounds`,
     ...targets.map(({ name, url = '', version: theirs = '' }) => [name, url, theirs].filter(Boolean).join(' · ')),
   ].join('\n')

@@ -16,6 +16,7 @@ Usage: {program} bench [FLAGS]
   --file PATH                Model file of the bare loop and of our own server; else the first in the models folder.
   --threads N                Threads of the bare loop (as many as this machine has cores).
   --no-bare                  Leaves out llama.cpp's own limit, the bare loop.
+  --soak MINUTES             Instead: so many minutes of mixed load on a server of ours, which must stay as it was.
   --json FILE                Writes every value of every round there.
   --force                    Measures although the machine is busy.`,
   es: `Mide simpleIA junto a otros servidores en esta máquina. bench/README.md explica cada medida (en inglés).
@@ -33,6 +34,7 @@ Uso: {program} bench [OPCIONES]
   --file RUTA                Modelo del bucle desnudo y de nuestro servidor; si no, el primero de la carpeta de modelos.
   --threads N                Hilos del bucle desnudo (tantos como núcleos tiene la máquina).
   --no-bare                  Deja fuera el límite de llama.cpp, el bucle desnudo.
+  --soak MINUTOS             En su lugar: tantos minutos de carga variada sobre un servidor nuestro, que debe quedar como estaba.
   --json ARCHIVO             Escribe ahí cada valor de cada ronda.
   --force                    Mide aunque la máquina esté ocupada.`,
 }
@@ -99,6 +101,28 @@ const messages = {
     es: 'Antes de {count} de {total} mediciones la máquina estaba ocupada con otra cosa.',
   },
   promptTokens: { en: 'Tokens of the prompts: {list}.', es: 'Tokens de los prompts: {list}.' },
+  soakMinute: {
+    en: 'minute {minute}: {answered} answered, {left} left, {busy} busy, {refused} refused, {wrong} wrong · MiB (in no file): {memory}',
+    es: 'minuto {minute}: {answered} respondidas, {left} abandonadas, {busy} sin sitio, {refused} rechazadas, {wrong} mal · MiB (en ningún archivo): {memory}',
+  },
+  soakFault: { en: 'minute {minute}, {kind}: {fault}', es: 'minuto {minute}, {kind}: {fault}' },
+  soakIdle: {
+    en: 'After all clients had left: {active} active, {queued} queued ({afterMs} ms).',
+    es: 'Cuando todos los clientes se habían ido: {active} activas, {queued} en espera ({afterMs} ms).',
+  },
+  soakHouse: {
+    en: '{places} clients at once, before and after: {before} and {after} written together, {beforeSpeed} and {afterSpeed} tokens/s.',
+    es: '{places} clientes a la vez, antes y después: {before} y {after} escritas a la vez, {beforeSpeed} y {afterSpeed} tokens/s.',
+  },
+  'soak-answers': {
+    en: 'every answer is the right one, whole and its own',
+    es: 'cada respuesta es la correcta, entera y la suya',
+  },
+  'soak-places': { en: 'no place is lost', es: 'no se ha perdido ningún sitio' },
+  'soak-speed': { en: 'it is as fast as before', es: 'es tan rápido como antes' },
+  'soak-memory': { en: 'memory has not grown by more than 5 %', es: 'la memoria no ha crecido más de un 5 %' },
+  'soak-processes': { en: 'no process had to be started again', es: 'ningún proceso tuvo que arrancar de nuevo' },
+  soakFailed: { en: 'The service has failed the soak.', es: 'El servicio no ha superado la prueba de carga.' },
   measureTitle: { en: 'median of {rounds} rounds', es: 'mediana de {rounds} rondas' },
 } as const satisfies Record<string, Text>
 

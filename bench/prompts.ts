@@ -32,8 +32,8 @@ export function createPrompts(seed: number): Prompts {
 
 const lineTokens = 15
 
-/** Mulberry32: numbers from 0 to below 1. */
-function createRandom(seed: number): () => number {
+/** Mulberry32: numbers from 0 to below 1, the same for the same seed. */
+export function createRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

@@ -43,7 +43,7 @@ function formatNumber(value = Number.NaN): string {
 const formatRatio = (ratio: number) => (Number.isFinite(ratio) ? `${ratio.toFixed(2)}×` : '')
 
 /** The first column to the left, the others to the right. */
-function alignColumns(rows: ReadonlyArray<readonly string[]>): string {
+export function alignColumns(rows: ReadonlyArray<readonly string[]>): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   return rows
     .map((row) =>

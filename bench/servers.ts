@@ -36,6 +36,9 @@ export type ServerParts = Readonly<{
   say: Say
 }>
 
+/** Like that of most chat programs. */
+export const usualSampling: Sampling = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05, repeatPenalty: 1 }
+
 const firstAsk: Ask = { prompt: 'The capital of Spain is', maxTokens: 2, greedy: true }
 
 /** Starts the server if it has a command, waits until it answers, and finds out how to talk to it. */
