@@ -5,6 +5,16 @@ import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
 import { createFakeChild, createFakeModel, type Script } from '../fake-engine.ts'
 
+const loadOptions = {
+  path: 'a',
+  contextSize: undefined,
+  cacheType: 'auto',
+  maxParallel: 1,
+  threads: 1,
+  speculates: true,
+  device: 'cpu',
+} as const
+
 const noPrompt = { prompt: [], stop: [], dropsFirstSpace: false }
 
 const never = new AbortController().signal
@@ -36,11 +46,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
       await slow?.gone
       const child = createFakeChild({ answer: (prompt) => answer(prompt, path) })
       children.push(child)
-      return openEngine(
-        child,
-        { path, contextSize: undefined, cacheType: 'auto', maxParallel: 4, threads: 1, speculates: true, device: 'cpu' },
-        signal,
-      )
+      return openEngine(child, { ...loadOptions, path, maxParallel: 4 }, signal)
     },
     findModel: async (name) => ({ name, path: name, identity: name }),
     listModels: async () => ['a', 'b', 'broken'],
@@ -77,15 +83,7 @@ describe('without a model', () => {
 
 test('a process that dies while it loads says so, with the likely cause', async () => {
   const child = createFakeChild({ answer: endless })
-  const opening = openEngine(child, {
-    path: 'a',
-    contextSize: undefined,
-    cacheType: 'auto',
-    maxParallel: 1,
-    threads: 1,
-    speculates: true,
-    device: 'cpu',
-  })
+  const opening = openEngine(child, loadOptions)
   child.die('SIGKILL')
   await expect(opening).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('not enough memory') })
 })
@@ -221,15 +219,7 @@ describe('between two models', () => {
 
 test('a process that has died refuses what is started on it', async () => {
   const child = createFakeChild({ answer: endless })
-  const engine = await openEngine(child, {
-    path: 'a',
-    contextSize: undefined,
-    cacheType: 'auto',
-    maxParallel: 1,
-    threads: 1,
-    speculates: true,
-    device: 'cpu',
-  })
+  const engine = await openEngine(child, loadOptions)
   child.die('SIGKILL')
   await engine.ended
   const options = { ...ask('x'), ...noPrompt, repeatable: true }
@@ -241,16 +231,7 @@ test('a process that has died refuses what is started on it', async () => {
 
 test('loading is given up at once when nobody wants it any more', async () => {
   const child = createFakeChild({ answer: endless })
-  const load = {
-    path: 'a',
-    contextSize: undefined,
-    cacheType: 'auto',
-    maxParallel: 1,
-    threads: 1,
-    speculates: true,
-    device: 'cpu',
-  } as const
-  await expect(openEngine(child, load, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' })
+  await expect(openEngine(child, loadOptions, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' })
   expect(child.isDead()).toBe(true)
 })
 

@@ -179,11 +179,12 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     let text = ''
     let reason: FinishReason | undefined
     let failure: unknown
-    for (let index = 0; index <= draft.length && !answer.ended; index += 1) {
-      if (index > 0 && answer.next !== draft[index - 1]) break
+    let taken = 0
+    for (; taken <= draft.length && !answer.ended; taken += 1) {
+      if (taken > 0 && answer.next !== draft[taken - 1]) break
       sequences.append(sequence, [answer.next], repeated)
       try {
-        const chosen = answer.choose(backend.scores(firstRow + index))
+        const chosen = answer.choose(backend.scores(firstRow + taken))
         text += chosen.text
         reason = chosen.reason
       } catch (error) {
@@ -191,7 +192,8 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
         break
       }
     }
-    backend.truncateSequence(sequence.id, sequence.tokens.length)
+    // Only then: it goes through all cells.
+    if (taken <= draft.length) backend.truncateSequence(sequence.id, sequence.tokens.length)
     if (failure !== undefined) fail(request, failure)
     else report(request, answer, text, reason)
   }
