@@ -129,6 +129,8 @@ const signatures = {
   llama_context_default_params: ['context'],
   llama_model_load_from_file: ['pointer', 'text', 'model'],
   llama_model_free: ['none', 'pointer'],
+  llama_adapter_lora_init: ['pointer', 'pointer', 'text'],
+  llama_set_adapters_lora: ['int', 'pointer', 'buffer', 'size', 'buffer'],
   llama_init_from_model: ['pointer', 'pointer', 'context'],
   llama_free: ['none', 'pointer'],
   llama_model_get_vocab: ['pointer', 'pointer'],
@@ -296,6 +298,11 @@ export function viewInts(address: Pointer, length: number): Int32Array {
 
 export function viewBytes(address: Pointer, length: number): Int8Array {
   return new Int8Array(koffi.view(address, length))
+}
+
+/** An array of pointers, for functions that take one. */
+export function pointerArray(pointers: readonly Pointer[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(pointers, (pointer) => koffi.address(pointer)).buffer)
 }
 
 /** The pointer at index `index` of an array of pointers. */

@@ -2,7 +2,7 @@ import { AppError } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
 import type { Backend, BatchRow, GrammarState } from './backend.ts'
 import { type CacheType, cacheTypes } from './cache-type.ts'
-import { type Batch, createCandidates, type Llama, type Pointer, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
+import { type Batch, createCandidates, type Llama, type Pointer, pointerArray, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
 import { cacheTypeFor, describeModel, loadModel } from './llama-model.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 import { createStepCosts } from './step-costs.ts'
@@ -17,6 +17,8 @@ const batchSize = 512
 const sequencesPerAnswer = 2
 /** Rows of scores in any case, so that a single answer can have drafts. */
 const fewestOutputs = 16
+/** The weight of an adapter: its own scale is in its file. */
+const ones = new Uint8Array(new Float32Array([1]).buffer)
 /** From this many cells on, llama.cpp's attention splits the work of a lone row between threads, with other rounding. */
 const splitFrom = 512
 
@@ -78,6 +80,7 @@ function createBackend(parts: Parts): Backend {
     },
   })
   const pieces = new Map<number, Uint8Array>()
+  const adapters = new Map<string, Pointer>()
   const costs = createStepCosts()
 
   /** Rows of the last sequence, which is nobody's: they come last, and their cells are free again right after. */
@@ -109,6 +112,16 @@ function createBackend(parts: Parts): Backend {
     batchSize,
     mostOutputs,
     slidingWindow: llama.llama_model_n_swa(model),
+    loadAdapter({ name, path, identity }) {
+      const adapter = llama.llama_adapter_lora_init(model, path)
+      if (adapter === null) throw new AppError('invalid', `The file of "${name}" is no whole LoRA adapter, or not one for this model.`)
+      adapters.set(identity, adapter)
+    },
+    useAdapter(identity) {
+      const used = identity === undefined ? [] : [adapters.get(identity) ?? null]
+      const result = llama.llama_set_adapters_lora(context, pointerArray(used), used.length, ones)
+      if (result !== 0 || used.includes(null)) throw new AppError('internal', `llama.cpp cannot use the adapter ${identity}.`)
+    },
     tokenize: (prompt) => tokenize(llama, vocabulary, prompt),
     piece(token) {
       const known = pieces.get(token) ?? pieceOf(llama, vocabulary, token)

@@ -4,6 +4,8 @@ import type { Backend } from './backend.ts'
 /** What one sequence number of the context holds. */
 export type Sequence = {
   readonly id: number
+  /** With which adapter on the model its tokens were computed; undefined: none. */
+  readonly adapter: string | undefined
   /** The tokens in memory, in order, and the cell that each lies in; sequences that begin alike share cells. */
   readonly tokens: number[]
   readonly cells: number[]
@@ -41,6 +43,8 @@ type Room = Readonly<{ ids: number; cells: number; exactly: boolean; found: Begi
 
 export type Taking = Readonly<{
   prompt: readonly number[]
+  /** Only what was computed with the same one can serve again. */
+  adapter: string | undefined
   /** Tokens that each answer may add. */
   room: number
   /** Answers to the prompt: all but one will be forks. */
@@ -48,6 +52,8 @@ export type Taking = Readonly<{
   /** Whether it must repeat. */
   exactly: boolean
 }>
+
+type Wanted = Pick<Taking, 'prompt' | 'adapter' | 'exactly'>
 
 export interface Sequences {
   /**
@@ -135,12 +141,12 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return has(ids, cells)
   }
 
-  function open(reserved: number, forks: number, room: number): Sequence {
+  function open({ reserved, forks, room, adapter }: Pick<Sequence, 'reserved' | 'forks' | 'room' | 'adapter'>): Sequence {
     const taken = new Set(all.map(({ id }) => id))
     let id = 0
     while (taken.has(id)) id += 1
     if (id >= backend.sequences) throw new AppError('internal', `All ${backend.sequences} sequences are in use.`)
-    const sequence: Sequence = { id, tokens: [], cells: [], exact: 0, epoch, reserved, forks, room, lastUsed: 0 }
+    const sequence: Sequence = { id, adapter, tokens: [], cells: [], exact: 0, epoch, reserved, forks, room, lastUsed: 0 }
     touch(sequence)
     all.push(sequence)
     return sequence
@@ -157,7 +163,8 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   }
 
   /** How many first tokens of the prompt this sequence can give. */
-  function usable(sequence: Sequence, prompt: readonly number[], exactly: boolean): number {
+  function usable(sequence: Sequence, { prompt, adapter, exactly }: Wanted): number {
+    if (sequence.adapter !== adapter) return 0
     const common = Math.min(commonLength(sequence.tokens, prompt), prompt.length - 1)
     const exact = sequence.epoch === epoch ? Math.min(common, sequence.exact) : 0
     const length = exactly ? exact : common
@@ -166,32 +173,33 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return first === 0 || (first > 0 && backend.slidingWindow > 0 && first <= length - backend.slidingWindow) ? length : 0
   }
 
-  function longest(prompt: readonly number[], exactly: boolean): Beginning | undefined {
+  function longest(wanted: Wanted): Beginning | undefined {
     let best: Beginning | undefined
     for (const sequence of all) {
-      const length = usable(sequence, prompt, exactly)
+      const length = usable(sequence, wanted)
       if (length > (best?.length ?? 0)) best = { sequence, length }
     }
     return best
   }
 
   return {
-    take({ prompt, room, choices, exactly }) {
+    take(taking) {
+      const { prompt, adapter, room, choices, exactly } = taking
       const size = Math.min(prompt.length + room, backend.cacheSize)
-      const found = longest(prompt, exactly)
+      const found = longest(taking)
       if (found !== undefined) touch(found.sequence)
       if (!exactly) forgetShort(found?.sequence)
       const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
       if (!makeRoom({ ids: choices, cells, exactly, found })) return undefined
-      const target = open(size, choices - 1, room)
+      const target = open({ reserved: size, forks: choices - 1, room, adapter })
       // Making room may have forgotten what was found, or begun a new epoch.
-      const source = longest(prompt, exactly)
+      const source = longest(taking)
       if (source !== undefined) share(source.sequence, target, source.length)
       return target
     },
     fork(sequence) {
       sequence.forks -= 1
-      const target = open(sequence.reserved, 0, 0)
+      const target = open({ reserved: sequence.reserved, forks: 0, room: 0, adapter: sequence.adapter })
       share(sequence, target, sequence.tokens.length)
       return target
     },
