@@ -118,25 +118,56 @@ export interface Provider {
 /** `unloaded`: not in memory, and loaded when a request needs it. */
 export type ModelState = 'unloaded' | 'loading' | 'ready' | 'failed'
 
-/** One of the models of a host. */
-export type HostedModel = Readonly<{
-  name: string
-  state: ModelState
-  /** Why it cannot answer, in `failed`. */
-  reason: string | undefined
-  /** What is known of it once it is in memory. */
-  info: ModelInfo | undefined
-  /** Choices being generated now, and requests that wait for a place. */
-  active: number
-  queued: number
-  /** Requests answered since the service started. */
-  served: number
-  /** Bytes that its process takes, as far as known; 0 while it is not in memory. */
-  memoryBytes: number
-  /** Milliseconds since 1970. */
-  loadedAt: number | undefined
-  usedAt: number | undefined
+/** What an installed file is for. Only `chat` answers prompts; an adapter does so on a base, as `base+adapter`. */
+export type ModelKind = 'chat' | 'embedding' | 'reranker' | 'adapter' | 'projector' | 'unknown'
+
+/** What the header of a model's file says of it. A number that it does not tell is 0. */
+export type ModelHeader = Readonly<{
+  architecture: string
+  quantization: string
+  parameters: number
+  /** Bytes of its files. */
+  sizeBytes: number
+  /** Tokens that it was trained for. */
+  trainedContext: number
+  /** Bytes of memory that it takes once it is loaded and busy. */
+  estimatedBytes: number
 }>
+
+/** An installed model. */
+export type ListedModel = Readonly<{
+  /** `base+adapter` for an adapter on a base. */
+  name: string
+  /** The name of what is loaded for it: itself, or the base of an adapter. */
+  base: string
+  aliases: readonly string[]
+  kind: ModelKind
+  /** Undefined where the file cannot be read. */
+  header: ModelHeader | undefined
+  /** Why the file cannot be used. */
+  problem: string | undefined
+}>
+
+/** One of the models of a host. An adapter has the state of its base, which answers for both. */
+export type HostedModel = ListedModel &
+  Readonly<{
+    selected: boolean
+    state: ModelState
+    /** Why it cannot answer, in `failed`. */
+    reason: string | undefined
+    /** What is known of it once it is in memory. */
+    info: ModelInfo | undefined
+    /** Choices being generated now, and requests that wait for a place. */
+    active: number
+    queued: number
+    /** Requests answered since the service started. */
+    served: number
+    /** Bytes that its process takes, as far as known; 0 while it is not in memory. */
+    memoryBytes: number
+    /** Milliseconds since 1970. */
+    loadedAt: number | undefined
+    usedAt: number | undefined
+  }>
 
 /** A provider of several models, which come into memory when they are needed and leave it when others need the room. */
 export interface ModelHost extends Provider {
@@ -150,12 +181,10 @@ export interface ModelHost extends Provider {
   load(name: string, signal?: AbortSignal): Promise<ModelInfo>
   /** Takes the named model out of memory, once nobody uses it. Throws `not_found`. */
   unload(name: string): Promise<void>
-  /** The name of the selected model. */
-  selected(): string | undefined
-  /** Undefined for a model that nobody has used since the start. */
-  find(name: string): HostedModel | undefined
-  /** All models that have been used since the start. */
-  list(): readonly HostedModel[]
+  /** The selected model; its info, once it is in memory. */
+  selected(): Readonly<{ name: string; info: ModelInfo | undefined }> | undefined
+  /** All installed models, in alphabetical order. */
+  list(): Promise<readonly HostedModel[]>
   /** Numbers for `/metrics` and `/health/ready`. */
   status(): EngineStatus
 }

@@ -121,7 +121,11 @@ async function isStill(provider: Provider, model: string, identity: string): Pro
   return now?.identity === identity
 }
 
-function toGenerateRequest({ provider: _provider, ...request }: PredictRequest, { model }: Target, asker: Asker): GenerateRequest {
+function toGenerateRequest(
+  { provider: _provider, ...request }: PredictRequest,
+  { model }: Target,
+  asker: Asker,
+): GenerateRequest {
   return { ...request, model, user: asker.key }
 }
 

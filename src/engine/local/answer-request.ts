@@ -25,7 +25,7 @@ export type AnswerParts = Readonly<{
 
 /** Has an engine answer one request. Leaving the loop early frees the engine. Throws what the engine says, `aborted`. */
 export async function* answerRequest(parts: AnswerParts, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-  const { engine, request, adapter } = parts
+  const { engine, adapter } = parts
   if (adapter !== undefined) await unlessAborted(engine.loadAdapter(adapter), signal)
   const options = await unlessAborted(startOptions(parts), signal)
   const queueMs = parts.clock() - parts.arrivedAt

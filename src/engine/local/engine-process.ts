@@ -112,7 +112,8 @@ function connect(child: Child): Connection {
     const what = `The engine's process ended while it loaded the model (${reason}).`
     loaded.reject(new AppError('unavailable', `${what} ${likelyCause(reason)}`))
     generations.endAll(reason)
-    for (const adapter of adapters.values()) adapter.reject(new AppError('unavailable', `The engine's process ended (${reason}).`))
+    for (const adapter of adapters.values())
+      adapter.reject(new AppError('unavailable', `The engine's process ended (${reason}).`))
     ended.resolve(reason)
   })
   return {

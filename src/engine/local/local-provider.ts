@@ -1,9 +1,18 @@
 import { AppError } from '../../errors.ts'
-import type { ChosenModel, EngineStatus, GenerateEvent, GenerateRequest, HostedModel, ModelHost, ModelInfo } from '../provider.ts'
+import type {
+  ChosenModel,
+  EngineStatus,
+  GenerateEvent,
+  GenerateRequest,
+  HostedModel,
+  ListedModel,
+  ModelHost,
+  ModelInfo,
+} from '../provider.ts'
 import { type AnswerParts, answerRequest } from './answer-request.ts'
 import { createModelPool, type ModelPoolParts } from './model-pool.ts'
 import type { AdapterFile } from './protocol.ts'
-import type { ModelFile, ServedModel } from './served-model.ts'
+import type { ModelFile } from './served-model.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
 /** What a name stands for: a model, perhaps with an adapter on it (`base+adapter`). */
@@ -14,6 +23,8 @@ export type LocalProviderParts = ModelPoolParts &
   Readonly<{
     /** Throws `not_found`, or `invalid` for a name that is none and for a file that answers no prompts. */
     findModel(name: string): Promise<InstalledModel>
+    /** In alphabetical order. */
+    listModels(): Promise<readonly ListedModel[]>
   }>
 
 /** The models of this machine, each in a process of its own. One of them is selected: it answers who names none. */
@@ -22,6 +33,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   const closing = new AbortController()
   /** By full name; the file of a model in memory is not looked at again, so that a request costs no look at the disk. */
   const known = new Map<string, InstalledModel>()
+  /** Answers by full name. */
+  const served = new Map<string, number>()
   let selected: InstalledModel | undefined
   let selecting = 0
   let failure: string | undefined
@@ -59,6 +72,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       try {
         yield* answerRequest({ ...parts, engine: lease.engine, request, adapter, arrivedAt, leave }, signal)
         model.answered()
+        served.set(request.model, (served.get(request.model) ?? 0) + 1)
       } finally {
         leave()
       }
@@ -121,18 +135,23 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     }
   }
 
-  const describe = (model: ServedModel): HostedModel => ({
-    name: model.file.name,
-    state: model.state,
-    reason: model.failure,
-    info: model.info,
-    active: model.queue.used,
-    queued: model.queue.waiting,
-    served: model.served,
-    memoryBytes: pool.memoryOf(model),
-    loadedAt: model.openedAt,
-    usedAt: model.usedAt,
-  })
+  function describe(listed: ListedModel): HostedModel {
+    const { name, base } = listed
+    const model = pool.find(base)
+    return {
+      ...listed,
+      selected: selected !== undefined && name === fullName(selected),
+      state: model?.state ?? (listed.problem === undefined ? 'unloaded' : 'failed'),
+      reason: model?.failure ?? listed.problem,
+      info: model?.info,
+      active: model?.queue.used ?? 0,
+      queued: model?.queue.waiting ?? 0,
+      served: served.get(name) ?? 0,
+      memoryBytes: model === undefined ? 0 : pool.memoryOf(model),
+      loadedAt: model?.openedAt,
+      usedAt: model?.usedAt,
+    }
+  }
 
   return {
     name: 'hf',
@@ -152,12 +171,13 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       const model = pool.find((await find(name)).name)
       if (model !== undefined) await pool.unload(model)
     },
-    selected: () => (selected === undefined ? undefined : fullName(selected)),
-    find(name) {
-      const model = pool.find(name)
-      return model === undefined ? undefined : describe(model)
+    selected() {
+      if (selected === undefined) return undefined
+      const name = fullName(selected)
+      const info = pool.find(selected.name)?.info
+      return { name, info: info === undefined ? undefined : { ...info, name } }
     },
-    list: () => pool.list().map(describe),
+    list: async () => (await parts.listModels()).map(describe),
     status,
     async close() {
       closing.abort()

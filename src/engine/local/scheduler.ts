@@ -108,7 +108,11 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
   function isAboutToShare(request: Request): boolean {
     return prefilling().some(({ prompt, sequence, options }) => {
       const shared = options.repeatable || !request.options.repeatable
-      return shared && options.adapter === request.options.adapter && commonLength(prompt, request.prompt) >= (sequence?.tokens.length ?? 0) + worthWaiting
+      return (
+        shared &&
+        options.adapter === request.options.adapter &&
+        commonLength(prompt, request.prompt) >= (sequence?.tokens.length ?? 0) + worthWaiting
+      )
     })
   }
 
@@ -273,9 +277,9 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
       for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
       const adapter = takeTurn()
       const isMine = (request: Request) => adapterOf(request) === adapter
-      const running = [...requests.values()].filter(isMine).flatMap((request) =>
-        request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })),
-      )
+      const running = [...requests.values()]
+        .filter(isMine)
+        .flatMap((request) => request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })))
       const pieces = nextPieces(prefilling().filter(isMine), running)
       if (running.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? running : withDrafts(running), pieces)
       return events

@@ -30,8 +30,6 @@ export interface ServedModel {
   readonly info: ModelInfo | undefined
   /** How many use it now. */
   readonly held: number
-  /** How many answers came to their end. */
-  readonly served: number
   /** Milliseconds since 1970. */
   readonly openedAt: number | undefined
   readonly usedAt: number | undefined
@@ -71,7 +69,6 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
   let failure: AppError | undefined
   let deaths = 0
   let held = 0
-  let served = 0
   let openedAt: number | undefined
   let usedAt: number | undefined
   let idle = Promise.withResolvers<void>()
@@ -144,9 +141,6 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
     get held() {
       return held
     },
-    get served() {
-      return served
-    },
     get openedAt() {
       return openedAt
     },
@@ -173,7 +167,6 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
     whenIdle: () => idle.promise,
     answered() {
       deaths = 0
-      served += 1
     },
     async close() {
       const [engine, start] = [opened?.engine, opening]
