@@ -50,7 +50,7 @@ export async function openHost(config: Config, model: string | undefined): Promi
   const catalog = createCatalog({
     registry: createModelRegistry(config.modelsDir),
     readFacts: readModelKind,
-    aliases: config.modelAliases,
+    aliases: config.modelAliases ?? new Map(),
     estimateBytes: (facts) => estimateMemory(facts, loadOptions).totalBytes,
   })
   const loaded = createLoadedModels(join(config.dataDir, 'loaded-models.json'))

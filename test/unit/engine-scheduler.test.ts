@@ -10,7 +10,7 @@ const sampling = { temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, 
 
 function ask(text: string, more: Partial<StartOptions> = {}): StartOptions {
   const options = { maxTokens: 8, choices: 1, sampling, repeatable: false, stop: [], dropsFirstSpace: false, grammar: undefined }
-  return { prompt: [{ text, special: false }], ...options, ...more }
+  return { adapter: undefined, prompt: [{ text, special: false }], ...options, ...more }
 }
 
 /** A scheduler over the scripted model that keeps every batch it was given. */
