@@ -169,15 +169,20 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     list: () => [...byName.values()].map(({ model }) => model),
     async lease(model, signal) {
       const place = placeOf(model)
-      for (;;) {
-        if (closing.signal.aborted) throw stopped()
-        if (place.leaving !== undefined) await unlessAborted(place.leaving, signal)
-        else if (model.opened !== undefined) return { ...model.opened, release: hold(place) }
-        else await unlessAborted(load(place), signal)
+      while (place.leaving !== undefined) await unlessAborted(place.leaving, signal)
+      if (closing.signal.aborted) throw stopped()
+      // Held already while it loads, so that it does not have to leave again before it was of use.
+      const release = hold(place)
+      try {
+        return { ...(model.opened ?? (await unlessAborted(load(place), signal))), release }
+      } catch (error) {
+        release()
+        throw error
       }
     },
     async unload(model) {
-      if (model.opened !== undefined) await takeOut([placeOf(model)])
+      const place = placeOf(model)
+      if (isInMemory(place)) await takeOut([place])
       else await model.close()
     },
     memoryOf,
