@@ -68,6 +68,8 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
   let events: GenerationEvent[] = []
   let steps = 0
   let lastAdapter = none
+  /** An answer waits for room that is taken. */
+  let isFull = false
 
   function start(id: number, options: StartOptions): void {
     const prompt = backend.tokenize(options.prompt)
@@ -96,7 +98,7 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     const { prompt, limit, options } = request
     const room = Math.min(limit, answerRoom)
     const { adapter, choices, repeatable: exactly } = options
-    const sequence = sequences.take({ prompt, adapter, room, choices, exactly })
+    const sequence = sequences.take({ prompt, adapter, limit, room, choices, exactly })
     if (sequence === undefined) return false
     request.sequence = sequence
     request.cached = sequence.tokens.length
@@ -274,14 +276,19 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     step() {
       steps += 1
       events = []
-      for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
+      // Who has outgrown its room comes before those who have none yet.
+      if (!isFull) for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
       const adapter = takeTurn()
       const isMine = (request: Request) => adapterOf(request) === adapter
       const running = [...requests.values()]
         .filter(isMine)
         .flatMap((request) => request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })))
-      const pieces = nextPieces(prefilling().filter(isMine), running)
-      if (running.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? running : withDrafts(running), pieces)
+      const growing = running.filter(({ answer }) => sequences.grow(answer.sequence))
+      isFull = growing.length < running.length
+      const pieces = nextPieces(prefilling().filter(isMine), growing)
+      // Where nothing else goes on, the oldest does, and takes the room of what is unused.
+      const next = growing.length + pieces.length > 0 ? growing : running.slice(0, 1)
+      if (next.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? next : withDrafts(next), pieces)
       return events
     },
   }

@@ -15,6 +15,8 @@ export type Sequence = {
   epoch: number
   /** Up to how many tokens it may grow while it is in use; 0 when it is not. */
   reserved: number
+  /** Up to how many it may come to need, if it must repeat; else 0. */
+  readonly most: number
   /** How many forks of it are still to come, and the tokens that each will add. */
   forks: number
   readonly room: number
@@ -33,6 +35,9 @@ const plenty = 0.5
 /** So many tokens of a beginning in memory are worth more than room for others. */
 const worthKeeping = 256
 
+/** By so many tokens at a time grows the room of an answer that is longer than it. */
+const growth = 32
+
 /** With so many answers under way, what lies in memory unused costs more (attention passes over all of it) than it may save later. */
 const crowd = 4
 
@@ -45,7 +50,8 @@ export type Taking = Readonly<{
   prompt: readonly number[]
   /** Only what was computed with the same one can serve again. */
   adapter: string | undefined
-  /** Tokens that each answer may add. */
+  /** Tokens that each answer may add, and those that room is kept for at first. */
+  limit: number
   room: number
   /** Answers to the prompt: all but one will be forks. */
   choices: number
@@ -63,6 +69,11 @@ export interface Sequences {
   take(taking: Taking): Sequence | undefined
   /** Another sequence that begins with all the tokens of this one; as many as `choices` promised. */
   fork(sequence: Sequence): Sequence
+  /**
+   * Makes sure that the sequence may hold one token more, also beyond the room that was kept for it. False when there is none now:
+   * memory is full, and what lies in it unused must stay while a request runs that must repeat.
+   */
+  grow(sequence: Sequence): boolean
   /** Notes that these tokens were computed; `repeats`: in the way that repeats exactly. */
   append(sequence: Sequence, tokens: readonly number[], repeats: boolean): void
   /** Ends the use of a sequence. Its tokens stay, for prompts that begin alike, as long as nobody needs the room. */
@@ -141,12 +152,12 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return has(ids, cells)
   }
 
-  function open({ reserved, forks, room, adapter }: Pick<Sequence, 'reserved' | 'forks' | 'room' | 'adapter'>): Sequence {
+  function open(use: Pick<Sequence, 'reserved' | 'most' | 'forks' | 'room' | 'adapter'>): Sequence {
     const taken = new Set(all.map(({ id }) => id))
     let id = 0
     while (taken.has(id)) id += 1
     if (id >= backend.sequences) throw new AppError('internal', `All ${backend.sequences} sequences are in use.`)
-    const sequence: Sequence = { id, adapter, tokens: [], cells: [], exact: 0, epoch, reserved, forks, room, lastUsed: 0 }
+    const sequence: Sequence = { ...use, id, tokens: [], cells: [], exact: 0, epoch, lastUsed: 0 }
     touch(sequence)
     all.push(sequence)
     return sequence
@@ -184,14 +195,15 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
 
   return {
     take(taking) {
-      const { prompt, adapter, room, choices, exactly } = taking
+      const { prompt, adapter, limit, room, choices, exactly } = taking
       const size = Math.min(prompt.length + room, backend.cacheSize)
       const found = longest(taking)
       if (found !== undefined) touch(found.sequence)
       if (!exactly) forgetShort(found?.sequence)
       const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
       if (!makeRoom({ ids: choices, cells, exactly, found })) return undefined
-      const target = open({ reserved: size, forks: choices - 1, room, adapter })
+      const most = exactly ? prompt.length + limit : 0
+      const target = open({ reserved: size, most, forks: choices - 1, room, adapter })
       // Making room may have forgotten what was found, or begun a new epoch.
       const source = longest(taking)
       if (source !== undefined) share(source.sequence, target, source.length)
@@ -199,9 +211,21 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     },
     fork(sequence) {
       sequence.forks -= 1
-      const target = open({ reserved: sequence.reserved, forks: 0, room: 0, adapter: sequence.adapter })
+      const { reserved, most, adapter } = sequence
+      const target = open({ reserved, most, forks: 0, room: 0, adapter })
       share(sequence, target, sequence.tokens.length)
       return target
+    },
+    grow(sequence) {
+      if (sequence.tokens.length < sequence.reserved) return true
+      // Those that must repeat come first: beside them nothing can be freed.
+      const kept =
+        sequence.most > 0
+          ? 0
+          : all.reduce((sum, { most, reserved }) => sum + (reserved > 0 ? Math.max(0, most - reserved) : 0), 0)
+      while (freeCells() - kept < 1) if (!mayFree() || !evict()) return false
+      sequence.reserved = sequence.tokens.length + Math.min(growth, freeCells() - kept)
+      return true
     },
     append(sequence, tokens, repeats) {
       if (repeats && sequence.exact === sequence.tokens.length) sequence.exact += tokens.length
