@@ -37,7 +37,7 @@ function load(tokenizer: object, config: object): Tokenizer {
  * sigma at the end of a word as ς, and does not set apart ideographs beyond 16 bits.
  */
 function prepare(text: string, lowercases: boolean): string {
-  const apart = text.replace(/[\u{20000}-\u{2fa1f}]/gu, ' $& ')
+  const apart = text.replace(/[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu, ' $& ')
   return lowercases ? apart.replaceAll('Σ', 'σ') : apart
 }
 
