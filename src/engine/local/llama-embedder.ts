@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.ts'
 import { type Batch, type Llama, type Pointer, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
+import { createThreadGovernor } from './thread-governor.ts'
 import { toUnitLength } from './unit-length.ts'
 
 /** Tokens that are evaluated together; an encoder must have a text whole in one batch. */
@@ -62,27 +63,38 @@ export function openLlamaEmbedder(llama: Llama, options: EmbedderOptions): Llama
     close()
     throw error
   }
-  return createEmbedder({ llama, model, context, maxTokens, batchTokens, close })
+  return createEmbedder({ llama, model, context, threads: options.threads, maxTokens, batchTokens, close })
 }
 
 type Parts = Readonly<{
   llama: Llama
   model: Pointer
   context: Pointer
+  threads: number
   maxTokens: number
   batchTokens: number
   close: () => void
 }>
 
-function createEmbedder({ llama, model, context, maxTokens, batchTokens, close }: Parts): LlamaEmbedder {
+function createEmbedder({ llama, model, context, threads, maxTokens, batchTokens, close }: Parts): LlamaEmbedder {
   const dimensions = llama.llama_model_n_embd_out(model)
   const vocabulary = llama.llama_model_get_vocab(model)
   const memory = llama.llama_get_memory(context)
   const batch = createBatch(llama, batchTokens)
+  const governor = createThreadGovernor({
+    threads,
+    setThreads: (count) => llama.llama_set_n_threads(context, count, count),
+    now: () => performance.now(),
+    cpuTime() {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1000
+    },
+  })
 
   function evaluate(texts: readonly (readonly number[])[]): Float32Array[] {
     if (memory !== null) llama.llama_memory_seq_rm(memory, -1, -1, -1)
-    const result = llama.llama_decode(context, batch.fill(texts))
+    const filled = batch.fill(texts)
+    const result = governor.run(() => llama.llama_decode(context, filled))
     if (result !== 0) throw new AppError('internal', `llama.cpp could not evaluate ${texts.length} texts (code ${result}).`)
     return texts.map((_, sequence) => toUnitLength(viewFloats(llama.llama_get_embeddings_seq(context, sequence), dimensions)))
   }
