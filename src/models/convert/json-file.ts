@@ -11,7 +11,7 @@ const maxBytes = 200_000_000
 /** The bytes of a file of the checkpoint, or undefined where there is none. Throws `invalid` when it is too large or no file. */
 export async function findBytes(folder: string, name: string): Promise<Buffer | undefined> {
   const file = await open(join(folder, name), 'r').catch((error: unknown) => {
-    if (isSystemError(error, 'ENOENT')) return undefined
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined
     throw error
   })
   if (file === undefined) return undefined

@@ -32,7 +32,6 @@ const File = Type.Object({
   ),
   chat_template: Type.Optional(Type.Union([Template, Type.Null()])),
 })
-type File = Type.Static<typeof File>
 
 const names = ['bos', 'eos', 'unk', 'pad'] as const
 

@@ -127,8 +127,10 @@ function allAdded(json: TokenizerJson | undefined, settings: TokenizerSettings):
 /** What all kinds have: tokens, their types, special ids, templates. */
 function describe(config: ModelConfig, settings: TokenizerSettings, json: TokenizerJson | undefined, kind: Kind): Entries {
   const { vocabulary } = kind
+  const { first, last } = findWrapping(json?.postProcessor)
+  const bos = settings.special.get('bos') ?? first
   const idOf = (name: 'bos' | 'eos' | 'unk' | 'pad') => {
-    const token = settings.special.get(name)
+    const token = name === 'bos' ? bos : settings.special.get(name)
     const id = token === undefined ? -1 : vocabulary.tokens.indexOf(token)
     const given = name === 'unk' ? undefined : config.tokenIds[name]
     return id >= 0 ? id : given !== undefined && given < vocabulary.tokens.length ? given : undefined
@@ -139,10 +141,7 @@ function describe(config: ModelConfig, settings: TokenizerSettings, json: Tokeni
     ['unk', 'tokenizer.ggml.unknown_token_id'],
     ['pad', 'tokenizer.ggml.padding_token_id'],
   ] as const
-  const { first, last } = findWrapping(json?.postProcessor)
-  const bos = settings.special.get('bos')
-  const addsBos =
-    settings.addsBos ?? (json === undefined ? kind.addsBos : first !== undefined && (bos === undefined || first === bos))
+  const addsBos = settings.addsBos ?? (json === undefined ? kind.addsBos : first !== undefined && first === bos)
   const addsEos = settings.addsEos ?? (last !== undefined && last === settings.special.get('eos'))
   return [
     ...kind.metadata,
