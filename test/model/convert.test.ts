@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Type } from 'typebox'
@@ -141,6 +141,16 @@ describe('a converted tokenizer', () => {
     expect(backend.tokenize([{ text: '<|im_start|>', special: true }])).toHaveLength(1)
     expect(backend.tokenize([{ text: '<|im_start|>', special: false }]).length).toBeGreaterThan(5)
     expect(model.eosToken).toBe('<|im_end|>')
+  })
+
+  test.each(['mistral', 'gemma3'])('is the same for %s without its SentencePiece file', async (name) => {
+    const folder = join(made, `${name}-json`)
+    await cp(join(fixtures, name), folder, { recursive: true })
+    await rm(join(folder, 'tokenizer.model'))
+    const { backend } = load(await convert(`${name}-json`, 'f32', folder))
+    for (const { prompt, ids } of await referenceOf(name)) {
+      expect(backend.tokenize([{ text: prompt, special: false }])).toEqual(ids)
+    }
   })
 
   test('of Llama 3, Phi-3 and Gemma begins and ends with their tokens', async () => {

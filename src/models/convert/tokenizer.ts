@@ -141,7 +141,7 @@ function describe(config: ModelConfig, settings: TokenizerSettings, json: Tokeni
     ['unk', 'tokenizer.ggml.unknown_token_id'],
     ['pad', 'tokenizer.ggml.padding_token_id'],
   ] as const
-  const addsBos = settings.addsBos ?? (json === undefined ? kind.addsBos : first !== undefined && first === bos)
+  const addsBos = settings.addsBos ?? (first === undefined ? kind.addsBos : first === bos)
   const addsEos = settings.addsEos ?? (last !== undefined && last === settings.special.get('eos'))
   return [
     ...kind.metadata,
