@@ -65,6 +65,7 @@ export function createEvaluator({ llama, threads, now, cpuTime }: EvaluatorParts
         context,
         decode: (batch) => governor.run(() => llama.llama_decode(context, batch)),
       })
+      warmUp(evaluation)
       return {
         ...evaluation,
         close() {
@@ -75,6 +76,14 @@ export function createEvaluator({ llama, threads, now, cpuTime }: EvaluatorParts
     },
   }
 }
+
+/** Reads the weights in, and lets the governor see with short steps whether the machine is shared: with long ones it takes a minute. */
+function warmUp(evaluation: Evaluation): void {
+  for (let step = 0; step < warmUpSteps; step += 1) evaluation.evaluate([evaluation.firstToken ?? 0], step, true)
+  evaluation.clear()
+}
+
+const warmUpSteps = 4
 
 function openModel(llama: Llama, path: string): Pointer {
   const model = llama.llama_model_load_from_file(path, {
