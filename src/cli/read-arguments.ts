@@ -47,12 +47,13 @@ export function readArguments(args: readonly string[], say: Say): Call {
     if (token.name === 'version') return { type: 'version' }
     const setting = settingOf.get(token.name.replace(/^no-/, ''))
     if (setting === undefined) {
-      if (!(token.name in options))
-        return mistake(say('unknownFlag', { name: token.rawName }), suggest(token.rawName, knownFlags), say)
-      const read = readFlag(commandFlags.get(token.name) !== undefined, token, say)
+      // A flag that begins with `no-` is a negative one to the parser: its name has lost the beginning.
+      const name = commandFlags.has(token.rawName.slice(2)) ? token.rawName.slice(2) : token.name
+      if (!(name in options)) return mistake(say('unknownFlag', { name: token.rawName }), suggest(token.rawName, knownFlags), say)
+      const read = readFlag(commandFlags.get(name) !== undefined, token, say)
       if (read.mistake !== undefined) return mistake(read.mistake, undefined, say)
-      if (read.value !== '') values.set(token.name, read.value)
-      flags.add(token.name)
+      if (read.value !== '') values.set(name, read.value)
+      flags.add(name)
       continue
     }
     const read = readSetting(setting, token, say)
