@@ -8,7 +8,7 @@ import { AppError } from '../../errors.ts'
 // koffi gives untyped values, so this file casts them; the types it exports are what the header (include/llama.h) says.
 
 /** The release of llama.cpp whose header the declarations below follow. */
-const libraryVersion = 'v0.4.0'
+export const libraryVersion = 'v0.4.0'
 const packageVersion = '3.21.1'
 
 /** An address in the library's memory. */
@@ -257,7 +257,8 @@ export function openLibrary(folder: string, log: (level: number, text: string) =
   return llama
 }
 
-function libraryFile(folder: string): (name: string) => string {
+/** How a library of this version is called in the folder. Throws `unavailable` when it is not there. */
+export function libraryFile(folder: string): (name: string) => string {
   const files = readdirSync(folder)
   return (name) => {
     const pattern = new RegExp(`^(lib)?${name}(\\.${libraryVersion.replaceAll('.', '\\.')})?\\.(so|dylib|dll)$`)
@@ -267,7 +268,7 @@ function libraryFile(folder: string): (name: string) => string {
   }
 }
 
-const howToInstall = () => `Install it with: npm install ${packageName('cpu')}@${packageVersion}`
+export const howToInstall = () => `Install it with: npm install ${packageName('cpu')}@${packageVersion}`
 
 function declareStructs(): void {
   koffi.struct('llama_model_params', modelParams)

@@ -161,7 +161,7 @@ function withOutputs(rows: readonly BatchRow[], count: number): readonly BatchRo
   })
 }
 
-function createBatch(llama: Llama) {
+export function createBatch(llama: Llama) {
   const batch: Batch = llama.llama_batch_init(batchSize, 0, 1)
   const [tokens, positions, counts] = [batch.token, batch.pos, batch.n_seq_id].map((address) => viewInts(address, batchSize))
   const outputs = viewBytes(batch.logits, batchSize)
@@ -189,7 +189,7 @@ function tokenize(llama: Llama, vocabulary: Pointer, prompt: readonly PromptPart
   return tokens[0] === start[0] ? tokens : [...start, ...tokens]
 }
 
-function tokenizePart(llama: Llama, vocabulary: Pointer, text: string, special: boolean): number[] {
+export function tokenizePart(llama: Llama, vocabulary: Pointer, text: string, special: boolean): number[] {
   const bytes = Buffer.from(text, 'utf8')
   const tokens = new Int32Array(bytes.length + 8)
   const count = llama.llama_tokenize(vocabulary, bytes, bytes.length, tokens, tokens.length, false, special)
