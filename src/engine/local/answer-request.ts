@@ -19,8 +19,8 @@ export type AnswerParts = Readonly<{
   arrivedAt: number
   /** Milliseconds. */
   clock(): number
-  /** Called when the engine is done with the request: its place is for others then. */
-  leave(): void
+  /** Called when the engine is done with the request: its place is for others then. `whole`: the answer came to its end. */
+  leave(whole: boolean): void
 }>
 
 /** Has an engine answer one request. Leaving the loop early frees the engine. Throws what the engine says, `aborted`. */
@@ -33,7 +33,7 @@ export async function* answerRequest(parts: AnswerParts, signal: AbortSignal): A
   const generation = engine.start({ ...options, adapter: adapter?.identity }, (event) => {
     events.push(event)
     // Not when it is read: a slow reader must not keep others from the engine.
-    if (event.type === 'generation-end' || event.type === 'generation-error') parts.leave()
+    if (event.type === 'generation-end' || event.type === 'generation-error') parts.leave(event.type === 'generation-end')
   })
   try {
     for await (const event of events) {

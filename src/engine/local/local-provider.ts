@@ -65,16 +65,16 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     const release = await model.queue.acquire(request.user, request.choices, signal)
     try {
       const lease = await pool.lease(model, signal)
-      const leave = () => {
+      const leave = (whole: boolean) => {
+        if (whole) model.answered()
+        if (whole) served.set(request.model, (served.get(request.model) ?? 0) + 1)
         release()
         lease.release()
       }
       try {
         yield* answerRequest({ ...parts, engine: lease.engine, request, adapter, arrivedAt, leave }, signal)
-        model.answered()
-        served.set(request.model, (served.get(request.model) ?? 0) + 1)
       } finally {
-        leave()
+        leave(false)
       }
     } finally {
       release()
