@@ -67,14 +67,15 @@ export function createCatalog({ registry, readFacts, aliases, estimateBytes }: C
     throw new AppError('invalid', `${made}, but "${base.name}" is ${baseFacts.architecture}.`)
   }
 
+  const aliasesOf = (name: string) => [...aliases].flatMap(([alias, target]) => (target === name ? [alias] : []))
+
   async function describe(name: string): Promise<ListedModel> {
-    const others = [...aliases].flatMap(([alias, target]) => (target === name ? [alias] : []))
     try {
       const facts = await factsOf(await registry.find(name))
-      return { name, base: name, aliases: others, kind: facts.kind, header: toHeader(facts), problem: undefined }
+      return { name, base: name, aliases: aliasesOf(name), kind: facts.kind, header: toHeader(facts), problem: undefined }
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      return { name, base: name, aliases: others, kind: 'unknown', header: undefined, problem: error.message }
+      return { name, base: name, aliases: aliasesOf(name), kind: 'unknown', header: undefined, problem: error.message }
     }
   }
 
@@ -93,7 +94,8 @@ export function createCatalog({ registry, readFacts, aliases, estimateBytes }: C
       return entries.flatMap((entry) => {
         if (entry.kind !== 'chat') return [entry]
         const fitting = adapters.filter(({ header }) => header?.architecture === entry.header?.architecture)
-        return [entry, ...fitting.map(({ name }) => ({ ...entry, name: `${entry.name}+${name}`, aliases: [] }))]
+        const names = fitting.map(({ name }) => `${entry.name}+${name}`)
+        return [entry, ...names.map((name) => ({ ...entry, name, aliases: aliasesOf(name) }))]
       })
     },
   }

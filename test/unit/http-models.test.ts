@@ -98,7 +98,7 @@ describe('choosing a model', () => {
     await server.login('root')
     const token = await server.login('ana')
     const statuses = []
-    for (const path of ['/model', '/admin/reload']) {
+    for (const path of ['/model', '/admin/reload', '/models/second/load']) {
       const body = JSON.stringify({ model_name: 'second' })
       const headers = { 'content-type': 'application/json' }
       statuses.push((await fetch(server.url + path, { method: 'POST', headers, body })).status)
@@ -107,8 +107,47 @@ describe('choosing a model', () => {
           .status,
       )
     }
-    expect(statuses).toEqual([401, 403, 401, 403])
+    expect(statuses).toEqual([401, 403, 401, 403, 401, 403])
     expect(host.loads).toEqual([])
+  })
+})
+
+describe('several models', () => {
+  test('are loaded and unloaded by an admin, beside the selected one', async () => {
+    const host = threeModels()
+    await using server = await startServer({ host })
+    const post = await asAdmin(server)
+    expect(await post('/models/second/load')).toMatchObject({
+      status: 200,
+      models: [{ name: 'second', loaded: true, state: 'ready', selected: false, requests_served: 0 }],
+    })
+    expect(await current(server)).toBe('first')
+    expect((await bodyOf(await server.predict({ prompt: 'x', model: 'second' }))).model).toBe('second')
+    expect(await post('/models/second/unload')).toMatchObject({ status: 200, models: [{ loaded: false, state: 'unloaded' }] })
+    expect((await bodyOf(await server.predict({ prompt: 'x', model: 'second' }))).model).toBe('second')
+    expect(host.loads).toEqual(['second', 'second'])
+    expect((await bodyOf(await server.predict({ prompt: 'x' }))).model).toBe('first')
+    expect(await saved(server).catch(() => undefined)).toBeUndefined()
+  })
+
+  test('that cannot be loaded, or do not exist, are refused with the reason', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const post = await asAdmin(server)
+    expect(await post('/models/broken/load')).toMatchObject({
+      status: 400,
+      error: { message: expect.stringContaining('cut off') },
+    })
+    expect(await post('/models/none/load')).toMatchObject({ status: 404, error: { code: 'not_found' } })
+    expect(await post('/models/none/unload')).toMatchObject({ status: 404, error: { code: 'not_found' } })
+    expect(await post('/models/first/repaint')).toMatchObject({ status: 404, error: { code: 'not_found' } })
+    const { models } = await bodyOf<{ models: unknown }>(await fetch(`${server.url}/models`))
+    expect(models).toMatchObject([{ name: 'broken', state: 'failed', reason: expect.stringContaining('cut off') }, {}, {}])
+  })
+
+  test('are all shown to OpenAI clients', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const { data } = await bodyOf<{ data: ReadonlyArray<{ id: string }> }>(await fetch(`${server.url}/v1/models`))
+    expect(data.map(({ id }) => id)).toEqual(['broken', 'first', 'second'])
   })
 })
 
