@@ -1,6 +1,8 @@
 import { link, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { loadConfig } from '../../src/config.ts'
+import { openHost } from '../../src/service.ts'
 import { writeAdapter } from '../lora-file.ts'
 import { engineProcesses, openRealHost, type RealHost, realModel } from '../real-host.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
@@ -83,6 +85,32 @@ describe('three models, and memory for two', () => {
     expect((listed?.estimated_memory_bytes ?? 0) / busiest).toBeGreaterThan(0.85)
     expect((listed?.estimated_memory_bytes ?? 0) / busiest).toBeLessThan(1.15)
   })
+})
+
+test('what was in memory is loaded again after a restart, and the other way round', async () => {
+  const first = await openRealHost()
+  const { modelsDir } = first
+  await link(join(modelsDir, `${realModel}.gguf`), join(modelsDir, 'other.gguf'))
+  await first.host.load('other')
+  await first.host.close()
+  expect(engineProcesses()).toEqual([])
+  const config = loadConfig({ environment: { MODELS_DIR: modelsDir, DATA_DIR: join(modelsDir, '.data') } })
+  const again = await openHost(config, undefined)
+  const states = async () => (await again.list()).map(({ name, state, selected }) => [name, state, selected])
+  await expect.poll(states, { timeout: 20_000 }).toEqual([
+    [realModel, 'ready', true],
+    ['other', 'ready', false],
+  ])
+  await again.unload('other')
+  await again.close()
+  const last = await openHost(config, undefined)
+  await expect.poll(() => last.status().state, { timeout: 20_000 }).toBe('ready')
+  expect((await last.list()).map(({ name, state }) => [name, state])).toEqual([
+    [realModel, 'ready'],
+    ['other', 'unloaded'],
+  ])
+  await last.close()
+  await first.remove()
 })
 
 describe('adapters', () => {
