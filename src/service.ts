@@ -56,7 +56,12 @@ export async function openHost(config: Config, model: string | undefined): Promi
   const loaded = createLoadedModels(join(config.dataDir, 'loaded-models.json'))
   const renderer = createChatTemplateRenderer()
   const host = createLocalProvider({
-    openEngine: (path, signal) => openEngine(spawnChild(logEngine), { ...loadOptions, path }, signal),
+    async openEngine(file, signal) {
+      const facts = await catalog.factsOf(file)
+      const { weightBytes, cacheBytes } = estimateMemory(facts, loadOptions)
+      const size = { layers: facts.layers, weightBytes, cacheBytes }
+      return openEngine(spawnChild(logEngine), { ...loadOptions, path: file.path, size }, signal)
+    },
     findModel: catalog.find,
     listModels: catalog.list,
     estimateBytes: async (file) => estimateMemory(await catalog.factsOf(file), loadOptions).totalBytes,

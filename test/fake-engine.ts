@@ -42,7 +42,7 @@ const firstCharacter = 0x10000
 export function createFakeEngine(options: FakeEngineOptions): ModelHost {
   const { parallel = 16, maxQueue = 64, models = ['fake'], onLoad = () => {} } = options
   const host = createLocalProvider({
-    openEngine: async (path, signal) => {
+    openEngine: async ({ path }, signal) => {
       onLoad(path)
       if (path === 'broken') throw new AppError('invalid', 'The file "broken.gguf" is cut off.')
       const load = {

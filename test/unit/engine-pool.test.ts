@@ -33,7 +33,7 @@ function createWorld({ room = 2, ...more }: Partial<LocalProviderParts> & { room
   const inMemory: Array<readonly string[]> = []
   const host = createLocalProvider({
     ...roomForAll,
-    async openEngine(path, signal) {
+    async openEngine({ path }, signal) {
       opened.push(path)
       if (path === 'broken') throw new AppError('invalid', 'The file is not a whole model.')
       const answer = (prompt: string): Script =>

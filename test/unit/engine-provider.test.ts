@@ -40,7 +40,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
   }
 
   const host = createLocalProvider({
-    openEngine: async (path, signal): Promise<Engine> => {
+    openEngine: async ({ path }, signal): Promise<Engine> => {
       if (path === 'broken') throw new AppError('invalid', 'The file is not a whole model.')
       const slow = held.get(path)
       if (slow !== undefined) slow.waits = true

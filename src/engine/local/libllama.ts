@@ -261,14 +261,18 @@ export function openLibrary(folder: string, log: (level: number, text: string) =
 export function libraryFile(folder: string): (name: string) => string {
   const files = readdirSync(folder)
   return (name) => {
-    const pattern = new RegExp(`^(lib)?${name}(\\.${libraryVersion.replaceAll('.', '\\.')})?\\.(so|dylib|dll)$`)
+    const pattern = new RegExp(
+      `^(lib)?${name}(\\.(cuda|vulkan|metal))?(\\.${libraryVersion.replaceAll('.', '\\.')})?\\.(so|dylib|dll)$`,
+    )
     const found = files.find((file) => pattern.test(file))
     if (found !== undefined) return found
     throw new AppError('unavailable', `The llama.cpp library ${name} ${libraryVersion} is not in ${folder}. ${howToInstall()}`)
   }
 }
 
-export const howToInstall = () => `Install it with: npm install ${packageName('cpu')}@${packageVersion}`
+export function howToInstall(variant: LibraryVariant = 'cpu'): string {
+  return `Install it with: npm install ${packageName(variant)}@${packageVersion}`
+}
 
 function declareStructs(): void {
   koffi.struct('llama_model_params', modelParams)

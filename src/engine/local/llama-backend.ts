@@ -24,9 +24,16 @@ const ones = new Uint8Array(new Float32Array([1]).buffer)
 /** From this many cells on, llama.cpp's attention splits the work of a lone row between threads, with other rounding. */
 const splitFrom = 512
 
+/** Where to compute: on the CPU, or so many layers (the output counted as one) on a GPU. */
+export type Placement = Readonly<{ device: string; gpuLayers: number }>
+
 /** Loads the model of `options`. Throws `invalid` when the file is no whole model, `unavailable` when memory does not suffice. */
-export function openLlamaBackend(llama: Llama, options: LoadOptions): { backend: Backend; model: LoadedModel } {
-  const model = loadModel(llama, options)
+export function openLlamaBackend(
+  llama: Llama,
+  options: LoadOptions,
+  { device, gpuLayers }: Placement = { device: 'cpu', gpuLayers: 0 },
+): { backend: Backend; model: LoadedModel } {
+  const model = loadModel(llama, options.path, gpuLayers)
   const vocabulary = llama.llama_model_get_vocab(model)
   const trained = llama.llama_model_n_ctx_train(model)
   const { contextSize, cacheSize, sequences, mostOutputs } = chooseSizes(options, trained)
@@ -34,7 +41,7 @@ export function openLlamaBackend(llama: Llama, options: LoadOptions): { backend:
   const context = openContext(llama, model, options, { cacheSize, sequences, mostOutputs, cacheType })
   const { threads } = options
   const backend = createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences, mostOutputs })
-  return { backend, model: describeModel({ llama, model, vocabulary, options, contextSize, cacheType }) }
+  return { backend, model: describeModel({ llama, model, vocabulary, options, device, contextSize, cacheType }) }
 }
 
 type Sizes = Readonly<{ cacheSize: number; sequences: number; mostOutputs: number; cacheType: CacheType }>

@@ -2,6 +2,7 @@ import type { ErrorCode } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
 import type { FinishReason, SamplingParameters, Timings, Usage } from '../provider.ts'
 import type { CacheType } from './cache-type.ts'
+import type { LayerSize } from './devices.ts'
 
 /** What a child process is to open, once, before anything else. */
 export type LoadOptions = Readonly<{
@@ -16,6 +17,8 @@ export type LoadOptions = Readonly<{
   /** Whether answers that repeat a passage are drafted from it (speculative decoding). */
   speculates: boolean
   device: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan'
+  /** What the model's layers take, so that as many go to a GPU as fit; undefined: all of them. */
+  size?: LayerSize
 }>
 
 /** A LoRA adapter that is installed. */

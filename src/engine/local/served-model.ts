@@ -50,7 +50,7 @@ export interface ServedModel {
 
 export type ServedModelParts = Readonly<{
   file: ModelFile
-  openEngine(path: string, signal: AbortSignal): Promise<Engine>
+  openEngine(file: ModelFile, signal: AbortSignal): Promise<Engine>
   maxParallel: number
   maxQueue: number
   /** Milliseconds since 1970. */
@@ -89,7 +89,7 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
   }
 
   async function openFile(signal: AbortSignal): Promise<OpenModel> {
-    const engine = await parts.openEngine(file.path, signal)
+    const engine = await parts.openEngine(file, signal)
     if (signal.aborted) {
       await engine.close()
       throw new AppError('aborted', 'Loading the model was stopped.')
