@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AppError } from '../../errors.ts'
-import { findJson, getJson } from './read-json.ts'
+import { findJson, getJson } from './json-file.ts'
 import { openCheckpoint, type TensorInfo } from './safetensors.ts'
 
 /** How the vectors of a text's tokens become one. */

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AppError } from '../../errors.ts'
-import { findJson, findText } from './read-json.ts'
+import { findBytes, findJson } from './json-file.ts'
 
 /** A WordPiece vocabulary as llama.cpp reads it. */
 export type BertVocabulary = Readonly<{
@@ -46,7 +46,7 @@ const TokenizerConfig = Type.Object({
 export async function readBertVocabulary(folder: string, size: number): Promise<BertVocabulary> {
   const tokenizer = await findJson(folder, 'tokenizer.json', Tokenizer)
   if (tokenizer !== undefined) return fromTokenizer(tokenizer, size)
-  const text = await findText(folder, 'vocab.txt')
+  const text = (await findBytes(folder, 'vocab.txt'))?.toString('utf8')
   if (text === undefined) throw new AppError('not_found', 'The checkpoint folder has neither tokenizer.json nor vocab.txt.')
   const { do_lower_case: lowercase = true, strip_accents } =
     (await findJson(folder, 'tokenizer_config.json', TokenizerConfig)) ?? {}

@@ -1,7 +1,7 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
-import { toDiskError } from '../verified-file.ts'
+import { freeBytes, toDiskError } from '../verified-file.ts'
 
 // The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, version 3, little-endian.
 
@@ -81,7 +81,9 @@ export async function writeGguf(gguf: GgufFile, report: (event: TensorWritten) =
   const { target } = gguf
   const head = encodeHead(gguf)
   const part = `${target}.part`
+  const needed = gguf.tensors.reduce((sum, tensor) => sum + aligned(sizeOf(tensor)), head.length)
   try {
+    await checkSpace(dirname(target), needed)
     const file = await open(part, 'w')
     try {
       await writeAll(file, head)
@@ -96,6 +98,15 @@ export async function writeGguf(gguf: GgufFile, report: (event: TensorWritten) =
     await rm(part, { force: true })
     throw toDiskError(error, dirname(target))
   }
+}
+
+async function checkSpace(folder: string, needed: number): Promise<void> {
+  const free = await freeBytes(folder)
+  if (free >= needed) return
+  throw new AppError(
+    'storage_full',
+    `The file needs ${needed} bytes, but the disk of ${folder} has ${free} free. Free some space and start again.`,
+  )
 }
 
 async function writeTensors(
