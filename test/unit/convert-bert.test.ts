@@ -166,6 +166,14 @@ describe('the GGUF file', () => {
     expect(await readFile(before.ggufTarget)).toEqual(await readFile(now.ggufTarget))
   })
 
+  test('has no token twice, which would end the process of llama.cpp', async () => {
+    const twice = (text: string) => text.replace('\nb\n', '\na\n').replace('\nc\n', '\n##\u2581d\n')
+    const { ggufTarget } = await convert(await changed({ 'tokenizer.json': undefined, 'vocab.txt': twice }))
+    const embedder = openLlamaEmbedder(llama, { path: ggufTarget, threads: 1 })
+    expect(embedder.tokenize('a d b')).toEqual([4, 14, 16, 2, 5])
+    embedder.close()
+  })
+
   test('is the same for a checkpoint whose encoder is part of a larger model', async () => {
     const [encoder, larger] = [await convert(tinyBert), await convert(await withRenamed((name) => `bert.${name}`))]
     expect(await readFile(larger.ggufTarget)).toEqual(await readFile(encoder.ggufTarget))

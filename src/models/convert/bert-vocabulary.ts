@@ -85,19 +85,19 @@ function finish(
   if (largest >= size)
     throw new AppError('invalid', `The tokenizer has a token ${largest}, but the model only tokens from 0 to ${size - 1}.`)
   const ids = Array.from({ length: size }, (_, id) => id)
-  const types = ids.map((id) => {
-    const token = tokens.get(id)
-    return token === undefined ? tokenTypes.unused : (typeOf.get(token) ?? tokenTypes.normal)
-  })
   const idOf = new Map([...tokens].map(([id, token]) => [token, id]))
   const special = (name: string) => {
     const id = idOf.get(name)
     if (id !== undefined) return id
     throw new AppError('invalid', `The tokenizer has no token "${name}".`)
   }
+  const pieces = new Map([...idOf].map(([token, id]) => [id, toPiece(token, typeOf.get(token) ?? tokenTypes.normal)]))
+  const owner = new Map([...pieces].map(([id, piece]) => [piece, id]))
+  const isUsed = (id: number) => owner.get(pieces.get(id) ?? '') === id
   return {
-    tokens: ids.map((id) => toPiece(tokens.get(id) ?? `[PAD${id}]`, types[id] ?? tokenTypes.normal)),
-    types,
+    // llama.cpp ends its process when two tokens are the same: of such, the last is used, as by other tokenizers.
+    tokens: ids.map((id) => (isUsed(id) ? (pieces.get(id) ?? '') : `[PAD${id}]`)),
+    types: ids.map((id) => (isUsed(id) ? (typeOf.get(tokens.get(id) ?? '') ?? tokenTypes.normal) : tokenTypes.unused)),
     ...normalizer,
     special: {
       unknown: special('[UNK]'),
@@ -109,6 +109,7 @@ function finish(
   }
 }
 
+/** How llama.cpp wants a token: with a mark where a word begins, and none where it goes on. */
 function toPiece(token: string, type: number): string {
   if (type === tokenTypes.control) return token
   return token.startsWith(continuation) ? token.slice(continuation.length) : wordStart + token
