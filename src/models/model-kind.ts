@@ -1,9 +1,8 @@
 import { basename, dirname, join } from 'node:path'
+import type { ModelKind } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { findFileType } from './ggml-types.ts'
 import { type GgufHeader, type GgufTensor, type GgufValue, readGgufHeader } from './gguf-header.ts'
-
-export type ModelKind = 'chat' | 'embedding' | 'reranker' | 'adapter' | 'projector' | 'unknown'
 
 /** How a model makes one vector of a text, or `rank`: one score of a pair. */
 export type Pooling = 'none' | 'mean' | 'cls' | 'last' | 'rank'

@@ -53,7 +53,7 @@ export function createModelRegistry(modelsDir: string): ModelRegistry {
 }
 
 /** No absolute path, no `..`, no drive or stream of Windows, no control character: nothing that means more than a name. */
-function isInside(name: string): boolean {
+export function isInside(name: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
   if (name === '' || name.length > 255 || /[\\:\u0000-\u001f%*?"<>|]/.test(name)) return false
   return name.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
