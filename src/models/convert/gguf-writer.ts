@@ -135,7 +135,7 @@ async function writeTensors(
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length; ) {
     // One write of the system takes less than 2 GiB.
     const { bytesWritten } = await file.write(bytes, written, Math.min(bytes.length - written, 1 << 26))
@@ -144,7 +144,7 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 /** A renamed file is only sure to be found under its new name once its folder is on the disk. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   // Windows can't open folders, and does this by itself.
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
