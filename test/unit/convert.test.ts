@@ -145,6 +145,19 @@ test('whatever stands in the settings of a checkpoint, it is converted or refuse
   }
 })
 
+test('weights that F16 cannot hold are refused, and kept in BF16', async () => {
+  const { root, folder, target } = await copyOf('llama3')
+  const path = join(folder, 'model.safetensors')
+  const bytes = await readFile(path)
+  // The first weight after the header, in BF16: 2^17.
+  bytes.writeUInt16LE(0x4800, 8 + Number(bytes.readBigUInt64LE(0)))
+  await writeFile(path, bytes)
+  const inF16 = convertCheckpoint({ folder, target, outputType: 'f16' }, () => {})
+  await expect(inF16).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(/131072.*too large for F16/) })
+  expect(await readdir(root)).toEqual(['llama3'])
+  await convertCheckpoint({ folder, target, outputType: 'bf16' }, () => {})
+})
+
 test('the two halves of each head are interleaved, row by row', () => {
   const rows = [0, 1, 2, 3, 4, 5, 6, 7]
   const matrix = Float32Array.from(rows.flatMap((row) => [row, row + 0.5]))
