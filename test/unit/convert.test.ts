@@ -120,6 +120,20 @@ describe('a checkpoint is refused with the reason, and nothing is written, when'
   })
 })
 
+/** Where values stand in an object, two levels deep. */
+function pathsOf(whole: object): ReadonlyArray<readonly string[]> {
+  return Object.entries(whole).flatMap(([key, one]) => {
+    const inner = typeof one === 'object' && one !== null ? Object.keys(one).slice(0, 20) : []
+    return [[key], ...inner.map((next) => [key, next])]
+  })
+}
+
+function replaced(whole: object, [key = '', ...rest]: readonly string[], value: unknown): object {
+  return Object.fromEntries(
+    Object.entries(whole).map(([name, one]) => [name, name !== key ? one : rest.length > 0 ? replaced(one, rest, value) : value]),
+  )
+}
+
 test('whatever stands in the settings of a checkpoint, it is converted or refused', async () => {
   const value = fc.oneof(fc.jsonValue(), fc.constantFrom(0, -1, 1, 2 ** 53, 1e308, '', null, [], {}))
   for (const [name, file] of [
@@ -133,16 +147,28 @@ test('whatever stands in the settings of a checkpoint, it is converted or refuse
   ] as const) {
     const { folder, convert } = await copyOf(name)
     const whole = await readJson(join(folder, file))
-    const keys = Object.keys(whole)
     await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...keys), value, async (key, other) => {
-        await writeFile(join(folder, file), JSON.stringify({ ...whole, [key]: other }))
+      fc.asyncProperty(fc.constantFrom(...pathsOf(whole)), value, async (path, other) => {
+        await writeFile(join(folder, file), JSON.stringify(replaced(whole, path, other)))
         const error: unknown = await convert().catch((reason: unknown) => reason)
         if (error !== undefined) expect(error).toBeInstanceOf(AppError)
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     )
   }
+})
+
+test('weights that F16 cannot hold are refused, and kept in BF16', async () => {
+  const { root, folder, target } = await copyOf('llama3')
+  const path = join(folder, 'model.safetensors')
+  const bytes = await readFile(path)
+  // The first weight after the header, in BF16: 2^17.
+  bytes.writeUInt16LE(0x4800, 8 + Number(bytes.readBigUInt64LE(0)))
+  await writeFile(path, bytes)
+  const inF16 = convertCheckpoint({ folder, target, outputType: 'f16' }, () => {})
+  await expect(inF16).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(/131072.*too large for F16/) })
+  expect(await readdir(root)).toEqual(['llama3'])
+  await convertCheckpoint({ folder, target, outputType: 'bf16' }, () => {})
 })
 
 test('the two halves of each head are interleaved, row by row', () => {
