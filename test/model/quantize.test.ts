@@ -1,4 +1,6 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -27,6 +29,10 @@ async function quantize(source: string, name: string, quantization: Quantization
   const job = { source, target: fileOf(name), quantization, calibrationText: calibration, threads: 2 }
   for await (const event of runQuantization(job, options)) kinds.push(event.type)
   return kinds
+}
+
+async function drain(events: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of events);
 }
 
 async function measure(name: string): Promise<Measurement & { sizeBytes: number }> {
@@ -80,4 +86,33 @@ test('what is no model, or is cut off, is refused with the reason', async () => 
     code: 'invalid',
     message: expect.stringContaining('tokens'),
   })
+})
+
+test('a parent that is killed leaves no process and nothing half written', async () => {
+  const target = join(folder, 'half.gguf.part')
+  const parent = spawn(process.execPath, ['test/quantize-parent.ts', fileOf('original'), target], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(parent.stdout, 'data')
+  expect((await stat(target)).size).toBeGreaterThan(0)
+  parent.kill('SIGKILL')
+  await expect.poll(() => readdir(folder), { timeout: 30_000 }).not.toContain('half.gguf.part')
+})
+
+test('a quantization that is given up has ended when the reader is told', async () => {
+  const leaving = new AbortController()
+  const job = {
+    source: fileOf('original'),
+    target: fileOf('left'),
+    quantization: 'IQ4_XS',
+    calibrationText: undefined,
+    threads: 1,
+  } as const
+  const events = runQuantization(job, { ...options, signal: leaving.signal })
+  await events.next()
+  leaving.abort()
+  await expect(drain(events)).rejects.toMatchObject({ code: 'aborted' })
+  const { size } = await stat(job.target)
+  await quantize(realModelFile, 'other', 'F16')
+  expect((await stat(job.target)).size).toBe(size)
 })

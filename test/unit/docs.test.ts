@@ -33,7 +33,15 @@ test('every setting that is not marked as unused is read somewhere in the progra
 })
 
 test('links between the documents lead to files that exist', async () => {
-  const documents = ['README.md', 'README.es.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/errors.md', 'docs/settings.md']
+  const documents = [
+    'README.md',
+    'README.es.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    'docs/errors.md',
+    'docs/settings.md',
+    'docs/quantization.md',
+  ]
   for (const document of documents) {
     const links = [...(await readFile(document, 'utf8')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => link)
     for (const link of links) await readFile(join(document, '..', link))

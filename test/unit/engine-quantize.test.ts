@@ -226,9 +226,9 @@ describe('an importance matrix', () => {
 
   test('has columns for each expert, of the tokens that were sent to it', () => {
     const { watch, matrix } = createImportanceCollector()
-    // Two tokens, two of three experts each; the inputs differ for each of them.
-    const inputs = tensor('x', [1, 2, 2], [1, 2, 3, 4])
-    const chosen = tensor('ids', [2, 2], [0, 2, 0, 2])
+    // Sixteen tokens, two of three experts each; the inputs differ for each of them.
+    const inputs = tensor('x', [1, 2, 16], Array(8).fill([1, 2, 3, 4]).flat())
+    const chosen = tensor('ids', [2, 16], Array(16).fill([0, 2]).flat())
     const product = node(30, tensor('blk.1.ffn_up_exps.weight', [1, 5, 3]), inputs, chosen)
     expect([watch(operations, product, true), watch(operations, product, false)]).toEqual([true, true])
     expect(matrix().get('blk.1.ffn_up_exps.weight')).toEqual(Float32Array.of((1 + 9) / 2, 1, (4 + 16) / 2))

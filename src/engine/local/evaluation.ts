@@ -95,8 +95,10 @@ function openModel(llama: Llama, path: string): Pointer {
   if (model === null) throw new AppError('invalid', 'The file is not a whole model that this version of llama.cpp can read.')
   if (llama.llama_model_has_decoder(model) && !llama.llama_model_has_encoder(model)) return model
   llama.llama_model_free(model)
-  throw new AppError('invalid', 'The model does not predict tokens: it cannot be evaluated on a text.')
+  throw new AppError('invalid', notGenerating)
 }
+
+const notGenerating = 'The model does not predict tokens: it cannot be measured on a text.'
 
 type Opened = Readonly<{ llama: Llama; model: Pointer; context: Pointer; decode: (batch: Batch) => number }>
 
@@ -119,7 +121,11 @@ function createEvaluation({ llama, model, context, decode }: Opened): Evaluation
       const result = decode(batch.fill(rows))
       if (result !== 0) throw new AppError('internal', `llama.cpp could not evaluate ${tokens.length} tokens (code ${result}).`)
     },
-    scores: (row) => viewFloats(llama.llama_get_logits_ith(context, row), vocabularySize),
+    scores(row) {
+      const scores = llama.llama_get_logits_ith(context, row)
+      if (scores === null) throw new AppError('invalid', notGenerating)
+      return viewFloats(scores, vocabularySize)
+    },
     close() {
       llama.llama_free(context)
       llama.llama_model_free(model)

@@ -6,7 +6,7 @@ import type { ImportanceMatrix, Operations, Tensor } from './libllama-quantize.t
 export const calibrationChunk = 512
 /** Rows at a time. All have scores, else the last layer is computed for the last row alone. */
 export const calibrationRows = 64
-/** Fewer rows say too little of a chunk; llama.cpp's imatrix tool leaves them out, too. */
+/** Fewer rows are a warm-up, or the end of a text; llama.cpp's imatrix tool leaves them out of the usual matrices, too. */
 const fewestRows = 16
 const fewestTokens = 64
 /** What comes after the last layer. */
@@ -50,7 +50,7 @@ export function createImportanceCollector() {
     const [weight, input] = [tensor.source(0), tensor.source(1)]
     if (weight === undefined || input === undefined || !input.isFloat32) return !asks
     const name = weightName(weight.name)
-    if (!name.startsWith('blk.') || (!isRouted && input.shape[1] < fewestRows)) return !asks
+    if (!name.startsWith('blk.') || input.shape[isRouted ? 2 : 1] < fewestRows) return !asks
     if (asks) return true
     if (isRouted) addRoutedRows(sumsOf(name, weight, weight.shape[2]), weight, input, tensor.source(2))
     else addRows(sumsOf(name, weight, 1), weight, input)

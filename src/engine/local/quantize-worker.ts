@@ -14,10 +14,11 @@ import type { FromQuantizer, MeasureJob, QuantizeJob, ToQuantizer } from './quan
 // It works on the CPU, also where models answer on another device: what is computed there is the same on all machines.
 
 const parent = process.ppid
+/** What the process is writing. */
+let target: string | undefined
 let onLog = (_level: number, _text: string) => {}
 
 const now = () => performance.now()
-const send = (message: FromQuantizer) => process.send?.(message)
 
 function cpuTime(): number {
   const { user, system } = process.cpuUsage()
@@ -31,6 +32,7 @@ function open(): { folder: string; llama: Llama } {
 }
 
 function quantize(job: QuantizeJob): void {
+  target = job.target
   const { folder, llama } = open()
   const quantizer = openQuantizer(folder)
   quantizeFile(job, {
@@ -38,7 +40,7 @@ function quantize(job: QuantizeJob): void {
     calibrate: (text, report) => makeMatrix({ folder, llama, job, text, report }),
     onLog(listener) {
       onLog = (level, text) => {
-        endWithoutParent(job.target)
+        endWithoutParent()
         listener(level, text)
       }
     },
@@ -79,13 +81,18 @@ function measure(job: MeasureJob): void {
   send({ type: 'measure-end', measurement: measureModels(job, { open: openModel, send, now }) })
 }
 
+function send(message: FromQuantizer): void {
+  endWithoutParent()
+  process.send?.(message)
+}
+
 /**
- * The library writes a whole file without coming back to JavaScript but for its log, so a parent that was killed is noticed there.
- * What is half written is of no use to anybody.
+ * A job never comes back to the event loop, so a parent that was killed is noticed on the way: where the library logs and where
+ * there is progress to tell. What is half written is of no use to anybody.
  */
-function endWithoutParent(target: string): void {
+function endWithoutParent(): void {
   if (process.ppid === parent) return
-  rmSync(target, { force: true })
+  if (target !== undefined) rmSync(target, { force: true })
   process.kill(process.pid, 'SIGKILL')
 }
 
