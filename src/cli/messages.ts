@@ -42,7 +42,8 @@ export const messages = {
     en: 'The model file was damaged. It is kept as {file}.',
     es: 'El archivo del modelo estaba dañado. Se guarda como {file}.',
   },
-  setupWait: { en: 'Another set-up is at work. Waiting for it.', es: 'Otra preparación está en marcha. Esperando.' },
+  setupWait: { en: 'Somebody else downloads the same. Waiting for it.', es: 'Ya hay otra descarga de lo mismo. Esperando.' },
+  checkpointReady: { en: 'The checkpoint is in {folder}.', es: 'El checkpoint está en {folder}.' },
   modelReady: { en: 'The model {file} is installed.', es: 'El modelo {file} está instalado.' },
 
   apiAt: { en: 'API:          {url}  (its description: {url}/docs)', es: 'API:          {url}  (su descripción: {url}/docs)' },

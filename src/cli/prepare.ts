@@ -1,4 +1,4 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
@@ -12,8 +12,8 @@ export async function prepareModel(context: Context, config: Config, signal?: Ab
   try {
     return await ensureDefaultModel(setupOptions(context, config), signal)
   } catch (error) {
-    // What can be mended here comes in the person's language already.
-    const isForeign = error instanceof AppError && (error.code === 'upstream' || error.code === 'aborted')
+    // What to do where no model can be had comes in the person's language already.
+    const isForeign = error instanceof AppError && error.code !== 'unavailable'
     throw isForeign ? new AppError(error.code, describeFailure(error, context.language, context.say), { cause: error }) : error
   }
 }
@@ -27,14 +27,14 @@ function setupOptions(context: Context, { modelsDir, localOnly, hfEndpoint, hfTo
   return {
     modelsDir,
     localOnly,
-    hfEndpoint,
-    hfToken,
+    endpoint: hfEndpoint,
+    token: hfToken,
     language: context.language,
     fetch: context.fetch,
     run: runProgram,
     report: showSetup(context),
     now: Date.now,
-    wait,
+    wait: (ms, signal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal }),
     freeBytes,
   }
 }

@@ -1,5 +1,5 @@
 import { unreachable } from '../errors.ts'
-import type { Report } from '../models/setup-events.ts'
+import type { Report } from '../models/download-events.ts'
 import { type Context, writeLine } from './context.ts'
 import { formatBytes, formatSeconds } from './format.ts'
 
@@ -38,10 +38,12 @@ export function showSetup({ say, terminal }: Pick<Context, 'say' | 'terminal'>):
         return writeLine(notes, say('fileCheck', { file: event.file }))
       case 'file-set-aside':
         return writeLine(notes, say('fileSetAside', { file: event.file }))
-      case 'setup-wait':
+      case 'download-wait':
         return writeLine(notes, say('setupWait'))
       case 'model-ready':
         return writeLine(notes, say('modelReady', { file: event.file }))
+      case 'checkpoint-ready':
+        return writeLine(notes, say('checkpointReady', { folder: event.folder }))
       default:
         return unreachable(event)
     }
