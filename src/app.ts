@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { freemem } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
@@ -15,6 +17,7 @@ import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { ModelHost } from './engine/provider.ts'
+import { AppError } from './errors.ts'
 import { createFeedback } from './feedback/feedback.ts'
 import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import { serveApiDocs } from './http/api-docs.ts'
@@ -25,7 +28,13 @@ import { createServer, type LogOptions, mountRoutes, type Routes } from './http/
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
+import { createPull } from './models/pull.ts'
+import { type PullRoutesOptions, pullRoutes } from './models/pull-routes.ts'
+import { createPulls } from './models/pulls.ts'
+import { createModelRegistry } from './models/registry.ts'
+import { removeModel } from './models/remove-model.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
+import { freeBytes } from './models/verified-file.ts'
 import { createCache } from './predict/cache.ts'
 import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
@@ -173,7 +182,35 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
       access.feedback.caller,
     ],
     user: [access.auth.user],
-    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models)],
+    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), pullRoutes(pullParts(config, host, now))],
+  }
+}
+
+/** Downloading and removing models. */
+function pullParts(config: Config, host: ModelHost, now: () => number): PullRoutesOptions {
+  const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
+  const wait = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal })
+  const { fetch } = globalThis
+  const memoryBudget = () => config.memoryBudget ?? 0.7 * freemem()
+  const pull = createPull({
+    fetch,
+    modelsDir,
+    endpoint,
+    token,
+    localOnly,
+    freeBytes,
+    memoryBudget,
+    now,
+    wait,
+  })
+  const convert = ({ repository }: { repository: string }) => {
+    throw new AppError('invalid', `The repository ${repository} has no GGUF file.`)
+  }
+  const { describe } = createModelRegistry(modelsDir)
+  const isInUse = (name: string) => host.status().state === 'ready' && host.model().name === name
+  return {
+    pulls: createPulls({ pull, convert, createId: randomUUID }),
+    remove: (name) => removeModel({ modelsDir, describe, isInUse, now, wait }, name),
   }
 }
 

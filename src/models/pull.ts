@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { type Choice, chooseFiles } from './choose-files.ts'
 import { createProgress, type PullEvent } from './download-events.ts'
+import { createEventFeed } from './event-feed.ts'
 import { type HubFile, listHubFiles } from './hub-listing.ts'
 import type { Hub } from './hub-request.ts'
 import { modelEnding, parseHubName, quoted } from './model-name.ts'
@@ -226,37 +227,18 @@ async function verify({ digest }: HubFile, path: string, signal: AbortSignal): P
   }
 }
 
-/** What `work` reports, as it does; ends with it. Progress that nobody has read yet is replaced by the next. */
+/** What `work` reports, as it does; ends with it. */
 async function* toEvents(
   work: (report: Report, signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
 ): AsyncGenerator<PullEvent, void, undefined> {
   const left = new AbortController()
-  const events: PullEvent[] = []
-  let wake = () => {}
-  let ended = false
-  const report = (event: PullEvent) => {
-    if (event.type === 'download-progress' && events.at(-1)?.type === 'download-progress') events.pop()
-    events.push(event)
-    wake()
-  }
-  const working = work(report, AbortSignal.any([signal, left.signal])).finally(() => {
-    ended = true
-    wake()
-  })
-  working.catch(() => {})
+  const feed = createEventFeed()
+  const working = work(feed.push, AbortSignal.any([signal, left.signal])).then(() => feed.end(), feed.end)
   try {
-    for (;;) {
-      const event = events.shift()
-      if (event !== undefined) yield event
-      else if (ended) return await working
-      else
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-    }
+    yield* feed.read()
   } finally {
     left.abort()
-    await working.catch(() => {})
+    await working
   }
 }

@@ -3,7 +3,7 @@ import { isAbsolute, join, relative, sep } from 'node:path'
 import { AppError } from '../errors.ts'
 import { type HubName, type ModelName, modelEnding, parseModelName, quoted } from './model-name.ts'
 import { quantizationOf, rankOf, withoutQuantization } from './quantization-name.ts'
-import { findRecord, type Origin } from './verified-file.ts'
+import { findRecord, findSize, type Origin } from './verified-file.ts'
 
 /** A model file that is installed. */
 export type InstalledModel = Readonly<{
@@ -79,7 +79,7 @@ export function createModelRegistry(modelsDir: string): ModelRegistry {
     if (model === undefined) throw new AppError('not_found', notInstalled(name, await list()))
     // Not the place that a link leads to: what is removed is the link.
     const files = listParts(model.name).map((part) => join(modelsDir, `${part}${modelEnding}`))
-    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
+    const sizes = await Promise.all(files.map(async (file) => (await findSize(file)) ?? 0))
     const record = await findRecord(files[0] ?? model.path)
     return { ...model, files, sizeBytes: sizes.reduce((sum, size) => sum + size, 0), origin: record?.origin }
   }
