@@ -1,6 +1,8 @@
+import { freemem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
+import type { PullOptions } from '../models/pull.ts'
 import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
 import { freeBytes } from '../models/verified-file.ts'
 import { type Context, describeFailure } from './context.ts'
@@ -23,16 +25,21 @@ export function prepareTestModel(context: Context, config: Config): Promise<stri
   return ensurePackagedModel(setupOptions(context, config))
 }
 
-function setupOptions(context: Context, { modelsDir, localOnly, hfEndpoint, hfToken }: Config): SetupOptions {
+function setupOptions(context: Context, config: Config): SetupOptions {
+  const { language } = context
+  return { ...pullOptions(context, config), language, run: runProgram, report: showSetup(context) }
+}
+
+/** What a download of a model by this program itself needs. */
+export function pullOptions({ fetch }: Context, config: Config): PullOptions {
+  const { modelsDir, localOnly, hfEndpoint, hfToken } = config
   return {
     modelsDir,
     localOnly,
     endpoint: hfEndpoint,
     token: hfToken,
-    language: context.language,
-    fetch: context.fetch,
-    run: runProgram,
-    report: showSetup(context),
+    fetch,
+    memoryBudget: () => config.memoryBudget ?? 0.7 * freemem(),
     now: Date.now,
     wait: (ms, signal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal }),
     freeBytes,

@@ -27,7 +27,7 @@ export function showSetup({ say, terminal }: Pick<Context, 'say' | 'terminal'>):
         const tenths = Math.floor((receivedBytes * 10) / totalBytes)
         const isDone = receivedBytes === totalBytes
         // "\r" goes back to the start of the line, and the escape sequence clears what stood there.
-        if (isPerson) notes.write(`\r\u001b[K  ${text}${isDone ? '\n' : ''}`)
+        if (isPerson) notes.write(`\r\u001b[K  ${barOf(receivedBytes / totalBytes)} ${text}${isDone ? '\n' : ''}`)
         else if (tenths > toldTenths) writeLine(notes, `  ${text}`)
         toldTenths = tenths
         return
@@ -48,4 +48,11 @@ export function showSetup({ say, terminal }: Pick<Context, 'say' | 'terminal'>):
         return unreachable(event)
     }
   }
+}
+
+const barWidth = 20
+
+function barOf(share: number): string {
+  const filled = Math.floor(share * barWidth)
+  return '█'.repeat(filled) + '░'.repeat(barWidth - filled)
 }

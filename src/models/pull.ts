@@ -85,7 +85,9 @@ async function pull(options: PullOptions, name: string, report: Report, signal: 
     const lock = { path: `${lockedPath(job, choice)}.lock`, now, wait, onWait: () => report({ type: 'download-wait' }) }
     await mkdir(dirname(lock.path), { recursive: true })
     const work = choice.type === 'model' ? pullModel : pullCheckpoint
-    await withLock(lock, () => work(job, choice.files, signal), signal)
+    const ready = await withLock(lock, () => work(job, choice.files, signal), signal)
+    // Not before the lock is gone: who hears of it may remove the model at once.
+    report(ready)
   } catch (error) {
     throw toDiskError(error, modelsDir)
   }
@@ -101,7 +103,7 @@ function lockedPath({ modelsDir, repository }: Job, { type, files }: Choice): st
 
 const checkpointFolder = (modelsDir: string, repository: string) => join(modelsDir, '.checkpoints', ...repository.split('/'))
 
-async function pullModel(job: Job, files: readonly HubFile[], signal: AbortSignal): Promise<void> {
+async function pullModel(job: Job, files: readonly HubFile[], signal: AbortSignal): Promise<PullEvent> {
   const folder = await chooseFolder(job, files, signal)
   const wanted = files.map((file): Wanted => ({ file, target: join(folder, basename(file.path)) }))
   const [first, ...later] = wanted
@@ -111,10 +113,10 @@ async function pullModel(job: Job, files: readonly HubFile[], signal: AbortSigna
   // A split model is listed from its first file on: while others of its files change, it is away.
   if (later.length > 0 && missing.length > 0) await rm(first.target, { force: true })
   for (const { install } of missing.toReversed()) await install()
-  job.report({ type: 'model-ready', file, name: file.slice(0, -modelEnding.length).replaceAll(sep, '/') })
+  return { type: 'model-ready', file, name: file.slice(0, -modelEnding.length).replaceAll(sep, '/') }
 }
 
-async function pullCheckpoint(job: Job, files: readonly HubFile[], signal: AbortSignal): Promise<void> {
+async function pullCheckpoint(job: Job, files: readonly HubFile[], signal: AbortSignal): Promise<PullEvent> {
   const folder = checkpointFolder(job.modelsDir, job.repository)
   const wanted = files.map((file): Wanted => ({ file, target: join(folder, file.path) }))
   for (const { install } of await receiveAll(job, wanted, relative(job.modelsDir, folder), signal)) await install()
@@ -124,7 +126,7 @@ async function pullCheckpoint(job: Job, files: readonly HubFile[], signal: Abort
     // What an older commit had besides would be taken for a part of this one.
     if (!entry.isDirectory() && !kept.has(path)) await rm(path)
   }
-  job.report({ type: 'checkpoint-ready', folder, repository: job.repository })
+  return { type: 'checkpoint-ready', folder, repository: job.repository }
 }
 
 /** The models folder itself; where another model has that file name, a folder that is called as on the hub. */

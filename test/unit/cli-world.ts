@@ -88,10 +88,11 @@ export async function createCli(variables: Record<string, string> = {}) {
 /** A whole service on loopback and a command line that calls it. */
 export async function createServedCli({
   pieces = ['Hello', ' there'],
+  service = {},
   ...variables
-}: { pieces?: Iterable<string> } & Record<string, unknown> = {}) {
+}: { pieces?: Iterable<string>; service?: Record<string, string> } & Record<string, unknown> = {}) {
   const { host, asked } = scriptedHost(pieces)
-  const server = await startServer({ host })
+  const server = await startServer({ host, settings: service })
   onTestFinished(() => server[Symbol.asyncDispose]())
   const cli = await createCli({ PORT: String(server.port), ...(variables as Record<string, string>) })
   return { ...cli, server, asked }
