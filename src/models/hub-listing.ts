@@ -22,6 +22,7 @@ export type ListOptions = Readonly<{ hub: Hub; now: () => number; wait: (ms: num
 const answerTimeoutMs = 10_000
 const maxAnswerBytes = 32 * 1024 ** 2
 const maxPages = 1000
+const maxFiles = 100_000
 
 // Only what is used; the hub may add fields any day.
 const revisionAnswer = Type.Object({ sha: Type.String({ pattern: '^[0-9a-f]{40,64}$' }) })
@@ -49,7 +50,8 @@ export async function listHubFiles(options: ListOptions, repository: string, sig
   const files: HubFile[] = []
   let query: string | undefined = '?recursive=true'
   for (let page = 0; query !== undefined; page += 1) {
-    if (page === maxPages) throw new AppError('upstream', `The hub lists the files of ${repository} without end.`)
+    if (page === maxPages || files.length > maxFiles)
+      throw new AppError('upstream', `The hub lists the files of ${repository} without end.`)
     const answer = await getJson(options, { url: `${tree}${query}`, repository }, treeAnswer, signal)
     const urlOf = (path: string) => `${base}/${repository}/resolve/${commit}/${path.split('/').map(encodeURIComponent).join('/')}`
     files.push(...answer.body.flatMap((entry) => toFile(entry, urlOf)))

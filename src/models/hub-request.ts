@@ -1,6 +1,7 @@
 import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP } from 'node:net'
 import { AppError } from '../errors.ts'
+import { RetryError } from './hub-answer.ts'
 
 /** The model hub, or a mirror of it, and how it is reached. */
 export type Hub = Readonly<{
@@ -57,7 +58,6 @@ async function refuseInside(hub: Hub, url: URL): Promise<void> {
   // Over HTTPS a name that changes its address after the check has no certificate that fits.
   if (url.protocol === 'http:' && endpoint.protocol === 'https:') throw refused('which is not encrypted')
   const [found, own] = await Promise.all([addressesOf(hub, url), addressesOf(hub, endpoint)])
-  if (found.length === 0) throw refused('whose address cannot be found')
   if (found.some((address) => linkLocal.check(address, familyOf(address)))) throw refused('an address of this machine')
   if (found.some(isInsideNetwork) && !own.some(isInsideNetwork)) throw refused('an address inside this network')
 }
@@ -66,6 +66,8 @@ async function addressesOf({ lookup }: Hub, { hostname }: URL): Promise<readonly
   const host = hostname.replace(/^\[|\]$/g, '')
   if (isIP(host) !== 0) return [host]
   const found = await lookup(host).catch(() => [])
+  // May be found the next time: a line that is down takes the names with it.
+  if (found.length === 0) throw new RetryError(`the address of ${host} cannot be found`)
   return found.map(({ address }) => address)
 }
 

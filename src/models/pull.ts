@@ -98,20 +98,25 @@ type Job = Omit<PullOptions, 'limits'> & TransferOptions & Readonly<{ repository
 type Wanted = Readonly<{ file: HubFile; target: string }>
 
 function lockedPath({ modelsDir, repository }: Job, { type, files }: Choice): string {
-  return type === 'model' ? join(modelsDir, basename(files[0]?.path ?? '')) : checkpointFolder(modelsDir, repository)
+  return type === 'model' ? join(modelsDir, nameOf(files[0])) : checkpointFolder(modelsDir, repository)
+}
+
+/** The name of a model's file, with the ending that a listing looks for. */
+function nameOf(file: HubFile | undefined): string {
+  return basename(file?.path ?? '').replace(/\.gguf$/i, modelEnding)
 }
 
 const checkpointFolder = (modelsDir: string, repository: string) => join(modelsDir, '.checkpoints', ...repository.split('/'))
 
 async function pullModel(job: Job, files: readonly HubFile[], signal: AbortSignal): Promise<PullEvent> {
   const folder = await chooseFolder(job, files, signal)
-  const wanted = files.map((file): Wanted => ({ file, target: join(folder, basename(file.path)) }))
+  const wanted = files.map((file): Wanted => ({ file, target: join(folder, nameOf(file)) }))
   const [first, ...later] = wanted
   if (first === undefined) throw new AppError('internal', 'A model without files was to be pulled.')
   const file = relative(job.modelsDir, first.target)
   const missing = await receiveAll(job, wanted, file, signal)
   // A split model is listed from its first file on: while others of its files change, it is away.
-  if (later.length > 0 && missing.length > 0) await rm(first.target, { force: true })
+  if (later.length > 0 && missing.some(({ target }) => target === first.target)) await rm(first.target, { force: true })
   for (const { install } of missing.toReversed()) await install()
   return { type: 'model-ready', file, name: file.slice(0, -modelEnding.length).replaceAll(sep, '/') }
 }
@@ -134,15 +139,10 @@ async function chooseFolder(job: Job, files: readonly HubFile[], signal: AbortSi
   const own = join(job.modelsDir, ...job.repository.split('/'), dirname(files[0]?.path ?? ''))
   const folders = [job.modelsDir, own]
   for (const folder of folders) {
-    const isFree = await Promise.all(
-      files.map((file) => isOurs(job, { file, target: join(folder, basename(file.path)) }, signal)),
-    )
+    const isFree = await Promise.all(files.map((file) => isOurs(job, { file, target: join(folder, nameOf(file)) }, signal)))
     if (isFree.every(Boolean)) return folder
   }
-  throw new AppError(
-    'conflict',
-    `Another file has the name that ${basename(files[0]?.path ?? '')} would get in ${own}. Rename or remove it.`,
-  )
+  throw new AppError('conflict', `Another file has the name that ${nameOf(files[0])} would get in ${own}. Rename or remove it.`)
 }
 
 async function isOurs(job: Job, wanted: Wanted, signal: AbortSignal): Promise<boolean> {
@@ -162,7 +162,7 @@ async function isWhole(job: Job, { file, target }: Wanted, signal: AbortSignal):
   return sha256 !== undefined
 }
 
-type Received = Readonly<{ install: () => Promise<void> }>
+type Received = Readonly<{ target: string; install: () => Promise<void> }>
 
 /** Fetches what is missing into `.part` files and checks it; nothing is installed until all is there. */
 async function receiveAll(job: Job, wanted: readonly Wanted[], name: string, signal: AbortSignal): Promise<readonly Received[]> {
@@ -206,7 +206,7 @@ async function receiveOne(
         await installFile(part, target, { sha256, origin: originOf(job, file) })
         await removePart(part)
       }
-      return { install }
+      return { target, install }
     }
     await removePart(part)
     // What was there before may have been damaged: one whole transfer tells.

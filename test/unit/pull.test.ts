@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { PullEvent } from '../../src/models/download-events.ts'
@@ -66,6 +66,27 @@ describe('a pull', () => {
     await run()
     await expectInstalled()
     expect(hub.sentBytes() - before).toBe(content.length - kept)
+  })
+
+  test('that is stopped in the middle of its ranges keeps those beginnings', async () => {
+    let time = 0
+    const fault: Fault = ({ kind, range }, response) => {
+      if (kind !== 'cdn') return false
+      const [, from, to] = /(\d+)-(\d+)/.exec(range ?? '') ?? []
+      response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${content.length}` })
+      response.write(content.subarray(Number(from), Number(from) + 1000))
+      return true
+    }
+    const { pull, modelsDir } = await createWorld({ hub: { fault }, now: () => (time += 1000) })
+    const stop = new AbortController()
+    const stopped = (async () => {
+      for await (const event of pull(repository, stop.signal))
+        if (event.type === 'download-progress' && event.receivedBytes === limits.parallel * 1000) stop.abort()
+    })()
+    await expect(stopped).rejects.toMatchObject({ code: 'aborted' })
+    const { ranges } = JSON.parse(await readFile(join(modelsDir, `${file}.part.json`), 'utf8'))
+    const beginnings = Array.from({ length: limits.parallel }, (_, index) => index * limits.segmentBytes)
+    expect(ranges).toEqual(beginnings.map((from) => [from, from + 1000]))
   })
 
   test('whose reader leaves stops, too', async () => {
@@ -168,7 +189,7 @@ describe('of the files of a repository', () => {
   test('the quantization that is asked for is taken, whatever its case, place and size', async () => {
     expect(await chosenFrom(files, `${repository}:f16`, gigabyte)).toBe('Model-F16.gguf')
     expect(await chosenFrom(files, `${repository}:q4_k_xl`)).toBe('Model-UD-Q4_K_XL.gguf')
-    expect(await chosenFrom({ 'Q5_K_M/m.gguf': 1 }, `${repository}:Q5_K_M`)).toBe('m.gguf')
+    expect(await chosenFrom({ 'Q5_K_M/m.GGUF': 1 }, `${repository}:Q5_K_M`)).toBe('m.gguf')
     await expect(chosenFrom(files, `${repository}:Q6_K`)).rejects.toMatchObject({
       code: 'not_found',
       message: expect.stringMatching(/no quantization Q6_K.*Q4_K_M.*Q8_0/),
@@ -220,6 +241,17 @@ describe('a split model', () => {
     await run()
     expect(hub.sentBytes()).toBe(140_000)
     expect(await createModelRegistry(modelsDir).list()).toEqual(['big-Q8_0-00001-of-00003'])
+  })
+
+  test('that has lost a later file gets that one back', async () => {
+    const { run, modelsDir, hub } = await createWorld({ hub: { repositories } })
+    await run()
+    await rm(join(modelsDir, 'big-Q8_0-00002-of-00003.gguf'))
+    const { list } = createModelRegistry(modelsDir)
+    expect(await list()).toEqual([])
+    await run()
+    expect(await list()).toEqual(['big-Q8_0-00001-of-00003'])
+    expect(hub.sentBytes()).toBe(280_000)
   })
 
   test('of which the hub lacks a file is none', async () => {
