@@ -46,6 +46,7 @@ export function scriptedHost(pieces: Iterable<string>) {
     select: load,
     load,
     unload: async () => {},
+    isInUse: () => false,
     selected: () => ({ name: info.name, info }),
     list: async () => [],
     status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
@@ -93,10 +94,11 @@ export async function createCli(variables: Record<string, string> = {}) {
 /** A whole service on loopback and a command line that calls it. */
 export async function createServedCli({
   pieces = ['Hello', ' there'],
+  service = {},
   ...variables
-}: { pieces?: Iterable<string> } & Record<string, unknown> = {}) {
+}: { pieces?: Iterable<string>; service?: Record<string, string> } & Record<string, unknown> = {}) {
   const { host, asked } = scriptedHost(pieces)
-  const server = await startServer({ host })
+  const server = await startServer({ host, settings: service })
   onTestFinished(() => server[Symbol.asyncDispose]())
   const cli = await createCli({ PORT: String(server.port), ...(variables as Record<string, string>) })
   return { ...cli, server, asked }
