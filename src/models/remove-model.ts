@@ -23,7 +23,11 @@ export type RemoveOptions = Readonly<{
 export async function removeModel(options: RemoveOptions, name: string): Promise<string> {
   const { modelsDir, describe, isInUse, now, wait } = options
   const model = await describe(name)
-  if (isInUse(model.name)) throw new AppError('conflict', `The model "${model.name}" is in use. Load another one first.`)
+  if (isInUse(model.name))
+    throw new AppError(
+      'conflict',
+      `The model "${model.name}" is in use. Select another one, or take it out of memory: POST /models/NAME/unload.`,
+    )
   const [first = model.path] = model.files
   const onWait = () => {
     throw new AppError('conflict', `The model "${model.name}" is being downloaded. Stop that first.`)

@@ -46,7 +46,7 @@ export function scriptedHost(pieces: Iterable<string>) {
     select: load,
     load,
     unload: async () => {},
-    isInUse: () => false,
+    isInUse: (name) => name === info.name,
     selected: () => ({ name: info.name, info }),
     list: async () => [],
     status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
