@@ -161,6 +161,7 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
   const models = {
     host,
+    install: jobs.install,
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     readSelection: () => readSelection(config.configFile),
   }

@@ -6,14 +6,16 @@ import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
 import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
+import { AppError } from './errors.ts'
 import { runConversion } from './models/convert/convert-process.ts'
 import { convertPulled } from './models/convert-pulled.ts'
+import { parseHubName } from './models/model-name.ts'
 import { createPull } from './models/pull.ts'
 import { pullRoutes } from './models/pull-routes.ts'
-import { createPulls } from './models/pulls.ts'
+import { createPulls, type Pulls } from './models/pulls.ts'
 import { createQuantizations } from './models/quantize.ts'
 import { quantizeRoutes } from './models/quantize-routes.ts'
-import { createModelRegistry } from './models/registry.ts'
+import { createModelRegistry, type ModelRegistry } from './models/registry.ts'
 import { removeModel } from './models/remove-model.ts'
 import { freeBytes } from './models/verified-file.ts'
 
@@ -23,7 +25,12 @@ export type ModelJobParts = Readonly<{
   now: () => number
 }>
 
-export type ModelJobs = Readonly<{ caller: readonly FastifyPluginAsync[]; admin: readonly FastifyPluginAsync[] }>
+export type ModelJobs = Readonly<{
+  caller: readonly FastifyPluginAsync[]
+  admin: readonly FastifyPluginAsync[]
+  /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
+  install: (name: string, signal: AbortSignal) => Promise<void>
+}>
 
 /** What changes the installed models: downloads with their conversions, removals, quantizations. A part of the composition root. */
 export function openModelJobs(
@@ -55,7 +62,26 @@ export function openModelJobs(
       }),
     ),
   )
-  return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove })] }
+  const install = (name: string, signal: AbortSignal) => installFromHub({ registry, pulls }, name, signal)
+  return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove })], install }
+}
+
+type InstallParts = Readonly<{ registry: ModelRegistry; pulls: Pulls }>
+
+async function installFromHub({ registry, pulls }: InstallParts, name: string, signal: AbortSignal): Promise<void> {
+  if (parseHubName(name) === undefined) return
+  const missing = await registry.find(name).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (!(missing instanceof AppError) || missing.code !== 'not_found') return
+  try {
+    for await (const _event of pulls.watch(pulls.start(name).id, signal));
+  } catch (error) {
+    // A name that looks like one of the hub may have been meant for a file.
+    const isNoHub = error instanceof AppError && ['not_found', 'unavailable', 'forbidden'].includes(error.code)
+    throw isNoHub ? new AppError('not_found', `${missing.message} The hub said: ${error.message}`, { cause: error }) : error
+  }
 }
 
 const spawnLogged = () => spawnQuantizer((text) => void process.stderr.write(text))
