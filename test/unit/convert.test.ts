@@ -179,6 +179,50 @@ test('the two halves of each head are interleaved, row by row', () => {
   expect(odd).toEqual([0.5, 2.5, 1.5, 3.5, 4.5, 6.5, 5.5, 7.5])
 })
 
+describe('a checkpoint whose tensors have other names', () => {
+  /** Rewrites the header of a safetensors file; the bytes stay. */
+  async function rename(folder: string, nameOf: (name: string) => string): Promise<void> {
+    const path = join(folder, 'model.safetensors')
+    const bytes = await readFile(path)
+    const end = 8 + Number(bytes.readBigUInt64LE(0))
+    const header: object = JSON.parse(bytes.toString('utf8', 8, end))
+    const renamed = Object.entries(header).map(([name, entry]) => [name === '__metadata__' ? name : nameOf(name), entry])
+    const text = Buffer.from(JSON.stringify(Object.fromEntries(renamed)))
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64LE(BigInt(text.length))
+    await writeFile(path, Buffer.concat([length, text, bytes.subarray(end)]))
+  }
+
+  async function convertedAs(name: string, prepare: (folder: string) => Promise<void>): Promise<Buffer> {
+    const { folder, target, convert } = await copyOf(name)
+    await prepare(folder)
+    await convert()
+    return readFile(target)
+  }
+
+  test('gives the same file: GPT-2 with and without "transformer."', async () => {
+    const plain = await convertedAs('gpt2', async () => {})
+    const bare = await convertedAs('gpt2', (folder) => rename(folder, (name) => name.replace(/^transformer\./, '')))
+    expect(bare.equals(plain)).toBe(true)
+  })
+
+  test('gives the same file: Gemma 3 as a part of a model that sees images', async () => {
+    const plain = await convertedAs('gemma3', async () => {})
+    for (const prefix of ['language_model.model.', 'model.language_model.']) {
+      const part = await convertedAs('gemma3', async (folder) => {
+        const path = join(folder, 'config.json')
+        const { architectures: _, ...text } = await readJson(path)
+        await writeFile(
+          path,
+          JSON.stringify({ architectures: ['Gemma3ForConditionalGeneration'], text_config: text, vision_config: {} }),
+        )
+        await rename(folder, (name) => name.replace(/^model\./, prefix))
+      })
+      expect(part.equals(plain)).toBe(true)
+    }
+  })
+})
+
 describe('what a converted file says of itself', () => {
   async function metadataOf(name: string, changes: Readonly<Record<string, unknown>> = {}) {
     const { folder, target, convert } = await copyOf(name)
