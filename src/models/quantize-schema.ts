@@ -18,7 +18,7 @@ export const quantizeBody = Type.Object(
       Type.Union([Type.String(text), Type.Array(Type.String(text), { minItems: 1, maxItems: 10_000 })], {
         description:
           'A text, or prompts, like those that the model will get: what it computes for them makes the importance matrix. ' +
-          'IQ3_XXS, IQ2_M, IQ2_XS and IQ2_XXS need one; all the others below Q8_0 gain from it.',
+          'IQ3_XXS, IQ2_M, IQ2_XS and IQ2_XXS need one; most others gain from it, and the report shows whether they do.',
       }),
     ),
     stream: Type.Optional(Type.Boolean({ default: true })),

@@ -133,7 +133,7 @@ export function createGraphWatcher(folder: string, listener: (tensor: Tensor, as
   if (overhead() !== tensorBytes + objectBytes) throw otherVersion('tensors')
   const getName = library.func('const char *ggml_get_name(void *tensor)') as (address: Pointer) => string
   const nameOf = library.func('const char *ggml_op_name(int operation)') as (operation: number) => string
-  const prototype = koffi.proto('bool ggml_backend_sched_eval_callback(void *tensor, bool ask, void *data)')
+  const prototype = koffi.proto('bool', ['void *', 'bool', 'void *'])
   const callback = koffi.register(
     (address: Pointer, asks: boolean) => listener(toTensor(address, getName), asks),
     koffi.pointer(prototype),
