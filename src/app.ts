@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { freemem } from 'node:os'
+import { availableParallelism, freemem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
@@ -16,6 +16,7 @@ import { readSelection, type Selection, writeSelection } from './config/selectio
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
+import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
 import { createFeedback } from './feedback/feedback.ts'
@@ -31,6 +32,8 @@ import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { createPull } from './models/pull.ts'
 import { type PullRoutesOptions, pullRoutes } from './models/pull-routes.ts'
 import { createPulls } from './models/pulls.ts'
+import { createQuantizations } from './models/quantize.ts'
+import { type QuantizeRoutes, quantizeRoutes } from './models/quantize-routes.ts'
 import { createModelRegistry } from './models/registry.ts'
 import { removeModel } from './models/remove-model.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
@@ -45,6 +48,8 @@ import { webPages } from './web-client/pages.ts'
 export type AppParts = Readonly<{
   /** The model that answers. */
   host: ModelHost
+  /** Starts the process of a quantization. */
+  spawnQuantizer?: () => QuantizerChild
   version?: string
   logStream?: LogOptions['stream']
   socketLimits?: Partial<SocketLimits>
@@ -97,7 +102,8 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   })
   await serveApiDocs(http, versionOf(parts))
   const { requireUser, requireAdmin, allowCaller } = access.guard
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets })
+  const quantize = openQuantizations(config, parts, closer)
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, quantize })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -154,10 +160,24 @@ type RouteParts = Readonly<{
   predict: Predict
   limits: RateLimits
   sockets: Sockets
+  quantize: QuantizeRoutes
 }>
 
+function openQuantizations(config: Config, parts: AppParts, closer: Closer): QuantizeRoutes {
+  const { spawnQuantizer: spawn = () => spawnQuantizer((text) => void process.stderr.write(text)), now = Date.now } = parts
+  const quantizations = createQuantizations({
+    modelsDir: config.modelsDir,
+    findModel: createModelRegistry(config.modelsDir).find,
+    quantize: (job, signal) => runQuantization(job, { spawn, signal }),
+    measure: (job, signal) => runMeasurement(job, { spawn, signal }),
+    threads: config.threads > 0 ? config.threads : availableParallelism(),
+    now,
+  })
+  return quantizeRoutes(closer.use(quantizations))
+}
+
 /** Which route is mounted where: this decides who may use it. */
-function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets }: RouteParts): Routes {
+function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, quantize }: RouteParts): Routes {
   const { host, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
@@ -179,10 +199,17 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
       predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
       openaiRoutes({ predict, askerOf, limit: limits.limitGeneration, grammars, now }),
       modelRoutes(models),
+      quantize.caller,
       access.feedback.caller,
     ],
     user: [access.auth.user],
-    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), pullRoutes(pullParts(config, host, now))],
+    admin: [
+      access.auth.admin,
+      access.feedback.admin,
+      modelAdminRoutes(models),
+      quantize.admin,
+      pullRoutes(pullParts(config, host, now)),
+    ],
   }
 }
 
@@ -207,7 +234,12 @@ function pullParts(config: Config, host: ModelHost, now: () => number): PullRout
     throw new AppError('invalid', `The repository ${repository} has no GGUF file.`)
   }
   const { describe } = createModelRegistry(modelsDir)
-  const isInUse = (name: string) => host.status().state === 'ready' && host.model().name === name
+  // What answers who names no model counts too, also while it is not in memory.
+  const isInUse = async (name: string) =>
+    host.selected()?.name === name ||
+    (await host.list()).some(
+      ({ base, state, active }) => base === name && (state === 'loading' || state === 'ready' || active > 0),
+    )
   return {
     pulls: createPulls({ pull, convert, createId: randomUUID }),
     remove: (name) => removeModel({ modelsDir, describe, isInUse, now, wait }, name),

@@ -1,6 +1,8 @@
 import type { ChatMessage } from './engine/provider.ts'
 import { AppError, type ErrorCode, type ErrorDetail, errorCodes } from './errors.ts'
 import type { FeedbackItem } from './feedback/schema.ts'
+import type { QuantizeReport } from './models/quantize-report.ts'
+import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
 import { readEventStream } from './read-event-stream.ts'
 
@@ -49,6 +51,11 @@ type PredictEnd = Readonly<
   Pick<PredictAnswer, 'id' | 'model' | 'provider' | 'usage' | 'timings' | 'ran_on'> & { finish_reason: 'stop' | 'length' }
 >
 export type PredictEvent = Readonly<{ type: 'text'; text: string }> | (Readonly<{ type: 'done' }> & PredictEnd)
+
+export type QuantizeEvent =
+  | Readonly<{ type: 'calibrate' | 'measure'; chunk: number; chunks: number }>
+  | Readonly<{ type: 'tensor'; tensor: number; tensors: number }>
+  | (Readonly<{ type: 'done' }> & QuantizeAnswer)
 
 export type ChatBody = Readonly<{ messages: readonly ChatMessage[]; model?: string; max_tokens?: number; temperature?: number }>
 export type ChatEvent =
@@ -110,6 +117,10 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     /** Stops a pull for all who watch it; what arrived is kept. */
     cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
     removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),
+    async *quantizeModel(body: QuantizeBody, signal?: AbortSignal): AsyncGenerator<QuantizeEvent> {
+      yield* readQuantization(bodyOf(await call('POST', '/models/quantize', { ...body, stream: true }, signal), signal))
+    },
+    modelReport: (name: string) => json<QuantizeReport>('GET', `/models/${encodeURIComponent(name)}/report`),
     reload: (signal?: AbortSignal) => json<ModelAnswer>('POST', '/admin/reload', undefined, signal),
 
     predict: (body: PredictBody, signal?: AbortSignal) =>
@@ -155,6 +166,15 @@ async function* readPull(body: AsyncIterable<Uint8Array>): AsyncGenerator<PullMe
     if (event !== 'done') continue
     yield { type: 'done', ...(JSON.parse(data) as { name: string }) }
     return
+  }
+  throw brokenOff()
+}
+
+async function* readQuantization(body: AsyncIterable<Uint8Array>): AsyncGenerator<QuantizeEvent> {
+  for await (const { event, data } of readEventStream(body)) {
+    if (event === 'error') throw fromErrorBody(data, 'The quantization broke off.')
+    yield { type: event, ...JSON.parse(data) } as QuantizeEvent
+    if (event === 'done') return
   }
   throw brokenOff()
 }

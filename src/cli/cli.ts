@@ -35,9 +35,21 @@ export async function runCli({ args, environment, readEnvFile, terminal, fetch, 
       return exitCodes.usage
     case 'run':
   }
-  const { command, words, flags, settings } = call
+  const { command, words, flags, values, settings } = call
   try {
-    const context = { words, flags, settings, environment, envFile: readEnvFile(), language, say, terminal, fetch, version }
+    const context = {
+      words,
+      flags,
+      values,
+      settings,
+      environment,
+      envFile: readEnvFile(),
+      language,
+      say,
+      terminal,
+      fetch,
+      version,
+    }
     return await command.run(context)
   } catch (error) {
     if (!(error instanceof AppError)) throw error

@@ -1,7 +1,12 @@
 import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
 
-export type CommandFlag = Readonly<{ name: string; help: Text }>
+export type CommandFlag = Readonly<{
+  name: string
+  help: Text
+  /** What follows it, for the help; undefined for a flag without a value. */
+  value?: string
+}>
 
 /** One command of the program. Its code is loaded when it is called, so that none waits for the others. */
 export type Command = Readonly<{
@@ -23,6 +28,23 @@ const jsonl: CommandFlag = {
   name: 'jsonl',
   help: { en: 'Writes one JSON object a line.', es: 'Escribe un objeto JSON por línea.' },
 }
+const quantizeFlags: readonly CommandFlag[] = [
+  { name: 'name', value: 'NAME', help: { en: 'Name of the new model.', es: 'Nombre del modelo nuevo.' } },
+  {
+    name: 'text',
+    value: 'FILE',
+    help: { en: 'Text to measure it with.', es: 'Texto con el que medirlo.' },
+  },
+  {
+    name: 'calibration',
+    value: 'FILE',
+    help: {
+      en: 'Text like the prompts to come, for an importance matrix.',
+      es: 'Texto como las peticiones que vendrán, para una matriz de importancia.',
+    },
+  },
+  { name: 'no-report', help: { en: 'Does not measure the new model.', es: 'No mide el modelo nuevo.' } },
+]
 const register: CommandFlag = { name: 'register', help: { en: 'Opens the account first.', es: 'Abre antes la cuenta.' } }
 
 export const commands: readonly Command[] = [
@@ -99,6 +121,26 @@ export const commands: readonly Command[] = [
     flags: [],
     help: { en: 'Removes an installed model.', es: 'Borra un modelo instalado.' },
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
+  },
+  {
+    path: ['models', 'quantize'],
+    arguments: ['MODEL', 'QUANTIZATION'],
+    flags: [...quantizeFlags, json],
+    help: {
+      en: 'Makes a smaller model of an installed one, and measures both.',
+      es: 'Hace un modelo más pequeño de uno instalado, y mide los dos.',
+    },
+    run: async (context) => (await import('./quantize.ts')).quantizeModel(context),
+  },
+  {
+    path: ['models', 'report'],
+    arguments: ['MODEL'],
+    flags: [json],
+    help: {
+      en: 'Shows what was measured when the model was quantized.',
+      es: 'Muestra lo que se midió al cuantizar el modelo.',
+    },
+    run: async (context) => (await import('./quantize.ts')).showModelReport(context),
   },
   {
     path: ['admin', 'users', 'list'],

@@ -19,6 +19,8 @@ export type Context = Readonly<{
   words: readonly string[]
   /** The command's own flags that were given. */
   flags: ReadonlySet<string>
+  /** What was given with those that have a value. */
+  values: ReadonlyMap<string, string>
   /** Settings given as flags, by the name of their variable. */
   settings: Environment
   environment: Environment

@@ -15,7 +15,7 @@ export function helpText(command: Command | undefined, language: Language, say: 
   ]
   if (command !== undefined) {
     const usage = [...command.path, ...command.arguments].join(' ')
-    const own = command.flags.map(({ name, help }): Row => [`--${name}`, help[language]])
+    const own = command.flags.map(({ name, value, help }): Row => [[`--${name}`, value ?? []].flat().join(' '), help[language]])
     return [say('usageOf', { command: usage }), '', command.help[language], '', section(say('flags'), [...own, ...general])].join(
       '\n',
     )

@@ -6,24 +6,40 @@ import type { Environment } from '../config.ts'
 import { type Command, commands, shortcuts } from './commands.ts'
 import type { Say } from './messages.ts'
 
+type Given = Readonly<{
+  words: readonly string[]
+  flags: ReadonlySet<string>
+  /** Of the command's flags that have one. */
+  values: ReadonlyMap<string, string>
+  settings: Environment
+}>
+
 export type Call =
-  | Readonly<{ type: 'run'; command: Command; words: readonly string[]; flags: ReadonlySet<string>; settings: Environment }>
+  | (Readonly<{ type: 'run'; command: Command }> & Given)
   | Readonly<{ type: 'help'; command: Command | undefined }>
   | Readonly<{ type: 'version' }>
   | Readonly<{ type: 'mistake'; message: string }>
 
 const settingOf: ReadonlyMap<string, Setting> = new Map(settingRows.map(([, setting]) => [flagOf(setting).slice(2), setting]))
-const commandFlags = new Set(commands.flatMap(({ flags }) => flags.map(({ name }) => name)))
+const commandFlags = new Map(commands.flatMap(({ flags }) => flags.map(({ name, value }) => [name, value])))
 
 /** Reads the words after the program's name. */
 export function readArguments(args: readonly string[], say: Say): Call {
   const whole = commands.find(({ readsItself, path }) => readsItself && path.every((word, index) => word === args[index]))
   if (whole !== undefined) {
-    return { type: 'run', command: whole, words: args.slice(whole.path.length), flags: new Set(), settings: {} }
+    return {
+      type: 'run',
+      command: whole,
+      words: args.slice(whole.path.length),
+      flags: new Set(),
+      values: new Map(),
+      settings: {},
+    }
   }
   const { tokens } = parseArgs({ args: [...args], options, strict: false, allowNegative: true, tokens: true })
   const words: string[] = []
   const flags = new Set<string>()
+  const values = new Map<string, string>()
   const settings: Record<string, string> = {}
   for (const token of tokens) {
     if (token.kind === 'positional') words.push(token.value)
@@ -31,17 +47,20 @@ export function readArguments(args: readonly string[], say: Say): Call {
     if (token.name === 'version') return { type: 'version' }
     const setting = settingOf.get(token.name.replace(/^no-/, ''))
     if (setting === undefined) {
-      if (!(token.name in options))
-        return mistake(say('unknownFlag', { name: token.rawName }), suggest(token.rawName, knownFlags), say)
-      if (token.value !== undefined) return mistake(say('noValue', { name: token.rawName }), undefined, say)
-      flags.add(token.name)
+      // A flag that begins with `no-` is a negative one to the parser: its name has lost the beginning.
+      const name = commandFlags.has(token.rawName.slice(2)) ? token.rawName.slice(2) : token.name
+      if (!(name in options)) return mistake(say('unknownFlag', { name: token.rawName }), suggest(token.rawName, knownFlags), say)
+      const read = readFlag(commandFlags.get(name) !== undefined, token, say)
+      if (read.mistake !== undefined) return mistake(read.mistake, undefined, say)
+      if (read.value !== '') values.set(name, read.value)
+      flags.add(name)
       continue
     }
     const read = readSetting(setting, token, say)
     if (read.mistake !== undefined) return mistake(read.mistake, undefined, say)
     settings[setting.env] = read.value
   }
-  return findCall({ words, flags, settings }, say)
+  return findCall({ words, flags, values, settings }, say)
 }
 
 type Token = Readonly<{ rawName: string; value: string | undefined; inlineValue: boolean | undefined }>
@@ -59,9 +78,14 @@ function readSetting(setting: Setting, { rawName, value, inlineValue }: Token, s
   return value === undefined || isNextFlag ? { mistake: say('missingValue', { name: rawName }) } : { value }
 }
 
-type Given = Readonly<{ words: readonly string[]; flags: ReadonlySet<string>; settings: Environment }>
+/** A flag of a command; without a value it gives the empty text. */
+function readFlag(hasValue: boolean, { rawName, value, inlineValue }: Token, say: Say): Reading {
+  if (!hasValue) return value === undefined ? { value: '' } : { mistake: say('noValue', { name: rawName }) }
+  const isMissing = value === undefined || value === '' || (!inlineValue && value.startsWith('-'))
+  return isMissing ? { mistake: say('missingValue', { name: rawName }) } : { value }
+}
 
-function findCall({ words, flags, settings }: Given, say: Say): Call {
+function findCall({ words, flags, values, settings }: Given, say: Say): Call {
   const wantsHelp = flags.has('help')
   const full = shortcuts[words.join(' ')] ?? words
   const command = commands.find(({ path }) => path.every((word, index) => word === full[index]))
@@ -78,7 +102,7 @@ function findCall({ words, flags, settings }: Given, say: Say): Call {
   if (rest.length < required || rest.length > command.arguments.length) {
     return mistake(say('wrongArguments', { usage: [...command.path, ...command.arguments].join(' ') }), undefined, say)
   }
-  return { type: 'run', command, words: rest, flags, settings }
+  return { type: 'run', command, words: rest, flags, values, settings }
 }
 
 function isGroup(words: readonly string[]): boolean {
@@ -93,7 +117,9 @@ function mistake(message: string, suggestion: string | undefined, say: Say): Cal
 const options = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
-  ...Object.fromEntries([...commandFlags].map((name) => [name, { type: 'boolean' } as const])),
+  ...Object.fromEntries(
+    [...commandFlags].map(([name, value]) => [name, { type: value === undefined ? ('boolean' as const) : ('string' as const) }]),
+  ),
   ...Object.fromEntries(
     [...settingOf].map(([name, { kind }]) => [name, { type: kind === yesOrNo ? ('boolean' as const) : ('string' as const) }]),
   ),

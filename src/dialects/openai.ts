@@ -72,14 +72,14 @@ function serveModels(http: FastifyInstance, { predict, now }: OpenaiRoutesOption
     { schema: { summary: 'List the models that can answer', tags, response: { 200: modelListAnswer, ...errors } } },
     async () => ({
       object: 'list' as const,
-      data: [describe(predict.choose({ model: undefined, provider: undefined }).model)],
+      data: [describe((await predict.choose({ model: undefined, provider: undefined })).model)],
     }),
   )
   // A wildcard, as the name of a model may hold a slash.
   http.get<{ Params: { '*': string } }>(
     '/models/*',
     { schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...errors } } },
-    async (request) => describe(predict.choose({ model: request.params['*'], provider: undefined }).model),
+    async (request) => describe((await predict.choose({ model: request.params['*'], provider: undefined })).model),
   )
 }
 
@@ -124,7 +124,7 @@ async function answer<Answer>(
     const completion = await predict.complete(question, asker, gone)
     return toAnswer(completion, { id: `${prefix}${completion.id}`, created, model: completion.model })
   }
-  const { model } = predict.choose(question)
+  const { model } = await predict.choose(question)
   const head = { id: `${prefix}${predict.createId()}`, object, created, model }
   await sendEventStream(reply, {
     frames: toChunks(predict.stream(question, asker, gone), head, chunks, streamOptions?.include_usage === true),

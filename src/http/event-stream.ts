@@ -42,6 +42,38 @@ export function createTextFormatter(): (piece: string) => string {
   }
 }
 
+/** A comment, which readers of event streams skip. */
+const heartbeat = ': still at work\n\n'
+
+/**
+ * The same frames, with a heartbeat where nothing has come for so long: clients and proxies give up on a connection that is silent
+ * for minutes.
+ */
+export async function* withHeartbeats(
+  frames: AsyncIterable<string>,
+  wait: (signal: AbortSignal) => Promise<unknown>,
+): AsyncGenerator<string> {
+  const iterator = frames[Symbol.asyncIterator]()
+  try {
+    for (let next = iterator.next(); ; ) {
+      const over = new AbortController()
+      const silence = wait(over.signal).then(
+        () => 'silence' as const,
+        () => 'silence' as const,
+      )
+      const first = await Promise.race([next, silence]).finally(() => over.abort())
+      if (first === 'silence') yield heartbeat
+      else if (first.done === true) return
+      else {
+        yield first.value
+        next = iterator.next()
+      }
+    }
+  } finally {
+    await iterator.return?.()
+  }
+}
+
 export type EventStreamOptions = Readonly<{
   /** Whole events, formatted. */
   frames: AsyncIterable<string>

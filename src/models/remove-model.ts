@@ -11,7 +11,7 @@ export type RemoveOptions = Readonly<{
   /** By the installed name. */
   describe: (name: string) => Promise<ModelDetails>
   /** Whether an answer may come from the model, now or at any moment. */
-  isInUse: (name: string) => boolean
+  isInUse: (name: string) => boolean | Promise<boolean>
   now: () => number
   wait: (ms: number) => Promise<void>
 }>
@@ -23,7 +23,7 @@ export type RemoveOptions = Readonly<{
 export async function removeModel(options: RemoveOptions, name: string): Promise<string> {
   const { modelsDir, describe, isInUse, now, wait } = options
   const model = await describe(name)
-  if (isInUse(model.name)) throw new AppError('conflict', `The model "${model.name}" is in use. Load another one first.`)
+  if (await isInUse(model.name)) throw new AppError('conflict', `The model "${model.name}" is in use. Load another one first.`)
   const [first = model.path] = model.files
   const onWait = () => {
     throw new AppError('conflict', `The model "${model.name}" is being downloaded. Stop that first.`)

@@ -63,3 +63,22 @@ test('a suggestion is near: one letter in three at most', () => {
   expect(suggest('modles', ['models', 'doctor'])).toBe('models')
   expect(suggest('xyz', ['models', 'doctor'])).toBeUndefined()
 })
+
+test('a flag of a command may have a value, and may begin with "no-"', () => {
+  const call = read('models quantize big Q8_0 --text a.txt --no-report --name=-odd --port 9000')
+  expect(call).toMatchObject({ type: 'run', words: ['big', 'Q8_0'], settings: { PORT: '9000' } })
+  expect(call).toMatchObject({ flags: new Set(['text', 'no-report', 'name']) })
+  expect(call).toMatchObject({
+    values: new Map([
+      ['text', 'a.txt'],
+      ['name', '-odd'],
+    ]),
+  })
+  for (const line of [
+    'models quantize big Q8_0 --text',
+    'models quantize big Q8_0 --text --no-report',
+    'models quantize big Q8_0 --text=',
+  ])
+    expect(read(line)).toMatchObject({ type: 'mistake', message: expect.stringContaining('--text needs a value') })
+  expect(read('models quantize big Q8_0 --no-report=1')).toMatchObject({ message: expect.stringContaining('takes no value') })
+})

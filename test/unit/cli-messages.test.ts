@@ -4,13 +4,14 @@ import { doctorMessages } from '../../src/cli/doctor-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { languageOf } from '../../src/cli/language.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
+import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
 import type { Text } from '../../src/config/kinds.ts'
 import { settingRows } from '../../src/config/settings.ts'
 
 const placesOf = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort()
 
 test('every text exists in both languages, with the same places', () => {
-  const all: Array<[string, Text]> = Object.entries({ ...messages, ...failures, ...doctorMessages })
+  const all: Array<[string, Text]> = Object.entries({ ...messages, ...failures, ...doctorMessages, ...quantizeMessages })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')
     expect(es, name).not.toBe('')

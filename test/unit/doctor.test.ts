@@ -32,6 +32,7 @@ async function examine(machine: Partial<Machine> = {}, environment: Record<strin
   const context: Context = {
     words: [],
     flags: new Set(['json']),
+    values: new Map(),
     settings: {},
     environment,
     envFile: undefined,

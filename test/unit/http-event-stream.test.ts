@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { clientGone, createTextFormatter, formatEvent } from '../../src/http/event-stream.ts'
+import { clientGone, createTextFormatter, formatEvent, withHeartbeats } from '../../src/http/event-stream.ts'
 import { joinEvents, parseEventStream } from '../sse-parser.ts'
 
 const normalized = (text: string) => text.replace(/\r\n|\r/g, '\n')
@@ -57,5 +57,58 @@ describe('a caller', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('all of it')
     expect(await answered).toBe(false)
     server.close()
+  })
+})
+
+describe('a stream that is silent for long', () => {
+  /** Silence is over when the test says so. */
+  function createSilence() {
+    const silences: Array<() => void> = []
+    const wait = (signal: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        silences.push(resolve)
+        signal.addEventListener('abort', () => reject(new Error('The wait was given up.')))
+      })
+    return { wait, silences }
+  }
+
+  test('has a heartbeat, which readers skip, and loses nothing', async () => {
+    const { wait, silences } = createSilence()
+    const slow = Promise.withResolvers<string>()
+    async function* frames() {
+      yield formatEvent('one')
+      yield await slow.promise
+    }
+    const stream = withHeartbeats(frames(), wait)
+    const got = [await stream.next()]
+    for (let beat = 0; beat < 2; beat += 1) {
+      const next = stream.next()
+      silences.at(-1)?.()
+      got.push(await next)
+    }
+    slow.resolve(formatEvent('two'))
+    for await (const frame of stream) got.push({ value: frame, done: false })
+    const text = got.map(({ value }) => value).join('')
+    expect(text.match(/^: /gm)).toHaveLength(2)
+    expect(parseEventStream(text).map(({ data }) => data)).toEqual(['one', 'two'])
+  })
+
+  test('fails as its source fails, and ends it when its reader stops', async () => {
+    const { wait } = createSilence()
+    let ended = false
+    async function* frames() {
+      try {
+        yield formatEvent('one')
+        throw new Error('The model is gone.')
+      } finally {
+        ended = true
+      }
+    }
+    const failing = withHeartbeats(frames(), wait)
+    await failing.next()
+    await expect(failing.next()).rejects.toThrow('The model is gone.')
+    ended = false
+    for await (const _ of withHeartbeats(frames(), wait)) break
+    expect(ended).toBe(true)
   })
 })

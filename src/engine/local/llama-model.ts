@@ -59,7 +59,7 @@ export function describeModel({ llama, model, vocabulary, options, contextSize, 
 }
 
 /** For example `Q4_K - Medium`: what llama.cpp calls it at the end of its description. */
-function quantizationOf(llama: Llama, model: Pointer): string {
+export function quantizationOf(llama: Llama, model: Pointer): string {
   const description = readText((bytes) => llama.llama_model_desc(model, bytes, bytes.length))
   return /((?:all )?(?:[A-Z]+\d\S*.*|mostly .*))$/.exec(description)?.[1] ?? description
 }

@@ -18,7 +18,17 @@ export type LoadOptions = Readonly<{
   device: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan'
 }>
 
+/** A LoRA adapter that is installed. */
+export type AdapterFile = Readonly<{
+  name: string
+  path: string
+  /** Changes when the file does. */
+  identity: string
+}>
+
 export type StartOptions = Readonly<{
+  /** The identity of an adapter that is loaded; undefined: the model as it is. */
+  adapter: string | undefined
   prompt: readonly PromptPart[]
   maxTokens: number | undefined
   choices: number
@@ -33,6 +43,7 @@ export type StartOptions = Readonly<{
 
 export type ToWorker =
   | Readonly<{ type: 'model-load'; options: LoadOptions }>
+  | Readonly<{ type: 'adapter-load'; adapter: AdapterFile }>
   | Readonly<{ type: 'generation-start'; id: number; options: StartOptions }>
   | Readonly<{ type: 'generation-cancel'; id: number }>
 
@@ -62,5 +73,7 @@ export type GenerationEvent =
 export type FromWorker =
   | Readonly<{ type: 'model-ready'; model: LoadedModel }>
   | Readonly<{ type: 'model-failed'; code: ErrorCode; message: string }>
+  | Readonly<{ type: 'adapter-ready'; identity: string }>
+  | Readonly<{ type: 'adapter-failed'; identity: string; code: ErrorCode; message: string }>
   /** All that one step of the scheduler brought, for every request. */
   | Readonly<{ type: 'events'; events: readonly GenerationEvent[]; residentBytes?: number }>

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
 import { findLibrary, type Llama, openLibrary } from './libllama.ts'
 import { openLlamaBackend } from './llama-backend.ts'
-import type { FromWorker, LoadOptions, ToWorker } from './protocol.ts'
+import type { AdapterFile, FromWorker, LoadOptions, ToWorker } from './protocol.ts'
 import { createWorker } from './worker-core.ts'
 
 // The entry point of an engine's child process: one model, and the only place where llama.cpp is loaded.
@@ -18,13 +18,19 @@ function open(options: LoadOptions) {
   const llama: Llama = openLibrary(folder, (level, text) => {
     if (level === errorLevel) lines.push(text.trim())
   })
-  try {
-    return openLlamaBackend(llama, options)
-  } catch (error) {
-    // The library returns nothing but null; why, it tells its log.
-    if (!(error instanceof AppError) || lines.length === 0) throw error
-    throw new AppError(error.code, `${error.message} llama.cpp says: ${lines.slice(-3).join(' ')}`, { cause: error })
+  /** The library returns nothing but null; why, it tells its log. */
+  function explained<T>(work: () => T): T {
+    lines.length = 0
+    try {
+      return work()
+    } catch (error) {
+      if (!(error instanceof AppError) || lines.length === 0) throw error
+      throw new AppError(error.code, `${error.message} llama.cpp says: ${lines.slice(-3).join(' ')}`, { cause: error })
+    }
   }
+  const { backend, model } = explained(() => openLlamaBackend(llama, options))
+  const loadAdapter = (adapter: AdapterFile) => explained(() => backend.loadAdapter(adapter))
+  return { backend: { ...backend, loadAdapter }, model }
 }
 
 const worker = createWorker({
