@@ -11,7 +11,7 @@ export type RemoveOptions = Readonly<{
   /** By the installed name. */
   describe: (name: string) => Promise<ModelDetails>
   /** Whether an answer may come from the model, now or at any moment. */
-  isInUse: (name: string) => boolean
+  isInUse: (name: string) => boolean | Promise<boolean>
   now: () => number
   wait: (ms: number) => Promise<void>
 }>
