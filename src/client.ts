@@ -24,7 +24,8 @@ export type ModelAnswer = Readonly<{
   state: string
   reason?: string
 }>
-export type ModelList = Readonly<{ models: ReadonlyArray<Readonly<{ name: string; loaded: boolean }>> }>
+export type ServedModel = Readonly<{ name: string; loaded: boolean; selected: boolean; state: string; memory_bytes: number }>
+export type ModelList = Readonly<{ models: readonly ServedModel[] }>
 /** What a pull tells on its way, as the service sends it. */
 export type PullMessage =
   | (Readonly<{ id: string }> &
@@ -111,6 +112,8 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
 
     model: () => json<ModelAnswer>('GET', '/model'),
     models: () => json<ModelList>('GET', '/models'),
+    changeLoaded: (name: string, change: 'load' | 'unload') =>
+      json<ModelList>('POST', `/models/${encodeURIComponent(name)}/${change}`),
     selectModel: (name: string, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', { model_name: name }, signal),
     async *quantizeModel(body: QuantizeBody, signal?: AbortSignal): AsyncGenerator<QuantizeEvent> {
       yield* readQuantization(bodyOf(await call('POST', '/models/quantize', { ...body, stream: true }, signal), signal))

@@ -139,6 +139,23 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./convert.ts')).convertModel(context),
   },
   {
+    path: ['models', 'load'],
+    arguments: ['NAME'],
+    flags: [],
+    help: { en: 'Brings a model of the running service into memory.', es: 'Carga en memoria un modelo del servicio en marcha.' },
+    run: async (context) => (await import('./models.ts')).changeLoaded(context, 'load'),
+  },
+  {
+    path: ['models', 'unload'],
+    arguments: ['NAME'],
+    flags: [],
+    help: {
+      en: 'Takes a model of the running service out of memory, once nobody uses it.',
+      es: 'Saca de la memoria un modelo del servicio en marcha, cuando nadie lo usa.',
+    },
+    run: async (context) => (await import('./models.ts')).changeLoaded(context, 'unload'),
+  },
+  {
     path: ['models', 'show'],
     arguments: ['NAME'],
     flags: [json],

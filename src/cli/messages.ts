@@ -97,6 +97,9 @@ export const messages = {
   modelInUse: { en: 'The model is {name}.', es: 'El modelo es {name}.' },
   noModelInUse: { en: 'No model is loaded.', es: 'No hay ningún modelo cargado.' },
   noModels: { en: 'No model is installed in {folder}.', es: 'No hay ningún modelo instalado en {folder}.' },
+  inMemory: { en: 'in memory', es: 'en memoria' },
+  modelLoaded: { en: 'The model {name} is in memory.', es: 'El modelo {name} está en memoria.' },
+  modelUnloaded: { en: 'The model {name} has left memory.', es: 'El modelo {name} ha salido de la memoria.' },
   inUse: { en: 'in use', es: 'en uso' },
 
   chatGreeting: {

@@ -1,33 +1,47 @@
 import { setTimeout } from 'node:timers/promises'
-import { type Client, createClient } from '../client.ts'
+import { type Client, createClient, type ServedModel } from '../client.ts'
 import { createModelRegistry, type ModelDetails } from '../models/registry.ts'
 import { removeModel } from '../models/remove-model.ts'
 import { baseUrlOf, type Context, configOf, printable, withService, writeLine } from './context.ts'
 import { findToken } from './credentials.ts'
 import { formatBytes } from './format.ts'
 
-/** `models list`: the files in the models folder, and which of them answers now where a service runs. */
+/** `models list`: the files in the models folder, and which of them are in memory where a service runs. */
 export async function listModels(context: Context): Promise<number> {
   const { say, terminal, flags } = context
   const { modelsDir } = configOf(context, { serves: false })
   const client = await clientOf(context)
   // Without a service, or without the right to ask it, the list is as true, only shorter.
-  const current = await client.model().then(
-    ({ model_name }) => model_name,
-    () => undefined,
+  const served = await client.models().then(
+    ({ models }) => new Map(models.map((model) => [model.name, model])),
+    () => new Map<string, ServedModel>(),
   )
   const { list, describe } = createModelRegistry(modelsDir)
   const models = await Promise.all((await list()).map(describe))
   if (flags.has('json')) {
-    const rows = models.map(({ name, sizeBytes }) => ({ name, size_bytes: sizeBytes, loaded: name === current }))
+    const rows = models.map(({ name, sizeBytes }) => {
+      const { loaded = false, selected = false } = served.get(name) ?? {}
+      return { name, size_bytes: sizeBytes, loaded, selected }
+    })
     writeLine(terminal.output, JSON.stringify(rows, null, 2))
     return 0
   }
   if (models.length === 0) writeLine(terminal.notes, say('noModels', { folder: modelsDir }))
   for (const { name, sizeBytes } of models) {
-    const columns = [printable(name), formatBytes(sizeBytes), ...(name === current ? [say('inUse')] : [])]
+    const { loaded = false, selected = false } = served.get(name) ?? {}
+    const state = selected ? [say('inUse')] : loaded ? [say('inMemory')] : []
+    const columns = [printable(name), formatBytes(sizeBytes), ...state]
     writeLine(terminal.output, columns.join('\t'))
   }
+  return 0
+}
+
+/** `models load NAME` and `models unload NAME`: brings a model of the running service into memory, or takes it out. */
+export async function changeLoaded(context: Context, change: 'load' | 'unload'): Promise<number> {
+  const { words, say, terminal } = context
+  const { models } = await withService(context, (client) => client.changeLoaded(words[0] ?? '', change))
+  const message = change === 'load' ? 'modelLoaded' : 'modelUnloaded'
+  for (const { name } of models) writeLine(terminal.notes, say(message, { name: printable(name) }))
   return 0
 }
 
