@@ -2,6 +2,7 @@
 import { create, createTime, get } from './elements.js'
 import { createErrorText } from './error-text.js'
 import { clearText, setText, translate } from './language.js'
+import { createPullForm } from './pull-model.js'
 import { load, ServiceError } from './service.js'
 import { createSession } from './session.js'
 
@@ -22,6 +23,7 @@ const panels = get('panels', HTMLElement)
 const choice = get('choice', HTMLSelectElement)
 const switchState = get('switch-state', HTMLElement)
 
+const pullForm = createPullForm({ onInstalled: showModel })
 const session = createSession({ navigation: get('navigation', HTMLElement), page: 'admin', onChange: (user) => void show(user) })
 const users = createPagedList({ path: '/admin/users', list: 'users', button: 'more-users', toItem: toUserItem })
 const feedback = createPagedList({ path: '/feedback', list: 'feedback', button: 'more-feedback', toItem: toFeedbackItem })
@@ -40,6 +42,7 @@ async function show(user) {
     await Promise.all([showHealth(), showModel(), users.showMore(), feedback.showMore()])
     gate.hidden = true
     panels.hidden = false
+    await pullForm.resume()
   } catch (error) {
     clearText(gate)
     gate.replaceChildren(createErrorText(error))
@@ -60,7 +63,7 @@ async function showHealth() {
 }
 
 async function showModel() {
-  /** @type {[Model, { models: { name: string, loaded: boolean }[] }]} */
+  /** @type {[Model, { models: { name: string, kind: string, selected: boolean }[] }]} */
   const [model, { models }] = await Promise.all([load('/model'), load('/models')])
   const name = model.model_name === null ? create('span', { say: 'modelNone' }) : create('span', { text: model.model_name })
   const facts = [
@@ -71,14 +74,17 @@ async function showModel() {
   ]
   get('current-model', HTMLElement).replaceChildren(...facts)
   choice.replaceChildren(
-    ...models.map(({ name, loaded }) => {
-      const option = loaded ? create('option', { say: 'loaded', values: { name } }) : create('option', { text: name })
+    ...models.filter(isForAnswers).map(({ name, selected }) => {
+      const option = selected ? create('option', { say: 'loaded', values: { name } }) : create('option', { text: name })
       option.value = name
-      option.selected = loaded
+      option.selected = selected
       return option
     }),
   )
 }
+
+/** Embedding models and the like cannot be switched to; what a file is that cannot be read, the attempt tells. @param {{ kind: string }} model */
+const isForAnswers = ({ kind }) => kind === 'chat' || kind === 'unknown'
 
 /** @param {number} count */
 const tokens = (count) => create('span', { say: 'tokens', values: { count } })

@@ -60,7 +60,7 @@ async function* readAnswer(response) {
 async function isLoading() {
   /** @type {import('./service.js').Model} */
   const { state } = await load('/model')
-  return state === 'loading' || state === 'ready'
+  return state === 'loading' || state === 'ready' || state === 'unloaded'
 }
 
 /** @param {number} seconds @param {AbortSignal} signal @returns {Promise<void>} */

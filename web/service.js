@@ -1,7 +1,7 @@
 // @ts-check
 
 /** @typedef {Readonly<{ id: string, username: string, role: 'admin' | 'user' }>} User */
-/** @typedef {'empty' | 'loading' | 'ready' | 'failed'} ModelState */
+/** @typedef {'empty' | 'unloaded' | 'loading' | 'ready' | 'failed'} ModelState */
 /**
  * @typedef {Readonly<{
  *   model_name: string | null

@@ -1,5 +1,9 @@
-import { expect } from 'vitest'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
+import { startHub } from '../hub.ts'
 import { noIncidents, signIn } from './browser.ts'
 import { openApp, webTest } from './open-app.ts'
 
@@ -49,6 +53,41 @@ webTest('an admin switches the model', async () => {
   await page.getByRole('button', { name: 'Switch' }).click()
   await page.getByText('other answers now.').waitFor()
   expect(loaded).toEqual(['fake', 'other'])
+})
+
+webTest('an admin downloads a model from the hub, sees it come, and stops one', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'simpleia-models-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  let isSlow = false
+  const { endpoint } = await startHub({
+    repositories: {
+      'acme/small-GGUF': { 'small-Q4_K_M.gguf': Buffer.from('GGUF small') },
+      'acme/slow-GGUF': { 'slow-Q4_K_M.gguf': Buffer.from('GGUF slow') },
+    },
+    // Says nothing more: the download is under way until somebody stops it.
+    fault: ({ kind }) => isSlow && kind === 'cdn',
+  })
+  const { page, server, incidents } = await openApp({ host: says('x'), settings: { MODELS_DIR: folder, HF_ENDPOINT: endpoint } })
+  await page.goto(`${server.url}/admin`)
+  await signIn(page, 'ana', { register: true })
+  const download = async (name: string) => {
+    await page.getByLabel('Download from the hub').fill(name)
+    await page.getByRole('button', { name: 'Download' }).click()
+  }
+  await download('acme/small-GGUF')
+  await page.getByText('small-Q4_K_M is installed.').waitFor()
+  expect(await readFile(join(folder, 'small-Q4_K_M.gguf'), 'utf8')).toBe('GGUF small')
+  await download('acme/nothing')
+  await page.locator('#pull-state .error', { hasText: 'acme/nothing' }).waitFor()
+  isSlow = true
+  await download('acme/slow-GGUF')
+  await page.getByRole('button', { name: 'Stop' }).waitFor()
+  // It goes on without the page, and the page finds it again.
+  await page.reload()
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await page.getByText('Stopped. What has arrived is kept.').waitFor()
+  expect(await page.locator('#pull-progress').isVisible()).toBe(false)
+  expect(incidents).toEqual(noIncidents)
 })
 
 webTest('signing out closes the panels', async () => {
