@@ -21,7 +21,7 @@ afterAll(async () => {
 
 async function loadWith(template: string): Promise<void> {
   await writeFile(join(real.modelsDir, 'templated.gguf'), await withChatTemplate(realModelFile, template))
-  await real.host.load('templated')
+  await real.host.select('templated')
 }
 
 async function chat(content: string, url = server.url) {

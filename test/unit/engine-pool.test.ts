@@ -227,6 +227,23 @@ describe('the selected model', () => {
   })
 })
 
+test('a file that has changed is another model: an explicit load brings it in, and what runs on the old one ends there', async () => {
+  const { host, opened, versions, running } = createWorld({ room: 3 })
+  await host.select('a')
+  const before = (await host.choose(undefined)).identity
+  const long = await begin(host, 'a')
+  versions.set('a', 2)
+  expect((await host.choose(undefined)).identity).toBe(before)
+  await host.select('a')
+  expect((await host.choose(undefined)).identity).not.toBe(before)
+  expect((await long.next()).value).toMatchObject({ type: 'text-delta' })
+  expect(await read(host, ask('a'))).toBe('a:x')
+  await long.leave()
+  expect(opened).toEqual(['a', 'a'])
+  // Both have the same name here: one entry less says that the old process has ended.
+  await expect.poll(() => running.size).toBe(0)
+})
+
 test('what is in memory is told whenever it changes, the one used last first', async () => {
   const { host, inMemory } = createWorld({ room: 2 })
   for (const name of ['a', 'b', 'c']) await read(host, ask(name))

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { ModelHost } from '../../src/engine/provider.ts'
+import { AppError } from '../../src/errors.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { ask, noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
@@ -156,6 +157,10 @@ function startsSlowly(host: ModelHost): { host: ModelHost; finish: () => void } 
       ...host,
       status: () => ({ ...host.status(), state: isReady ? 'ready' : 'loading' }),
       selected: () => (isReady ? host.selected() : undefined),
+      async choose(name) {
+        if (!isReady) throw new AppError('unavailable', 'The model is loading.')
+        return host.choose(name)
+      },
     },
     finish() {
       isReady = true

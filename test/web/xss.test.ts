@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { GenerateRequest } from '../../src/engine/provider.ts'
 import { bodyOf } from '../server.ts'
 import { ask, noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
@@ -46,8 +47,11 @@ webTest('markup in the names of models is text, and so is what the service says 
   const info = echo.selected()?.info
   const host = {
     ...echo,
-    list: async () => (await echo.list()).flatMap((model) => payloads.map((name) => ({ ...model, name }))),
+    list: async () =>
+      (await echo.list()).flatMap((model) => payloads.map((name) => ({ ...model, name, selected: name === first }))),
     selected: () => ({ name: first, info }),
+    choose: async () => ({ name: first, identity: first }),
+    generate: (request: GenerateRequest, signal: AbortSignal) => echo.generate({ ...request, model: 'fake' }, signal),
   }
   const { page, incidents, server } = await openApp({ host })
   await page.getByText(first).waitFor()

@@ -42,7 +42,10 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
 
   async function find(name: string): Promise<InstalledModel> {
     const one = known.get(name)
-    if (one !== undefined && pool.find(one.name)?.opened !== undefined) return one
+    return one !== undefined && pool.find(one.name)?.opened !== undefined ? one : lookUp(name)
+  }
+
+  async function lookUp(name: string): Promise<InstalledModel> {
     const found = await parts.findModel(name)
     known.set(fullName(found), found)
     return found
@@ -82,9 +85,9 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   }
 
   async function load(name: string, signal: AbortSignal): Promise<Readonly<{ file: InstalledModel; info: ModelInfo }>> {
-    const file = await find(name)
+    // Whoever asks for it explicitly may have put another file there, or mended what was wrong.
+    const file = await lookUp(name)
     const model = pool.get(withoutAdapter(file))
-    // Whoever asks for it explicitly may have mended what was wrong.
     if (model.state === 'failed') await model.close()
     const { info, engine, release } = await pool.lease(model, signal)
     try {
