@@ -132,7 +132,7 @@ describe('a packed matrix', () => {
         if (info === undefined) throw new AppError('invalid', `no ${name}`)
         return info
       },
-      readBytes: async ({ name }) => new Uint8Array(tensors[name]?.[1].slice().buffer as ArrayBuffer), // what slice() makes
+      readBytes: async ({ name }) => Uint8Array.from(new Uint8Array(tensors[name]?.[1].buffer ?? [])),
       readFloats: async () => new Float32Array(),
       close: async () => {},
     }
