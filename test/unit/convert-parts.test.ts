@@ -132,7 +132,10 @@ describe('a packed matrix', () => {
         if (info === undefined) throw new AppError('invalid', `no ${name}`)
         return info
       },
-      readBytes: async ({ name }) => new Uint8Array(tensors[name]?.[1].slice().buffer as ArrayBuffer), // what slice() makes
+      async readBytes({ name }) {
+        const words = tensors[name]?.[1] ?? new Uint32Array()
+        return Uint8Array.from(new Uint8Array(words.buffer, 0, words.byteLength))
+      },
       readFloats: async () => new Float32Array(),
       close: async () => {},
     }
