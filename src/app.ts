@@ -190,7 +190,7 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
     caller: [
       predictRoutes({ ...common, limit: limits.limitGeneration }),
       predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
-      openaiRoutes({ predict, askerOf, limit: limits.limitGeneration, grammars, now }),
+      openaiRoutes({ predict, askerOf, limit: limits.limitGeneration, grammars, listModels: () => listChatModels(host), now }),
       modelRoutes(models),
       quantize.caller,
       access.feedback.caller,
@@ -205,6 +205,10 @@ function askerOf(request: FastifyRequest): Asker {
   const { caller } = request
   if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true }
   return { key: `address:${addressOf(request)}`, authenticated: false }
+}
+
+async function listChatModels(host: ModelHost): Promise<readonly string[]> {
+  return (await host.list()).flatMap(({ name, aliases, kind }) => (kind === 'chat' ? [name, ...aliases] : []))
 }
 
 const uptimeSeconds = () => process.uptime()

@@ -1,15 +1,21 @@
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { type App, createApp } from './app.ts'
 import { readSelection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
 import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
+import type { ChatPrompt } from './engine/local/answer-request.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
-import { type ChatPrompt, createLocalProvider } from './engine/local/local-provider.ts'
+import { createLocalProvider } from './engine/local/local-provider.ts'
+import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
 import type { LoadedModel } from './engine/local/protocol.ts'
 import type { ChatMessage, ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
+import { createCatalog } from './models/catalog.ts'
+import { createLoadedModels } from './models/loaded-models.ts'
+import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
 
 /** The service of these settings, ready to listen; its model may still be loading. */
@@ -33,27 +39,51 @@ async function chooseModel({ configFile, defaultModel, llmProvider }: Config): P
   return selection?.selectedModel ?? defaultModel
 }
 
-/** The local models; the chosen one begins to load, and whether it does is for the host's status to tell. */
+/** Of the memory that is free, the part that models may take when nothing else is set. */
+const usualShare = 0.7
+
+/** The local models; the chosen one and those that were in memory before begin to load, and whether they do is for the host to tell. */
 export async function openHost(config: Config, model: string | undefined): Promise<ModelHost> {
-  const registry = createModelRegistry(config.modelsDir)
-  const renderer = createChatTemplateRenderer()
   const threads = config.threads > 0 ? config.threads : availableParallelism()
-  const { contextSize, kvCacheType: cacheType, maxParallel, maxQueue, speculation: speculates, device } = config
+  const { contextSize, kvCacheType: cacheType, maxParallel, maxQueue, speculation: speculates, device, memoryBudget } = config
+  const loadOptions = { contextSize, cacheType, maxParallel, threads, speculates, device }
+  const catalog = createCatalog({
+    registry: createModelRegistry(config.modelsDir),
+    readFacts: readModelKind,
+    aliases: config.modelAliases ?? new Map(),
+    estimateBytes: (facts) => estimateMemory(facts, loadOptions).totalBytes,
+  })
+  const loaded = createLoadedModels(join(config.dataDir, 'loaded-models.json'))
+  const renderer = createChatTemplateRenderer()
   const host = createLocalProvider({
-    openEngine: (path, signal) => {
-      return openEngine(spawnChild(logEngine), { path, contextSize, cacheType, maxParallel, threads, speculates, device }, signal)
+    async openEngine(file, signal) {
+      const facts = await catalog.factsOf(file)
+      const { weightBytes, cacheBytes } = estimateMemory(facts, loadOptions)
+      const size = { layers: facts.layers, weightBytes, cacheBytes }
+      return openEngine(spawnChild(logEngine), { ...loadOptions, path: file.path, size }, signal)
     },
-    findModel: registry.find,
-    listModels: registry.list,
+    findModel: catalog.find,
+    listModels: catalog.list,
+    estimateBytes: async (file) => estimateMemory(await catalog.factsOf(file), loadOptions).totalBytes,
+    budgetBytes: (usedBytes) => memoryBudget ?? usualShare * (process.availableMemory() + usedBytes),
+    adviseOn: async (file, budgetBytes) => adviseOnMemory(await catalog.factsOf(file), loadOptions, budgetBytes),
     renderChat: (loaded, { messages }) => renderChat(renderer, loaded, messages),
+    keepAliveMs: config.keepAliveSeconds * 1000,
     maxParallel,
     maxQueue,
-    now: () => performance.now(),
+    now: Date.now,
+    clock: () => performance.now(),
+    onChange: loaded.save,
   })
-  const chosen = model ?? (await registry.list())[0]
-  // A model that fails to load is no reason not to start: the host's status says why nothing answers.
-  if (chosen !== undefined) host.load(chosen).catch(() => {})
-  return { ...host, close: () => Promise.all([host.close(), renderer.close()]).then(() => {}) }
+  await beginLoading(host, model, await loaded.read())
+  return { ...host, close: () => Promise.all([host.close(), renderer.close(), loaded.close()]).then(() => {}) }
+}
+
+/** A model that fails to load is no reason not to start: the host's status says why nothing answers. */
+async function beginLoading(host: ModelHost, chosen: string | undefined, before: readonly string[]): Promise<void> {
+  const first = chosen ?? (await host.list()).find(({ kind }) => kind === 'chat')?.name
+  if (first !== undefined) host.select(first).catch(() => {})
+  for (const name of before) if (name !== first) host.load(name).catch(() => {})
 }
 
 async function renderChat(

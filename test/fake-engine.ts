@@ -5,7 +5,7 @@ import { type Child, openEngine } from '../src/engine/local/engine-process.ts'
 import { createLocalProvider } from '../src/engine/local/local-provider.ts'
 import type { FromWorker, LoadedModel } from '../src/engine/local/protocol.ts'
 import { createWorker } from '../src/engine/local/worker-core.ts'
-import type { ModelHost } from '../src/engine/provider.ts'
+import type { ListedModel, ModelHost } from '../src/engine/provider.ts'
 import { AppError } from '../src/errors.ts'
 
 /** What the scripted model answers to a prompt: the bytes of one token after the other. */
@@ -26,6 +26,10 @@ export type FakeEngineOptions = Readonly<{
   maxQueue?: number
   /** What a step of so many rows is said to cost. */
   stepCost?: (rows: number) => number
+  /** Installed models; the first is selected, and one called `broken` cannot be loaded. */
+  models?: readonly string[]
+  /** Told the name of each model that is loaded. */
+  onLoad?: (name: string) => void
   /** Between two steps: 0 only lets others run. */
   pauseMs?: number
 }>
@@ -36,9 +40,11 @@ const firstCharacter = 0x10000
 
 /** The real provider and scheduler over a model that reads its lines from a script, in this process. */
 export function createFakeEngine(options: FakeEngineOptions): ModelHost {
-  const { parallel = 16, maxQueue = 64 } = options
+  const { parallel = 16, maxQueue = 64, models = ['fake'], onLoad = () => {} } = options
   const host = createLocalProvider({
-    openEngine: (path, signal) => {
+    openEngine: async ({ path }, signal) => {
+      onLoad(path)
+      if (path === 'broken') throw new AppError('invalid', 'The file "broken.gguf" is cut off.')
       const load = {
         path,
         contextSize: undefined,
@@ -51,19 +57,36 @@ export function createFakeEngine(options: FakeEngineOptions): ModelHost {
       return openEngine(createFakeChild(options), load, signal)
     },
     async findModel(name) {
-      if (name !== 'fake') throw new AppError('not_found', `No model is called "${name}".`)
-      return { name, path: '/fake.gguf', identity: 'fake-1' }
+      if (!models.includes(name)) throw new AppError('not_found', `No model is called "${name}".`)
+      return { name, path: name, identity: name }
     },
-    listModels: async () => ['fake'],
+    listModels: async () => models.toSorted().map(listed),
     renderChat: async (_model, { messages }) => {
       return { prompt: renderPlainChat(messages), stop: plainChatStops, dropsFirstSpace: false }
     },
     maxParallel: parallel,
     maxQueue,
-    now: () => performance.now(),
+    ...roomForAll,
   })
-  host.load('fake').catch(() => {})
+  if (models[0] !== undefined) host.select(models[0]).catch(() => {})
   return host
+}
+
+/** What a host asks of its surroundings, where memory is no matter. */
+export const roomForAll = {
+  estimateBytes: async () => 0,
+  budgetBytes: () => 0,
+  adviseOn: async () => '',
+  keepAliveMs: Number.POSITIVE_INFINITY,
+  now: () => 0,
+  clock: () => performance.now(),
+  onChange() {},
+}
+
+/** An installed chat model. */
+export function listed(name: string): ListedModel {
+  const header = { architecture: 'fake', quantization: 'none', parameters: 1, sizeBytes: 1, trainedContext: 1, estimatedBytes: 1 }
+  return { name, base: name, aliases: [], kind: 'chat', header, problem: undefined }
 }
 
 /** A child "process" that is none: the messages are the same. */
@@ -179,6 +202,8 @@ export function createScriptedBackend(options: FakeEngineOptions): Backend {
     truncateSequence: (sequence, position) => void held.set(sequence, tokensOf(sequence).slice(0, position)),
     firstPosition: (sequence) => (tokensOf(sequence).length > 0 ? 0 : -1),
     stepCost,
+    loadAdapter() {},
+    useAdapter() {},
     createGrammar: () => ({ allowed: (tokens) => tokens.map(() => true), accept() {}, close() {} }),
     close() {},
   }

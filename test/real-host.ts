@@ -17,7 +17,10 @@ export async function openRealHost(settings: Readonly<Record<string, string>> = 
   const modelsDir = await mkdtemp(join(tmpdir(), 'simpleia-models-'))
   const file = join(modelsDir, `${realModel}.gguf`)
   await link(realModelFile, file).catch(() => copyFile(realModelFile, file))
-  const host = await openHost(loadConfig({ environment: { MODELS_DIR: modelsDir, ...settings } }), undefined)
+  const host = await openHost(
+    loadConfig({ environment: { MODELS_DIR: modelsDir, DATA_DIR: join(modelsDir, '.data'), ...settings } }),
+    undefined,
+  )
   while (host.status().state === 'loading') await new Promise((resolve) => setTimeout(resolve, 20))
   if (host.status().state !== 'ready') throw new Error(host.status().reason)
   return { host, modelsDir, remove: () => rm(modelsDir, { recursive: true }) }

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
+import { ensurePackagedCheckpoint, miniLm } from '../models/packaged-checkpoint.ts'
 import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
 import { freeBytes } from '../models/verified-file.ts'
 import { type Context, describeFailure } from './context.ts'
@@ -18,9 +19,11 @@ export async function prepareModel(context: Context, config: Config, signal?: Ab
   }
 }
 
-/** Makes sure that the model of the tests is there. */
-export function prepareTestModel(context: Context, config: Config): Promise<string> {
-  return ensurePackagedModel(setupOptions(context, config))
+/** Makes sure that the models of the tests are there: one that answers, and a checkpoint of one that makes vectors. */
+export async function prepareTestModels(context: Context, config: Config): Promise<void> {
+  const options = setupOptions(context, config)
+  await ensurePackagedModel(options)
+  await ensurePackagedCheckpoint({ ...options, checkpoint: miniLm })
 }
 
 function setupOptions(context: Context, { modelsDir, localOnly, hfEndpoint, hfToken }: Config): SetupOptions {

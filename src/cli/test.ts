@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Context, configOf, writeLine } from './context.ts'
-import { prepareTestModel } from './prepare.ts'
+import { prepareTestModels } from './prepare.ts'
 import { runInTerminal, runProgram } from './run-program.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -12,7 +12,7 @@ export async function runTests(context: Context): Promise<number> {
   process.chdir(root)
   await installPrograms(context)
   await installPythonClient(context)
-  await prepareTestModel(context, configOf(context, { serves: false }))
+  await prepareTestModels(context, configOf(context, { serves: false }))
   for (const [program, ...args] of [
     ['@biomejs/biome/bin/biome', 'check', '.'],
     ['typescript/bin/tsc'],

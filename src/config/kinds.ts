@@ -65,6 +65,19 @@ export function listOf(expected: Text, isItem: (item: string) => boolean): Kind<
   }
 }
 
+/** `name=value` pairs parted by commas, as a map; both sides must match the pattern. */
+export function pairsOf(expected: Text, pattern: RegExp): Kind<ReadonlyMap<string, string>> {
+  return {
+    expected,
+    parse(raw) {
+      const items = raw.split(',').filter((item) => item.trim() !== '')
+      const pairs = items.map((item) => item.split('=').map((side) => side.trim()))
+      if (!pairs.every((sides) => sides.length === 2 && sides.every((side) => pattern.test(side)))) return undefined
+      return new Map(pairs.map(([name = '', value = '']) => [name, value]))
+    },
+  }
+}
+
 export function url(...protocols: readonly string[]): Kind<string> {
   const shown = protocols.map((protocol) => `${protocol}://…`).join(', ')
   return {

@@ -1,4 +1,4 @@
-import { byteSize, decimal, duration, integer, oneOf, text, url, yesOrNo } from './kinds.ts'
+import { byteSize, decimal, duration, integer, oneOf, pairsOf, text, url, yesOrNo } from './kinds.ts'
 import type { Setting } from './setting.ts'
 
 export const modelSettings = {
@@ -81,9 +81,11 @@ export const modelSettings = {
     group: 'models',
     kind: byteSize,
     default: undefined,
-    defaultText: { en: 'what the machine has free', es: 'lo que la máquina tenga libre' },
-    planned: true,
-    help: { en: 'Memory that loaded models may take together.', es: 'Memoria que pueden ocupar juntos los modelos cargados.' },
+    defaultText: { en: '70 % of what the machine has free', es: 'el 70 % de lo que la máquina tenga libre' },
+    help: {
+      en: 'Memory that loaded models may take together. The one that was unused for longest leaves when another needs the room.',
+      es: 'Memoria que pueden ocupar juntos los modelos cargados. El que lleva más tiempo sin uso sale cuando otro necesita el sitio.',
+    },
   },
   keepAliveSeconds: {
     env: 'KEEP_ALIVE',
@@ -91,8 +93,24 @@ export const modelSettings = {
     kind: duration,
     default: Number.POSITIVE_INFINITY,
     defaultText: { en: 'forever', es: 'forever (siempre)' },
-    planned: true,
-    help: { en: 'How long an unused model stays in memory.', es: 'Cuánto tiempo sigue en memoria un modelo sin uso.' },
+    help: {
+      en: 'How long an unused model stays in memory. The next request for it loads it again.',
+      es: 'Cuánto tiempo sigue en memoria un modelo sin uso. La siguiente petición lo vuelve a cargar.',
+    },
+  },
+  modelAliases: {
+    env: 'MODEL_ALIASES',
+    group: 'models',
+    kind: pairsOf(
+      { en: 'pairs such as fast=qwen3-0.6b-q8_0,gpt-4o=gemma-3-4b', es: 'pares como fast=qwen3-0.6b-q8_0,gpt-4o=gemma-3-4b' },
+      /^[^\s=,][^=,]{0,254}$/,
+    ),
+    default: undefined,
+    defaultText: { en: 'none', es: 'ninguno' },
+    help: {
+      en: 'Other names for models, for programs that insist on a name: ALIAS=MODEL, parted by commas.',
+      es: 'Otros nombres para modelos, para programas que insisten en un nombre: ALIAS=MODELO, separados por comas.',
+    },
   },
   localOnly: {
     env: 'LOCAL_ONLY',

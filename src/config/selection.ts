@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { AppError } from '../errors.ts'
-import { makeFolder } from '../storage/make-folder.ts'
+import { replaceFile } from '../storage/replace-file.ts'
 
 /** What can change while the service runs: the file config/config.json. */
 export type Selection = Readonly<{
@@ -49,19 +47,9 @@ function parseJson(text: string, path: string): unknown {
 /** Writes beside the file and renames, so that a reader and a power cut see the old or the new one. */
 export async function writeSelection(path: string, selection: Selection): Promise<void> {
   const content = { selected_model: selection.selectedModel ?? null, provider: selection.provider }
-  const beside = `${path}.${randomUUID()}.part`
   try {
-    makeFolder(dirname(path))
-    const file = await open(beside, 'wx')
-    try {
-      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(beside, path)
+    await replaceFile(path, `${JSON.stringify(content, null, 2)}\n`)
   } catch (cause) {
-    await rm(beside, { force: true }).catch(() => {})
     throw new AppError('unavailable', `${path} cannot be written. Check the disk, its owner and permissions.`, { cause })
   }
 }

@@ -24,6 +24,8 @@ export type OpenaiRoutesOptions = Readonly<{
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
   grammars: JsonGrammars
+  /** The names of the models that can be asked for. */
+  listModels: () => Promise<readonly string[]>
   /** Milliseconds since 1970. */
   now: () => number
 }>
@@ -64,22 +66,19 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const withoutNulls = (value: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null))
 
-function serveModels(http: FastifyInstance, { predict, now }: OpenaiRoutesOptions): void {
+function serveModels(http: FastifyInstance, { predict, listModels, now }: OpenaiRoutesOptions): void {
   const created = toSeconds(now())
   const describe = (id: string) => ({ id, object: 'model' as const, created, owned_by: 'simpleia' })
   http.get(
     '/models',
     { schema: { summary: 'List the models that can answer', tags, response: { 200: modelListAnswer, ...errors } } },
-    async () => ({
-      object: 'list' as const,
-      data: [describe(predict.choose({ model: undefined, provider: undefined }).model)],
-    }),
+    async () => ({ object: 'list' as const, data: (await listModels()).map(describe) }),
   )
   // A wildcard, as the name of a model may hold a slash.
   http.get<{ Params: { '*': string } }>(
     '/models/*',
     { schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...errors } } },
-    async (request) => describe(predict.choose({ model: request.params['*'], provider: undefined }).model),
+    async (request) => describe((await predict.choose({ model: request.params['*'], provider: undefined })).model),
   )
 }
 
@@ -124,7 +123,7 @@ async function answer<Answer>(
     const completion = await predict.complete(question, asker, gone)
     return toAnswer(completion, { id: `${prefix}${completion.id}`, created, model: completion.model })
   }
-  const { model } = predict.choose(question)
+  const { model } = await predict.choose(question)
   const head = { id: `${prefix}${predict.createId()}`, object, created, model }
   await sendEventStream(reply, {
     frames: toChunks(predict.stream(question, asker, gone), head, chunks, streamOptions?.include_usage === true),

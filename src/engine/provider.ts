@@ -24,6 +24,8 @@ export type SamplingParameters = Readonly<{
 }>
 
 export type GenerateRequest = Readonly<{
+  /** What answers: a name that `choose` gave. */
+  model: string
   prompt: Prompt
   /** At most this many new tokens for each choice; undefined: up to the end of the context window. */
   maxTokens: number | undefined
@@ -87,43 +89,115 @@ export type ModelInfo = Readonly<{
   threads: number
 }>
 
-/** Something that answers prompts: a local model, or (by choice) a cloud service. */
+/** A model by its full name. */
+export type ChosenModel = Readonly<{
+  name: string
+  /** Changes when what would answer changes (path, size, time of last change); part of each cache key. */
+  identity: string
+}>
+
+/** Something that answers prompts: local models, or (by choice) a cloud service. */
 export interface Provider {
   readonly name: string
   readonly ranOn: 'local' | 'cloud'
-  /** What answers now; throws `unavailable` while nothing can. */
-  model(): ModelInfo
+  /**
+   * Names what would answer: the model that is asked for, or else the selected one. It need not be in memory.
+   * Throws `not_found`, `invalid` (a name that is none, a model that answers no prompts), `unavailable` (none is selected).
+   */
+  choose(model: string | undefined): Promise<ChosenModel>
   /**
    * Yields the answer piece by piece. Each choice ends with `choice-end`; the last event is always `generation-end`.
-   * Leaving the loop early, or `signal`, frees the model within one step.
-   * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a grammar that does not parse),
-   * `unavailable` (no model, or the engine died), `aborted`.
+   * A model that is not in memory is loaded first. Leaving the loop early, or `signal`, frees the model within one step.
+   * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a grammar that does not parse, a model that
+   * cannot be loaded), `unavailable` (the engine died), `aborted`.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   close(): Promise<void>
 }
 
-/** A provider whose model can be changed while it runs. */
+/** `unloaded`: not in memory, and loaded when a request needs it. */
+export type ModelState = 'unloaded' | 'loading' | 'ready' | 'failed'
+
+/** What an installed file is for. Only `chat` answers prompts; an adapter does so on a base, as `base+adapter`. */
+export type ModelKind = 'chat' | 'embedding' | 'reranker' | 'adapter' | 'projector' | 'unknown'
+
+/** What the header of a model's file says of it. A number that it does not tell is 0. */
+export type ModelHeader = Readonly<{
+  architecture: string
+  quantization: string
+  parameters: number
+  /** Bytes of its files. */
+  sizeBytes: number
+  /** Tokens that it was trained for. */
+  trainedContext: number
+  /** Bytes of memory that it takes once it is loaded and busy. */
+  estimatedBytes: number
+}>
+
+/** An installed model. */
+export type ListedModel = Readonly<{
+  /** `base+adapter` for an adapter on a base. */
+  name: string
+  /** The name of what is loaded for it: itself, or the base of an adapter. */
+  base: string
+  aliases: readonly string[]
+  kind: ModelKind
+  /** Undefined where the file cannot be read. */
+  header: ModelHeader | undefined
+  /** Why the file cannot be used. */
+  problem: string | undefined
+}>
+
+/** One of the models of a host. An adapter has the state of its base, which answers for both. */
+export type HostedModel = ListedModel &
+  Readonly<{
+    selected: boolean
+    state: ModelState
+    /** Why it cannot answer, in `failed`. */
+    reason: string | undefined
+    /** What is known of it once it is in memory. */
+    info: ModelInfo | undefined
+    /** Choices being generated now, and requests that wait for a place. */
+    active: number
+    queued: number
+    /** Requests answered since the service started. */
+    served: number
+    /** Bytes that its process takes, as far as known; 0 while it is not in memory. */
+    memoryBytes: number
+    /** Milliseconds since 1970. */
+    loadedAt: number | undefined
+    usedAt: number | undefined
+  }>
+
+/** A provider of several models, which come into memory when they are needed and leave it when others need the room. */
 export interface ModelHost extends Provider {
   /**
-   * Loads the named model, then switches to it; requests in flight end on the old one.
-   * A failed load changes nothing. Throws `not_found`, `invalid` (a file that is no whole model), `unavailable`.
+   * Loads the named model, then makes it the one that answers who names none; the one before leaves memory when it is idle.
+   * A failed load changes nothing. Throws `not_found`, `invalid` (a file that is no whole model, or too large for the memory
+   * budget), `unavailable`.
    */
+  select(name: string, signal?: AbortSignal): Promise<ModelInfo>
+  /** Loads the named model. Throws like `select`. */
   load(name: string, signal?: AbortSignal): Promise<ModelInfo>
-  /** The names of the models that are installed, in alphabetical order. */
-  list(): Promise<readonly string[]>
+  /** Takes the named model out of memory, once nobody uses it. Throws `not_found`. */
+  unload(name: string): Promise<void>
+  /** The selected model; its info, once it is in memory. */
+  selected(): Readonly<{ name: string; info: ModelInfo | undefined }> | undefined
+  /** All installed models, in alphabetical order. */
+  list(): Promise<readonly HostedModel[]>
   /** Numbers for `/metrics` and `/health/ready`. */
   status(): EngineStatus
 }
 
 export type EngineStatus = Readonly<{
-  state: 'empty' | 'loading' | 'ready' | 'failed'
+  /** Of the selected model; `empty`: none is selected. */
+  state: 'empty' | ModelState
   /** Why nothing can answer, in `failed` (and in `empty`, what to do). */
   reason: string | undefined
-  /** Choices being generated now. */
+  /** Choices being generated now, by all models. */
   active: number
   /** Requests that wait for a place. */
   queued: number
-  /** Bytes of resident memory of the engine's process, or 0. */
+  /** Bytes of resident memory of the engines' processes. */
   residentBytes: number
 }>

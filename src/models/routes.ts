@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Selection } from '../config/selection.ts'
-import type { ModelHost, ModelInfo } from '../engine/provider.ts'
+import type { HostedModel, ModelHost, ModelInfo } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 
@@ -17,7 +17,9 @@ const modelAnswer = Type.Object({
   model_name: Type.Union([Type.String(), Type.Null()]),
   provider: Type.String(),
   loaded: Type.Boolean(),
-  state: Type.Enum(['empty', 'loading', 'ready', 'failed']),
+  state: Type.Enum(['empty', 'unloaded', 'loading', 'ready', 'failed'], {
+    description: '`unloaded`: not in memory, and loaded when a request needs it.',
+  }),
   reason: Type.Optional(Type.String({ description: 'Why nothing is loaded.' })),
   device: Type.Optional(Type.String()),
   context_size: Type.Optional(Type.Integer()),
@@ -31,7 +33,30 @@ const modelAnswer = Type.Object({
 })
 type ModelAnswer = Static<typeof modelAnswer>
 
-const modelsAnswer = Type.Object({ models: Type.Array(Type.Object({ name: Type.String(), loaded: Type.Boolean() })) })
+const listedModel = Type.Object({
+  name: Type.String({ description: '`base+adapter` for an adapter on a base.' }),
+  aliases: Type.Array(Type.String()),
+  kind: Type.Enum(['chat', 'embedding', 'reranker', 'adapter', 'projector', 'unknown']),
+  selected: Type.Boolean({ description: 'Answers who names no model.' }),
+  loaded: Type.Boolean(),
+  state: Type.Enum(['unloaded', 'loading', 'ready', 'failed']),
+  reason: Type.Optional(Type.String({ description: 'Why it cannot be used.' })),
+  architecture: Type.Optional(Type.String()),
+  quantization: Type.Optional(Type.String()),
+  parameters: Type.Optional(Type.Integer()),
+  size_bytes: Type.Optional(Type.Integer({ description: 'Of its files.' })),
+  trained_context_size: Type.Optional(Type.Integer({ description: 'Tokens that it was trained for.' })),
+  context_size: Type.Optional(Type.Integer({ description: 'Tokens of prompt and answer, while it is in memory.' })),
+  estimated_memory_bytes: Type.Optional(Type.Integer({ description: 'What it takes once it is loaded and busy.' })),
+  memory_bytes: Type.Integer({ description: 'What it takes now; 0 while it is not in memory.' }),
+  active: Type.Integer({ description: 'Answers being written now.' }),
+  queued: Type.Integer({ description: 'Requests that wait for a place.' }),
+  requests_served: Type.Integer({ description: 'Since the service started.' }),
+  loaded_since: Type.Optional(Type.String({ format: 'date-time' })),
+  last_used_at: Type.Optional(Type.String({ format: 'date-time' })),
+})
+
+const modelsAnswer = Type.Object({ models: Type.Array(listedModel) })
 
 const selectBody = Type.Object(
   {
@@ -47,6 +72,7 @@ const selectBody = Type.Object(
 type SelectBody = Static<typeof selectBody>
 
 const tags = ['models']
+const loadSummary = 'POST /models/{name}/load and /unload: bring a model into memory, or take it out once nobody uses it'
 const failures = { '4xx': errorBody, '5xx': errorBody }
 
 /** GET /model and GET /models, for the caller scope. */
@@ -57,8 +83,7 @@ export function modelRoutes({ host }: Pick<ModelRoutesOptions, 'host'>): Fastify
 
     const listResponse = { 200: modelsAnswer, ...failures }
     http.get('/models', { schema: { summary: 'Installed models', tags, response: listResponse } }, async () => {
-      const current = findModel(host)?.name
-      return { models: (await host.list()).map((name) => ({ name, loaded: name === current })) }
+      return { models: (await host.list()).map(toListed) }
     })
   }
 }
@@ -76,10 +101,25 @@ export function modelAdminRoutes({ host, saveSelection, readSelection }: ModelRo
     http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request) => {
       const { model_name: name, provider = 'hf' } = request.body
       refuseOtherProvider(host, provider)
-      const { name: selectedModel } = await host.load(name)
+      const { name: selectedModel } = await host.select(name)
       await saveSelection({ selectedModel, provider })
       return describe(host)
     })
+
+    const action = { tags, response: { 200: modelsAnswer, ...failures } }
+    // A wildcard, as the name of a model may hold a slash.
+    http.post<{ Params: { '*': string } }>(
+      '/models/*',
+      { schema: { summary: loadSummary, ...action } },
+      async (request, reply) => {
+        const [, name, verb] = /^(.+)\/(load|unload)$/.exec(request.params['*']) ?? []
+        if (name === undefined) return reply.callNotFound()
+        if (verb === 'load') await host.load(name)
+        else await host.unload(name)
+        const chosen = await host.choose(name)
+        return { models: (await host.list()).filter((model) => model.name === chosen.name).map(toListed) }
+      },
+    )
 
     const reload = { summary: 'Read config/config.json again and switch to what it says', tags, response }
     http.post('/admin/reload', { schema: reload }, async () => {
@@ -87,7 +127,7 @@ export function modelAdminRoutes({ host, saveSelection, readSelection }: ModelRo
       if (selection === undefined) return describe(host)
       refuseOtherProvider(host, selection.provider)
       const { selectedModel } = selection
-      if (selectedModel !== undefined && selectedModel !== findModel(host)?.name) await host.load(selectedModel)
+      if (selectedModel !== undefined && selectedModel !== host.selected()?.name) await host.select(selectedModel)
       return describe(host)
     })
   }
@@ -100,24 +140,16 @@ function refuseOtherProvider(host: ModelHost, provider: string): void {
   })
 }
 
-function findModel(host: ModelHost): ModelInfo | undefined {
-  try {
-    return host.model()
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'unavailable') return undefined
-    throw error
-  }
-}
-
 function describe(host: ModelHost): ModelAnswer {
   const { state, reason } = host.status()
-  const model = findModel(host)
+  const { name = null, info } = host.selected() ?? {}
   const service = { provider: host.name, state, ...(reason === undefined ? {} : { reason }) }
-  if (model === undefined) return { model_name: null, loaded: false, ...service }
+  if (info === undefined) return { model_name: name, loaded: false, ...service }
+  return { model_name: name, loaded: true, ...service, ...toInfo(info) }
+}
+
+function toInfo(model: ModelInfo) {
   return {
-    model_name: model.name,
-    loaded: true,
-    ...service,
     device: model.device,
     context_size: model.contextSize,
     quantization: model.quantization,
@@ -127,5 +159,36 @@ function describe(host: ModelHost): ModelAnswer {
     size_bytes: model.sizeBytes,
     has_chat_template: model.hasChatTemplate,
     threads: model.threads,
+  }
+}
+
+function toListed(model: HostedModel): Static<typeof listedModel> {
+  const { name, aliases, kind, selected, state, reason, info, header, loadedAt, usedAt } = model
+  const timeOf = (time: number) => new Date(time).toISOString()
+  return {
+    name,
+    aliases: [...aliases],
+    kind,
+    selected,
+    loaded: state === 'ready',
+    state,
+    ...(reason === undefined ? {} : { reason }),
+    ...(header === undefined
+      ? {}
+      : {
+          architecture: header.architecture,
+          quantization: info?.quantization ?? header.quantization,
+          parameters: header.parameters,
+          size_bytes: header.sizeBytes,
+          trained_context_size: header.trainedContext,
+          estimated_memory_bytes: header.estimatedBytes,
+        }),
+    ...(info === undefined ? {} : { context_size: info.contextSize }),
+    memory_bytes: model.memoryBytes,
+    active: model.active,
+    queued: model.queued,
+    requests_served: model.served,
+    ...(loadedAt === undefined ? {} : { loaded_since: timeOf(loadedAt) }),
+    ...(usedAt === undefined ? {} : { last_used_at: timeOf(usedAt) }),
   }
 }

@@ -7,7 +7,7 @@ import type { Completion } from './predict.ts'
 export type CachedAnswer = Omit<Completion, 'id' | 'cached'>
 
 /** Everything that can change an answer: what computes it, what is asked, and who asks. */
-export type CacheQuestion = Readonly<{ provider: string; modelIdentity: string; request: GenerateRequest }>
+export type CacheQuestion = Readonly<{ provider: string; modelIdentity: string; request: Omit<GenerateRequest, 'model'> }>
 
 export type CacheStatistics = Readonly<{ entries: number; hits: number; misses: number; evictions: number }>
 
@@ -55,7 +55,7 @@ export function cacheKey({ provider, modelIdentity, request }: CacheQuestion): s
 }
 
 /** Whether asking again must give the same text: only then may an answer be kept. */
-export function isDeterministic({ sampling }: GenerateRequest): boolean {
+export function isDeterministic({ sampling }: Pick<GenerateRequest, 'sampling'>): boolean {
   return sampling.temperature === 0 || sampling.seed !== undefined
 }
 

@@ -3,9 +3,9 @@ import { AppError, type ErrorCode } from '../errors.ts'
 import { type AnswerCache, cacheKey, isDeterministic } from './cache.ts'
 
 /** What a caller asks for, resolved: the route has filled in the defaults. */
-export type PredictRequest = Omit<GenerateRequest, 'user'> &
+export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
   Readonly<{
-    /** The name of the model that must answer; undefined: the one that is loaded. */
+    /** The name of the model that must answer; undefined: the selected one. */
     model: string | undefined
     /** The provider that must answer; undefined: the one that is configured. */
     provider: string | undefined
@@ -31,8 +31,8 @@ export type Completion = Target &
 
 /** The one way to an answer, for JSON, SSE, WebSocket and each dialect. */
 export interface Predict {
-  /** Names what would answer. Throws `not_found` (model), `invalid` (provider), `unavailable` (nothing is loaded). */
-  choose(request: Pick<PredictRequest, 'model' | 'provider'>): Target
+  /** Names what would answer. Throws `not_found` (model), `invalid` (provider), `unavailable` (no model is selected). */
+  choose(request: Pick<PredictRequest, 'model' | 'provider'>): Promise<Target>
   /**
    * Yields the answer piece by piece; the last event is always `generation-end`. Never cached.
    * Leaving the loop early, or `signal`, frees the model. Throws what `choose` and the provider throw, and `unavailable` when
@@ -74,19 +74,18 @@ export type PredictParts = Readonly<{
 
 export function createPredict(parts: PredictParts): Predict {
   const { provider, cache, metrics, createId } = parts
-  const choose = (request: Pick<PredictRequest, 'model' | 'provider'>) => chooseTarget(provider, request)
-  function stream(request: PredictRequest, asker: Asker, signal: AbortSignal): AsyncIterable<GenerateEvent> {
-    choose(request)
-    return generate(parts, toGenerateRequest(request, asker), signal)
+
+  async function* stream(request: PredictRequest, asker: Asker, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+    const { target } = await chooseTarget(provider, request)
+    yield* generate(parts, toGenerateRequest(request, target, asker), signal)
   }
 
   async function complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion> {
-    const target = choose(request)
-    const question = toGenerateRequest(request, asker)
+    const { target, identity } = await chooseTarget(provider, request)
+    const question = toGenerateRequest(request, target, asker)
     if (!isDeterministic(question)) {
       return { id: createId(), ...(await collect(target, generate(parts, question, signal))), cached: false }
     }
-    const { identity } = provider.model()
     const key = cacheKey({ provider: target.provider, modelIdentity: identity, request: question })
     const known = cache.find(key)
     if (known !== undefined) {
@@ -95,40 +94,39 @@ export function createPredict(parts: PredictParts): Predict {
     }
     metrics.cacheMiss()
     const answer = await collect(target, generate(parts, question, signal))
-    // After a switch on the way nobody knows which of the two models has answered.
-    if (isLoaded(provider, identity)) cache.save(key, answer)
+    // When its file has changed on the way, nobody knows which of the two has answered.
+    if (await isStill(provider, target.model, identity)) cache.save(key, answer)
     return { id: createId(), ...answer, cached: false }
   }
 
-  return { choose, stream, complete, createId }
+  return { choose: async (request) => (await chooseTarget(provider, request)).target, stream, complete, createId }
 }
 
-function chooseTarget(provider: Provider, request: Pick<PredictRequest, 'model' | 'provider'>): Target {
+async function chooseTarget(
+  provider: Provider,
+  request: Pick<PredictRequest, 'model' | 'provider'>,
+): Promise<Readonly<{ target: Target; identity: string }>> {
   if (request.provider !== undefined && request.provider !== provider.name) {
     const message = `The provider "${request.provider}" is not configured: this service answers from "${provider.name}" only.`
     throw new AppError('invalid', message, {
       details: [{ field: 'provider', expected: `"${provider.name}", or nothing`, got: `"${request.provider}"` }],
     })
   }
-  const { name } = provider.model()
-  if (request.model !== undefined && request.model !== name) {
-    const message = `The model "${request.model}" is not loaded. "${name}" is: leave the model out, or ask an admin to switch.`
-    throw new AppError('not_found', message)
-  }
-  return { provider: provider.name, model: name, ranOn: provider.ranOn }
+  const { name, identity } = await provider.choose(request.model)
+  return { target: { provider: provider.name, model: name, ranOn: provider.ranOn }, identity }
 }
 
-function isLoaded(provider: Provider, identity: string): boolean {
-  try {
-    return provider.model().identity === identity
-  } catch {
-    return false
-  }
+async function isStill(provider: Provider, model: string, identity: string): Promise<boolean> {
+  const now = await provider.choose(model).catch(() => undefined)
+  return now?.identity === identity
 }
 
-function toGenerateRequest(request: PredictRequest, asker: Asker): GenerateRequest {
-  const { model: _model, provider: _provider, ...generateRequest } = request
-  return { ...generateRequest, user: asker.key }
+function toGenerateRequest(
+  { provider: _provider, ...request }: PredictRequest,
+  { model }: Target,
+  asker: Asker,
+): GenerateRequest {
+  return { ...request, model, user: asker.key }
 }
 
 async function* generate(

@@ -49,7 +49,7 @@ type StreamParts = Readonly<{
 }>
 
 async function streamAnswer({ predict, question, asker, gone, request, reply }: StreamParts): Promise<FastifyReply> {
-  const target = predict.choose(question)
+  const target = await predict.choose(question)
   const events = predict.stream(question, asker, gone)
   await sendEventStream(reply, {
     frames: toFrames(events, target, predict.createId()),

@@ -111,7 +111,7 @@ async function answer(connection: Connection, parts: AnswerParts, message: Socke
   const name = named(message.request_id)
   let begun = false
   try {
-    const target = predict.choose(question)
+    const target = await predict.choose(question)
     const reasons: FinishReason[] = []
     for await (const event of predict.stream(question, asker, stop)) {
       begun = true

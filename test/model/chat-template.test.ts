@@ -35,7 +35,7 @@ async function chat(content: string, url = server.url) {
 
 test("a model's own template makes the prompt, with BOS once and the turns' tokens as tokens", async () => {
   await loadWith(gemmaTemplate)
-  expect(real.host.model().hasChatTemplate).toBe(true)
+  expect(real.host.selected()?.info?.hasChatTemplate).toBe(true)
   const { body } = await chat('Hola')
   // <bos> <start_of_turn> user \n Hola <end_of_turn> \n <start_of_turn> model \n
   expect(body.usage.prompt_tokens).toBe(10)

@@ -108,7 +108,7 @@ describe('repeating', () => {
   test('holds with a context in 8 bits too', async () => {
     const small = await openRealHost({ CONTEXT_SIZE: '2048', KV_CACHE_TYPE: 'q8_0' })
     await using quantized = await startServer({ host: small.host })
-    expect(small.host.model().cacheType).toBe('q8_0')
+    expect(small.host.selected()?.info?.cacheType).toBe('q8_0')
     const bodies = prompts.map((prompt) => ({ prompt, max_length: 20, temperature: 0 }))
     const ask = async (body: object) => (await quantized.stream(body)).text
     const alone: string[] = []

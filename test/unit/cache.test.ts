@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { GenerateRequest } from '../../src/engine/provider.ts'
 import { type CachedAnswer, type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
 
-const request: GenerateRequest = {
+const request: CacheQuestion['request'] = {
   prompt: { type: 'text', text: 'x' },
   maxTokens: 10,
   choices: 1,

@@ -29,7 +29,7 @@ export function scriptedHost(pieces: Iterable<string>) {
   const host: ModelHost = {
     name: 'hf',
     ranOn: 'local',
-    model: () => info,
+    choose: async () => info,
     async *generate(request, signal) {
       asked.push(request)
       let completionTokens = 0
@@ -43,15 +43,20 @@ export function scriptedHost(pieces: Iterable<string>) {
       const timings = { queueMs: 0, promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 }
       yield { type: 'generation-end', usage: { promptTokens: 1, completionTokens, cachedPromptTokens: 0 }, timings }
     },
-    async load(name) {
-      if (name !== info.name) throw new AppError('not_found', `No model is called "${name}".`)
-      return info
-    },
-    list: async () => [info.name],
+    select: load,
+    load,
+    unload: async () => {},
+    selected: () => ({ name: info.name, info }),
+    list: async () => [],
     status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
     close: async () => {},
   }
   return { host, asked }
+}
+
+async function load(name: string): Promise<ModelInfo> {
+  if (name !== info.name) throw new AppError('not_found', `No model is called "${name}".`)
+  return info
 }
 
 export type Result = Readonly<{ code: number; output: string; notes: string }>

@@ -3,7 +3,7 @@ import { type Engine, openEngine } from '../../src/engine/local/engine-process.t
 import { createLocalProvider } from '../../src/engine/local/local-provider.ts'
 import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
-import { createFakeChild, createFakeModel, type Script } from '../fake-engine.ts'
+import { createFakeChild, createFakeModel, listed, roomForAll, type Script } from '../fake-engine.ts'
 
 const loadOptions = {
   path: 'a',
@@ -19,7 +19,8 @@ const noPrompt = { prompt: [], stop: [], dropsFirstSpace: false }
 
 const never = new AbortController().signal
 
-function ask(text: string, more: Partial<GenerateRequest> = {}): GenerateRequest {
+/** Of the selected model, unless `model` names another. */
+function ask(text: string, more: Partial<GenerateRequest> = {}): Omit<GenerateRequest, 'model'> & { model?: string } {
   const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined }
   const base = { maxTokens: 50, choices: 1, sampling, stop: [], grammar: undefined, user: 'ana' }
   return { prompt: { type: 'text', text }, ...base, ...more }
@@ -39,7 +40,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
   }
 
   const host = createLocalProvider({
-    openEngine: async (path, signal): Promise<Engine> => {
+    openEngine: async ({ path }, signal): Promise<Engine> => {
       if (path === 'broken') throw new AppError('invalid', 'The file is not a whole model.')
       const slow = held.get(path)
       if (slow !== undefined) slow.waits = true
@@ -49,18 +50,24 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
       return openEngine(child, { ...loadOptions, path, maxParallel: 4 }, signal)
     },
     findModel: async (name) => ({ name, path: name, identity: name }),
-    listModels: async () => ['a', 'b', 'broken'],
+    listModels: async () => ['a', 'b', 'broken'].map(listed),
     renderChat: async () => noPrompt,
+    ...roomForAll,
     maxParallel: 4,
     maxQueue: 4,
-    now: () => performance.now(),
   })
   return { host, children, hold }
 }
 
-async function read(host: ModelHost, request: GenerateRequest, signal = never): Promise<string> {
+/** As the rest of the service asks: first what would answer, then the answer. */
+async function* generate(host: ModelHost, request: ReturnType<typeof ask>, signal = never) {
+  const { name } = await host.choose(request.model)
+  yield* host.generate({ ...request, model: name }, signal)
+}
+
+async function read(host: ModelHost, request: ReturnType<typeof ask>, signal = never): Promise<string> {
   let text = ''
-  for await (const event of host.generate(request, signal)) if (event.type === 'text-delta') text += event.text
+  for await (const event of generate(host, request, signal)) if (event.type === 'text-delta') text += event.text
   return text
 }
 
@@ -70,13 +77,14 @@ describe('without a model', () => {
   test('it says what to do', async () => {
     const { host } = createWorld()
     expect(host.status().state).toBe('empty')
-    expect(() => host.model()).toThrow(/POST \/model/)
+    expect(host.selected()).toBeUndefined()
+    await expect(host.choose(undefined)).rejects.toThrow(/POST \/model/)
     await expect(read(host, ask('x'))).rejects.toMatchObject({ code: 'unavailable' })
   })
 
   test('a failed load tells why', async () => {
     const { host } = createWorld()
-    await expect(host.load('broken')).rejects.toMatchObject({ code: 'invalid' })
+    await expect(host.select('broken')).rejects.toMatchObject({ code: 'invalid' })
     expect(host.status()).toMatchObject({ state: 'failed', reason: 'The file is not a whole model.' })
   })
 })
@@ -91,28 +99,28 @@ test('a process that dies while it loads says so, with the likely cause', async 
 describe('switching', () => {
   test('the new model answers, and the process of the old one is gone', async () => {
     const { host, children } = createWorld()
-    await host.load('a')
+    await host.select('a')
     expect(await read(host, ask('x'))).toBe('a:x')
-    await host.load('b')
+    await host.select('b')
     expect(await read(host, ask('x'))).toBe('b:x')
     expect(children).toHaveLength(2)
-    expect(host.model().name).toBe('b')
+    expect(host.selected()?.name).toBe('b')
   })
 
   test('a failed load leaves the old one answering', async () => {
     const { host } = createWorld()
-    await host.load('a')
-    await expect(host.load('broken')).rejects.toMatchObject({ code: 'invalid' })
+    await host.select('a')
+    await expect(host.select('broken')).rejects.toMatchObject({ code: 'invalid' })
     expect(await read(host, ask('x'))).toBe('a:x')
     expect(host.status().state).toBe('ready')
   })
 
   test('an answer under way ends on the old one', async () => {
     const { host } = createWorld(endless)
-    await host.load('a')
-    const events = host.generate(ask('x', { maxTokens: 30 }), never)[Symbol.asyncIterator]()
+    await host.select('a')
+    const events = generate(host, ask('x', { maxTokens: 30 }), never)[Symbol.asyncIterator]()
     await events.next()
-    await host.load('b')
+    await host.select('b')
     let text = 0
     for (let event = await events.next(); event.done !== true; event = await events.next())
       if (event.value.type === 'text-delta') text += 1
@@ -121,10 +129,10 @@ describe('switching', () => {
 
   test('a request that waits meanwhile is answered by the model that was in use when it came', async () => {
     const { host, children } = createWorld((prompt, model) => (prompt === 'long' ? endless() : { pieces: [model] }))
-    await host.load('a')
+    await host.select('a')
     const long = read(host, ask('long', { choices: 4, maxTokens: 40 }))
     const waiting = read(host, ask('short'))
-    await host.load('b')
+    await host.select('b')
     const later = read(host, ask('short'))
     expect(await Promise.all([waiting, later])).toEqual(['a', 'b'])
     await long
@@ -133,16 +141,16 @@ describe('switching', () => {
 
   test('two loads at once happen one after the other', async () => {
     const { host } = createWorld()
-    await Promise.all([host.load('a'), host.load('b')])
-    expect(host.model().name).toBe('b')
+    await Promise.all([host.select('a'), host.select('b')])
+    expect(host.selected()?.name).toBe('b')
   })
 })
 
 describe('a process that dies', () => {
   test('ends its answers with an error, and the next request is answered', async () => {
     const { host, children } = createWorld((prompt) => (prompt === 'long' ? endless() : { pieces: ['fine'] }))
-    await host.load('a')
-    const answers = host.generate(ask('long'), never)[Symbol.asyncIterator]()
+    await host.select('a')
+    const answers = generate(host, ask('long'), never)[Symbol.asyncIterator]()
     await answers.next()
     children[0]?.die('SIGKILL')
     await expect(
@@ -150,20 +158,20 @@ describe('a process that dies', () => {
         while ((await answers.next()).done !== true);
       })(),
     ).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('SIGKILL') })
-    expect(host.model().name).toBe('a')
+    expect(host.selected()?.name).toBe('a')
     expect(await read(host, ask('short'))).toBe('fine')
     expect(host.status()).toMatchObject({ state: 'ready', active: 0, queued: 0 })
   })
 
   test('again and again is given up, with the reason', async () => {
     const { host, children } = createWorld()
-    await host.load('a')
+    await host.select('a')
     for (let death = 0; death < 4; death += 1) {
       children.at(-1)?.die('SIGSEGV')
       await expect.poll(() => children.length === death + 2 || host.status().state === 'failed').toBe(true)
     }
     expect(host.status()).toMatchObject({ state: 'failed', reason: expect.stringContaining('SIGSEGV') })
-    await host.load('a')
+    await host.select('a')
     expect(await read(host, ask('x'))).toBe('a:x')
   })
 })
@@ -173,22 +181,22 @@ describe('between two models', () => {
 
   test('a switch counts for more than a restart that ends after it', async () => {
     const world = createWorld()
-    await world.host.load('a')
+    await world.host.select('a')
     const slow = world.hold('a')
     world.children[0]?.die('SIGKILL')
     await until(() => slow.waits)
-    await world.host.load('b')
+    await world.host.select('b')
     expect(await read(world.host, ask('x'))).toBe('b:x')
     slow.go()
     await until(() => world.children.length === 3)
     await until(() => world.children[2]?.isDead() === true)
-    expect(world.host.model().name).toBe('b')
+    expect(world.host.selected()?.name).toBe('b')
     expect(await read(world.host, ask('x'))).toBe('b:x')
   })
 
   test('a client that leaves while the process is started again gives its place back', async () => {
     const world = createWorld()
-    await world.host.load('a')
+    await world.host.select('a')
     const slow = world.hold('a')
     world.children[0]?.die('SIGKILL')
     await until(() => slow.waits)
@@ -204,15 +212,15 @@ describe('between two models', () => {
 
   test('closing while a model loads leaves no process', async () => {
     const world = createWorld()
-    await world.host.load('a')
+    await world.host.select('a')
     const slow = world.hold('b')
-    const loading = expect(world.host.load('b')).rejects.toMatchObject({ code: 'aborted' })
-    const next = expect(world.host.load('a')).rejects.toMatchObject({ code: 'aborted' })
+    const loading = expect(world.host.select('b')).rejects.toMatchObject({ code: 'aborted' })
+    const next = expect(world.host.select('a')).rejects.toMatchObject({ code: 'aborted' })
     await until(() => slow.waits)
     const closing = world.host.close()
     slow.go()
     await Promise.all([closing, loading, next])
-    await expect(world.host.load('a')).rejects.toMatchObject({ code: 'aborted' })
+    await expect(world.host.select('a')).rejects.toMatchObject({ code: 'aborted' })
     expect(world.children.filter((child) => !child.isDead())).toEqual([])
   })
 })
@@ -222,7 +230,7 @@ test('a process that has died refuses what is started on it', async () => {
   const engine = await openEngine(child, loadOptions)
   child.die('SIGKILL')
   await engine.ended
-  const options = { ...ask('x'), ...noPrompt, repeatable: true }
+  const options = { ...ask('x'), ...noPrompt, adapter: undefined, repeatable: true }
   const event = await new Promise((resolve) => {
     engine.start({ ...options, sampling: { ...options.sampling, seed: 1 } }, resolve)
   })
@@ -237,8 +245,8 @@ test('loading is given up at once when nobody wants it any more', async () => {
 
 test('a client that does not read keeps no place once its answer is made', async () => {
   const { host } = createWorld(endless)
-  await host.load('a')
-  const answers = Array.from({ length: 4 }, () => host.generate(ask('x', { maxTokens: 5 }), never)[Symbol.asyncIterator]())
+  await host.select('a')
+  const answers = Array.from({ length: 4 }, () => generate(host, ask('x', { maxTokens: 5 }), never)[Symbol.asyncIterator]())
   for (const events of answers) await events.next()
   await expect.poll(() => host.status().active).toBe(0)
   expect(await read(host, ask('y', { choices: 4, maxTokens: 1 }))).toBe('on on on on ')
@@ -254,6 +262,7 @@ test('the times of an answer count from its arrival, and add up', async () => {
     openEngine: async () => ({
       model: createFakeModel(),
       residentBytes: () => 0,
+      loadAdapter: async () => {},
       start(_options, listener) {
         const usage = { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 }
         const timings = { promptMs: 5, firstTokenMs: 25, generationMs: 100, tokensPerSecond: 9 }
@@ -269,22 +278,23 @@ test('the times of an answer count from its arrival, and add up', async () => {
       clock += 300
       return noPrompt
     },
+    ...roomForAll,
     maxParallel: 1,
     maxQueue: 1,
-    now: () => clock,
+    clock: () => clock,
   })
-  await host.load('a')
+  await host.select('a')
   const events = []
-  for await (const event of host.generate(ask('', { prompt: { type: 'chat', messages: [] } }), never)) events.push(event)
+  for await (const event of generate(host, ask('', { prompt: { type: 'chat', messages: [] } }), never)) events.push(event)
   expect(events).toMatchObject([{ timings: { queueMs: 320, promptMs: 5, firstTokenMs: 325, generationMs: 100 } }])
 })
 
 test('a client that leaves gives its place back', async () => {
   const { host } = createWorld(endless)
-  await host.load('a')
+  await host.select('a')
   for (let time = 0; time < 50; time += 1) {
     const leaving = new AbortController()
-    const answers = host.generate(ask(`x${time}`, { choices: 4, maxTokens: undefined }), leaving.signal)[Symbol.asyncIterator]()
+    const answers = generate(host, ask(`x${time}`, { choices: 4, maxTokens: undefined }), leaving.signal)[Symbol.asyncIterator]()
     await answers.next()
     leaving.abort()
     await expect(
@@ -299,7 +309,7 @@ test('a client that leaves gives its place back', async () => {
 
 test('closing ends the processes', async () => {
   const { host } = createWorld(endless)
-  await host.load('a')
+  await host.select('a')
   const answer = read(host, ask('x', { maxTokens: undefined }))
   const outcome = expect(answer).rejects.toMatchObject({ code: 'unavailable' })
   await expect.poll(() => host.status().active).toBe(1)

@@ -10,7 +10,7 @@ const sampling = { temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, 
 
 function ask(text: string, more: Partial<StartOptions> = {}): StartOptions {
   const options = { maxTokens: 8, choices: 1, sampling, repeatable: false, stop: [], dropsFirstSpace: false, grammar: undefined }
-  return { prompt: [{ text, special: false }], ...options, ...more }
+  return { adapter: undefined, prompt: [{ text, special: false }], ...options, ...more }
 }
 
 /** A scheduler over the scripted model that keeps every batch it was given. */
@@ -381,4 +381,50 @@ test('whatever comes and goes, every answer is whole and no sequence is lost', (
     }),
     { numRuns: 150 },
   )
+})
+
+test('nothing in memory is given up while a request that must repeat runs, also when another one outgrows its room', () => {
+  const scripted = createScriptedBackend({
+    answer: () => ({ pieces: ['on '], end: false }),
+    contextSize: 3000,
+    cacheSize: 1600,
+    parallel: 4,
+  })
+  const repeating = new Set<number>()
+  const freed: number[] = []
+  const held = new Map<number, number>()
+  const backend: Backend = {
+    ...scripted,
+    evaluate(rows, exactly) {
+      if ([...held.values()].reduce((sum, cells) => sum + cells, rows.length) > scripted.cacheSize) return false
+      for (const { sequence } of rows) held.set(sequence, (held.get(sequence) ?? 0) + 1)
+      return scripted.evaluate(rows, exactly)
+    },
+    truncateSequence(sequence, position) {
+      if (position === 0 && repeating.size > 0) freed.push(sequence)
+      held.set(sequence, Math.min(position, held.get(sequence) ?? 0))
+      scripted.truncateSequence(sequence, position)
+    },
+  }
+  const scheduler = createScheduler(backend, { now: () => 0, speculates: false })
+  // What is unused in memory, and must give way in the end.
+  scheduler.start(0, ask('z'.repeat(200), { maxTokens: 1 }))
+  runToEnd(scheduler)
+  scheduler.start(1, ask('a', { maxTokens: 1200 }))
+  scheduler.step()
+  scheduler.start(2, ask('b', { maxTokens: 750, repeatable: true }))
+  // Room is made before it starts, not after.
+  scheduler.step()
+  repeating.add(2)
+  const ends: number[] = []
+  for (let step = 0; step < 3000 && scheduler.busy(); step += 1) {
+    for (const event of scheduler.step()) {
+      if (event.type !== 'generation-end') continue
+      ends.push(event.id)
+      expect(event.usage.completionTokens).toBe(event.id === 1 ? 1200 : 750)
+      repeating.delete(event.id)
+    }
+  }
+  expect(ends).toEqual([2, 1])
+  expect(freed).toEqual([])
 })

@@ -72,7 +72,7 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
       for (const one of actions) {
         if (one.do === 'start') {
           const { exactly, choices, letters: prompt } = one
-          const sequence = sequences.take({ prompt, room, choices, exactly })
+          const sequence = sequences.take({ adapter: undefined, prompt, limit: room, room, choices, exactly })
           if (sequence === undefined) continue
           const request: Running = { exactly, prompt, choices: [sequence], grown: 0 }
           running.push(request)
@@ -118,7 +118,7 @@ describe('what lies in memory unused', () => {
     const sequences = createSequences(cells.backend, () => true)
     const run = (letter: number, count: number) => {
       const prompt = letters(letter, count)
-      const sequence = sequences.take({ prompt, room: 10, choices: 1, exactly: false })
+      const sequence = sequences.take({ adapter: undefined, prompt, limit: 10, room: 10, choices: 1, exactly: false })
       if (sequence === undefined) throw new Error('There is no room.')
       const own = prompt.slice(sequence.tokens.length)
       for (const place of own.keys()) cells.put(sequence.id, sequence.tokens.length + place, repeats)

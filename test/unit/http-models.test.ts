@@ -2,27 +2,19 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { ModelHost, ModelInfo } from '../../src/engine/provider.ts'
-import { AppError } from '../../src/errors.ts'
+import type { ModelHost } from '../../src/engine/provider.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 
-/** An engine with three models, of which one cannot be loaded. */
+/** An engine with three models, of which one cannot be loaded; `loads` are those that were loaded after the start. */
 function threeModels(): ModelHost & { loads: string[] } {
-  const engine = createFakeEngine({ answer: () => ({ pieces: ['a'] }) })
   const loads: string[] = []
-  let model: ModelInfo | undefined
+  const models = ['first', 'second', 'broken']
+  const engine = createFakeEngine({ answer: () => ({ pieces: ['a'] }), models, onLoad: (name) => loads.push(name) })
   return {
     ...engine,
-    loads,
-    model: () => model ?? { ...engine.model(), name: 'first', identity: 'first' },
-    list: async () => ['broken', 'first', 'second'],
-    async load(name) {
-      loads.push(name)
-      if (name === 'broken') throw new AppError('invalid', 'The file "broken.gguf" is cut off.')
-      if (name !== 'first' && name !== 'second') throw new AppError('not_found', `No model is called "${name}".`)
-      model = { ...engine.model(), name, identity: name }
-      return model
+    get loads() {
+      return loads.slice(1)
     },
   }
 }
@@ -57,10 +49,10 @@ describe('choosing a model', () => {
     expect(await current(server)).toBe('second')
     expect(await saved(server)).toEqual({ selected_model: 'second', provider: 'hf' })
     const { models } = await bodyOf<{ models: unknown }>(await fetch(`${server.url}/models`))
-    expect(models).toEqual([
-      { name: 'broken', loaded: false },
-      { name: 'first', loaded: false },
-      { name: 'second', loaded: true },
+    expect(models).toMatchObject([
+      { name: 'broken', loaded: false, state: 'unloaded' },
+      { name: 'first', loaded: false, state: 'unloaded', selected: false },
+      { name: 'second', loaded: true, state: 'ready', selected: true },
     ])
   })
 
@@ -106,7 +98,7 @@ describe('choosing a model', () => {
     await server.login('root')
     const token = await server.login('ana')
     const statuses = []
-    for (const path of ['/model', '/admin/reload']) {
+    for (const path of ['/model', '/admin/reload', '/models/second/load']) {
       const body = JSON.stringify({ model_name: 'second' })
       const headers = { 'content-type': 'application/json' }
       statuses.push((await fetch(server.url + path, { method: 'POST', headers, body })).status)
@@ -115,8 +107,47 @@ describe('choosing a model', () => {
           .status,
       )
     }
-    expect(statuses).toEqual([401, 403, 401, 403])
+    expect(statuses).toEqual([401, 403, 401, 403, 401, 403])
     expect(host.loads).toEqual([])
+  })
+})
+
+describe('several models', () => {
+  test('are loaded and unloaded by an admin, beside the selected one', async () => {
+    const host = threeModels()
+    await using server = await startServer({ host })
+    const post = await asAdmin(server)
+    expect(await post('/models/second/load')).toMatchObject({
+      status: 200,
+      models: [{ name: 'second', loaded: true, state: 'ready', selected: false, requests_served: 0 }],
+    })
+    expect(await current(server)).toBe('first')
+    expect((await bodyOf(await server.predict({ prompt: 'x', model: 'second' }))).model).toBe('second')
+    expect(await post('/models/second/unload')).toMatchObject({ status: 200, models: [{ loaded: false, state: 'unloaded' }] })
+    expect((await bodyOf(await server.predict({ prompt: 'x', model: 'second' }))).model).toBe('second')
+    expect(host.loads).toEqual(['second', 'second'])
+    expect((await bodyOf(await server.predict({ prompt: 'x' }))).model).toBe('first')
+    expect(await saved(server).catch(() => undefined)).toBeUndefined()
+  })
+
+  test('that cannot be loaded, or do not exist, are refused with the reason', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const post = await asAdmin(server)
+    expect(await post('/models/broken/load')).toMatchObject({
+      status: 400,
+      error: { message: expect.stringContaining('cut off') },
+    })
+    expect(await post('/models/none/load')).toMatchObject({ status: 404, error: { code: 'not_found' } })
+    expect(await post('/models/none/unload')).toMatchObject({ status: 404, error: { code: 'not_found' } })
+    expect(await post('/models/first/repaint')).toMatchObject({ status: 404, error: { code: 'not_found' } })
+    const { models } = await bodyOf<{ models: unknown }>(await fetch(`${server.url}/models`))
+    expect(models).toMatchObject([{ name: 'broken', state: 'failed', reason: expect.stringContaining('cut off') }, {}, {}])
+  })
+
+  test('are all shown to OpenAI clients', async () => {
+    await using server = await startServer({ host: threeModels() })
+    const { data } = await bodyOf<{ data: ReadonlyArray<{ id: string }> }>(await fetch(`${server.url}/v1/models`))
+    expect(data.map(({ id }) => id)).toEqual(['broken', 'first', 'second'])
   })
 })
 
@@ -142,21 +173,14 @@ describe('reloading the file', () => {
 })
 
 test('without a model the service says so, everywhere', async () => {
-  const engine = createFakeEngine({ answer: () => ({ pieces: ['a'] }) })
-  const host: ModelHost = {
-    ...engine,
-    model: () => {
-      throw new AppError('unavailable', 'No model is loaded.')
-    },
-    status: () => ({ ...engine.status(), state: 'empty', reason: 'Put a GGUF file into model_llm.' }),
-  }
+  const host = createFakeEngine({ answer: () => ({ pieces: ['a'] }), models: [] })
   await using server = await startServer({ host })
   expect(await bodyOf(await fetch(`${server.url}/model`))).toEqual({
     model_name: null,
     provider: 'hf',
     loaded: false,
     state: 'empty',
-    reason: 'Put a GGUF file into model_llm.',
+    reason: expect.stringContaining('POST /model'),
   })
   for (const body of [{ prompt: 'x' }, { prompt: 'x', stream: true }, { prompt: 'x', temperature: 0 }]) {
     const response = await server.predict(body)

@@ -29,19 +29,10 @@ function fakeProvider(script: readonly GenerateEvent[]) {
   const provider: Provider = {
     name: 'hf',
     ranOn: 'local',
-    model: () => ({
-      name: 'm',
-      identity: 'm-1',
-      device: 'cpu',
-      contextSize: 100,
-      quantization: 'q',
-      architecture: 'a',
-      cacheType: 'f16',
-      parameters: 1,
-      sizeBytes: 1,
-      hasChatTemplate: false,
-      threads: 1,
-    }),
+    async choose(name = 'm') {
+      if (name !== 'm') throw new AppError('not_found', `No model is called "${name}".`)
+      return { name, identity: 'm-1' }
+    },
     async *generate() {
       try {
         yield* script
@@ -99,14 +90,14 @@ test('choices are gathered by their index, however they are mixed', async () => 
   expect(counted).toEqual(['miss', 'first after 0', 'end with 2'])
 })
 
-test('an answer that came while the model was switched is not kept, as either may have given it', async () => {
+test('an answer that came while the file of the model changed is not kept, as either may have given it', async () => {
   for (const switched of ['m-2', undefined]) {
     let identity: string | undefined = 'm-1'
     const { predict, counted } = world([text(0, 'a'), choiceEnd(0), end], (provider) => ({
       ...provider,
-      model() {
-        if (identity === undefined) throw new AppError('unavailable', 'No model is loaded.')
-        return { ...provider.model(), identity }
+      async choose() {
+        if (identity === undefined) throw new AppError('not_found', 'The file is gone.')
+        return { name: 'm', identity }
       },
       async *generate(request, signal) {
         identity = switched
@@ -138,15 +129,15 @@ test('a reader who breaks off frees the model and the place', async () => {
 describe('what answers', () => {
   const { predict } = world([])
 
-  test('is the loaded model, when it is named or nothing is', () => {
+  test('is the selected model, when it is named or nothing is', async () => {
     const target = { provider: 'hf', model: 'm', ranOn: 'local' }
-    expect(predict.choose({ model: undefined, provider: undefined })).toEqual(target)
-    expect(predict.choose({ model: 'm', provider: 'hf' })).toEqual(target)
+    expect(await predict.choose({ model: undefined, provider: undefined })).toEqual(target)
+    expect(await predict.choose({ model: 'm', provider: 'hf' })).toEqual(target)
   })
 
-  test('is nothing else', () => {
-    expect(() => predict.choose({ model: 'other', provider: undefined })).toThrow(expect.objectContaining({ code: 'not_found' }))
-    expect(() => predict.choose({ model: undefined, provider: 'claude' })).toThrow(/"claude" is not configured/)
+  test('is nothing else', async () => {
+    await expect(predict.choose({ model: 'other', provider: undefined })).rejects.toMatchObject({ code: 'not_found' })
+    await expect(predict.choose({ model: undefined, provider: 'claude' })).rejects.toThrow(/"claude" is not configured/)
   })
 })
 

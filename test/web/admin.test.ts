@@ -37,22 +37,18 @@ webTest('who is no admin sees nothing but that', async () => {
 
 webTest('an admin switches the model', async () => {
   const loaded: string[] = []
-  const fake = says('x')
-  const host = {
-    ...fake,
-    list: async () => ['fake', 'other'],
-    load: async (name: string) => {
-      loaded.push(name)
-      return { ...fake.model(), name }
-    },
-  }
+  const host = createFakeEngine({
+    answer: () => ({ pieces: ['x'] }),
+    models: ['fake', 'other'],
+    onLoad: (name) => loaded.push(name),
+  })
   const { page, server } = await openApp({ host })
   await page.goto(`${server.url}/admin`)
   await signIn(page, 'ana', { register: true })
   await page.getByLabel('Installed models').selectOption('other')
   await page.getByRole('button', { name: 'Switch' }).click()
   await page.getByText('other answers now.').waitFor()
-  expect(loaded).toEqual(['other'])
+  expect(loaded).toEqual(['fake', 'other'])
 })
 
 webTest('signing out closes the panels', async () => {

@@ -1,6 +1,5 @@
 import { expect } from 'vitest'
 import type { ModelHost } from '../../src/engine/provider.ts'
-import { AppError } from '../../src/errors.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { ask, noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
@@ -156,10 +155,7 @@ function startsSlowly(host: ModelHost): { host: ModelHost; finish: () => void } 
     host: {
       ...host,
       status: () => ({ ...host.status(), state: isReady ? 'ready' : 'loading' }),
-      model() {
-        if (!isReady) throw new AppError('unavailable', 'The model is loading.')
-        return host.model()
-      },
+      selected: () => (isReady ? host.selected() : undefined),
     },
     finish() {
       isReady = true

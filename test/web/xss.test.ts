@@ -43,7 +43,12 @@ webTest('markup in questions, answers and feedback is text, in the chat and on t
 webTest('markup in the names of models is text, and so is what the service says of them (B66)', async () => {
   const echo = createEcho()
   const [first = ''] = payloads
-  const host = { ...echo, list: async () => payloads, model: () => ({ ...echo.model(), name: first }) }
+  const info = echo.selected()?.info
+  const host = {
+    ...echo,
+    list: async () => (await echo.list()).flatMap((model) => payloads.map((name) => ({ ...model, name }))),
+    selected: () => ({ name: first, info }),
+  }
   const { page, incidents, server } = await openApp({ host })
   await page.getByText(first).waitFor()
   await ask(page, 'Who are you?')

@@ -1,4 +1,5 @@
 import type { PromptPart } from '../chat-template-tokens.ts'
+import type { AdapterFile } from './protocol.ts'
 
 /** One row of a batch: a token, its place in its sequence, and whether what follows it is to be predicted. */
 export type BatchRow = Readonly<{ token: number; position: number; sequence: number; output: boolean }>
@@ -28,6 +29,10 @@ export interface Backend {
   readonly mostOutputs: number
   /** The attention window in tokens, or 0 when every token sees all before it. */
   readonly slidingWindow: number
+  /** Brings an adapter into memory. Throws `invalid` when it is none, or is not made for this model. */
+  loadAdapter(adapter: AdapterFile): void
+  /** Puts the loaded adapter of this identity on the model for the batches to come; undefined: none. */
+  useAdapter(identity: string | undefined): void
   /** With BOS once at the start, when the model wants one. */
   tokenize(prompt: readonly PromptPart[]): readonly number[]
   /** The bytes of a token; empty for control tokens. */

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { AppError } from '../../errors.ts'
-import type { FromWorker, GenerationEvent, LoadedModel, LoadOptions, StartOptions, ToWorker } from './protocol.ts'
+import type { AdapterFile, FromWorker, GenerationEvent, LoadedModel, LoadOptions, StartOptions, ToWorker } from './protocol.ts'
 
 /** How long a model may take to load; a large one from a slow disk takes minutes. */
 const loadLimitMs = 10 * 60 * 1000
@@ -19,6 +19,8 @@ export interface Child {
 export interface Engine {
   readonly model: LoadedModel
   residentBytes(): number
+  /** Brings an adapter into memory, if it is not there. Throws `invalid` when it does not fit the model, `unavailable`. */
+  loadAdapter(adapter: AdapterFile): Promise<void>
   /** Events go to `listener` until `generation-end` or `generation-error`, or until cancelled. */
   start(options: StartOptions, listener: (event: GenerationEvent) => void): { cancel(): void }
   /** Ends the process at once; what runs gets an `unavailable` error. Resolves when the process is gone. */
@@ -79,6 +81,7 @@ function connect(child: Child): Connection {
   const loaded = Promise.withResolvers<LoadedModel>()
   const ended = Promise.withResolvers<string>()
   const generations = createGenerations()
+  const adapters = new Map<string, PromiseWithResolvers<void>>()
   let residentBytes = 0
   let death: string | undefined
 
@@ -89,6 +92,13 @@ function connect(child: Child): Connection {
         break
       case 'model-failed':
         loaded.reject(new AppError(message.code, message.message))
+        break
+      case 'adapter-ready':
+        adapters.get(message.identity)?.resolve()
+        break
+      case 'adapter-failed':
+        adapters.get(message.identity)?.reject(new AppError(message.code, message.message))
+        adapters.delete(message.identity)
         break
       case 'events':
         residentBytes = message.residentBytes ?? residentBytes
@@ -102,12 +112,23 @@ function connect(child: Child): Connection {
     const what = `The engine's process ended while it loaded the model (${reason}).`
     loaded.reject(new AppError('unavailable', `${what} ${likelyCause(reason)}`))
     generations.endAll(reason)
+    for (const adapter of adapters.values())
+      adapter.reject(new AppError('unavailable', `The engine's process ended (${reason}).`))
     ended.resolve(reason)
   })
   return {
     loaded,
     residentBytes: () => residentBytes,
     ended: ended.promise,
+    loadAdapter(adapter) {
+      const known = adapters.get(adapter.identity)
+      if (known !== undefined) return known.promise
+      const loading = Promise.withResolvers<void>()
+      adapters.set(adapter.identity, loading)
+      if (death === undefined) child.send({ type: 'adapter-load', adapter })
+      else loading.reject(new AppError('unavailable', `The engine's process ended (${death}).`))
+      return loading.promise
+    },
     start(options, listener) {
       const id = generations.add(listener)
       if (death === undefined) child.send({ type: 'generation-start', id, options })

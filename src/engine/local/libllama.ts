@@ -129,6 +129,8 @@ const signatures = {
   llama_context_default_params: ['context'],
   llama_model_load_from_file: ['pointer', 'text', 'model'],
   llama_model_free: ['none', 'pointer'],
+  llama_adapter_lora_init: ['pointer', 'pointer', 'text'],
+  llama_set_adapters_lora: ['int', 'pointer', 'buffer', 'size', 'buffer'],
   llama_init_from_model: ['pointer', 'pointer', 'context'],
   llama_free: ['none', 'pointer'],
   llama_model_get_vocab: ['pointer', 'pointer'],
@@ -138,6 +140,7 @@ const signatures = {
   llama_model_n_head: ['int', 'pointer'],
   llama_model_n_head_kv: ['int', 'pointer'],
   llama_model_n_embd: ['int', 'pointer'],
+  llama_model_n_embd_out: ['int', 'pointer'],
   llama_model_n_params: ['long', 'pointer'],
   llama_model_size: ['long', 'pointer'],
   llama_model_has_encoder: ['bool', 'pointer'],
@@ -155,6 +158,8 @@ const signatures = {
   llama_decode: ['int', 'pointer', 'batch'],
   llama_set_n_threads: ['none', 'pointer', 'int', 'int'],
   llama_get_logits_ith: ['pointer', 'pointer', 'int'],
+  llama_pooling_type: ['int', 'pointer'],
+  llama_get_embeddings_seq: ['pointer', 'pointer', 'int'],
   llama_vocab_n_tokens: ['int', 'pointer'],
   llama_vocab_get_text: ['text', 'pointer', 'int'],
   llama_vocab_is_eog: ['bool', 'pointer', 'int'],
@@ -256,14 +261,18 @@ export function openLibrary(folder: string, log: (level: number, text: string) =
 export function libraryFile(folder: string): (name: string) => string {
   const files = readdirSync(folder)
   return (name) => {
-    const pattern = new RegExp(`^(lib)?${name}(\\.${libraryVersion.replaceAll('.', '\\.')})?\\.(so|dylib|dll)$`)
+    const pattern = new RegExp(
+      `^(lib)?${name}(\\.(cuda|vulkan|metal))?(\\.${libraryVersion.replaceAll('.', '\\.')})?\\.(so|dylib|dll)$`,
+    )
     const found = files.find((file) => pattern.test(file))
     if (found !== undefined) return found
     throw new AppError('unavailable', `The llama.cpp library ${name} ${libraryVersion} is not in ${folder}. ${howToInstall()}`)
   }
 }
 
-export const howToInstall = () => `Install it with: npm install ${packageName('cpu')}@${packageVersion}`
+export function howToInstall(variant: LibraryVariant = 'cpu'): string {
+  return `Install it with: npm install ${packageName(variant)}@${packageVersion}`
+}
 
 function declareStructs(): void {
   koffi.struct('llama_model_params', modelParams)
@@ -297,6 +306,11 @@ export function viewInts(address: Pointer, length: number): Int32Array {
 
 export function viewBytes(address: Pointer, length: number): Int8Array {
   return new Int8Array(koffi.view(address, length))
+}
+
+/** An array of pointers, for functions that take one. */
+export function pointerArray(pointers: readonly Pointer[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(pointers, (pointer) => koffi.address(pointer)).buffer)
 }
 
 /** The pointer at index `index` of an array of pointers. */

@@ -2,38 +2,46 @@ import { AppError } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
 import type { Backend, BatchRow, GrammarState } from './backend.ts'
 import { type CacheType, cacheTypes } from './cache-type.ts'
-import { type Batch, createCandidates, type Llama, type Pointer, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
+import { batchSize, chooseSizes } from './context-sizes.ts'
+import {
+  type Batch,
+  createCandidates,
+  type Llama,
+  type Pointer,
+  pointerArray,
+  pointerAt,
+  viewBytes,
+  viewFloats,
+  viewInts,
+} from './libllama.ts'
 import { cacheTypeFor, describeModel, loadModel } from './llama-model.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 import { createStepCosts } from './step-costs.ts'
 import { createThreadGovernor } from './thread-governor.ts'
 
-/** Tokens of prompt and answer when nothing else is set: enough for a long conversation, little enough for a laptop. */
-const usualContext = 4096
-/** Tokens that all requests together keep in memory, at least. */
-const usualCache = 8192
-const batchSize = 512
-/** For each answer under way, one more sequence is kept whose beginning may serve again. Each costs a row of scores (1 MB for Gemma). */
-const sequencesPerAnswer = 2
-/** Rows of scores in any case, so that a single answer can have drafts. */
-const fewestOutputs = 16
+/** The weight of an adapter: its own scale is in its file. */
+const ones = new Uint8Array(new Float32Array([1]).buffer)
 /** From this many cells on, llama.cpp's attention splits the work of a lone row between threads, with other rounding. */
 const splitFrom = 512
 
+/** Where to compute: on the CPU, or so many layers (the output counted as one) on a GPU. */
+export type Placement = Readonly<{ device: string; gpuLayers: number }>
+
 /** Loads the model of `options`. Throws `invalid` when the file is no whole model, `unavailable` when memory does not suffice. */
-export function openLlamaBackend(llama: Llama, options: LoadOptions): { backend: Backend; model: LoadedModel } {
-  const model = loadModel(llama, options)
+export function openLlamaBackend(
+  llama: Llama,
+  options: LoadOptions,
+  { device, gpuLayers }: Placement = { device: 'cpu', gpuLayers: 0 },
+): { backend: Backend; model: LoadedModel } {
+  const model = loadModel(llama, options.path, gpuLayers)
   const vocabulary = llama.llama_model_get_vocab(model)
   const trained = llama.llama_model_n_ctx_train(model)
-  const contextSize = Math.min(options.contextSize ?? usualContext, trained)
-  const cacheSize = Math.max(contextSize, usualCache)
-  const sequences = options.maxParallel * sequencesPerAnswer
-  const mostOutputs = Math.max(fewestOutputs, sequences + 1)
+  const { contextSize, cacheSize, sequences, mostOutputs } = chooseSizes(options, trained)
   const cacheType = cacheTypeFor(llama, model, options, cacheSize)
   const context = openContext(llama, model, options, { cacheSize, sequences, mostOutputs, cacheType })
   const { threads } = options
   const backend = createBackend({ llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences, mostOutputs })
-  return { backend, model: describeModel({ llama, model, vocabulary, options, contextSize, cacheType }) }
+  return { backend, model: describeModel({ llama, model, vocabulary, options, device, contextSize, cacheType }) }
 }
 
 type Sizes = Readonly<{ cacheSize: number; sequences: number; mostOutputs: number; cacheType: CacheType }>
@@ -78,6 +86,7 @@ function createBackend(parts: Parts): Backend {
     },
   })
   const pieces = new Map<number, Uint8Array>()
+  const adapters = new Map<string, Pointer>()
   const costs = createStepCosts()
 
   /** Rows of the last sequence, which is nobody's: they come last, and their cells are free again right after. */
@@ -109,6 +118,17 @@ function createBackend(parts: Parts): Backend {
     batchSize,
     mostOutputs,
     slidingWindow: llama.llama_model_n_swa(model),
+    loadAdapter({ name, path, identity }) {
+      const adapter = llama.llama_adapter_lora_init(model, path)
+      if (adapter === null)
+        throw new AppError('invalid', `The file of "${name}" is no whole LoRA adapter, or not one for this model.`)
+      adapters.set(identity, adapter)
+    },
+    useAdapter(identity) {
+      const used = identity === undefined ? [] : [adapters.get(identity) ?? null]
+      const result = llama.llama_set_adapters_lora(context, pointerArray(used), used.length, ones)
+      if (result !== 0 || used.includes(null)) throw new AppError('internal', `llama.cpp cannot use the adapter ${identity}.`)
+    },
     tokenize: (prompt) => tokenize(llama, vocabulary, prompt),
     piece(token) {
       const known = pieces.get(token) ?? pieceOf(llama, vocabulary, token)

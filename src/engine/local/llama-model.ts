@@ -4,10 +4,10 @@ import type { Llama, Pointer } from './libllama.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 
 /** Throws `invalid` when the file is no whole model, or of a kind that cannot answer prompts. */
-export function loadModel(llama: Llama, { path, device }: LoadOptions): Pointer {
+export function loadModel(llama: Llama, path: string, gpuLayers: number): Pointer {
   const model = llama.llama_model_load_from_file(path, {
     ...llama.llama_model_default_params(),
-    n_gpu_layers: device === 'cpu' ? 0 : -1,
+    n_gpu_layers: gpuLayers,
     // Without the repacked copies of the weights an answer does not depend on how many others are in its batch;
     // it costs a tenth of the prompt speed and saves the memory of the copies.
     use_extra_bufts: false,
@@ -34,17 +34,18 @@ type Opened = Readonly<{
   model: Pointer
   vocabulary: Pointer
   options: LoadOptions
+  device: string
   contextSize: number
   cacheType: CacheType
 }>
 
 /** What the file and its context say of the model. */
-export function describeModel({ llama, model, vocabulary, options, contextSize, cacheType }: Opened): LoadedModel {
+export function describeModel({ llama, model, vocabulary, options, device, contextSize, cacheType }: Opened): LoadedModel {
   const textOf = (token: number) => (token < 0 ? '' : (llama.llama_vocab_get_text(vocabulary, token) ?? ''))
   const tokens = Array.from({ length: llama.llama_vocab_n_tokens(vocabulary) }, (_, token) => token)
   return {
     contextSize,
-    device: options.device === 'auto' ? 'cpu' : options.device,
+    device,
     threads: options.threads,
     quantization: quantizationOf(llama, model),
     architecture: metadata(llama, model, 'general.architecture'),

@@ -1,288 +1,212 @@
-import { randomInt } from 'node:crypto'
 import { AppError } from '../../errors.ts'
-import type { EngineStatus, GenerateEvent, GenerateRequest, ModelHost, ModelInfo, Prompt } from '../provider.ts'
-import type { Engine } from './engine-process.ts'
-import { createEventQueue } from './event-queue.ts'
-import type { GenerationEvent, LoadedModel, StartOptions } from './protocol.ts'
-import { createRequestQueue } from './request-queue.ts'
+import type {
+  ChosenModel,
+  EngineStatus,
+  GenerateEvent,
+  GenerateRequest,
+  HostedModel,
+  ListedModel,
+  ModelHost,
+  ModelInfo,
+} from '../provider.ts'
+import { type AnswerParts, answerRequest } from './answer-request.ts'
+import { createModelPool, type ModelPoolParts } from './model-pool.ts'
+import type { AdapterFile } from './protocol.ts'
+import type { ModelFile } from './served-model.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
-/** After so many deaths in a row without an answer in between, a model is not started again. */
-const maxRestarts = 3
+/** What a name stands for: a model, perhaps with an adapter on it (`base+adapter`). */
+export type InstalledModel = ModelFile & Readonly<{ adapter?: AdapterFile }>
 
-/** A model file that is installed. */
-export type InstalledModel = Readonly<{ name: string; path: string; identity: string }>
+export type LocalProviderParts = ModelPoolParts &
+  Pick<AnswerParts, 'renderChat' | 'clock'> &
+  Readonly<{
+    /** Throws `not_found`, or `invalid` for a name that is none and for a file that answers no prompts. */
+    findModel(name: string): Promise<InstalledModel>
+    /** In alphabetical order. */
+    listModels(): Promise<readonly ListedModel[]>
+  }>
 
-/** `stop`: texts that end the answer, for models that do not say themselves when their turn is over. */
-export type ChatPrompt = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'>
-
-export type LocalProviderParts = Readonly<{
-  /** Loads a model file; the engine is the provider's to close. */
-  openEngine(path: string, signal?: AbortSignal): Promise<Engine>
-  /** Throws `not_found`, or `invalid` for a name that is none. */
-  findModel(name: string): Promise<InstalledModel>
-  listModels(): Promise<readonly string[]>
-  /** Turns a conversation into the prompt of the model at hand. */
-  renderChat(model: LoadedModel, prompt: Extract<Prompt, { type: 'chat' }>): Promise<ChatPrompt>
-  maxParallel: number
-  maxQueue: number
-  /** Milliseconds. */
-  now(): number
-}>
-
-type Current = { readonly engine: Engine; readonly info: ModelInfo; readonly file: InstalledModel; running: number }
-type Answering = Readonly<{ engine: Engine; request: GenerateRequest; arrivedAt: number; leave: () => void }>
-type Restarting = { readonly done: Promise<void>; readonly info: ModelInfo; readonly stop: AbortController }
-
-/**
- * Answers from one model at a time, in a process of its own. The process is started again when it dies; a switch to another model
- * happens when that one is loaded, and what runs on the old one ends there.
- */
+/** The models of this machine, each in a process of its own. One of them is selected: it answers who names none. */
 export function createLocalProvider(parts: LocalProviderParts): ModelHost {
-  const queue = createRequestQueue({ capacity: parts.maxParallel, maxWaiting: parts.maxQueue })
+  const pool = createModelPool(parts)
   const closing = new AbortController()
-  /** Engines that still have something to do, the current one among them. */
-  const engines = new Set<Engine>()
-  let current: Current | undefined
-  let loading: Promise<unknown> | undefined
-  /** The process has died and is being started again: requests wait for it. */
-  let restarting: Restarting | undefined
+  /** By full name; the file of a model in memory is not looked at again, so that a request costs no look at the disk. */
+  const known = new Map<string, InstalledModel>()
+  /** Answers by full name. */
+  const served = new Map<string, number>()
+  let selected: InstalledModel | undefined
+  let selecting = 0
   let failure: string | undefined
-  let deaths = 0
-  let active = 0
+  let lastSelection: Promise<unknown> = Promise.resolve()
 
-  async function openFile(file: InstalledModel, signal?: AbortSignal): Promise<Current> {
-    const stop = signal === undefined ? closing.signal : AbortSignal.any([closing.signal, signal])
-    const engine = await parts.openEngine(file.path, stop)
-    engines.add(engine)
-    const opened: Current = { engine, file, info: describe(file, engine.model), running: 0 }
-    void engine.ended.then((reason) => {
-      engines.delete(engine)
-      if (current === opened && !closing.signal.aborted) restart(opened, reason)
-    })
-    if (!stop.aborted) return opened
-    await engine.close()
-    throw new AppError('aborted', 'Loading the model was stopped.')
+  async function find(name: string): Promise<InstalledModel> {
+    const one = known.get(name)
+    if (one !== undefined && pool.find(one.name)?.opened !== undefined) return one
+    const found = await parts.findModel(name)
+    known.set(fullName(found), found)
+    return found
   }
 
-  function restart({ file, info }: Current, reason: string): void {
-    current = undefined
-    deaths += 1
-    failure = `The engine's process ended (${reason}).`
-    if (deaths > maxRestarts) return
-    const stop = new AbortController()
-    const done = openFile(file, stop.signal)
-      .then((opened) => {
-        current = opened
-        failure = undefined
-      })
-      .catch((error: unknown) => {
-        if (restarting?.stop === stop) failure = messageOf(error)
-      })
-      .finally(() => {
-        if (restarting?.stop === stop) restarting = undefined
-      })
-    restarting = { done, info, stop }
+  async function choose(name: string | undefined): Promise<ChosenModel> {
+    if (name === undefined && selected === undefined) {
+      throw new AppError('unavailable', status().reason ?? nothingSelected, { retryAfterSeconds: 2 })
+    }
+    return toChosen(name === undefined && selected !== undefined ? await findSelected(selected) : await find(name ?? ''))
   }
 
-  async function switchTo(name: string, signal?: AbortSignal): Promise<ModelInfo> {
-    const file = await parts.findModel(name)
-    const next = await openFile(file, signal)
-    const old = current
-    current = next
-    restarting?.stop.abort()
-    restarting = undefined
-    failure = undefined
-    deaths = 0
-    if (old !== undefined) await closeWhenIdle(old)
-    return next.info
-  }
-
-  async function closeWhenIdle(old: Current): Promise<void> {
-    if (old.running === 0 && old !== current) await old.engine.close()
-  }
-
-  async function getCurrent(signal: AbortSignal): Promise<Current> {
-    while (restarting !== undefined) await unlessAborted(restarting.done, signal)
-    if (current !== undefined) return current
-    const reason = loading === undefined ? (failure ?? nothingLoaded) : 'The model is being loaded.'
-    throw new AppError('unavailable', reason, { retryAfterSeconds: 2 })
-  }
+  const findSelected = (file: InstalledModel) => (pool.find(file.name)?.opened === undefined ? find(fullName(file)) : file)
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
     if (request.choices > parts.maxParallel) throw tooManyChoices(request.choices, parts.maxParallel)
-    const arrivedAt = parts.now()
-    // The model that its caller was told of answers, also when another one takes over while the request waits.
-    const asked = current
-    const letGo = asked === undefined ? () => {} : hold(asked)
+    const arrivedAt = parts.clock()
+    const { adapter, ...file } = await find(request.model)
+    const model = pool.get(file)
+    const release = await model.queue.acquire(request.user, request.choices, signal)
     try {
-      const release = await queue.acquire(request.user, request.choices, signal)
-      try {
-        const chosen = asked !== undefined && engines.has(asked.engine) ? asked : await getCurrent(signal)
-        const leave = enter(chosen, request.choices, [release, letGo])
-        try {
-          yield* answer({ engine: chosen.engine, request, arrivedAt, leave }, signal)
-          deaths = 0
-        } finally {
-          leave()
-        }
-      } finally {
+      const lease = await pool.lease(model, signal)
+      const leave = (whole: boolean) => {
+        if (whole) model.answered()
+        if (whole) served.set(request.model, (served.get(request.model) ?? 0) + 1)
         release()
+        lease.release()
+      }
+      try {
+        yield* answerRequest({ ...parts, engine: lease.engine, request, adapter, arrivedAt, leave }, signal)
+      } finally {
+        leave(false)
       }
     } finally {
-      letGo()
+      release()
     }
   }
 
-  /** Keeps an engine from being closed until what it returns is called. */
-  function hold(one: Current): () => void {
-    one.running += 1
-    return once(() => {
-      one.running -= 1
-      // Not awaited: `close` ends what is still among the engines.
-      void closeWhenIdle(one)
-    })
-  }
-
-  /** Notes that an engine has a request. Call what it returns when it has not any more: the place is for others then. */
-  function enter(chosen: Current, choices: number, others: ReadonlyArray<() => void>): () => void {
-    const letGo = hold(chosen)
-    active += choices
-    return once(() => {
-      active -= choices
-      for (const other of others) other()
-      letGo()
-    })
-  }
-
-  async function* answer({ engine, request, arrivedAt, leave }: Answering, signal: AbortSignal) {
-    const options = await unlessAborted(startOptions(engine.model, request), signal)
-    const queueMs = parts.now() - arrivedAt
-    const events = createEventQueue<GenerationEvent>(signal)
-    const generation = engine.start(options, (event) => {
-      events.push(event)
-      // Not when it is read: a slow reader must not keep others from the engine.
-      if (event.type === 'generation-end' || event.type === 'generation-error') leave()
-    })
+  async function load(name: string, signal: AbortSignal): Promise<Readonly<{ file: InstalledModel; info: ModelInfo }>> {
+    const file = await find(name)
+    const model = pool.get(withoutAdapter(file))
+    // Whoever asks for it explicitly may have mended what was wrong.
+    if (model.state === 'failed') await model.close()
+    const { info, engine, release } = await pool.lease(model, signal)
     try {
-      for await (const event of events) {
-        const seen = translate(event, queueMs)
-        yield seen
-        if (seen.type === 'generation-end') return
-      }
+      if (file.adapter !== undefined) await unlessAborted(engine.loadAdapter(file.adapter), signal)
+      return { file, info: { ...info, name: fullName(file) } }
     } finally {
-      generation.cancel()
+      release()
     }
   }
 
-  async function startOptions(model: LoadedModel, request: GenerateRequest): Promise<StartOptions> {
-    const { prompt, sampling, maxTokens, choices, stop, grammar } = request
-    const repeatable = sampling.seed !== undefined || sampling.temperature === 0
-    const rendered = prompt.type === 'chat' ? await parts.renderChat(model, prompt) : textPrompt(prompt.text)
-    return {
-      ...rendered,
-      stop: [...stop, ...rendered.stop],
-      sampling: { ...sampling, seed: sampling.seed ?? randomInt(2 ** 32) },
-      repeatable,
-      maxTokens,
-      choices,
-      grammar,
+  async function select(name: string, signal: AbortSignal): Promise<ModelInfo> {
+    const before = selected
+    try {
+      // The first one is selected at once: requests may wait for it.
+      if (selected === undefined) selected = await find(name)
+      const { file, info } = await load(name, signal)
+      selected = file
+      failure = undefined
+      if (before !== undefined && before.name !== file.name) void leaveMemory(before)
+      return info
+    } catch (error) {
+      if (before === undefined) failure = error instanceof Error ? error.message : String(error)
+      // It may have made room for the one that failed.
+      else if (!closing.signal.aborted) void load(fullName(before), closing.signal).catch(() => {})
+      selected = before
+      throw error
     }
+  }
+
+  async function leaveMemory(file: InstalledModel): Promise<void> {
+    const model = pool.find(file.name)
+    if (model !== undefined) await pool.unload(model)
   }
 
   function status(): EngineStatus {
-    const state =
-      current !== undefined ? 'ready' : (loading ?? restarting) !== undefined ? 'loading' : failure ? 'failed' : 'empty'
-    const reason = { ready: undefined, loading: 'The model is being loaded.', failed: failure, empty: nothingLoaded }[state]
-    return { state, reason, active, queued: queue.waiting, residentBytes: current?.engine.residentBytes() ?? 0 }
+    const models = pool.list()
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0)
+    const model = selected === undefined ? undefined : pool.find(selected.name)
+    const idle = selecting > 0 ? 'loading' : failure === undefined ? 'empty' : 'failed'
+    const state = model?.state ?? idle
+    const reasons = { ready: undefined, unloaded: undefined, loading: beingLoaded, empty: nothingSelected }
+    return {
+      state,
+      reason: state === 'failed' ? (model?.failure ?? failure) : reasons[state],
+      active: sum(models.map(({ queue }) => queue.used)),
+      queued: sum(models.map(({ queue }) => queue.waiting)),
+      residentBytes: sum(models.map(({ opened }) => opened?.engine.residentBytes() ?? 0)),
+    }
+  }
+
+  function describe(listed: ListedModel): HostedModel {
+    const { name, base } = listed
+    const model = pool.find(base)
+    return {
+      ...listed,
+      selected: selected !== undefined && name === fullName(selected),
+      state: model?.state ?? (listed.problem === undefined ? 'unloaded' : 'failed'),
+      reason: model?.failure ?? listed.problem,
+      info: model?.info,
+      active: model?.queue.used ?? 0,
+      queued: model?.queue.waiting ?? 0,
+      served: served.get(name) ?? 0,
+      memoryBytes: model === undefined ? 0 : pool.memoryOf(model),
+      loadedAt: model?.openedAt,
+      usedAt: model?.usedAt,
+    }
   }
 
   return {
     name: 'hf',
     ranOn: 'local',
-    model() {
-      const info = current?.info ?? restarting?.info
-      if (info === undefined) throw new AppError('unavailable', status().reason ?? nothingLoaded, { retryAfterSeconds: 2 })
-      return info
-    },
+    choose,
     generate,
-    list: parts.listModels,
-    async load(name, signal) {
-      const before = loading
-      const turn = (async () => {
-        await before?.catch(() => {})
-        return switchTo(name, signal)
-      })()
-      loading = turn
-      try {
-        return await turn
-      } catch (error) {
-        if (current === undefined) failure = messageOf(error)
-        throw error
-      } finally {
-        if (loading === turn) loading = undefined
-      }
+    load: async (name, signal) => (await load(name, withClosing(signal))).info,
+    select(name, signal) {
+      selecting += 1
+      const turn = lastSelection.then(() => select(name, withClosing(signal)))
+      lastSelection = turn.catch(() => {})
+      return turn.finally(() => {
+        selecting -= 1
+      })
     },
+    async unload(name) {
+      const model = pool.find((await find(name)).name)
+      if (model !== undefined) await pool.unload(model)
+    },
+    selected() {
+      if (selected === undefined) return undefined
+      const name = fullName(selected)
+      const info = pool.find(selected.name)?.info
+      return { name, info: info === undefined ? undefined : { ...info, name } }
+    },
+    list: async () => (await parts.listModels()).map(describe),
     status,
     async close() {
       closing.abort()
-      current = undefined
-      await Promise.all([...engines].map((engine) => engine.close()))
-      await Promise.allSettled([loading, restarting?.done])
+      await pool.close()
+      selected = undefined
+      failure = undefined
+      await lastSelection
     },
   }
-}
 
-function textPrompt(text: string): ChatPrompt {
-  return { prompt: [{ text, special: false }], stop: [], dropsFirstSpace: false }
-}
-
-function once(act: () => void): () => void {
-  let done = false
-  return () => {
-    if (!done) act()
-    done = true
+  function withClosing(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? closing.signal : AbortSignal.any([closing.signal, signal])
   }
 }
 
-const nothingLoaded = 'No model is loaded. An admin can choose one with POST /model.'
+const fullName = ({ name, adapter }: InstalledModel) => (adapter === undefined ? name : `${name}+${adapter.name}`)
 
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+function toChosen(file: InstalledModel): ChosenModel {
+  const { identity, adapter } = file
+  return { name: fullName(file), identity: adapter === undefined ? identity : `${identity}+${adapter.identity}` }
+}
+
+function withoutAdapter({ name, path, identity }: InstalledModel): ModelFile {
+  return { name, path, identity }
+}
+
+const nothingSelected = 'No model is loaded. An admin can choose one with POST /model.'
+const beingLoaded = 'The model is being loaded.'
 
 function tooManyChoices(choices: number, limit: number): AppError {
   return new AppError('invalid', `${choices} answers at once were asked for, but this service generates ${limit} at most.`)
-}
-
-function describe({ name, identity }: InstalledModel, model: LoadedModel): ModelInfo {
-  const { chatTemplate, device, contextSize, quantization, architecture, cacheType, parameters, sizeBytes, threads } = model
-  const hasChatTemplate = chatTemplate !== undefined
-  return {
-    name,
-    identity,
-    device,
-    contextSize,
-    quantization,
-    architecture,
-    cacheType,
-    parameters,
-    sizeBytes,
-    hasChatTemplate,
-    threads,
-  }
-}
-
-function translate(event: GenerationEvent, queueMs: number): GenerateEvent {
-  switch (event.type) {
-    case 'text-delta':
-      return { type: 'text-delta', index: event.index, text: event.text }
-    case 'choice-end':
-      return { type: 'choice-end', index: event.index, reason: event.reason }
-    case 'generation-end': {
-      const { timings, usage } = event
-      const firstTokenMs = timings.firstTokenMs + queueMs
-      return { type: 'generation-end', usage, timings: { ...timings, queueMs: firstTokenMs - timings.promptMs, firstTokenMs } }
-    }
-    case 'generation-error':
-      throw new AppError(event.code, event.message)
-  }
 }

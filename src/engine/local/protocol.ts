@@ -2,6 +2,7 @@ import type { ErrorCode } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
 import type { FinishReason, SamplingParameters, Timings, Usage } from '../provider.ts'
 import type { CacheType } from './cache-type.ts'
+import type { LayerSize } from './devices.ts'
 
 /** What a child process is to open, once, before anything else. */
 export type LoadOptions = Readonly<{
@@ -16,9 +17,21 @@ export type LoadOptions = Readonly<{
   /** Whether answers that repeat a passage are drafted from it (speculative decoding). */
   speculates: boolean
   device: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan'
+  /** What the model's layers take, so that as many go to a GPU as fit; undefined: all of them. */
+  size?: LayerSize
+}>
+
+/** A LoRA adapter that is installed. */
+export type AdapterFile = Readonly<{
+  name: string
+  path: string
+  /** Changes when the file does. */
+  identity: string
 }>
 
 export type StartOptions = Readonly<{
+  /** The identity of an adapter that is loaded; undefined: the model as it is. */
+  adapter: string | undefined
   prompt: readonly PromptPart[]
   maxTokens: number | undefined
   choices: number
@@ -33,6 +46,7 @@ export type StartOptions = Readonly<{
 
 export type ToWorker =
   | Readonly<{ type: 'model-load'; options: LoadOptions }>
+  | Readonly<{ type: 'adapter-load'; adapter: AdapterFile }>
   | Readonly<{ type: 'generation-start'; id: number; options: StartOptions }>
   | Readonly<{ type: 'generation-cancel'; id: number }>
 
@@ -62,5 +76,7 @@ export type GenerationEvent =
 export type FromWorker =
   | Readonly<{ type: 'model-ready'; model: LoadedModel }>
   | Readonly<{ type: 'model-failed'; code: ErrorCode; message: string }>
+  | Readonly<{ type: 'adapter-ready'; identity: string }>
+  | Readonly<{ type: 'adapter-failed'; identity: string; code: ErrorCode; message: string }>
   /** All that one step of the scheduler brought, for every request. */
   | Readonly<{ type: 'events'; events: readonly GenerationEvent[]; residentBytes?: number }>

@@ -2,6 +2,8 @@ import { AppError } from '../../errors.ts'
 
 export interface RequestQueue {
   readonly waiting: number
+  /** Places that are taken. */
+  readonly used: number
   /**
    * Resolves when `places` of the capacity are this request's, with the function that gives them back.
    * Throws `busy` at once when too many wait, `aborted` when the signal says so while it waits.
@@ -50,6 +52,9 @@ export function createRequestQueue({ capacity, maxWaiting }: { capacity: number;
   return {
     get waiting() {
       return waiting
+    },
+    get used() {
+      return used
     },
     async acquire(user, places, signal) {
       if (signal.aborted) throw gaveUp()

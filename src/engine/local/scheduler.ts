@@ -17,6 +17,9 @@ const answerRoom = 512
 /** Every so many steps the oldest prompt goes on, even if a shorter one waits. */
 const oldestFirstEvery = 3
 
+/** Stands for no adapter among their identities. */
+const none = ''
+
 type Request = {
   readonly id: number
   readonly options: StartOptions
@@ -64,6 +67,9 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
   const sequences = createSequences(backend, () => ![...requests.values()].some(isRunningExactly))
   let events: GenerationEvent[] = []
   let steps = 0
+  let lastAdapter = none
+  /** An answer waits for room that is taken. */
+  let isFull = false
 
   function start(id: number, options: StartOptions): void {
     const prompt = backend.tokenize(options.prompt)
@@ -91,7 +97,8 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     if (isAboutToShare(request)) return false
     const { prompt, limit, options } = request
     const room = Math.min(limit, answerRoom)
-    const sequence = sequences.take({ prompt, room, choices: options.choices, exactly: options.repeatable })
+    const { adapter, choices, repeatable: exactly } = options
+    const sequence = sequences.take({ prompt, adapter, limit, room, choices, exactly })
     if (sequence === undefined) return false
     request.sequence = sequence
     request.cached = sequence.tokens.length
@@ -103,17 +110,29 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
   function isAboutToShare(request: Request): boolean {
     return prefilling().some(({ prompt, sequence, options }) => {
       const shared = options.repeatable || !request.options.repeatable
-      return shared && commonLength(prompt, request.prompt) >= (sequence?.tokens.length ?? 0) + worthWaiting
+      return (
+        shared &&
+        options.adapter === request.options.adapter &&
+        commonLength(prompt, request.prompt) >= (sequence?.tokens.length ?? 0) + worthWaiting
+      )
     })
   }
 
   const prefilling = () =>
     [...requests.values()].filter(({ sequence, answers }) => sequence !== undefined && answers.length === 0)
 
+  /** A batch is computed with one adapter: gives the one whose turn it is. */
+  function takeTurn(): string {
+    const admitted = [...requests.values()].filter(({ sequence }) => sequence !== undefined)
+    const wanted = [...new Set(admitted.map(adapterOf))].sort()
+    const next = wanted.find((adapter) => adapter > lastAdapter) ?? wanted[0] ?? lastAdapter
+    if (next !== lastAdapter) backend.useAdapter(next === none ? undefined : next)
+    lastAdapter = next
+    return next
+  }
+
   /** What is read of prompts in this step, beside a token for each answer. */
-  function nextPieces(running: readonly Running[]): readonly Piece[] {
-    for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
-    const open = prefilling()
+  function nextPieces(open: readonly Request[], running: readonly Running[]): readonly Piece[] {
     const [oldest, ...others] = open
     if (oldest === undefined) return []
     const byLength = (list: readonly Request[]) => list.toSorted((a, b) => remaining(a) - remaining(b))
@@ -257,15 +276,25 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     step() {
       steps += 1
       events = []
-      const running = [...requests.values()].flatMap((request) =>
-        request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })),
-      )
-      const pieces = nextPieces(running)
-      if (running.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? running : withDrafts(running), pieces)
+      // Who has outgrown its room comes before those who have none yet.
+      if (!isFull) for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
+      const adapter = takeTurn()
+      const isMine = (request: Request) => adapterOf(request) === adapter
+      const running = [...requests.values()]
+        .filter(isMine)
+        .flatMap((request) => request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })))
+      const growing = running.filter(({ answer }) => sequences.grow(answer.sequence))
+      isFull = growing.length < running.length
+      const pieces = nextPieces(prefilling().filter(isMine), growing)
+      // Where nothing else goes on, the oldest does, and takes the room of what is unused.
+      const next = growing.length + pieces.length > 0 ? growing : running.slice(0, 1)
+      if (next.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? next : withDrafts(next), pieces)
       return events
     },
   }
 }
+
+const adapterOf = ({ options }: Request) => options.adapter ?? none
 
 const isExact = ({ request }: Running) => request.options.repeatable
 

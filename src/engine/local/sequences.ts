@@ -4,6 +4,8 @@ import type { Backend } from './backend.ts'
 /** What one sequence number of the context holds. */
 export type Sequence = {
   readonly id: number
+  /** With which adapter on the model its tokens were computed; undefined: none. */
+  readonly adapter: string | undefined
   /** The tokens in memory, in order, and the cell that each lies in; sequences that begin alike share cells. */
   readonly tokens: number[]
   readonly cells: number[]
@@ -13,6 +15,8 @@ export type Sequence = {
   epoch: number
   /** Up to how many tokens it may grow while it is in use; 0 when it is not. */
   reserved: number
+  /** Up to how many it may come to need, if it must repeat; else 0. */
+  readonly most: number
   /** How many forks of it are still to come, and the tokens that each will add. */
   forks: number
   readonly room: number
@@ -31,6 +35,9 @@ const plenty = 0.5
 /** So many tokens of a beginning in memory are worth more than room for others. */
 const worthKeeping = 256
 
+/** By so many tokens at a time grows the room of an answer that is longer than it. */
+const growth = 32
+
 /** With so many answers under way, what lies in memory unused costs more (attention passes over all of it) than it may save later. */
 const crowd = 4
 
@@ -41,13 +48,18 @@ type Room = Readonly<{ ids: number; cells: number; exactly: boolean; found: Begi
 
 export type Taking = Readonly<{
   prompt: readonly number[]
-  /** Tokens that each answer may add. */
+  /** Only what was computed with the same one can serve again. */
+  adapter: string | undefined
+  /** Tokens that each answer may add, and those that room is kept for at first. */
+  limit: number
   room: number
   /** Answers to the prompt: all but one will be forks. */
   choices: number
   /** Whether it must repeat. */
   exactly: boolean
 }>
+
+type Wanted = Pick<Taking, 'prompt' | 'adapter' | 'exactly'>
 
 export interface Sequences {
   /**
@@ -57,6 +69,11 @@ export interface Sequences {
   take(taking: Taking): Sequence | undefined
   /** Another sequence that begins with all the tokens of this one; as many as `choices` promised. */
   fork(sequence: Sequence): Sequence
+  /**
+   * Makes sure that the sequence may hold one token more, also beyond the room that was kept for it. False when there is none now:
+   * memory is full, and what lies in it unused must stay while a request runs that must repeat.
+   */
+  grow(sequence: Sequence): boolean
   /** Notes that these tokens were computed; `repeats`: in the way that repeats exactly. */
   append(sequence: Sequence, tokens: readonly number[], repeats: boolean): void
   /** Ends the use of a sequence. Its tokens stay, for prompts that begin alike, as long as nobody needs the room. */
@@ -135,12 +152,12 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return has(ids, cells)
   }
 
-  function open(reserved: number, forks: number, room: number): Sequence {
+  function open(use: Pick<Sequence, 'reserved' | 'most' | 'forks' | 'room' | 'adapter'>): Sequence {
     const taken = new Set(all.map(({ id }) => id))
     let id = 0
     while (taken.has(id)) id += 1
     if (id >= backend.sequences) throw new AppError('internal', `All ${backend.sequences} sequences are in use.`)
-    const sequence: Sequence = { id, tokens: [], cells: [], exact: 0, epoch, reserved, forks, room, lastUsed: 0 }
+    const sequence: Sequence = { ...use, id, tokens: [], cells: [], exact: 0, epoch, lastUsed: 0 }
     touch(sequence)
     all.push(sequence)
     return sequence
@@ -157,7 +174,8 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   }
 
   /** How many first tokens of the prompt this sequence can give. */
-  function usable(sequence: Sequence, prompt: readonly number[], exactly: boolean): number {
+  function usable(sequence: Sequence, { prompt, adapter, exactly }: Wanted): number {
+    if (sequence.adapter !== adapter) return 0
     const common = Math.min(commonLength(sequence.tokens, prompt), prompt.length - 1)
     const exact = sequence.epoch === epoch ? Math.min(common, sequence.exact) : 0
     const length = exactly ? exact : common
@@ -166,34 +184,48 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return first === 0 || (first > 0 && backend.slidingWindow > 0 && first <= length - backend.slidingWindow) ? length : 0
   }
 
-  function longest(prompt: readonly number[], exactly: boolean): Beginning | undefined {
+  function longest(wanted: Wanted): Beginning | undefined {
     let best: Beginning | undefined
     for (const sequence of all) {
-      const length = usable(sequence, prompt, exactly)
+      const length = usable(sequence, wanted)
       if (length > (best?.length ?? 0)) best = { sequence, length }
     }
     return best
   }
 
   return {
-    take({ prompt, room, choices, exactly }) {
+    take(taking) {
+      const { prompt, adapter, limit, room, choices, exactly } = taking
       const size = Math.min(prompt.length + room, backend.cacheSize)
-      const found = longest(prompt, exactly)
+      const found = longest(taking)
       if (found !== undefined) touch(found.sequence)
       if (!exactly) forgetShort(found?.sequence)
       const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
       if (!makeRoom({ ids: choices, cells, exactly, found })) return undefined
-      const target = open(size, choices - 1, room)
+      const most = exactly ? prompt.length + limit : 0
+      const target = open({ reserved: size, most, forks: choices - 1, room, adapter })
       // Making room may have forgotten what was found, or begun a new epoch.
-      const source = longest(prompt, exactly)
+      const source = longest(taking)
       if (source !== undefined) share(source.sequence, target, source.length)
       return target
     },
     fork(sequence) {
       sequence.forks -= 1
-      const target = open(sequence.reserved, 0, 0)
+      const { reserved, most, adapter } = sequence
+      const target = open({ reserved, most, forks: 0, room: 0, adapter })
       share(sequence, target, sequence.tokens.length)
       return target
+    },
+    grow(sequence) {
+      if (sequence.tokens.length < sequence.reserved) return true
+      // Those that must repeat come first: beside them nothing can be freed.
+      const kept =
+        sequence.most > 0
+          ? 0
+          : all.reduce((sum, { most, reserved }) => sum + (reserved > 0 ? Math.max(0, most - reserved) : 0), 0)
+      while (freeCells() - kept < 1) if (!mayFree() || !evict()) return false
+      sequence.reserved = sequence.tokens.length + Math.min(growth, freeCells() - kept)
+      return true
     },
     append(sequence, tokens, repeats) {
       if (repeats && sequence.exact === sequence.tokens.length) sequence.exact += tokens.length

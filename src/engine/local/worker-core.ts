@@ -1,6 +1,6 @@
 import { AppError } from '../../errors.ts'
 import type { Backend } from './backend.ts'
-import type { FromWorker, GenerationEvent, LoadedModel, LoadOptions, ToWorker } from './protocol.ts'
+import type { AdapterFile, FromWorker, GenerationEvent, LoadedModel, LoadOptions, ToWorker } from './protocol.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 
 /** How often the process looks at its own memory, in steps. */
@@ -21,16 +21,30 @@ export type WorkerParts = Readonly<{
 /** What runs in an engine's process: takes messages, steps the scheduler, sends what each step brought in one message. */
 export function createWorker(parts: WorkerParts): { receive(message: ToWorker): void } {
   let scheduler: Scheduler | undefined
+  let backend: Backend | undefined
   let running = false
 
   function load(options: LoadOptions): void {
     try {
-      const { backend, model } = parts.open(options)
+      const opened = parts.open(options)
+      const { model } = opened
+      backend = opened.backend
       scheduler = createScheduler(backend, { now: parts.now, speculates: options.speculates })
       parts.send({ type: 'model-ready', model })
     } catch (error) {
       const { code, message } = toAppError(error)
       parts.send({ type: 'model-failed', code, message })
+    }
+  }
+
+  function loadAdapter(adapter: AdapterFile): void {
+    const { identity } = adapter
+    try {
+      backend?.loadAdapter(adapter)
+      parts.send({ type: 'adapter-ready', identity })
+    } catch (error) {
+      const { code, message } = toAppError(error)
+      parts.send({ type: 'adapter-failed', identity, code, message })
     }
   }
 
@@ -63,6 +77,9 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
       switch (message.type) {
         case 'model-load':
           load(message.options)
+          break
+        case 'adapter-load':
+          loadAdapter(message.adapter)
           break
         case 'generation-start':
           start(message.id, message.options)

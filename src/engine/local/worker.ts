@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
-import { findLibrary, type Llama, openLibrary } from './libllama.ts'
-import { openLlamaBackend } from './llama-backend.ts'
-import type { FromWorker, LoadOptions, ToWorker } from './protocol.ts'
+import { chooseLibrary, layersThatFit } from './devices.ts'
+import { findLibrary, howToInstall, type LibraryVariant, type Llama, openLibrary } from './libllama.ts'
+import { findGpus } from './libllama-devices.ts'
+import { openLlamaBackend, type Placement } from './llama-backend.ts'
+import type { AdapterFile, FromWorker, LoadOptions, ToWorker } from './protocol.ts'
 import { createWorker } from './worker-core.ts'
 
 // The entry point of an engine's child process: one model, and the only place where llama.cpp is loaded.
@@ -11,21 +14,41 @@ import { createWorker } from './worker-core.ts'
 const errorLevel = 4
 
 function open(options: LoadOptions) {
-  const variant = options.device === 'auto' ? 'cpu' : options.device
-  const folder = findLibrary(variant)
-  if (folder === undefined) throw new AppError('unavailable', `No llama.cpp library for "${variant}" is installed here.`)
+  const { variant, folder } = chooseLibrary(options.device, { find: findLibrary, howToInstall, mayHaveGpu: mayHaveGpu() })
   const lines: string[] = []
   const llama: Llama = openLibrary(folder, (level, text) => {
     if (level === errorLevel) lines.push(text.trim())
   })
-  try {
-    return openLlamaBackend(llama, options)
-  } catch (error) {
-    // The library returns nothing but null; why, it tells its log.
-    if (!(error instanceof AppError) || lines.length === 0) throw error
-    throw new AppError(error.code, `${error.message} llama.cpp says: ${lines.slice(-3).join(' ')}`, { cause: error })
+  /** The library returns nothing but null; why, it tells its log. */
+  function explained<T>(work: () => T): T {
+    lines.length = 0
+    try {
+      return work()
+    } catch (error) {
+      if (!(error instanceof AppError) || lines.length === 0) throw error
+      throw new AppError(error.code, `${error.message} llama.cpp says: ${lines.slice(-3).join(' ')}`, { cause: error })
+    }
   }
+  const { backend, model } = explained(() => openLlamaBackend(llama, options, place(options, variant, folder)))
+  const loadAdapter = (adapter: AdapterFile) => explained(() => backend.loadAdapter(adapter))
+  return { backend: { ...backend, loadAdapter }, model }
 }
+
+/** On the GPU, as far as the model fits into its memory; on the CPU where there is none. Throws `unavailable` when one was asked for. */
+function place({ device, size }: LoadOptions, variant: LibraryVariant, folder: string): Placement {
+  if (variant === 'cpu') return { device: 'cpu', gpuLayers: 0 }
+  const gpus = findGpus(folder)
+  const freeBytes = gpus.reduce((sum, gpu) => sum + gpu.freeBytes, 0)
+  const gpuLayers = gpus.length === 0 ? 0 : size === undefined ? -1 : layersThatFit(size, freeBytes)
+  if (gpuLayers !== 0) return { device: variant, gpuLayers }
+  if (device === 'auto') return { device: 'cpu', gpuLayers: 0 }
+  const problem =
+    gpus.length === 0 ? `DEVICE is ${device}, but this machine has no such GPU` : 'The GPU has too little free memory'
+  throw new AppError('unavailable', `${problem}. With DEVICE=auto or DEVICE=cpu the model runs on the processor.`)
+}
+
+/** Linux shows its GPUs as files; elsewhere only the libraries can tell. */
+const mayHaveGpu = () => process.platform !== 'linux' || ['/dev/dri', '/dev/nvidiactl', '/dev/kfd'].some(existsSync)
 
 const worker = createWorker({
   open,

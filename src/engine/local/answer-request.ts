@@ -1,0 +1,81 @@
+import { randomInt } from 'node:crypto'
+import { AppError } from '../../errors.ts'
+import type { GenerateEvent, GenerateRequest, Prompt } from '../provider.ts'
+import type { Engine } from './engine-process.ts'
+import { createEventQueue } from './event-queue.ts'
+import type { AdapterFile, GenerationEvent, LoadedModel, StartOptions } from './protocol.ts'
+import { unlessAborted } from './unless-aborted.ts'
+
+/** `stop`: texts that end the answer, for models that do not say themselves when their turn is over. */
+export type ChatPrompt = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'>
+
+export type AnswerParts = Readonly<{
+  engine: Engine
+  request: GenerateRequest
+  adapter: AdapterFile | undefined
+  /** Turns a conversation into the prompt of the model at hand. */
+  renderChat(model: LoadedModel, prompt: Extract<Prompt, { type: 'chat' }>): Promise<ChatPrompt>
+  /** When the request arrived, by `clock`. */
+  arrivedAt: number
+  /** Milliseconds. */
+  clock(): number
+  /** Called when the engine is done with the request: its place is for others then. `whole`: the answer came to its end. */
+  leave(whole: boolean): void
+}>
+
+/** Has an engine answer one request. Leaving the loop early frees the engine. Throws what the engine says, `aborted`. */
+export async function* answerRequest(parts: AnswerParts, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+  const { engine, adapter } = parts
+  if (adapter !== undefined) await unlessAborted(engine.loadAdapter(adapter), signal)
+  const options = await unlessAborted(startOptions(parts), signal)
+  const queueMs = parts.clock() - parts.arrivedAt
+  const events = createEventQueue<GenerationEvent>(signal)
+  const generation = engine.start({ ...options, adapter: adapter?.identity }, (event) => {
+    events.push(event)
+    // Not when it is read: a slow reader must not keep others from the engine.
+    if (event.type === 'generation-end' || event.type === 'generation-error') parts.leave(event.type === 'generation-end')
+  })
+  try {
+    for await (const event of events) {
+      const seen = translate(event, queueMs)
+      yield seen
+      if (seen.type === 'generation-end') return
+    }
+  } finally {
+    generation.cancel()
+  }
+}
+
+async function startOptions({ engine, request, renderChat }: AnswerParts): Promise<Omit<StartOptions, 'adapter'>> {
+  const { prompt, sampling, maxTokens, choices, stop, grammar } = request
+  const rendered = prompt.type === 'chat' ? await renderChat(engine.model, prompt) : textPrompt(prompt.text)
+  return {
+    ...rendered,
+    stop: [...stop, ...rendered.stop],
+    sampling: { ...sampling, seed: sampling.seed ?? randomInt(2 ** 32) },
+    repeatable: sampling.seed !== undefined || sampling.temperature === 0,
+    maxTokens,
+    choices,
+    grammar,
+  }
+}
+
+function textPrompt(text: string): ChatPrompt {
+  return { prompt: [{ text, special: false }], stop: [], dropsFirstSpace: false }
+}
+
+function translate(event: GenerationEvent, queueMs: number): GenerateEvent {
+  switch (event.type) {
+    case 'text-delta':
+      return { type: 'text-delta', index: event.index, text: event.text }
+    case 'choice-end':
+      return { type: 'choice-end', index: event.index, reason: event.reason }
+    case 'generation-end': {
+      const { timings, usage } = event
+      const firstTokenMs = timings.firstTokenMs + queueMs
+      return { type: 'generation-end', usage, timings: { ...timings, queueMs: firstTokenMs - timings.promptMs, firstTokenMs } }
+    }
+    case 'generation-error':
+      throw new AppError(event.code, event.message)
+  }
+}

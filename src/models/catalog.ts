@@ -1,0 +1,111 @@
+import type { InstalledModel } from '../engine/local/local-provider.ts'
+import type { ListedModel, ModelHeader, ModelKind } from '../engine/provider.ts'
+import { AppError } from '../errors.ts'
+import type { ModelFacts } from './model-kind.ts'
+import type { ModelRegistry } from './registry.ts'
+
+export interface Catalog {
+  /** All models, in alphabetical order: chat models with each adapter that is made for their architecture, and those of other kinds. */
+  list(): Promise<readonly ListedModel[]>
+  /**
+   * Finds a chat model by its name, an alias, or as `base+adapter`.
+   * Throws `not_found`, `invalid` for a name that is none and for a file that answers no prompts.
+   */
+  find(name: string): Promise<InstalledModel>
+  /** What the header of an installed file says. Throws `invalid` when it is no whole model. */
+  factsOf(file: Pick<InstalledModel, 'path' | 'identity'>): Promise<ModelFacts>
+}
+
+export type CatalogParts = Readonly<{
+  registry: ModelRegistry
+  readFacts: (path: string) => Promise<ModelFacts>
+  /** Other names for models. */
+  aliases: ReadonlyMap<string, string>
+  /** Bytes of memory that a model takes once it is loaded and busy. */
+  estimateBytes: (facts: ModelFacts) => number
+}>
+
+/** The installed files as models: what they are, and which of them can answer. */
+export function createCatalog({ registry, readFacts, aliases, estimateBytes }: CatalogParts): Catalog {
+  /** By path; read again when the file has changed. */
+  const known = new Map<string, Readonly<{ identity: string; facts: Promise<ModelFacts> }>>()
+
+  function factsOf({ path, identity }: Pick<InstalledModel, 'path' | 'identity'>): Promise<ModelFacts> {
+    const one = known.get(path)
+    if (one?.identity === identity) return one.facts
+    const facts = readFacts(path)
+    known.set(path, { identity, facts })
+    return facts
+  }
+
+  async function find(name: string): Promise<InstalledModel> {
+    const target = aliases.get(name) ?? name
+    try {
+      return await findChat(target)
+    } catch (error) {
+      const plus = target.lastIndexOf('+')
+      // A file may have a plus in its name too.
+      if (!(error instanceof AppError) || error.code !== 'not_found' || plus < 1) throw error
+      return findAdapted(target.slice(0, plus), target.slice(plus + 1))
+    }
+  }
+
+  async function findChat(name: string): Promise<InstalledModel> {
+    const { identity, path, name: found } = await registry.find(name)
+    const { kind } = await factsOf({ path, identity })
+    if (kind === 'chat' || kind === 'unknown') return { name: found, path, identity }
+    throw new AppError('invalid', `The model "${found}" answers no prompts: it is ${describeKind[kind]}.`)
+  }
+
+  async function findAdapted(baseName: string, adapterName: string): Promise<InstalledModel> {
+    const [base, adapter] = await Promise.all([findChat(aliases.get(baseName) ?? baseName), registry.find(adapterName)])
+    const [baseFacts, facts] = await Promise.all([factsOf(base), factsOf(adapter)])
+    if (facts.kind !== 'adapter')
+      throw new AppError('invalid', `"${adapter.name}" is no adapter, but ${describeKind[facts.kind]}.`)
+    if (facts.architecture === baseFacts.architecture) return { ...base, adapter }
+    const made = `The adapter "${adapter.name}" is made for ${facts.architecture}`
+    throw new AppError('invalid', `${made}, but "${base.name}" is ${baseFacts.architecture}.`)
+  }
+
+  const aliasesOf = (name: string) => [...aliases].flatMap(([alias, target]) => (target === name ? [alias] : []))
+
+  async function describe(name: string): Promise<ListedModel> {
+    try {
+      const facts = await factsOf(await registry.find(name))
+      return { name, base: name, aliases: aliasesOf(name), kind: facts.kind, header: toHeader(facts), problem: undefined }
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return { name, base: name, aliases: aliasesOf(name), kind: 'unknown', header: undefined, problem: error.message }
+    }
+  }
+
+  function toHeader(facts: ModelFacts): ModelHeader {
+    const { architecture, quantization, parameters, fileBytes, contextLength } = facts
+    const estimatedBytes = facts.kind === 'chat' ? estimateBytes(facts) : 0
+    return { architecture, quantization, parameters, sizeBytes: fileBytes, trainedContext: contextLength, estimatedBytes }
+  }
+
+  return {
+    find,
+    factsOf,
+    async list() {
+      const entries = await Promise.all((await registry.list()).map(describe))
+      const adapters = entries.filter(({ kind }) => kind === 'adapter')
+      return entries.flatMap((entry) => {
+        if (entry.kind !== 'chat') return [entry]
+        const fitting = adapters.filter(({ header }) => header?.architecture === entry.header?.architecture)
+        const names = fitting.map(({ name }) => `${entry.name}+${name}`)
+        return [entry, ...names.map((name) => ({ ...entry, name, aliases: aliasesOf(name) }))]
+      })
+    },
+  }
+}
+
+const describeKind = {
+  chat: 'a chat model',
+  embedding: 'an embedding model (it turns texts into vectors)',
+  reranker: 'a reranker (it scores texts against a question)',
+  adapter: 'an adapter, and needs a base: ask for BASE+ADAPTER',
+  projector: 'a part of another model (it reads images for it)',
+  unknown: 'a file of an unknown kind',
+} as const satisfies Record<ModelKind, string>

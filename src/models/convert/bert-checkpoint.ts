@@ -1,0 +1,168 @@
+import { type Static, Type } from 'typebox'
+import { AppError } from '../../errors.ts'
+import { findJson, getJson } from './read-json.ts'
+import { openCheckpoint, type TensorInfo } from './safetensors.ts'
+
+/** How the vectors of a text's tokens become one. */
+export type BertPooling = 'mean' | 'cls' | 'last'
+
+export type BertShape = Readonly<{
+  vocabularySize: number
+  tokenTypes: number
+  /** Tokens that have a position. */
+  positions: number
+  hiddenSize: number
+  intermediateSize: number
+  layers: number
+  heads: number
+  normEpsilon: number
+  /** `tanh` is the approximation that the first BERT's successors were trained with. */
+  gelu: 'exact' | 'tanh'
+  pooling: BertPooling
+  /** The longest text that the model should be given, in tokens. */
+  maxTokens: number
+}>
+
+export type BertTensor = Readonly<{ info: TensorInfo; shape: readonly number[] }>
+
+/** A BERT checkpoint with its tensors under the names that BertModel of transformers gives them. */
+export interface BertCheckpoint {
+  readonly shape: BertShape
+  /** Throws `invalid` when the checkpoint has none of this name and shape. */
+  get(name: string, shape: readonly number[]): BertTensor
+  readFloats(tensor: BertTensor): Promise<Float32Array>
+  close(): Promise<void>
+}
+
+const Count = Type.Integer({ minimum: 1 })
+const Config = Type.Object({
+  model_type: Type.Literal('bert'),
+  architectures: Type.Optional(Type.Array(Type.String())),
+  vocab_size: Count,
+  type_vocab_size: Type.Optional(Count),
+  max_position_embeddings: Count,
+  hidden_size: Count,
+  intermediate_size: Count,
+  num_hidden_layers: Count,
+  num_attention_heads: Count,
+  layer_norm_eps: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+  hidden_act: Type.Optional(Type.String()),
+  position_embedding_type: Type.Optional(Type.String()),
+  is_decoder: Type.Optional(Type.Boolean()),
+})
+type Config = Static<typeof Config>
+
+const gelus: Readonly<Record<string, BertShape['gelu']>> = {
+  gelu: 'exact',
+  gelu_new: 'tanh',
+  gelu_pytorch_tanh: 'tanh',
+  gelu_fast: 'tanh',
+}
+
+/**
+ * Opens a folder with a BERT encoder: config.json, safetensors, and what sentence-transformers adds. Throws `not_found` when
+ * a file is missing, `invalid` when it is another kind of model or its tensors are not those that its configuration needs.
+ */
+export async function openBertCheckpoint(folder: string): Promise<BertCheckpoint> {
+  const shape = await readBertShape(folder)
+  const checkpoint = await openCheckpoint(folder)
+  const tensors = new Map([...checkpoint.tensors.values()].map((info) => [plainName(info.name), info]))
+  return {
+    shape,
+    get: (name, expected) => getTensor(tensors, name, expected),
+    readFloats: ({ info }) => checkpoint.readFloats(info),
+    close: () => checkpoint.close(),
+  }
+}
+
+/** What the JSON files of the folder say of the model, its pooling and longest text; reads no tensor. Throws as above. */
+export async function readBertShape(folder: string): Promise<BertShape> {
+  await checkKind(folder)
+  const config = await getJson(folder, 'config.json', Config)
+  return shapeOf(config, await readPooling(folder), await findMaxTokens(folder))
+}
+
+const Kind = Type.Object({ model_type: Type.Optional(Type.String()), architectures: Type.Optional(Type.Array(Type.String())) })
+
+/** Relatives differ in where positions begin, in their tokenizers or their layers: to take one for a BERT gives wrong vectors. */
+async function checkKind(folder: string): Promise<void> {
+  const { model_type: type, architectures = [] } = await getJson(folder, 'config.json', Kind)
+  if (type !== 'bert')
+    throw new AppError('invalid', `Expected a checkpoint of model_type "bert", but config.json says ${JSON.stringify(type)}.`)
+  const other = architectures.find((name) => !['BertModel', 'BertForMaskedLM', 'BertForPreTraining'].includes(name))
+  if (other !== undefined)
+    throw new AppError('invalid', `Only BERT encoders can be converted (BertModel, BertForMaskedLM), but this is a ${other}.`)
+}
+
+function shapeOf(config: Config, pooling: BertPooling, maxTokens: number | undefined): BertShape {
+  const gelu = gelus[config.hidden_act ?? 'gelu']
+  if (gelu === undefined)
+    throw new AppError(
+      'invalid',
+      `A BERT's hidden_act must be one of ${Object.keys(gelus).join(', ')}, but is ${config.hidden_act}.`,
+    )
+  const { position_embedding_type: positions = 'absolute', is_decoder: decodes = false } = config
+  if (positions !== 'absolute' || decodes)
+    throw new AppError('invalid', 'Only a BERT with absolute positions that sees the whole text can be converted.')
+  if (config.hidden_size % config.num_attention_heads !== 0)
+    throw new AppError('invalid', `hidden_size ${config.hidden_size} is no multiple of ${config.num_attention_heads} heads.`)
+  return {
+    vocabularySize: config.vocab_size,
+    tokenTypes: config.type_vocab_size ?? 2,
+    positions: config.max_position_embeddings,
+    hiddenSize: config.hidden_size,
+    intermediateSize: config.intermediate_size,
+    layers: config.num_hidden_layers,
+    heads: config.num_attention_heads,
+    normEpsilon: config.layer_norm_eps ?? 1e-12,
+    gelu,
+    pooling,
+    maxTokens: Math.min(maxTokens ?? config.max_position_embeddings, config.max_position_embeddings),
+  }
+}
+
+const Modules = Type.Array(Type.Object({ type: Type.String(), path: Type.String() }))
+const Pooling = Type.Object({
+  pooling_mode: Type.Optional(Type.String()),
+  pooling_mode_cls_token: Type.Optional(Type.Boolean()),
+  pooling_mode_mean_tokens: Type.Optional(Type.Boolean()),
+  pooling_mode_lasttoken: Type.Optional(Type.Boolean()),
+})
+const poolingModes: Readonly<Record<string, BertPooling>> = { mean: 'mean', cls: 'cls', lasttoken: 'last' }
+
+/** As sentence-transformers does it: from the folder of its pooling module; the mean where there are no modules. */
+async function readPooling(folder: string): Promise<BertPooling> {
+  const modules = (await findJson(folder, 'modules.json', Modules)) ?? []
+  const dense = modules.find(({ type }) => /\.Dense$/.test(type))
+  if (dense !== undefined) throw new AppError('invalid', 'Models whose vectors go through a Dense module cannot be converted.')
+  const path = modules.find(({ type }) => /\.Pooling$/.test(type))?.path ?? '1_Pooling'
+  if (!/^[\w-][\w.-]*$/.test(path)) throw new AppError('invalid', 'modules.json must name a folder inside the checkpoint.')
+  const config = await findJson(folder, `${path}/config.json`, Pooling)
+  if (config === undefined || config.pooling_mode_mean_tokens) return 'mean'
+  if (config.pooling_mode_cls_token) return 'cls'
+  if (config.pooling_mode_lasttoken) return 'last'
+  const mode = poolingModes[config.pooling_mode ?? '']
+  if (mode !== undefined) return mode
+  throw new AppError('invalid', `The pooling in ${path}/config.json is none of mean, cls and lasttoken.`)
+}
+
+const Sentences = Type.Object({ max_seq_length: Type.Optional(Type.Union([Count, Type.Null()])) })
+
+async function findMaxTokens(folder: string): Promise<number | undefined> {
+  return (await findJson(folder, 'sentence_bert_config.json', Sentences))?.max_seq_length ?? undefined
+}
+
+/** Models for other tasks have the encoder in `bert.`; early checkpoints name the parts of a norm after Greek letters. */
+function plainName(name: string): string {
+  return name
+    .replace(/^bert\./, '')
+    .replace(/LayerNorm\.gamma$/, 'LayerNorm.weight')
+    .replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
+}
+
+function getTensor(tensors: ReadonlyMap<string, TensorInfo>, name: string, shape: readonly number[]): BertTensor {
+  const info = tensors.get(name)
+  if (info === undefined) throw new AppError('invalid', `The checkpoint has no tensor "${name}".`)
+  if (info.shape.length === shape.length && info.shape.every((size, index) => size === shape[index])) return { info, shape }
+  throw new AppError('invalid', `Tensor "${name}" should have the shape [${shape}], but has [${info.shape}].`)
+}

@@ -1,0 +1,107 @@
+import { basename } from 'node:path'
+import { AppError } from '../../errors.ts'
+import { type GgufValue, type Metadata, type TensorWritten, writeGguf } from './gguf-writer.ts'
+import { type ModelConfig, readModelConfig } from './model-config.ts'
+import type { FloatType } from './number-formats.ts'
+import { planTensors } from './plan-tensors.ts'
+import { openCheckpoint } from './safetensors.ts'
+import { readTokenizer } from './tokenizer.ts'
+import { listWeights, type WeightSource } from './weight-sources.ts'
+
+export type OutputType = 'auto' | 'f32' | 'f16' | 'bf16'
+
+export type Conversion = Readonly<{
+  /** The checkpoint: config.json, tokenizer files, safetensors. */
+  folder: string
+  /** The GGUF file to make; `TARGET.part` while it is written. */
+  target: string
+  /** How matrices are kept; `auto`: in the 16 bits that lose nothing, where the checkpoint has such. */
+  outputType: OutputType
+}>
+
+/** llama.cpp's number for what most tensors of a file are in (`general.file_type`). */
+const fileTypes = { F32: 0, F16: 1, BF16: 32 } as const
+
+/**
+ * Makes a GGUF file of a checkpoint. Everything is checked before the first byte is written; a few pieces of tensors are in
+ * memory at a time. Throws `not_found` for a missing file, `invalid` for what cannot be converted, `storage_full`, `aborted`;
+ * then no file remains.
+ */
+export async function convertCheckpoint(
+  conversion: Conversion,
+  report: (event: TensorWritten) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { folder, target, outputType } = conversion
+  const config = await readModelConfig(folder)
+  const checkpoint = await openCheckpoint(folder)
+  try {
+    const weights = listWeights(checkpoint, config.packed)
+    const type = chooseType(outputType, weights)
+    const tensors = planTensors(config, weights, type)
+    const metadata = new Map([...describeModel(config, basename(folder), type), ...(await readTokenizer(folder, config))])
+    if (signal?.aborted) throw new AppError('aborted', 'Converting the model was stopped.')
+    await writeGguf({ target, metadata, tensors }, report, signal)
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+/** BF16 stays BF16. Everything else becomes F16: packed weights have scales in it, and F32 has no 16 bits that lose nothing. */
+function chooseType(outputType: OutputType, weights: ReadonlyMap<string, WeightSource>): FloatType {
+  switch (outputType) {
+    case 'f32':
+      return 'F32'
+    case 'f16':
+      return 'F16'
+    case 'bf16':
+      return 'BF16'
+    case 'auto': {
+      const matrices = [...weights.values()].filter(({ shape }) => shape.length > 1)
+      return matrices.length > 0 && matrices.every(({ stored }) => stored === 'BF16') ? 'BF16' : 'F16'
+    }
+  }
+}
+
+const uint32 = (value: number): GgufValue => ({ type: 'uint32', value })
+const float32 = (value: number): GgufValue => ({ type: 'float32', value })
+
+function describeModel(config: ModelConfig, name: string, type: FloatType): Metadata {
+  const { architecture, sizes, rope, window } = config
+  const { gguf } = architecture
+  const keys: ReadonlyArray<readonly [string, GgufValue]> = [
+    ['vocab_size', uint32(sizes.vocabulary)],
+    ['context_length', uint32(sizes.context)],
+    ['embedding_length', uint32(sizes.hidden)],
+    ['block_count', uint32(config.layers)],
+    ['feed_forward_length', uint32(sizes.feedForward)],
+    ['attention.head_count', uint32(config.heads)],
+    ['attention.head_count_kv', uint32(config.keyHeads)],
+    ['attention.key_length', uint32(sizes.head)],
+    ['attention.value_length', uint32(sizes.head)],
+    [
+      architecture.norm === 'rms' ? 'attention.layer_norm_rms_epsilon' : 'attention.layer_norm_epsilon',
+      float32(config.normEpsilon),
+    ],
+    ...(window === undefined ? [] : windowKeys(window)),
+    // llama.cpp tells Phi-4 from Phi-3 by a window of 0.
+    ...(gguf === 'phi3' ? [['attention.sliding_window', uint32(config.slidingWindow)] as const] : []),
+    ...(config.finalSoftcap === undefined ? [] : [['final_logit_softcapping', float32(config.finalSoftcap)] as const]),
+    ...(rope?.metadata ?? []),
+  ]
+  return new Map([
+    ['general.architecture', { type: 'string', value: gguf }],
+    ['general.type', { type: 'string', value: 'model' }],
+    ['general.name', { type: 'string', value: name }],
+    ['general.file_type', uint32(fileTypes[type])],
+    ['general.quantization_version', uint32(2)],
+    ...keys.map(([key, value]) => [`${gguf}.${key}`, value] as const),
+  ])
+}
+
+function windowKeys({ tokens, period }: NonNullable<ModelConfig['window']>): ReadonlyArray<readonly [string, GgufValue]> {
+  return [
+    ['attention.sliding_window', uint32(tokens)],
+    ['attention.sliding_window_pattern', uint32(period)],
+  ]
+}

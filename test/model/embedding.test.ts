@@ -1,0 +1,67 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createBertTokenizer } from '../../src/engine/local/bert-tokenizer.ts'
+import { findLibrary, openLibrary } from '../../src/engine/local/libllama.ts'
+import { openLlamaEmbedder } from '../../src/engine/local/llama-embedder.ts'
+import { openOnnxEmbedder } from '../../src/engine/local/onnx-embedder.ts'
+import { readBertShape } from '../../src/models/convert/bert-checkpoint.ts'
+import { convertBert } from '../../src/models/convert/convert-bert.ts'
+import { readModelKind } from '../../src/models/model-kind.ts'
+import { cosine, readMiniLmReference } from '../bert-reference.ts'
+
+// all-MiniLM-L6-v2 as `run_llm.sh test` fetches it, converted here, against transformers on a hundred sentences in five scripts.
+
+const checkpoint = 'model_llm/.checkpoints/sentence-transformers/all-MiniLM-L6-v2'
+const { sentences, ids, vectors } = await readMiniLmReference()
+let work: string
+let gguf: string
+let onnx: string
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), 'simpleia-embedding-'))
+  gguf = join(work, 'all-MiniLM-L6-v2.gguf')
+  onnx = join(work, 'model.onnx')
+  await convertBert({ folder: checkpoint, ggufTarget: gguf, onnxTarget: onnx, outputType: 'F16', report: () => {} })
+})
+afterAll(() => rm(work, { recursive: true }))
+
+function expectReference(tokens: readonly (readonly number[])[], found: readonly Float32Array[], least: number) {
+  expect(found).toHaveLength(100)
+  for (const [index, sentence] of sentences.entries()) {
+    expect([...(tokens[index] ?? [])], sentence).toEqual(ids[index])
+    const vector = found[index] ?? new Float32Array(384)
+    expect(Math.hypot(...vector), sentence).toBeCloseTo(1, 5)
+    expect(cosine(vector, vectors[index] ?? new Float32Array(384)), sentence).toBeGreaterThan(least)
+  }
+}
+
+test('as GGUF in llama.cpp it gives the tokens and vectors of transformers', () => {
+  const llama = openLibrary(findLibrary('cpu') ?? '', () => {})
+  const embedder = openLlamaEmbedder(llama, { path: gguf, threads: 2 })
+  expect([embedder.dimensions, embedder.maxTokens]).toEqual([384, 256])
+  expectReference(sentences.map(embedder.tokenize), embedder.embed(sentences), 0.99999)
+  embedder.close()
+})
+
+test('as ONNX in ONNX Runtime it gives the tokens and vectors of transformers', async () => {
+  const { pooling, maxTokens } = await readBertShape(checkpoint)
+  const read = async (name: string) => JSON.parse(await readFile(join(checkpoint, name), 'utf8'))
+  const tokenizer = createBertTokenizer(await read('tokenizer.json'), await read('tokenizer_config.json'), maxTokens)
+  const embedder = await openOnnxEmbedder({ path: onnx, tokenizer, pooling, threads: 2 })
+  expectReference(sentences.map(tokenizer.encode), await embedder.embed(sentences), 0.999999)
+  await embedder.close()
+})
+
+test('its file says that it is an embedding model', async () => {
+  expect(await readModelKind(gguf)).toMatchObject({
+    kind: 'embedding',
+    architecture: 'bert',
+    pooling: 'mean',
+    quantization: 'F16',
+    contextLength: 512,
+    embeddingLength: 384,
+    vocabularySize: 30522,
+  })
+})
