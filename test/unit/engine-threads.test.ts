@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { freeThreads } from '../../src/engine/local/free-threads.ts'
 import { createThreadGovernor } from '../../src/engine/local/thread-governor.ts'
 
 /** A machine with two cores, of which other programs take some: steps of 20 ms. */
@@ -77,4 +78,14 @@ test('one thread always stays', () => {
   machine.free = 0.2
   run(100)
   expect(machine.set).toEqual([])
+})
+
+test('work that begins on a busy machine takes the cores that are free, and one in any case', () => {
+  const cores = (...idle: number[]) => idle.map((time) => ({ times: { user: 1000 - time, nice: 0, sys: 0, idle: time, irq: 0 } }))
+  const before = [0, 0, 0, 0].map(() => ({ times: { user: 0, nice: 0, sys: 0, idle: 0, irq: 0 } }))
+  expect(freeThreads(4, before, cores(1000, 900, 800, 990))).toBe(4)
+  expect(freeThreads(4, before, cores(1000, 100, 500, 990))).toBe(2)
+  expect(freeThreads(2, before, cores(1000, 1000, 1000, 0))).toBe(2)
+  expect(freeThreads(4, before, cores(0, 0, 0, 0))).toBe(1)
+  expect(freeThreads(4, [], [])).toBe(1)
 })

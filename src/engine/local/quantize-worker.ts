@@ -1,8 +1,10 @@
 import { rmSync, statfsSync } from 'node:fs'
-import { constants, setPriority } from 'node:os'
+import { constants, cpus, setPriority } from 'node:os'
 import { dirname } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
 import { createEvaluator } from './evaluation.ts'
+import { freeThreads } from './free-threads.ts'
 import { calibrate, calibrationChunk, calibrationRows, createImportanceCollector } from './importance-matrix.ts'
 import { findLibrary, type Llama, openLibrary } from './libllama.ts'
 import { createGraphWatcher, type ImportanceMatrix, openQuantizer } from './libllama-quantize.ts'
@@ -31,13 +33,14 @@ function open(): { folder: string; llama: Llama } {
   return { folder, llama: openLibrary(folder, (level, text) => onLog(level, text)) }
 }
 
-function quantize(job: QuantizeJob): void {
+/** Threads of the quantization itself do not wait for each other, so it may have all. */
+function quantize(job: QuantizeJob, evaluatingThreads: number): void {
   target = job.target
   const { folder, llama } = open()
   const quantizer = openQuantizer(folder)
   quantizeFile(job, {
     quantize: (parameters) => quantizer.quantize(parameters),
-    calibrate: (text, report) => makeMatrix({ folder, llama, job, text, report }),
+    calibrate: (text, report) => makeMatrix({ folder, llama, path: job.source, threads: evaluatingThreads, text, report }),
     onLog(listener) {
       onLog = (level, text) => {
         endWithoutParent()
@@ -55,16 +58,17 @@ function quantize(job: QuantizeJob): void {
 type Calibration = Readonly<{
   folder: string
   llama: Llama
-  job: QuantizeJob
+  path: string
+  threads: number
   text: string
   report: (chunk: number, chunks: number) => void
 }>
 
-function makeMatrix({ folder, llama, job, text, report }: Calibration): ImportanceMatrix {
+function makeMatrix({ folder, llama, path, threads, text, report }: Calibration): ImportanceMatrix {
   const collector = createImportanceCollector()
   const watcher = createGraphWatcher(folder, (tensor, asks) => collector.watch(watcher.operations, tensor, asks))
-  const model = createEvaluator({ llama, threads: job.threads, now, cpuTime }).open({
-    path: job.source,
+  const model = createEvaluator({ llama, threads, now, cpuTime }).open({
+    path,
     contextSize: calibrationChunk,
     mostOutputs: calibrationRows,
     callback: watcher.callback,
@@ -75,9 +79,9 @@ function makeMatrix({ folder, llama, job, text, report }: Calibration): Importan
   return collector.matrix()
 }
 
-function measure(job: MeasureJob): void {
+function measure(job: MeasureJob, threads: number): void {
   const { llama } = open()
-  const { open: openModel } = createEvaluator({ llama, threads: job.threads, now, cpuTime })
+  const { open: openModel } = createEvaluator({ llama, threads, now, cpuTime })
   send({ type: 'measure-end', measurement: measureModels(job, { open: openModel, send, now }) })
 }
 
@@ -96,10 +100,16 @@ function endWithoutParent(): void {
   process.kill(process.pid, 'SIGKILL')
 }
 
-function receive(message: ToQuantizer): void {
+/** How long the machine is watched before a model computes. */
+const watchMs = 300
+
+async function receive(message: ToQuantizer): Promise<void> {
   try {
-    if (message.type === 'quantize-start') quantize(message.job)
-    else measure(message.job)
+    const before = cpus()
+    await wait(watchMs)
+    const evaluatingThreads = freeThreads(message.job.threads, before, cpus())
+    if (message.type === 'quantize-start') quantize(message.job, evaluatingThreads)
+    else measure(message.job, evaluatingThreads)
   } catch (error) {
     const known = error instanceof AppError ? error : undefined
     const message = error instanceof Error ? error.message : String(error)
@@ -113,7 +123,7 @@ function receive(message: ToQuantizer): void {
 
 // The models that answer go first.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
-process.on('message', receive)
+process.on('message', (message: ToQuantizer) => void receive(message))
 // Without its parent it has nobody to work for. The parent decides when it ends: it may be told to stop together with it.
 process.on('disconnect', () => process.exit(0))
 process.on('SIGINT', () => {})
