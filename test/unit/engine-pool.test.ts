@@ -112,6 +112,7 @@ describe('models that are asked for by name', () => {
     const later = read(host, ask('a', 'later'))
     await long.next()
     expect([...running]).toEqual(['a'])
+    expect([await stateOf(host, 'a'), await stateOf(host, 'b')]).toEqual(['ready', 'loading'])
     await long.leave()
     expect(await waiting).toBe('b:x')
     expect(await later).toBe('a:later')

@@ -127,7 +127,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0)
     const model = selected === undefined ? undefined : pool.find(selected.name)
     const idle = selecting > 0 ? 'loading' : failure === undefined ? 'empty' : 'failed'
-    const state = model?.state ?? idle
+    const state = model === undefined ? idle : pool.stateOf(model)
     const reasons = { ready: undefined, unloaded: undefined, loading: beingLoaded, empty: nothingSelected }
     return {
       state,
@@ -144,7 +144,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     return {
       ...listed,
       selected: selected !== undefined && name === fullName(selected),
-      state: model?.state ?? (listed.problem === undefined ? 'unloaded' : 'failed'),
+      state: model !== undefined ? pool.stateOf(model) : listed.problem === undefined ? 'unloaded' : 'failed',
       reason: model?.failure ?? listed.problem,
       info: model?.info,
       active: model?.queue.used ?? 0,
@@ -175,7 +175,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       if (model !== undefined) await pool.unload(model)
     },
     isInUse(name) {
-      const state = pool.find(name)?.state
+      const model = pool.find(name)
+      const state = model === undefined ? 'unloaded' : pool.stateOf(model)
       const adapted = [...known.values()].filter(({ adapter }) => adapter?.name === name)
       return (
         state === 'ready' ||

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import type { ModelState } from '../provider.ts'
 import { createServedModel, type ModelFile, type OpenModel, type ServedModel, type ServedModelParts } from './served-model.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
@@ -33,6 +34,8 @@ export interface ModelPool {
   lease(model: ServedModel, signal: AbortSignal): Promise<Lease>
   /** Takes a model out of memory as soon as nobody uses it. */
   unload(model: ServedModel): Promise<void>
+  /** Like the model's own, and `loading` also while it waits for its turn and for room. */
+  stateOf(model: ServedModel): ModelState
   /** Bytes that a model takes, or is estimated to take; 0 while it is not in memory. */
   memoryOf(model: ServedModel): number
   close(): Promise<void>
@@ -185,6 +188,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
       if (isInMemory(place)) await takeOut([place])
       else await model.close()
     },
+    stateOf: (model) => (places.get(model)?.loading !== undefined && model.state !== 'ready' ? 'loading' : model.state),
     memoryOf,
     async close() {
       closing.abort()
