@@ -14,7 +14,7 @@ export type ModelName = Readonly<{
   hub: HubName | undefined
   /** Ollama's form; `latest` stands for any tag. Only ever compared with the names of installed models. */
   tagged: Readonly<{ name: string; tag: string }> | undefined
-  /** `base+adapter`: both are paths inside the models folder. */
+  /** `base+adapter`: a base by any name, and an adapter by its path inside the models folder. */
   adapted: Readonly<{ base: string; adapter: string }> | undefined
 }>
 
@@ -22,14 +22,23 @@ export const modelEnding = '.gguf'
 
 /** Reads a model's name. Throws `invalid` when it can mean nothing, or leads out of the models folder. */
 export function parseModelName(given: string): ModelName {
-  const path = toPath(given)
-  const name = { given, path, hub: parseHubName(given), tagged: toTagged(given), adapted: toAdapted(path) }
-  if (name.path !== undefined || name.hub !== undefined || name.tagged !== undefined) return name
+  const name = { ...readWhole(given), given, adapted: toAdapted(given) }
+  if (hasReading(name) || name.adapted !== undefined) return name
   throw new AppError(
     'invalid',
     `A model name must be an installed name, a path inside the models folder, or a hub name such as owner/repository or ` +
       `owner/repository:Q4_K_M, but is ${quoted(given)}.`,
   )
+}
+
+type Whole = Pick<ModelName, 'path' | 'hub' | 'tagged'>
+
+function readWhole(given: string): Whole {
+  return { path: toPath(given), hub: parseHubName(given), tagged: toTagged(given) }
+}
+
+function hasReading({ path, hub, tagged }: Whole): boolean {
+  return path !== undefined || hub !== undefined || tagged !== undefined
 }
 
 /** A name for a message: whole names are short, and a long one is no help. */
@@ -88,9 +97,8 @@ function toTagged(given: string): ModelName['tagged'] {
   return isInside(name) && plainTag.test(tag) ? { name, tag } : undefined
 }
 
-function toAdapted(path: string | undefined): ModelName['adapted'] {
-  const plus = path?.lastIndexOf('+') ?? -1
-  if (path === undefined || plus === -1) return undefined
-  const [base, adapter] = [path.slice(0, plus), path.slice(plus + 1)]
-  return isInside(base) && isInside(adapter) ? { base, adapter } : undefined
+function toAdapted(given: string): ModelName['adapted'] {
+  const plus = given.lastIndexOf('+')
+  const [base, adapter] = [given.slice(0, plus), given.slice(plus + 1)]
+  return plus !== -1 && hasReading(readWhole(base)) && isInside(adapter) ? { base, adapter } : undefined
 }

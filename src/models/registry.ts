@@ -137,7 +137,7 @@ export function isQuantization(asked: string, path: string): boolean {
 function notInstalled({ given, hub }: ModelName, installed: readonly string[]): string {
   const known = installed.length === 0 ? 'None is installed.' : `Installed: ${installed.slice(0, 20).join(', ')}.`
   const pull = hub === undefined ? 'NAME' : given
-  const hint = `POST /models/pull {"name": ${JSON.stringify(pull)}} or "simpleia models pull ${pull}"`
+  const hint = `POST /models/pull {"name": ${JSON.stringify(pull)}} or "./run_llm.sh models pull ${pull}"`
   const how =
     hub === undefined ? `Models of the hub are pulled by owner/repository: ${hint}.` : `If it is on the hub, pull it: ${hint}.`
   return `No model is called ${quoted(given)}. ${known} ${how}`

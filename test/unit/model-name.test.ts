@@ -43,7 +43,13 @@ describe('a model name', () => {
 
   test('with a plus sign may be a base and an adapter', () => {
     expect(parseModelName('gemma+pirate')).toMatchObject({ path: 'gemma+pirate', adapted: { base: 'gemma', adapter: 'pirate' } })
+    expect(parseModelName('qwen3:0.6b+pirate')).toMatchObject({
+      path: undefined,
+      adapted: { base: 'qwen3:0.6b', adapter: 'pirate' },
+    })
     expect(parseModelName('gemma').adapted).toBeUndefined()
+    expect(() => parseModelName('../gemma+pirate')).toThrow('must be')
+    expect(() => parseModelName('a:b+../pirate')).toThrow('must be')
   })
 
   test('whatever its text is, leads to a place inside the models folder, on Windows too', () => {
@@ -65,7 +71,8 @@ describe('a model name', () => {
     fc.assert(
       fc.property(fc.array(alphabet, { maxLength: 12 }), (pieces) => {
         const read = attempt(pieces.join(''))
-        for (const path of [read?.path, read?.hub?.file, read?.adapted?.base, read?.adapted?.adapter]) {
+        const base = read?.adapted === undefined ? undefined : parseModelName(read.adapted.base)
+        for (const path of [read?.path, read?.hub?.file, base?.path, base?.hub?.file, read?.adapted?.adapter]) {
           if (path === undefined) continue
           expect(resolve('/models', `${path}.gguf`).startsWith(`/models${sep}`)).toBe(true)
           expect(win32.resolve('C:\\models', `${path}.gguf`).startsWith('C:\\models\\')).toBe(true)

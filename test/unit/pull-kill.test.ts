@@ -49,3 +49,12 @@ test('a pull that is killed at ten moments goes on each time, and fetches nothin
   // What is sent when a process dies may be more than it asked to be kept: the ranges in flight, and what is in the sockets.
   expect(hub.sentBytes()).toBeLessThanOrEqual(content.length + kills * parallel * segmentBytes)
 })
+
+test('two processes that pull the same file share one transfer', async () => {
+  const hub = await startHub({ repositories: { [repository]: { [file]: content } } })
+  const modelsDir = await mkdtemp(join(tmpdir(), 'simpleia-share-'))
+  const ends = await Promise.all([1, 2].map(() => runUntil(hub, modelsDir, Number.POSITIVE_INFINITY)))
+  expect(ends).toEqual(Array(2).fill({ signal: null, said: 'ready', complaint: '' }))
+  expect((await readFile(join(modelsDir, file))).equals(content)).toBe(true)
+  expect(hub.sentBytes()).toBe(content.length)
+})
