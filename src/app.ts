@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
@@ -15,7 +14,7 @@ import { readSelection, type Selection, writeSelection } from './config/selectio
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
-import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
+import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { createFeedback } from './feedback/feedback.ts'
 import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
@@ -27,9 +26,7 @@ import { createServer, type LogOptions, mountRoutes, type Routes } from './http/
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
-import { createQuantizations } from './models/quantize.ts'
-import { type QuantizeRoutes, quantizeRoutes } from './models/quantize-routes.ts'
-import { createModelRegistry } from './models/registry.ts'
+import { type ModelJobs, openModelJobs } from './model-jobs.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
 import { createCache } from './predict/cache.ts'
 import { type Asker, createPredict, type Predict } from './predict/predict.ts'
@@ -95,8 +92,8 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   })
   await serveApiDocs(http, versionOf(parts))
   const { requireUser, requireAdmin, allowCaller } = access.guard
-  const quantize = openQuantizations(config, parts, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, quantize })
+  const jobs = openModelJobs(config, { ...parts, now }, closer)
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -153,30 +150,18 @@ type RouteParts = Readonly<{
   predict: Predict
   limits: RateLimits
   sockets: Sockets
-  quantize: QuantizeRoutes
+  jobs: ModelJobs
 }>
 
-function openQuantizations(config: Config, parts: AppParts, closer: Closer): QuantizeRoutes {
-  const { spawnQuantizer: spawn = () => spawnQuantizer((text) => void process.stderr.write(text)), now = Date.now } = parts
-  const quantizations = createQuantizations({
-    modelsDir: config.modelsDir,
-    findModel: createModelRegistry(config.modelsDir).find,
-    quantize: (job, signal) => runQuantization(job, { spawn, signal }),
-    measure: (job, signal) => runMeasurement(job, { spawn, signal }),
-    threads: config.threads > 0 ? config.threads : availableParallelism(),
-    now,
-  })
-  return quantizeRoutes(closer.use(quantizations))
-}
-
 /** Which route is mounted where: this decides who may use it. */
-function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, quantize }: RouteParts): Routes {
+function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs }: RouteParts): Routes {
   const { host, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
   const models = {
     host,
+    install: jobs.install,
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     readSelection: () => readSelection(config.configFile),
   }
@@ -192,11 +177,11 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
       predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
       openaiRoutes({ predict, askerOf, limit: limits.limitGeneration, grammars, listModels: () => listChatModels(host), now }),
       modelRoutes(models),
-      quantize.caller,
+      ...jobs.caller,
       access.feedback.caller,
     ],
     user: [access.auth.user],
-    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), quantize.admin],
+    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
   }
 }
 

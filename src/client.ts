@@ -24,7 +24,27 @@ export type ModelAnswer = Readonly<{
   state: string
   reason?: string
 }>
-export type ModelList = Readonly<{ models: ReadonlyArray<Readonly<{ name: string; loaded: boolean }>> }>
+export type ServedModel = Readonly<{ name: string; loaded: boolean; selected: boolean; state: string; memory_bytes: number }>
+export type ModelList = Readonly<{ models: readonly ServedModel[] }>
+/** What a pull tells on its way, as the service sends it. */
+export type PullMessage =
+  | (Readonly<{ id: string }> &
+      (
+        | Readonly<{ type: 'download-start'; file: string; total_bytes: number }>
+        | Readonly<{
+            type: 'download-progress'
+            received_bytes: number
+            total_bytes: number
+            bytes_per_second: number
+            seconds_left: number | null
+          }>
+        | Readonly<{ type: 'download-retry'; reason: string }>
+        | Readonly<{ type: 'convert-progress'; done: number; total: number }>
+        | Readonly<{ type: 'download-wait' }>
+        | Readonly<{ type: 'file-check'; file: string }>
+        | Readonly<{ type: 'checkpoint-ready'; repository: string }>
+      ))
+  | Readonly<{ type: 'done'; name: string }>
 export type FeedbackBody =
   | Readonly<{ text: string }>
   | Readonly<{ prediction_id: string; rating: 'up' | 'down'; correction?: string; text?: string }>
@@ -92,11 +112,19 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
 
     model: () => json<ModelAnswer>('GET', '/model'),
     models: () => json<ModelList>('GET', '/models'),
+    changeLoaded: (name: string, change: 'load' | 'unload') =>
+      json<ModelList>('POST', `/models/${encodeURIComponent(name)}/${change}`),
     selectModel: (name: string, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', { model_name: name }, signal),
     async *quantizeModel(body: QuantizeBody, signal?: AbortSignal): AsyncGenerator<QuantizeEvent> {
       yield* readQuantization(bodyOf(await call('POST', '/models/quantize', { ...body, stream: true }, signal), signal))
     },
     modelReport: (name: string) => json<QuantizeReport>('GET', `/models/${encodeURIComponent(name)}/report`),
+    async *pull(name: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
+      yield* readPull(bodyOf(await call('POST', '/models/pull', { name }, signal), signal))
+    },
+    /** Stops a pull for all who watch it; what arrived is kept. */
+    cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
+    removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),
     reload: (signal?: AbortSignal) => json<ModelAnswer>('POST', '/admin/reload', undefined, signal),
 
     predict: (body: PredictBody, signal?: AbortSignal) =>
@@ -140,6 +168,17 @@ async function* readQuantization(body: AsyncIterable<Uint8Array>): AsyncGenerato
     if (event === 'error') throw fromErrorBody(data, 'The quantization broke off.')
     yield { type: event, ...JSON.parse(data) } as QuantizeEvent
     if (event === 'done') return
+  }
+  throw brokenOff()
+}
+
+async function* readPull(body: AsyncIterable<Uint8Array>): AsyncGenerator<PullMessage> {
+  for await (const { event, data } of readEventStream(body)) {
+    if (event === 'error') throw fromErrorBody(data, 'The pull broke off.')
+    if (event === 'progress') yield JSON.parse(data) as PullMessage
+    if (event !== 'done') continue
+    yield { type: 'done', ...(JSON.parse(data) as { name: string }) }
+    return
   }
   throw brokenOff()
 }

@@ -44,6 +44,7 @@ export async function startServer({ settings = {}, ...parts }: StartOptions): Pr
   const config = loadConfig({
     environment: {
       DATA_DIR: dataDir,
+      MODELS_DIR: join(dataDir, 'models'),
       CONFIG_FILE: join(dataDir, 'config.json'),
       RATE_LIMIT_REQUESTS: '100000',
       LOG_LEVEL: 'silent',

@@ -119,6 +119,57 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./quantize.ts')).showModelReport(context),
   },
   {
+    path: ['models', 'pull'],
+    arguments: ['NAME'],
+    flags: [],
+    help: {
+      en: 'Downloads a model of the hub: owner/repo, owner/repo:Q4_K_M or hf:owner/repo/file.gguf.',
+      es: 'Descarga un modelo del sitio de modelos: owner/repo, owner/repo:Q4_K_M o hf:owner/repo/file.gguf.',
+    },
+    run: async (context) => (await import('./pull.ts')).pullModel(context),
+  },
+  {
+    path: ['models', 'convert'],
+    arguments: ['FOLDER', '[NAME]'],
+    flags: [],
+    help: {
+      en: 'Makes a model of a checkpoint of safetensors (GGUF; for an embedding model ONNX too).',
+      es: 'Hace un modelo de un checkpoint de safetensors (GGUF; de uno de embeddings, también ONNX).',
+    },
+    run: async (context) => (await import('./convert.ts')).convertModel(context),
+  },
+  {
+    path: ['models', 'load'],
+    arguments: ['NAME'],
+    flags: [],
+    help: { en: 'Brings a model of the running service into memory.', es: 'Carga en memoria un modelo del servicio en marcha.' },
+    run: async (context) => (await import('./models.ts')).changeLoaded(context, 'load'),
+  },
+  {
+    path: ['models', 'unload'],
+    arguments: ['NAME'],
+    flags: [],
+    help: {
+      en: 'Takes a model of the running service out of memory, once nobody uses it.',
+      es: 'Saca de la memoria un modelo del servicio en marcha, cuando nadie lo usa.',
+    },
+    run: async (context) => (await import('./models.ts')).changeLoaded(context, 'unload'),
+  },
+  {
+    path: ['models', 'show'],
+    arguments: ['NAME'],
+    flags: [json],
+    help: { en: 'Shows what is known of an installed model.', es: 'Muestra lo que se sabe de un modelo instalado.' },
+    run: async (context) => (await import('./models.ts')).showModel(context),
+  },
+  {
+    path: ['models', 'remove'],
+    arguments: ['NAME'],
+    flags: [],
+    help: { en: 'Removes an installed model.', es: 'Borra un modelo instalado.' },
+    run: async (context) => (await import('./models.ts')).removeInstalled(context),
+  },
+  {
     path: ['admin', 'users', 'list'],
     arguments: [],
     flags: [json],

@@ -2,7 +2,7 @@ import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism, freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { findRecordedHash, freeBytes } from '../models/verified-file.ts'
+import { findRecord, freeBytes } from '../models/verified-file.ts'
 import type { Machine, ModelFile } from './doctor-checks.ts'
 
 /** This machine, as `doctor` looks at it. */
@@ -112,7 +112,7 @@ async function readModelFile(path: string, name: string): Promise<ModelFile> {
   try {
     const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0)
     const { size } = await file.stat()
-    const isRecorded = (await findRecordedHash(path)) !== undefined
+    const isRecorded = (await findRecord(path)) !== undefined
     return { name, sizeBytes: size, hasMagic: buffer.toString('latin1') === 'GGUF', isRecorded }
   } finally {
     await file.close()

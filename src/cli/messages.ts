@@ -42,7 +42,14 @@ export const messages = {
     en: 'The model file was damaged. It is kept as {file}.',
     es: 'El archivo del modelo estaba dañado. Se guarda como {file}.',
   },
-  setupWait: { en: 'Another set-up is at work. Waiting for it.', es: 'Otra preparación está en marcha. Esperando.' },
+  setupWait: { en: 'Somebody else downloads the same. Waiting for it.', es: 'Ya hay otra descarga de lo mismo. Esperando.' },
+  converting: { en: 'Converting: tensor {done} of {total}', es: 'Convirtiendo: tensor {done} de {total}' },
+  checkpointReady: { en: 'The checkpoint is in {folder}.', es: 'El checkpoint está en {folder}.' },
+  pullStopped: {
+    en: 'Stopped. What has arrived is kept: "{program} models pull {name}" goes on with it.',
+    es: 'Detenido. Lo que ha llegado se guarda: "{program} models pull {name}" continúa.',
+  },
+  modelRemoved: { en: 'The model {name} is removed.', es: 'El modelo {name} está borrado.' },
   modelReady: { en: 'The model {file} is installed.', es: 'El modelo {file} está instalado.' },
 
   apiAt: { en: 'API:          {url}  (its description: {url}/docs)', es: 'API:          {url}  (su descripción: {url}/docs)' },
@@ -90,6 +97,9 @@ export const messages = {
   modelInUse: { en: 'The model is {name}.', es: 'El modelo es {name}.' },
   noModelInUse: { en: 'No model is loaded.', es: 'No hay ningún modelo cargado.' },
   noModels: { en: 'No model is installed in {folder}.', es: 'No hay ningún modelo instalado en {folder}.' },
+  inMemory: { en: 'in memory', es: 'en memoria' },
+  modelLoaded: { en: 'The model {name} is in memory.', es: 'El modelo {name} está en memoria.' },
+  modelUnloaded: { en: 'The model {name} has left memory.', es: 'El modelo {name} ha salido de la memoria.' },
   inUse: { en: 'in use', es: 'en uso' },
 
   chatGreeting: {

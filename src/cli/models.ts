@@ -1,37 +1,87 @@
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { createClient } from '../client.ts'
-import { baseUrlOf, type Context, configOf, writeLine } from './context.ts'
+import { setTimeout } from 'node:timers/promises'
+import { type Client, createClient, type ServedModel } from '../client.ts'
+import { createModelRegistry, type ModelDetails } from '../models/registry.ts'
+import { removeModel } from '../models/remove-model.ts'
+import { baseUrlOf, type Context, configOf, printable, withService, writeLine } from './context.ts'
 import { findToken } from './credentials.ts'
 import { formatBytes } from './format.ts'
 
-/** `models list`: the files in the models folder, and which of them answers now where a service runs. */
+/** `models list`: the files in the models folder, and which of them are in memory where a service runs. */
 export async function listModels(context: Context): Promise<number> {
   const { say, terminal, flags } = context
   const { modelsDir } = configOf(context, { serves: false })
-  const baseUrl = baseUrlOf(context)
-  const client = createClient({ baseUrl, token: await findToken(context, baseUrl), fetch: context.fetch })
+  const client = await clientOf(context)
   // Without a service, or without the right to ask it, the list is as true, only shorter.
-  const current = await client.model().then(
-    ({ model_name }) => model_name,
-    () => undefined,
+  const served = await client.models().then(
+    ({ models }) => new Map(models.map((model) => [model.name, model])),
+    () => new Map<string, ServedModel>(),
   )
-  const models = await findModels(modelsDir)
+  const { list, describe } = createModelRegistry(modelsDir)
+  const models = await Promise.all((await list()).map(describe))
   if (flags.has('json')) {
-    const rows = models.map(({ name, sizeBytes }) => ({ name, size_bytes: sizeBytes, loaded: name === current }))
+    const rows = models.map(({ name, sizeBytes }) => {
+      const { loaded = false, selected = false } = served.get(name) ?? {}
+      return { name, size_bytes: sizeBytes, loaded, selected }
+    })
     writeLine(terminal.output, JSON.stringify(rows, null, 2))
     return 0
   }
   if (models.length === 0) writeLine(terminal.notes, say('noModels', { folder: modelsDir }))
   for (const { name, sizeBytes } of models) {
-    writeLine(terminal.output, [name, formatBytes(sizeBytes), ...(name === current ? [say('inUse')] : [])].join('\t'))
+    const { loaded = false, selected = false } = served.get(name) ?? {}
+    const state = selected ? [say('inUse')] : loaded ? [say('inMemory')] : []
+    const columns = [printable(name), formatBytes(sizeBytes), ...state]
+    writeLine(terminal.output, columns.join('\t'))
   }
   return 0
 }
 
-async function findModels(folder: string) {
-  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.gguf')).sort()
-  return Promise.all(
-    files.map(async (file) => ({ name: file.replace(/\.gguf$/, ''), sizeBytes: (await stat(join(folder, file))).size })),
+/** `models load NAME` and `models unload NAME`: brings a model of the running service into memory, or takes it out. */
+export async function changeLoaded(context: Context, change: 'load' | 'unload'): Promise<number> {
+  const { words, say, terminal } = context
+  const { models } = await withService(context, (client) => client.changeLoaded(words[0] ?? '', change))
+  const message = change === 'load' ? 'modelLoaded' : 'modelUnloaded'
+  for (const { name } of models) writeLine(terminal.notes, say(message, { name: printable(name) }))
+  return 0
+}
+
+/** `models show NAME`: what the models folder tells of a model, by any of its names. */
+export async function showModel(context: Context): Promise<number> {
+  const { words, terminal, flags } = context
+  const { find, describe } = createModelRegistry(configOf(context, { serves: false }).modelsDir)
+  const rows = toRows(await describe((await find(words[0] ?? '')).name))
+  if (flags.has('json')) writeLine(terminal.output, JSON.stringify(rows, null, 2))
+  else for (const [field, value] of Object.entries(rows)) writeLine(terminal.output, `${field}\t${printable(String(value))}`)
+  return 0
+}
+
+function toRows({ name, files, sizeBytes, origin }: ModelDetails) {
+  const from = origin === undefined ? {} : { from: `hf:${origin.repository}/${origin.path}`, commit: origin.commit }
+  return { name, size_bytes: sizeBytes, files, ...from }
+}
+
+/** `models remove NAME`: by the service where one runs, as it knows which model is in use. */
+export async function removeInstalled(context: Context): Promise<number> {
+  const { words, say, terminal } = context
+  const [given = ''] = words
+  const isServed = await (await clientOf(context)).health().then(
+    () => true,
+    () => false,
   )
+  const name = isServed
+    ? await withService(context, async (client) => (await client.removeModel(given)).name)
+    : await removeHere(context, given)
+  writeLine(terminal.notes, say('modelRemoved', { name: printable(name) }))
+  return 0
+}
+
+function removeHere(context: Context, name: string): Promise<string> {
+  const { modelsDir } = configOf(context, { serves: false })
+  const { describe } = createModelRegistry(modelsDir)
+  return removeModel({ modelsDir, describe, isInUse: () => false, now: Date.now, wait: (ms) => setTimeout(ms) }, name)
+}
+
+async function clientOf(context: Context): Promise<Client> {
+  const baseUrl = baseUrlOf(context)
+  return createClient({ baseUrl, token: await findToken(context, baseUrl), fetch: context.fetch })
 }

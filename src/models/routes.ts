@@ -4,9 +4,12 @@ import type { Selection } from '../config/selection.ts'
 import type { HostedModel, ModelHost, ModelInfo } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
+import { clientGone } from '../http/event-stream.ts'
 
 export type ModelRoutesOptions = Readonly<{
   host: ModelHost
+  /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
+  install: (name: string, signal: AbortSignal) => Promise<void>
   /** Writes the choice, so that the next start makes it again. */
   saveSelection: (selection: Selection) => Promise<void>
   /** Reads the choice again; undefined where nobody has made one. */
@@ -63,7 +66,8 @@ const selectBody = Type.Object(
     model_name: Type.String({
       minLength: 1,
       maxLength: 500,
-      description: 'An installed name, a path inside the models folder, or a Hugging Face id.',
+      description:
+        'An installed name, an alias, BASE+ADAPTER, a path inside the models folder, or a name on the hub (owner/repository, with :QUANT if it matters), which is downloaded where it is not installed.',
     }),
     provider: Type.Optional(Type.Enum(['hf', 'claude', 'openai', 'custom'], { description: 'Only "hf" for now.' })),
   },
@@ -89,7 +93,7 @@ export function modelRoutes({ host }: Pick<ModelRoutesOptions, 'host'>): Fastify
 }
 
 /** POST /model and POST /admin/reload, for the admin scope. */
-export function modelAdminRoutes({ host, saveSelection, readSelection }: ModelRoutesOptions): FastifyPluginAsync {
+export function modelAdminRoutes({ host, install, saveSelection, readSelection }: ModelRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     const response = { 200: modelAnswer, ...failures }
     const select = {
@@ -98,9 +102,10 @@ export function modelAdminRoutes({ host, saveSelection, readSelection }: ModelRo
       body: selectBody,
       response,
     }
-    http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request) => {
+    http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request, reply) => {
       const { model_name: name, provider = 'hf' } = request.body
       refuseOtherProvider(host, provider)
+      await install(name, clientGone(reply))
       const { name: selectedModel } = await host.select(name)
       await saveSelection({ selectedModel, provider })
       return describe(host)

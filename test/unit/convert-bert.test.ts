@@ -8,6 +8,7 @@ import { findLibrary, type Llama, openLibrary } from '../../src/engine/local/lib
 import { openLlamaEmbedder } from '../../src/engine/local/llama-embedder.ts'
 import { openOnnxEmbedder } from '../../src/engine/local/onnx-embedder.ts'
 import { type ConvertBertEvent, convertBert } from '../../src/models/convert/convert-bert.ts'
+import { runConversion } from '../../src/models/convert/convert-process.ts'
 import { readModelKind } from '../../src/models/model-kind.ts'
 import { cosine, readTinyReference, tinyBert } from '../bert-reference.ts'
 
@@ -165,6 +166,14 @@ describe('the GGUF file', () => {
     expect(await readFile(before.ggufTarget)).toEqual(await readFile(now.ggufTarget))
   })
 
+  test('has no token twice, which would end the process of llama.cpp', async () => {
+    const twice = (text: string) => text.replace('\nb\n', '\na\n').replace('\nc\n', '\n##\u2581d\n')
+    const { ggufTarget } = await convert(await changed({ 'tokenizer.json': undefined, 'vocab.txt': twice }))
+    const embedder = openLlamaEmbedder(llama, { path: ggufTarget, threads: 1 })
+    expect(embedder.tokenize('a d b')).toEqual([4, 14, 16, 2, 5])
+    embedder.close()
+  })
+
   test('is the same for a checkpoint whose encoder is part of a larger model', async () => {
     const [encoder, larger] = [await convert(tinyBert), await convert(await withRenamed((name) => `bert.${name}`))]
     expect(await readFile(larger.ggufTarget)).toEqual(await readFile(encoder.ggufTarget))
@@ -237,6 +246,14 @@ test('a conversion that is stopped leaves nothing behind', async () => {
   const stopped = convertBert({ folder: tinyBert, ...targets, outputType: 'F32', report, signal: stop.signal })
   await expect(stopped).rejects.toMatchObject({ code: 'aborted' })
   expect(await readdir(out)).toEqual(['a.gguf'])
+})
+
+test('the process that converts any checkpoint makes both files of a BERT', async () => {
+  const out = await mkdtemp(join(work, 'out-'))
+  const [target, onnxTarget] = [join(out, 'a.gguf'), join(out, 'a.onnx')]
+  await runConversion({ folder: tinyBert, target, onnxTarget, outputType: 'auto' }, () => {})
+  expect((await readdir(out)).sort()).toEqual(['a.gguf', 'a.onnx'])
+  expect(await readModelKind(target)).toMatchObject({ kind: 'embedding', quantization: 'F16' })
 })
 
 test('a model that answers prompts is not taken for one that makes vectors', async () => {

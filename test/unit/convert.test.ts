@@ -120,6 +120,20 @@ describe('a checkpoint is refused with the reason, and nothing is written, when'
   })
 })
 
+/** Where values stand in an object, two levels deep. */
+function pathsOf(whole: object): ReadonlyArray<readonly string[]> {
+  return Object.entries(whole).flatMap(([key, one]) => {
+    const inner = typeof one === 'object' && one !== null ? Object.keys(one).slice(0, 20) : []
+    return [[key], ...inner.map((next) => [key, next])]
+  })
+}
+
+function replaced(whole: object, [key = '', ...rest]: readonly string[], value: unknown): object {
+  return Object.fromEntries(
+    Object.entries(whole).map(([name, one]) => [name, name !== key ? one : rest.length > 0 ? replaced(one, rest, value) : value]),
+  )
+}
+
 test('whatever stands in the settings of a checkpoint, it is converted or refused', async () => {
   const value = fc.oneof(fc.jsonValue(), fc.constantFrom(0, -1, 1, 2 ** 53, 1e308, '', null, [], {}))
   for (const [name, file] of [
@@ -133,16 +147,28 @@ test('whatever stands in the settings of a checkpoint, it is converted or refuse
   ] as const) {
     const { folder, convert } = await copyOf(name)
     const whole = await readJson(join(folder, file))
-    const keys = Object.keys(whole)
     await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...keys), value, async (key, other) => {
-        await writeFile(join(folder, file), JSON.stringify({ ...whole, [key]: other }))
+      fc.asyncProperty(fc.constantFrom(...pathsOf(whole)), value, async (path, other) => {
+        await writeFile(join(folder, file), JSON.stringify(replaced(whole, path, other)))
         const error: unknown = await convert().catch((reason: unknown) => reason)
         if (error !== undefined) expect(error).toBeInstanceOf(AppError)
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     )
   }
+})
+
+test('weights that F16 cannot hold are refused, and kept in BF16', async () => {
+  const { root, folder, target } = await copyOf('llama3')
+  const path = join(folder, 'model.safetensors')
+  const bytes = await readFile(path)
+  // The first weight after the header, in BF16: 2^17.
+  bytes.writeUInt16LE(0x4800, 8 + Number(bytes.readBigUInt64LE(0)))
+  await writeFile(path, bytes)
+  const inF16 = convertCheckpoint({ folder, target, outputType: 'f16' }, () => {})
+  await expect(inF16).rejects.toMatchObject({ code: 'invalid', message: expect.stringMatching(/131072.*too large for F16/) })
+  expect(await readdir(root)).toEqual(['llama3'])
+  await convertCheckpoint({ folder, target, outputType: 'bf16' }, () => {})
 })
 
 test('the two halves of each head are interleaved, row by row', () => {
@@ -151,6 +177,50 @@ test('the two halves of each head are interleaved, row by row', () => {
   const [even, odd] = [0, 1].map((column) => [...interleaveHalves(matrix, 4, 2)].filter((_, index) => index % 2 === column))
   expect(even).toEqual([0, 2, 1, 3, 4, 6, 5, 7])
   expect(odd).toEqual([0.5, 2.5, 1.5, 3.5, 4.5, 6.5, 5.5, 7.5])
+})
+
+describe('a checkpoint whose tensors have other names', () => {
+  /** Rewrites the header of a safetensors file; the bytes stay. */
+  async function rename(folder: string, nameOf: (name: string) => string): Promise<void> {
+    const path = join(folder, 'model.safetensors')
+    const bytes = await readFile(path)
+    const end = 8 + Number(bytes.readBigUInt64LE(0))
+    const header: object = JSON.parse(bytes.toString('utf8', 8, end))
+    const renamed = Object.entries(header).map(([name, entry]) => [name === '__metadata__' ? name : nameOf(name), entry])
+    const text = Buffer.from(JSON.stringify(Object.fromEntries(renamed)))
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64LE(BigInt(text.length))
+    await writeFile(path, Buffer.concat([length, text, bytes.subarray(end)]))
+  }
+
+  async function convertedAs(name: string, prepare: (folder: string) => Promise<void>): Promise<Buffer> {
+    const { folder, target, convert } = await copyOf(name)
+    await prepare(folder)
+    await convert()
+    return readFile(target)
+  }
+
+  test('gives the same file: GPT-2 with and without "transformer."', async () => {
+    const plain = await convertedAs('gpt2', async () => {})
+    const bare = await convertedAs('gpt2', (folder) => rename(folder, (name) => name.replace(/^transformer\./, '')))
+    expect(bare.equals(plain)).toBe(true)
+  })
+
+  test('gives the same file: Gemma 3 as a part of a model that sees images', async () => {
+    const plain = await convertedAs('gemma3', async () => {})
+    for (const prefix of ['language_model.model.', 'model.language_model.']) {
+      const part = await convertedAs('gemma3', async (folder) => {
+        const path = join(folder, 'config.json')
+        const { architectures: _, ...text } = await readJson(path)
+        await writeFile(
+          path,
+          JSON.stringify({ architectures: ['Gemma3ForConditionalGeneration'], text_config: text, vision_config: {} }),
+        )
+        await rename(folder, (name) => name.replace(/^model\./, prefix))
+      })
+      expect(part.equals(plain)).toBe(true)
+    }
+  })
 })
 
 describe('what a converted file says of itself', () => {

@@ -46,6 +46,7 @@ function createWorld() {
   const catalog = createCatalog({
     registry: {
       list: async () => Object.keys(kinds).sort(),
+      describe: () => Promise.reject(new Error('Nobody asks for that here.')),
       async find(name) {
         if (kinds[name] === undefined) throw new AppError('not_found', `No model is called "${name}".`)
         return { name, path: name, identity: `${name} ${versions.get(name) ?? 1}` }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ensurePackagedCheckpoint, type PackagedCheckpoint } from '../../src/models/packaged-checkpoint.ts'
 import { createModelRegistry } from '../../src/models/registry.ts'
-import { sha256 } from './setup-world.ts'
+import { sha256 } from '../hub.ts'
 
 const contents: Readonly<Record<string, string>> = { 'config.json': '{"model_type":"bert"}', '1_Pooling/config.json': '{}' }
 const checkpoint: PackagedCheckpoint = {

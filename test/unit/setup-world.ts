@@ -1,15 +1,11 @@
-import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import type { SetupEvent } from '../../src/models/download-events.ts'
 import type { PackagedModel } from '../../src/models/package-download.ts'
 import { defaultHubFile, type SetupOptions } from '../../src/models/setup.ts'
-import type { SetupEvent } from '../../src/models/setup-events.ts'
-
-export const sha256 = (bytes: string | Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+import { type HubRequest, sha256, startHub as startModelHub } from '../hub.ts'
 
 /** A models folder and everything else that a set-up needs; nothing of it leaves the machine. */
 export async function createWorld(changes: Partial<SetupOptions> = {}) {
@@ -18,8 +14,8 @@ export async function createWorld(changes: Partial<SetupOptions> = {}) {
   const options: SetupOptions = {
     modelsDir,
     localOnly: false,
-    hfEndpoint: 'http://127.0.0.1:9',
-    hfToken: undefined,
+    endpoint: 'http://127.0.0.1:9',
+    token: undefined,
     language: 'en',
     fetch: globalThis.fetch,
     run: async () => ({ code: -1, output: '' }),
@@ -33,33 +29,20 @@ export async function createWorld(changes: Partial<SetupOptions> = {}) {
   return { options, modelsDir, events, types: () => [...new Set(events.map(({ type }) => type))] }
 }
 
-type Sends = (request: IncomingMessage, response: ServerResponse) => void
+type Sends = (request: HubRequest, response: ServerResponse) => void
 
-/** A small hub on loopback: its record tells of `content`; `sends` decides what really comes. */
+/** A hub whose record tells of the default model; `sends` decides what really comes. */
 export async function startHub(content: Buffer, sends: Sends) {
-  const requests: Array<{ url: string; range: string | undefined; authorization: string | undefined }> = []
-  const server = createServer((request, response) => {
-    const { range, authorization } = request.headers
-    requests.push({ url: request.url ?? '', range, authorization })
-    if (!request.url?.startsWith('/api/models/')) return sends(request, response)
-    response.end(JSON.stringify([{ path: defaultHubFile.path, lfs: { oid: sha256(content), size: content.length } }]))
+  const hub = await startModelHub({
+    repositories: { [defaultHubFile.repository]: { [defaultHubFile.path]: content } },
+    sendsFiles: true,
+    fault(request, response) {
+      if (request.kind !== 'resolve') return false
+      sends(request, response)
+      return true
+    },
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close().closeAllConnections())
-  const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
-  return {
-    endpoint: `http://127.0.0.1:${port}`,
-    requests,
-    transfers: () => requests.filter(({ url }) => url.includes('/resolve/')),
-  }
-}
-
-/** Sends the bytes that are asked for, as the hub does. */
-export function sendRange(content: Buffer, request: IncomingMessage, response: ServerResponse): void {
-  const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
-  if (from > 0) response.setHeader('content-range', `bytes ${from}-${content.length - 1}/${content.length}`)
-  response.writeHead(from > 0 ? 206 : 200, { 'content-length': content.length - from })
-  response.end(content.subarray(from))
+  return { ...hub, transfers: () => hub.of('resolve') }
 }
 
 const packagedContent = 'GGUF: four parts that belong together'

@@ -171,6 +171,16 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       const model = pool.find((await find(name)).name)
       if (model !== undefined) await pool.unload(model)
     },
+    isInUse(name) {
+      const state = pool.find(name)?.state
+      const adapted = [...known.values()].filter(({ adapter }) => adapter?.name === name)
+      return (
+        state === 'ready' ||
+        state === 'loading' ||
+        selected?.name === name ||
+        adapted.some((one) => pool.find(one.name)?.opened !== undefined)
+      )
+    },
     selected() {
       if (selected === undefined) return undefined
       const name = fullName(selected)

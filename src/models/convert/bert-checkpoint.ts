@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AppError } from '../../errors.ts'
-import { findJson, getJson } from './read-json.ts'
+import { findJson, getJson } from './json-file.ts'
 import { openCheckpoint, type TensorInfo } from './safetensors.ts'
 
 /** How the vectors of a text's tokens become one. */
@@ -83,6 +83,11 @@ export async function readBertShape(folder: string): Promise<BertShape> {
 }
 
 const Kind = Type.Object({ model_type: Type.Optional(Type.String()), architectures: Type.Optional(Type.Array(Type.String())) })
+
+/** Whether a checkpoint folder says that it holds a BERT. Throws `not_found` when it has no config.json. */
+export async function isBert(folder: string): Promise<boolean> {
+  return (await getJson(folder, 'config.json', Kind)).model_type === 'bert'
+}
 
 /** Relatives differ in where positions begin, in their tokenizers or their layers: to take one for a BERT gives wrong vectors. */
 async function checkKind(folder: string): Promise<void> {

@@ -59,8 +59,12 @@ function vocabularyMetadata(shape: BertShape, { tokens, types, special, ...norma
     ['tokenizer.ggml.token_type_count', whole(shape.tokenTypes)],
     ['tokenizer.ggml.tokens', { type: 'array', of: 'string', values: tokens }],
     ['tokenizer.ggml.token_type', { type: 'array', of: 'int32', values: types }],
-    // llama.cpp puts its "bos" before a text: for a BERT that is [CLS].
+    // llama.cpp puts its "bos" before a text and its separator after it: for a BERT these are [CLS] and [SEP].
     ['tokenizer.ggml.bos_token_id', whole(special.classify)],
+    ['tokenizer.ggml.eos_token_id', whole(special.separator)],
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: true }],
+    ['tokenizer.ggml.add_eos_token', { type: 'bool', value: true }],
+    ['tokenizer.ggml.add_sep_token', { type: 'bool', value: false }],
     ['tokenizer.ggml.cls_token_id', whole(special.classify)],
     // Misspelt in the format.
     ['tokenizer.ggml.seperator_token_id', whole(special.separator)],

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AppError } from '../../errors.ts'
-import { findJson, findText } from './read-json.ts'
+import { findBytes, findJson } from './json-file.ts'
 
 /** A WordPiece vocabulary as llama.cpp reads it. */
 export type BertVocabulary = Readonly<{
@@ -46,7 +46,7 @@ const TokenizerConfig = Type.Object({
 export async function readBertVocabulary(folder: string, size: number): Promise<BertVocabulary> {
   const tokenizer = await findJson(folder, 'tokenizer.json', Tokenizer)
   if (tokenizer !== undefined) return fromTokenizer(tokenizer, size)
-  const text = await findText(folder, 'vocab.txt')
+  const text = (await findBytes(folder, 'vocab.txt'))?.toString('utf8')
   if (text === undefined) throw new AppError('not_found', 'The checkpoint folder has neither tokenizer.json nor vocab.txt.')
   const { do_lower_case: lowercase = true, strip_accents } =
     (await findJson(folder, 'tokenizer_config.json', TokenizerConfig)) ?? {}
@@ -85,19 +85,19 @@ function finish(
   if (largest >= size)
     throw new AppError('invalid', `The tokenizer has a token ${largest}, but the model only tokens from 0 to ${size - 1}.`)
   const ids = Array.from({ length: size }, (_, id) => id)
-  const types = ids.map((id) => {
-    const token = tokens.get(id)
-    return token === undefined ? tokenTypes.unused : (typeOf.get(token) ?? tokenTypes.normal)
-  })
   const idOf = new Map([...tokens].map(([id, token]) => [token, id]))
   const special = (name: string) => {
     const id = idOf.get(name)
     if (id !== undefined) return id
     throw new AppError('invalid', `The tokenizer has no token "${name}".`)
   }
+  const pieces = new Map([...idOf].map(([token, id]) => [id, toPiece(token, typeOf.get(token) ?? tokenTypes.normal)]))
+  const owner = new Map([...pieces].map(([id, piece]) => [piece, id]))
+  const isUsed = (id: number) => owner.get(pieces.get(id) ?? '') === id
   return {
-    tokens: ids.map((id) => toPiece(tokens.get(id) ?? `[PAD${id}]`, types[id] ?? tokenTypes.normal)),
-    types,
+    // llama.cpp ends its process when two tokens are the same: of such, the last is used, as by other tokenizers.
+    tokens: ids.map((id) => (isUsed(id) ? (pieces.get(id) ?? '') : `[PAD${id}]`)),
+    types: ids.map((id) => (isUsed(id) ? (typeOf.get(tokens.get(id) ?? '') ?? tokenTypes.normal) : tokenTypes.unused)),
     ...normalizer,
     special: {
       unknown: special('[UNK]'),
@@ -109,6 +109,7 @@ function finish(
   }
 }
 
+/** How llama.cpp wants a token: with a mark where a word begins, and none where it goes on. */
 function toPiece(token: string, type: number): string {
   if (type === tokenTypes.control) return token
   return token.startsWith(continuation) ? token.slice(continuation.length) : wordStart + token

@@ -80,7 +80,8 @@ export async function runConversion(
   } catch (error) {
     child.kill()
     await ended.promise
-    await rm(`${conversion.target}.part`, { force: true })
+    for (const target of [conversion.target, conversion.onnxTarget])
+      if (target !== undefined) await rm(`${target}.part`, { force: true })
     throw error
   } finally {
     signal?.removeEventListener('abort', abort)

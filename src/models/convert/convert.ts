@@ -1,5 +1,7 @@
 import { basename } from 'node:path'
 import { AppError } from '../../errors.ts'
+import { isBert } from './bert-checkpoint.ts'
+import { convertBert } from './convert-bert.ts'
 import { type GgufValue, type Metadata, type TensorWritten, writeGguf } from './gguf-writer.ts'
 import { type ModelConfig, readModelConfig } from './model-config.ts'
 import type { FloatType } from './number-formats.ts'
@@ -15,6 +17,8 @@ export type Conversion = Readonly<{
   folder: string
   /** The GGUF file to make; `TARGET.part` while it is written. */
   target: string
+  /** For a BERT embedding model: an ONNX file to make as well. Other models have none. */
+  onnxTarget?: string
   /** How matrices are kept; `auto`: in the 16 bits that lose nothing, where the checkpoint has such. */
   outputType: OutputType
 }>
@@ -32,7 +36,11 @@ export async function convertCheckpoint(
   report: (event: TensorWritten) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { folder, target, outputType } = conversion
+  const { folder, target, onnxTarget, outputType } = conversion
+  if (await isBert(folder)) {
+    const rest = { ...(onnxTarget === undefined ? {} : { onnxTarget }), ...(signal === undefined ? {} : { signal }) }
+    return convertBert({ folder, ggufTarget: target, outputType: chooseType(outputType, new Map()), report, ...rest })
+  }
   const config = await readModelConfig(folder)
   const checkpoint = await openCheckpoint(folder)
   try {

@@ -2,41 +2,11 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { freeBytes, toDiskError } from '../verified-file.ts'
+import { createGgufOutput, type GgufOutput, type GgufValue } from './gguf-output.ts'
+
+export type { GgufValue } from './gguf-output.ts'
 
 // The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, version 3, little-endian.
-
-/** The format's number of a type, and the bytes of one value. */
-const numberTypes = {
-  uint8: { id: 0, bytes: 1 },
-  int8: { id: 1, bytes: 1 },
-  uint16: { id: 2, bytes: 2 },
-  int16: { id: 3, bytes: 2 },
-  uint32: { id: 4, bytes: 4 },
-  int32: { id: 5, bytes: 4 },
-  float32: { id: 6, bytes: 4 },
-  uint64: { id: 10, bytes: 8 },
-  int64: { id: 11, bytes: 8 },
-  float64: { id: 12, bytes: 8 },
-} as const
-const boolType = 7
-const stringType = 8
-const arrayType = 9
-
-export type GgufNumberType = keyof typeof numberTypes
-
-type Scalar =
-  | Readonly<{ type: Exclude<GgufNumberType, 'uint64' | 'int64'>; value: number }>
-  | Readonly<{ type: 'uint64' | 'int64'; value: bigint }>
-  | Readonly<{ type: 'bool'; value: boolean }>
-  | Readonly<{ type: 'string'; value: string }>
-
-/** The elements of an array are all of one type. */
-export type GgufValue =
-  | Scalar
-  | Readonly<{ type: 'array'; of: Exclude<GgufNumberType, 'uint64' | 'int64'>; values: ArrayLike<number> }>
-  | Readonly<{ type: 'array'; of: 'uint64' | 'int64'; values: readonly bigint[] }>
-  | Readonly<{ type: 'array'; of: 'bool'; values: readonly boolean[] }>
-  | Readonly<{ type: 'array'; of: 'string'; values: readonly string[] }>
 
 export type Metadata = ReadonlyMap<string, GgufValue>
 
@@ -135,7 +105,7 @@ async function writeTensors(
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length; ) {
     // One write of the system takes less than 2 GiB.
     const { bytesWritten } = await file.write(bytes, written, Math.min(bytes.length - written, 1 << 26))
@@ -144,7 +114,7 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 /** A renamed file is only sure to be found under its new name once its folder is on the disk. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   // Windows can't open folders, and does this by itself.
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
@@ -157,14 +127,14 @@ async function syncFolder(folder: string): Promise<void> {
 
 /** Everything before the first tensor's bytes, up to the alignment. */
 function encodeHead({ metadata, tensors }: GgufFile): Uint8Array {
-  const output = createOutput()
+  const output = createGgufOutput()
   output.bytes(Buffer.from(magic))
   output.number('uint32', version)
   output.number('uint64', BigInt(tensors.length))
   output.number('uint64', BigInt(metadata.size))
   for (const [key, value] of metadata) {
     output.text(key)
-    encodeValue(output, value)
+    output.value(value)
   }
   let offset = 0
   const names = new Set<string>()
@@ -174,22 +144,11 @@ function encodeHead({ metadata, tensors }: GgufFile): Uint8Array {
     encodeTensorInfo(output, tensor, offset)
     offset += aligned(sizeOf(tensor))
   }
-  return output.end()
+  output.bytes(new Uint8Array(aligned(output.length()) - output.length()))
+  return output.written()
 }
 
-function encodeValue(output: Output, value: GgufValue): void {
-  if (value.type !== 'array') {
-    output.number('uint32', typeNumber(value.type))
-    output.scalar(value.type, value.value)
-    return
-  }
-  output.number('uint32', arrayType)
-  output.number('uint32', typeNumber(value.of))
-  output.number('uint64', BigInt(value.values.length))
-  for (let index = 0; index < value.values.length; index += 1) output.scalar(value.of, value.values[index])
-}
-
-function encodeTensorInfo(output: Output, { name, type, shape }: GgufTensor, offset: number): void {
+function encodeTensorInfo(output: GgufOutput, { name, type, shape }: GgufTensor, offset: number): void {
   const whole = shape.length > 0 && shape.length <= maxDimensions && shape.every((size) => Number.isSafeInteger(size) && size > 0)
   if (!whole)
     throw new AppError('invalid', `Tensor "${name}" should have 1 to ${maxDimensions} sizes above 0, but has [${shape}].`)
@@ -208,82 +167,4 @@ function sizeOf({ type, shape }: GgufTensor): number {
 
 function aligned(bytes: number): number {
   return Math.ceil(bytes / alignment) * alignment
-}
-
-function typeNumber(type: GgufNumberType | 'bool' | 'string'): number {
-  if (type === 'bool') return boolType
-  return type === 'string' ? stringType : numberTypes[type].id
-}
-
-type Output = ReturnType<typeof createOutput>
-
-/** A buffer that grows: a vocabulary's metadata are some ten megabytes in millions of small values. */
-function createOutput() {
-  let buffer = Buffer.alloc(1 << 16)
-  let length = 0
-
-  /** Where to write so many bytes. */
-  function reserve(count: number): number {
-    if (length + count > buffer.length) {
-      const larger = Buffer.alloc(Math.max(buffer.length * 2, length + count))
-      buffer.copy(larger, 0, 0, length)
-      buffer = larger
-    }
-    length += count
-    return length - count
-  }
-
-  function number(type: GgufNumberType, value: number | bigint): void {
-    const at = reserve(numberTypes[type].bytes)
-    switch (type) {
-      case 'uint8':
-        return void buffer.writeUInt8(Number(value), at)
-      case 'int8':
-        return void buffer.writeInt8(Number(value), at)
-      case 'uint16':
-        return void buffer.writeUInt16LE(Number(value), at)
-      case 'int16':
-        return void buffer.writeInt16LE(Number(value), at)
-      case 'uint32':
-        return void buffer.writeUInt32LE(Number(value), at)
-      case 'int32':
-        return void buffer.writeInt32LE(Number(value), at)
-      case 'float32':
-        return void buffer.writeFloatLE(Number(value), at)
-      case 'uint64':
-        return void buffer.writeBigUInt64LE(BigInt(value), at)
-      case 'int64':
-        return void buffer.writeBigInt64LE(BigInt(value), at)
-      case 'float64':
-        return void buffer.writeDoubleLE(Number(value), at)
-    }
-  }
-
-  function bytes(values: Uint8Array): void {
-    const at = reserve(values.length)
-    buffer.set(values, at)
-  }
-
-  function text(value: string): void {
-    const encoded = Buffer.from(value)
-    number('uint64', BigInt(encoded.length))
-    bytes(encoded)
-  }
-
-  return {
-    number,
-    text,
-    bytes,
-    scalar(type: GgufNumberType | 'bool' | 'string', value: unknown): void {
-      if (type === 'string' && typeof value === 'string') text(value)
-      else if (type === 'bool' && typeof value === 'boolean') number('uint8', Number(value))
-      else if (type !== 'string' && type !== 'bool' && (typeof value === 'number' || typeof value === 'bigint'))
-        number(type, value)
-      else throw new AppError('internal', `A metadata value of type ${type} is ${typeof value}.`)
-    },
-    end(): Uint8Array {
-      bytes(new Uint8Array(aligned(length) - length))
-      return buffer.subarray(0, length)
-    },
-  }
 }

@@ -22,11 +22,12 @@ const Quantization = Type.Object({
   checkpoint_format: Type.Optional(Type.String()),
 })
 
-const known = '4-bit AWQ ("gemm") and 4-bit GPTQ ("gptq" or "gptq_v2")'
+const readable = '4-bit AWQ ("gemm") and 4-bit GPTQ ("gptq" or "gptq_v2")'
 
 /** Reads `quantization_config` of config.json. Throws `invalid` for a format that is not known here. */
-export function parsePackedFormat(value: unknown): PackedFormat {
-  const given = checkJson(value, 'config.json (quantization_config)', Quantization)
+export function parsePackedFormat(value: object): PackedFormat {
+  const known = Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null))
+  const given = checkJson(known, 'config.json (quantization_config)', Quantization)
   const method = given.quant_method
   if (method !== 'awq' && method !== 'gptq') throw unknown(`quant_method "${method}"`)
   const bits = given.bits ?? given.w_bit
@@ -39,5 +40,5 @@ export function parsePackedFormat(value: unknown): PackedFormat {
 }
 
 function unknown(what: string): AppError {
-  return new AppError('invalid', `The checkpoint is quantized in a way that cannot be read: ${what}. These can: ${known}.`)
+  return new AppError('invalid', `The checkpoint is quantized in a way that cannot be read: ${what}. These can: ${readable}.`)
 }

@@ -78,11 +78,28 @@ function isAlwaysExact({ to, shape }: TensorRule): boolean {
 
 function produce(config: ModelConfig, change: Change, source: WeightSource, type: FloatType): AsyncIterable<Uint8Array> {
   if (change === 'none' && source.stored === type && source.readStored !== undefined) return source.readStored()
-  return encode(changed(config, change, source), type)
+  return encode(changed(config, change, source), type, source.name)
 }
 
-async function* encode(pieces: AsyncIterable<Float32Array>, type: FloatType): AsyncIterable<Uint8Array> {
-  for await (const piece of pieces) yield encodeFloats(piece, type)
+async function* encode(pieces: AsyncIterable<Float32Array>, type: FloatType, name: string): AsyncIterable<Uint8Array> {
+  for await (const piece of pieces) {
+    if (type === 'F16') checkRange(piece, name)
+    yield encodeFloats(piece, type)
+  }
+}
+
+/** From here on F16 has only infinity. */
+const tooLargeForF16 = 65520
+
+function checkRange(values: Float32Array, name: string): void {
+  for (let index = 0; index < values.length; index += 1) {
+    const size = Math.abs(values[index] ?? 0)
+    if (size < tooLargeForF16 || size === Number.POSITIVE_INFINITY || Number.isNaN(size)) continue
+    throw new AppError(
+      'invalid',
+      `Tensor "${name}" holds ${values[index]}, which is too large for F16. Choose BF16 or F32 as output.`,
+    )
+  }
 }
 
 function changed({ sizes }: ModelConfig, change: Change, source: WeightSource): AsyncIterable<Float32Array> {

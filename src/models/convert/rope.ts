@@ -11,6 +11,8 @@ export type Rope = Readonly<{
 }>
 
 const Positive = Type.Number({ exclusiveMinimum: 0 })
+const Length = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })
+const Part = Type.Number({ exclusiveMinimum: 0, maximum: 1 })
 const Factors = Type.Optional(Type.Array(Positive))
 const Parameters = Type.Object({
   rope_type: Type.Optional(Type.String()),
@@ -19,21 +21,21 @@ const Parameters = Type.Object({
   factor: Type.Optional(Positive),
   low_freq_factor: Type.Optional(Positive),
   high_freq_factor: Type.Optional(Positive),
-  original_max_position_embeddings: Type.Optional(Positive),
+  original_max_position_embeddings: Type.Optional(Length),
   attention_factor: Type.Optional(Positive),
   beta_fast: Type.Optional(Positive),
   beta_slow: Type.Optional(Positive),
   long_factor: Factors,
   short_factor: Factors,
-  partial_rotary_factor: Type.Optional(Positive),
+  partial_rotary_factor: Type.Optional(Part),
 })
 type Parameters = Type.Static<typeof Parameters>
 
 const Config = Type.Object({
   rope_theta: Type.Optional(Positive),
   rope_local_base_freq: Type.Optional(Positive),
-  partial_rotary_factor: Type.Optional(Positive),
-  original_max_position_embeddings: Type.Optional(Positive),
+  partial_rotary_factor: Type.Optional(Part),
+  original_max_position_embeddings: Type.Optional(Length),
 })
 
 const uint32 = (value: number): GgufValue => ({ type: 'uint32', value })
@@ -52,6 +54,12 @@ export function parseRope(config: Readonly<Record<string, unknown>>, supported: 
   const theta = full.rope_theta ?? top.rope_theta ?? usualTheta
   const local = sliding?.rope_theta ?? top.rope_local_base_freq
   const rotated = Math.floor(sizes.head * (full.partial_rotary_factor ?? top.partial_rotary_factor ?? 1))
+  if (rotated < 2 || rotated % 2 !== 0) {
+    throw new AppError(
+      'invalid',
+      `config.json should rotate an even number of a head's ${sizes.head} elements, but rotates ${rotated}.`,
+    )
+  }
   const scaling = scalingOf(full, supported)
   const original = full.original_max_position_embeddings ?? top.original_max_position_embeddings ?? sizes.context
   const scaled =

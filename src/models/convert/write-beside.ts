@@ -1,7 +1,8 @@
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { toDiskError } from '../verified-file.ts'
+import { syncFolder, writeAll } from './gguf-writer.ts'
 
 /**
  * Writes a file beside its place (`target.part`), forces it to the disk and puts it in place; makes its folder when there is
@@ -22,16 +23,9 @@ export async function writeBeside(target: string, pieces: AsyncIterable<Uint8Arr
       await file.close()
     }
     await rename(part, target)
+    await syncFolder(dirname(target))
   } catch (error) {
     await rm(part, { force: true })
     throw toDiskError(error, dirname(target))
-  }
-}
-
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    // One write of the system takes less than 2 GiB.
-    const { bytesWritten } = await file.write(bytes, written, Math.min(bytes.length - written, 1 << 26))
-    written += bytesWritten
   }
 }

@@ -1,0 +1,33 @@
+import { basename, join, resolve } from 'node:path'
+import { AppError } from '../errors.ts'
+import { runConversion } from '../models/convert/convert-process.ts'
+import { isInside, modelEnding } from '../models/model-name.ts'
+import { findSize, hashFile, saveRecord } from '../models/verified-file.ts'
+import { type Context, configOf, describeFailure } from './context.ts'
+import { showSetup } from './show-setup.ts'
+import { waitForStop } from './stop-signals.ts'
+
+/** `models convert FOLDER [NAME]`: a checkpoint of safetensors becomes an installed model. */
+export async function convertModel(context: Context, { signal } = waitForStop(context)): Promise<number> {
+  const { words, language, say } = context
+  const { modelsDir } = configOf(context, { serves: false })
+  const folder = resolve(words[0] ?? '.')
+  const name = words[1] ?? basename(folder)
+  const show = showSetup(context)
+  try {
+    if (!isInside(name))
+      throw new AppError('invalid', `The name must be one that a model may have, but is ${JSON.stringify(name)}.`)
+    const target = join(modelsDir, `${name}${modelEnding}`)
+    if ((await findSize(target)) !== undefined)
+      throw new AppError('conflict', `There is a model "${name}" already. Give another name.`)
+    const onnxTarget = join(folder, 'model.onnx')
+    const report = ({ done, total }: { done: number; total: number }) => show({ type: 'convert-progress', done, total })
+    await runConversion({ folder, target, onnxTarget, outputType: 'auto' }, report, signal)
+    await saveRecord(target, { sha256: await hashFile(target), origin: undefined })
+    show({ type: 'model-ready', file: target, name })
+    return 0
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    throw new AppError(error.code, describeFailure(error, language, say), { cause: error })
+  }
+}

@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
+import type { FastifyPluginAsync } from 'fastify'
+import type { Closer } from './closer.ts'
+import type { Config } from './config.ts'
+import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
+import type { ModelHost } from './engine/provider.ts'
+import { AppError } from './errors.ts'
+import { runConversion } from './models/convert/convert-process.ts'
+import { convertPulled } from './models/convert-pulled.ts'
+import { parseHubName } from './models/model-name.ts'
+import { createPull } from './models/pull.ts'
+import { pullRoutes } from './models/pull-routes.ts'
+import { createPulls, type Pulls } from './models/pulls.ts'
+import { createQuantizations } from './models/quantize.ts'
+import { quantizeRoutes } from './models/quantize-routes.ts'
+import { createModelRegistry, type ModelRegistry } from './models/registry.ts'
+import { removeModel } from './models/remove-model.ts'
+import { freeBytes } from './models/verified-file.ts'
+
+export type ModelJobParts = Readonly<{
+  host: ModelHost
+  spawnQuantizer?: () => QuantizerChild
+  now: () => number
+}>
+
+export type ModelJobs = Readonly<{
+  caller: readonly FastifyPluginAsync[]
+  admin: readonly FastifyPluginAsync[]
+  /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
+  install: (name: string, signal: AbortSignal) => Promise<void>
+}>
+
+/** What changes the installed models: downloads with their conversions, removals, quantizations. A part of the composition root. */
+export function openModelJobs(
+  config: Config,
+  { host, spawnQuantizer: spawn = spawnLogged, now }: ModelJobParts,
+  closer: Closer,
+): ModelJobs {
+  const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
+  const registry = createModelRegistry(modelsDir)
+  const wait = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal })
+  const memoryBudget = () => config.memoryBudget ?? 0.7 * process.availableMemory()
+  const { fetch } = globalThis
+  const pull = createPull({ fetch, modelsDir, endpoint, token, localOnly, freeBytes, memoryBudget, now, wait })
+  const pulls = createPulls({
+    pull,
+    convert: (checkpoint, signal) => convertPulled({ modelsDir, convert: runConversion }, checkpoint, signal),
+    createId: randomUUID,
+  })
+  const remove = (name: string) => removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, now, wait }, name)
+  const quantize = quantizeRoutes(
+    closer.use(
+      createQuantizations({
+        modelsDir,
+        findModel: registry.find,
+        quantize: (job, signal) => runQuantization(job, { spawn, signal }),
+        measure: (job, signal) => runMeasurement(job, { spawn, signal }),
+        threads: config.threads > 0 ? config.threads : availableParallelism(),
+        now,
+      }),
+    ),
+  )
+  const install = (name: string, signal: AbortSignal) => installFromHub({ registry, pulls }, name, signal)
+  return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove })], install }
+}
+
+type InstallParts = Readonly<{ registry: ModelRegistry; pulls: Pulls }>
+
+async function installFromHub({ registry, pulls }: InstallParts, name: string, signal: AbortSignal): Promise<void> {
+  if (parseHubName(name) === undefined) return
+  const missing = await registry.find(name).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (!(missing instanceof AppError) || missing.code !== 'not_found') return
+  try {
+    for await (const _event of pulls.watch(pulls.start(name).id, signal));
+  } catch (error) {
+    // A name that looks like one of the hub may have been meant for a file.
+    const isNoHub = error instanceof AppError && ['not_found', 'unavailable', 'forbidden'].includes(error.code)
+    throw isNoHub ? new AppError('not_found', `${missing.message} The hub said: ${error.message}`, { cause: error }) : error
+  }
+}
+
+const spawnLogged = () => spawnQuantizer((text) => void process.stderr.write(text))

@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto'
+import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { AppError } from '../errors.ts'
+import { isSystemError } from './verified-file.ts'
+
+export type LockOptions = Readonly<{
+  path: string
+  now: () => number
+  wait: (ms: number) => Promise<void>
+  /** Called once, when somebody else holds the lock; what it throws ends the waiting. */
+  onWait: () => void
+}>
+
+const beatMs = 2000
+const staleMs = 30_000
+
+/** What this process holds now. After a restart its number may be that of a process that died with a lock: the file says the same. */
+const held = new Set<string>()
+
+/**
+ * Runs `work` while nobody else does, in this process or another, so that two who want the same file share one download.
+ * A lock whose process is gone, or that nobody has refreshed for half a minute, is taken over.
+ */
+export async function withLock<T>(options: LockOptions, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  const owner = `${process.pid} ${randomUUID()}`
+  await takeLock(options, owner, signal)
+  const beat = setInterval(() => {
+    const time = new Date(options.now())
+    utimes(options.path, time, time).catch(() => undefined)
+  }, beatMs)
+  try {
+    return await work()
+  } finally {
+    clearInterval(beat)
+    held.delete(owner)
+    if ((await findOwner(options.path)) === owner) await rm(options.path, { force: true })
+  }
+}
+
+async function takeLock({ path, now, wait, onWait }: LockOptions, owner: string, signal: AbortSignal | undefined): Promise<void> {
+  for (let told = false; ; told = true) {
+    if (signal?.aborted) throw new AppError('aborted', 'The download was stopped.')
+    held.add(owner)
+    try {
+      const file = await open(path, 'wx')
+      await file.writeFile(owner).finally(() => file.close())
+      return
+    } catch (error) {
+      held.delete(owner)
+      if (!isSystemError(error, 'EEXIST')) throw error
+    }
+    if (await removeStale(path, now())) continue
+    if (!told) onWait()
+    await wait(500)
+  }
+}
+
+/** Whether there was a lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
+async function removeStale(path: string, time: number): Promise<boolean> {
+  const owner = await findOwner(path)
+  if (owner === undefined) return true
+  const beaten = await stat(path).catch(() => undefined)
+  if (beaten === undefined) return true
+  if (time - beaten.mtimeMs <= staleMs && (owner === '' || isAlive(owner))) return false
+  const aside = `${path}.${randomUUID()}`
+  try {
+    await rename(path, aside)
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return true
+    throw error
+  }
+  // Somebody took the stale lock over in between, and this is theirs.
+  if ((await findOwner(aside)) !== owner) await rename(aside, path)
+  else await rm(aside)
+  return true
+}
+
+async function findOwner(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined
+    throw error
+  }
+}
+
+function isAlive(owner: string): boolean {
+  const pid = Number(owner.split(' ')[0])
+  if (pid === process.pid) return held.has(owner)
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return isSystemError(error, 'EPERM')
+  }
+}

@@ -1,0 +1,157 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { AppError } from '../errors.ts'
+import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
+import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.ts'
+import type { PullEvent } from './download-events.ts'
+import type { Pulls, RunningPull } from './pulls.ts'
+
+export type PullRoutesOptions = Readonly<{
+  pulls: Pulls
+  /** Removes an installed model; gives its name. */
+  remove: (name: string) => Promise<string>
+}>
+
+const pullBody = Type.Object(
+  {
+    name: Type.String({
+      minLength: 1,
+      maxLength: 500,
+      description: 'owner/repository, owner/repository:Q4_K_M, or hf:owner/repository/file.gguf',
+    }),
+    stream: Type.Optional(Type.Boolean({ description: 'false: one JSON answer at the end. Default: true.' })),
+  },
+  { additionalProperties: false },
+)
+type PullBody = Static<typeof pullBody>
+
+const pulledAnswer = Type.Object({ name: Type.String({ description: 'What the model is called from now on.' }) })
+const progressFields = {
+  received_bytes: Type.Integer(),
+  total_bytes: Type.Integer(),
+  bytes_per_second: Type.Integer(),
+  seconds_left: Type.Union([Type.Integer(), Type.Null()]),
+}
+const pullsAnswer = Type.Object({
+  pulls: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      name: Type.String(),
+      progress: Type.Union([Type.Object(progressFields), Type.Null()], { description: 'null: it has not begun yet.' }),
+    }),
+  ),
+})
+const idParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
+const nameParams = Type.Object({ '*': Type.String({ minLength: 1, maxLength: 500 }) })
+
+const tags = ['models']
+const failures = { '4xx': errorBody, '5xx': errorBody }
+
+/** POST /models/pull, GET /models/pulls, DELETE /models/pulls/{id} and DELETE /models/{name}, for the admin scope. */
+export function pullRoutes({ pulls, remove }: PullRoutesOptions): FastifyPluginAsync {
+  return async (http) => {
+    // Before the server waits for its last answers: those to the watchers of a pull end with it.
+    http.addHook('preClose', pulls.close)
+
+    const pull = {
+      summary: 'Download a model from the hub and install it',
+      description:
+        'The answer is text/event-stream: `event: progress` with {id,type,…} as long as it takes, then `event: done` with {name}, ' +
+        'or `event: error` with the error body. A second request for the same model joins the first. A caller who leaves does not end ' +
+        'the pull: DELETE /models/pulls/{id} does, and what has arrived is kept for the next one.',
+      tags,
+      body: pullBody,
+      response: { 200: pulledAnswer, ...failures },
+    }
+    http.post<{ Body: PullBody }>('/models/pull', { schema: pull }, async (request, reply) => {
+      const { name, stream = true } = request.body
+      const running = pulls.start(name)
+      const gone = clientGone(reply)
+      const events = pulls.watch(running.id, gone)
+      return stream ? streamEvents(running, events, { request, reply, gone }) : { name: await readName(events) }
+    })
+
+    const list = { summary: 'Pulls that run now', tags, response: { 200: pullsAnswer, ...failures } }
+    http.get('/models/pulls', { schema: list }, async () => ({ pulls: pulls.list().map(toPullBody) }))
+
+    const cancel = {
+      summary: 'Stop a pull; what has arrived is kept',
+      tags,
+      params: idParams,
+      response: { 204: Type.Null(), ...failures },
+    }
+    http.delete<{ Params: Static<typeof idParams> }>('/models/pulls/:id', { schema: cancel }, async (request, reply) => {
+      await pulls.cancel(request.params.id)
+      return reply.code(204).send(null)
+    })
+
+    const removal = {
+      summary: 'Remove an installed model with all of its files; 409 while it is in use',
+      description: 'The name may hold slashes, as they are or as %2F.',
+      tags,
+      params: nameParams,
+      response: { 200: pulledAnswer, ...failures },
+    }
+    http.delete<{ Params: Static<typeof nameParams> }>('/models/*', { schema: removal }, async (request) => ({
+      name: await remove(request.params['*']),
+    }))
+  }
+}
+
+type StreamParts = Readonly<{ request: FastifyRequest; reply: FastifyReply; gone: AbortSignal }>
+
+async function streamEvents(running: RunningPull, events: AsyncIterable<PullEvent>, { request, reply, gone }: StreamParts) {
+  await sendEventStream(reply, {
+    frames: toFrames(running.id, events),
+    gone,
+    toAppError: (error) => toAppError(error, request.log),
+    formatFailure: (error) => formatEvent(JSON.stringify(toErrorBody(error)), 'error'),
+  })
+  return reply
+}
+
+async function* toFrames(id: string, events: AsyncIterable<PullEvent>): AsyncGenerator<string> {
+  for await (const event of events) {
+    if (event.type === 'model-ready') yield formatEvent(JSON.stringify({ name: event.name }), 'done')
+    else yield formatEvent(JSON.stringify({ id, ...toEventBody(event) }), 'progress')
+  }
+}
+
+async function readName(events: AsyncIterable<PullEvent>): Promise<string> {
+  for await (const event of events) if (event.type === 'model-ready') return event.name
+  throw new AppError('internal', 'The pull ended without a model.')
+}
+
+/** Paths of this machine stay here: files are told relative to the models folder. */
+function toEventBody(event: Exclude<PullEvent, { type: 'model-ready' }>) {
+  switch (event.type) {
+    case 'download-start':
+      return { type: event.type, file: event.file, total_bytes: event.totalBytes }
+    case 'download-progress':
+      return { type: event.type, ...toProgressBody(event) }
+    case 'download-retry':
+      return { type: event.type, reason: event.reason }
+    case 'file-check':
+      return { type: event.type, file: event.file }
+    case 'convert-progress':
+      return { type: event.type, done: event.done, total: event.total }
+    case 'checkpoint-ready':
+      return { type: event.type, repository: event.repository }
+    case 'download-wait':
+      return { type: event.type }
+  }
+}
+
+function toProgressBody(progress: Extract<PullEvent, { type: 'download-progress' }>) {
+  const { receivedBytes, totalBytes, bytesPerSecond, secondsLeft } = progress
+  return {
+    received_bytes: receivedBytes,
+    total_bytes: totalBytes,
+    bytes_per_second: Math.round(bytesPerSecond),
+    seconds_left: Number.isFinite(secondsLeft) ? Math.ceil(secondsLeft) : null,
+  }
+}
+
+function toPullBody({ id, name, progress }: RunningPull) {
+  return { id, name, progress: progress === undefined ? null : toProgressBody(progress) }
+}
