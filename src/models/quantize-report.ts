@@ -52,7 +52,7 @@ export function toRow(model: string, sizeBytes: number, measures: ModelMeasures)
 }
 
 /** `NAME.gguf` → `NAME.report.json`: not a name that a model can have. */
-function reportOf(modelFile: string): string {
+export function reportOf(modelFile: string): string {
   return modelFile.replace(/(\.gguf)?$/, '.report.json')
 }
 

@@ -35,12 +35,14 @@ const splitPart = /^(.*)-(\d{5})-of-(\d{5})$/s
 /** The models in a folder and its subfolders. Names are checked before any file is touched. */
 export function createModelRegistry(modelsDir: string): ModelRegistry {
   async function list(): Promise<readonly string[]> {
-    const files = await readdir(modelsDir, { recursive: true }).catch((error: unknown) => {
+    // With types, so that links to folders are not followed: they may lead back up, and round and round.
+    const entries = await readdir(modelsDir, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
       if (isMissing(error)) return []
       throw new AppError('unavailable', `The models folder ${modelsDir} cannot be read.`, { cause: error })
     })
-    const names = files
-      .filter((file) => file.endsWith(modelEnding))
+    const names = entries
+      .filter((entry) => entry.name.endsWith(modelEnding) && !entry.isDirectory())
+      .map((entry) => relative(modelsDir, join(entry.parentPath, entry.name)))
       .map((file) => file.slice(0, -modelEnding.length).replaceAll(sep, '/'))
       .filter((name) => !name.split('/').some((part) => part.startsWith('.')))
     const known = new Set(names)

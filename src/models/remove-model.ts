@@ -2,6 +2,7 @@ import { rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { AppError } from '../errors.ts'
 import { withLock } from './process-lock.ts'
+import { reportOf } from './quantize-report.ts'
 import type { ModelDetails } from './registry.ts'
 import { removePart } from './transfer-state.ts'
 import { recordOf } from './verified-file.ts'
@@ -38,6 +39,7 @@ export async function removeModel(options: RemoveOptions, name: string): Promise
     for (const file of model.files) {
       await rm(file, { force: true })
       await rm(recordOf(file), { force: true })
+      await rm(reportOf(file), { force: true })
       await removePart(`${file}.part`)
     }
     await removeEmptyFolders(modelsDir, dirname(first))

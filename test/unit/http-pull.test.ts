@@ -144,7 +144,15 @@ test('DELETE /models/{name} removes all files of a model, but of none that is in
   const folder = join(server.dataDir, 'models')
   await mkdir(join(folder, 'owner', 'deep'), { recursive: true })
   const parts = ['owner/deep/big-00001-of-00002.gguf', 'owner/deep/big-00002-of-00002.gguf']
-  for (const name of ['small.gguf', 'other.gguf', 'other.gguf.sha256', 'other.gguf.part', 'other.gguf.part.json', ...parts])
+  for (const name of [
+    'small.gguf',
+    'other.gguf',
+    'other.gguf.sha256',
+    'other.report.json',
+    'other.gguf.part',
+    'other.gguf.part.json',
+    ...parts,
+  ])
     await writeFile(join(folder, name), 'GGUF')
   expect((await ask('DELETE', '/models/small')).status).toBe(409)
   for (const name of ['..%2f..%2fetc%2fpasswd', '%252e%252e/other', '%2fetc%2fpasswd', 'C:%5Cx', 'a%00b'])

@@ -160,6 +160,9 @@ test('links that lead out of the folder are refused; those that stay inside are 
   await symlink(join(modelsDir, 'a.gguf'), join(modelsDir, 'other.gguf'))
   for (const name of ['file', 'folder/secret']) await expect(find(name)).rejects.toMatchObject({ code: 'invalid' })
   expect(await find('other')).toMatchObject({ name: 'other' })
+  await symlink(outer, join(modelsDir, 'round'))
+  await symlink(modelsDir, join(modelsDir, 'and-round'))
+  expect(await createModelRegistry(modelsDir).list()).toEqual(['a', 'file', 'other'])
 })
 
 test('an installed model is found by what it was pulled from, in every form of that name', async () => {
