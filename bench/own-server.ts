@@ -11,7 +11,7 @@ export const ownServer: PeerOptions = {
   name: 'simpleia',
   url: undefined,
   dialect: 'simpleia',
-  command: `'${process.execPath}' '${program}' api`,
+  command: `'${process.execPath}' --max-semi-space-size=1 --v8-pool-size=1 '${program}' api`,
 }
 
 /** How servers of ours are started: with a data folder of their own, which goes away at the end, and limits out of the way. */

@@ -25,6 +25,8 @@ export type Machine = Readonly<{
   whyNotLoadable: (name: string) => Promise<string | undefined>
   /** The package with the engine's library for this platform. */
   enginePackage: () => Promise<Readonly<{ name: string; isInstalled: boolean }>>
+  /** A GPU that the system shows, as far as it can be told, and the package with the engine's libraries for it. */
+  gpu: () => Promise<Readonly<{ name: string; isInstalled: boolean }> | undefined>
   whyPortBlocked: (host: string, port: number) => Promise<string | undefined>
   modelFiles: (folder: string) => Promise<readonly ModelFile[]>
 }>
@@ -54,13 +56,19 @@ export async function checkProgram(machine: Machine, neededNode: string, tell: T
       return tell(name, 'fail', 'libraryMissing', { name, reason }, 'libraryFix')
     }),
   )
-  return [node, ...libraries, await checkEngine(machine, tell), await checkCpu(machine, tell)]
+  return [node, ...libraries, await checkEngine(machine, tell), await checkCpu(machine, tell), ...(await checkGpu(machine, tell))]
 }
 
 async function checkEngine(machine: Machine, tell: Tell): Promise<Finding> {
   const { name, isInstalled } = await machine.enginePackage()
   if (machine.isMusl) return tell('engine', 'fail', 'engineMusl', {}, 'engineFix')
   return isInstalled ? tell('engine', 'ok', 'engine', { name }) : tell('engine', 'fail', 'engineMissing', { name }, 'engineFix')
+}
+
+async function checkGpu(machine: Machine, tell: Tell): Promise<Finding[]> {
+  const gpu = await machine.gpu()
+  if (gpu === undefined) return []
+  return [gpu.isInstalled ? tell('gpu', 'ok', 'gpu', gpu) : tell('gpu', 'warn', 'gpuUnused', gpu, 'gpuUnusedFix')]
 }
 
 async function checkCpu(machine: Machine, tell: Tell): Promise<Finding> {

@@ -34,6 +34,12 @@ export const doctorMessages = {
     en: 'Answers will be slow. On a virtual machine, let it see the processor of its host.',
     es: 'Las respuestas serán lentas. En una máquina virtual, deja que vea el procesador del anfitrión.',
   },
+  gpu: { en: 'The libraries for the GPU ({name}) are installed.', es: 'Las bibliotecas para la GPU ({name}) están instaladas.' },
+  gpuUnused: { en: 'There is a GPU, but no library for it.', es: 'Hay una GPU, pero ninguna biblioteca para ella.' },
+  gpuUnusedFix: {
+    en: 'Answers would be faster with: npm install {name}',
+    es: 'Las respuestas serían más rápidas con: npm install {name}',
+  },
   memory: {
     en: '{free} of memory free; the largest model has {needed}',
     es: '{free} de memoria libre; el modelo mayor tiene {needed}',

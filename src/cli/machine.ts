@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism, freemem } from 'node:os'
@@ -19,6 +20,7 @@ export function thisMachine(): Machine {
     whyNotWritable,
     whyNotLoadable,
     enginePackage,
+    gpu,
     whyPortBlocked,
     modelFiles,
   }
@@ -92,6 +94,15 @@ async function enginePackage() {
     // Without koffi, which has a finding of its own, not even the name can be asked for.
     return { name: '@node-llama-cpp', isInstalled: false }
   }
+}
+
+/** Linux shows its GPUs as files. On a Mac the libraries are in the engine's own package; Windows is not looked at. */
+async function gpu() {
+  if (process.platform !== 'linux') return undefined
+  const { findLibrary, packageVersion, packageName } = await import('../engine/local/libllama.ts')
+  const variant = existsSync('/dev/nvidiactl') ? 'cuda' : existsSync('/dev/dri/renderD128') ? 'vulkan' : undefined
+  if (variant === undefined) return undefined
+  return { name: `${packageName(variant)}@${packageVersion}`, isInstalled: findLibrary(variant) !== undefined }
 }
 
 function whyPortBlocked(host: string, port: number): Promise<string | undefined> {

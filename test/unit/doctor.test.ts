@@ -23,6 +23,7 @@ const sound: Machine = {
   whyNotWritable: async () => undefined,
   whyNotLoadable: async () => undefined,
   enginePackage: async () => ({ name: '@node-llama-cpp/linux-x64', isInstalled: true }),
+  gpu: async () => undefined,
   whyPortBlocked: async () => undefined,
   modelFiles: async () => [{ name: 'small.gguf', sizeBytes: 253_000_000, hasMagic: true, isRecorded: true }],
 }
@@ -62,6 +63,12 @@ const illnesses: Array<[string, Partial<Machine>, Record<string, string>, Partia
     { enginePackage: async () => ({ name: 'x', isInstalled: false }) },
     {},
     { check: 'engine', status: 'fail' },
+  ],
+  [
+    'a GPU without its library',
+    { gpu: async () => ({ name: '@node-llama-cpp/linux-x64-cuda@3.21.1', isInstalled: false }) },
+    {},
+    { check: 'gpu', status: 'warn', fix: expect.stringContaining('npm install @node-llama-cpp/linux-x64-cuda@3.21.1') },
   ],
   ['a Linux without glibc', { isMusl: true }, {}, { check: 'engine', status: 'fail' }],
   ['a processor without AVX2', { cpuFlags: async () => 'sse4_2' }, {}, { check: 'cpu', status: 'warn' }],

@@ -9,7 +9,7 @@ import { AppError } from '../../errors.ts'
 
 /** The release of llama.cpp whose header the declarations below follow. */
 export const libraryVersion = 'v0.4.0'
-const packageVersion = '3.21.1'
+export const packageVersion = '3.21.1'
 
 /** An address in the library's memory. */
 export type Pointer = Readonly<{ __pointer: never }> | null
