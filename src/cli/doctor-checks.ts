@@ -68,7 +68,8 @@ async function checkEngine(machine: Machine, tell: Tell): Promise<Finding> {
 async function checkGpu(machine: Machine, tell: Tell): Promise<Finding[]> {
   const gpu = await machine.gpu()
   if (gpu === undefined) return []
-  return [gpu.isInstalled ? tell('gpu', 'ok', 'gpu', gpu) : tell('gpu', 'warn', 'gpuUnused', gpu, 'gpuUnusedFix')]
+  const { name, isInstalled } = gpu
+  return [isInstalled ? tell('gpu', 'ok', 'gpu', { name }) : tell('gpu', 'warn', 'gpuUnused', { name }, 'gpuUnusedFix')]
 }
 
 async function checkCpu(machine: Machine, tell: Tell): Promise<Finding> {
