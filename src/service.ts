@@ -14,7 +14,7 @@ import type { ChatMessage, ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
 import { createCatalog } from './models/catalog.ts'
-import { createLoadedModels } from './models/loaded-models.ts'
+import { createLoadedModels, type LoadedModels } from './models/loaded-models.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
 
@@ -73,17 +73,32 @@ export async function openHost(config: Config, model: string | undefined): Promi
     maxQueue,
     now: Date.now,
     clock: () => performance.now(),
-    onChange: loaded.save,
+    onChange: (names) => loaded.note({ selected: host.selected()?.name, loaded: names }),
   })
-  await beginLoading(host, model, await loaded.read())
-  return { ...host, close: () => Promise.all([host.close(), renderer.close(), loaded.close()]).then(() => {}) }
+  const { done } = await beginLoading(host, model, await loaded.read())
+  void done.then(loaded.begin)
+  return { ...host, close: () => Promise.all([loaded.close(), host.close(), renderer.close()]).then(() => {}) }
 }
 
-/** A model that fails to load is no reason not to start: the host's status says why nothing answers. */
-async function beginLoading(host: ModelHost, chosen: string | undefined, before: readonly string[]): Promise<void> {
-  const first = chosen ?? (await host.list()).find(({ kind }) => kind === 'chat')?.name
-  if (first !== undefined) host.select(first).catch(() => {})
-  for (const name of before) if (name !== first) host.load(name).catch(() => {})
+/**
+ * Begins to load the chosen model, or else the one that was selected last, or else the first; and those that were in memory.
+ * A model that fails to load is no reason not to start: the log says why, and so does the host's status.
+ */
+async function beginLoading(
+  host: ModelHost,
+  chosen: string | undefined,
+  before: LoadedModels,
+): Promise<Readonly<{ done: Promise<unknown> }>> {
+  const names = (await host.list()).filter(({ kind }) => kind === 'chat').map(({ name }) => name)
+  const last = before.selected !== undefined && names.includes(before.selected) ? before.selected : names[0]
+  const first = chosen ?? last
+  const others = before.loaded.filter((name) => name !== first && names.includes(name))
+  const tell = (error: unknown) => {
+    const isStopped = error instanceof AppError && error.code === 'aborted'
+    if (!isStopped) logEngine(`${error instanceof Error ? error.message : String(error)}\n`)
+  }
+  const loads = [...(first === undefined ? [] : [host.select(first)]), ...others.map((name) => host.load(name))]
+  return { done: Promise.all(loads.map((load) => load.catch(tell))) }
 }
 
 async function renderChat(
@@ -97,7 +112,7 @@ async function renderChat(
   return { prompt: await renderer.render(request), stop: [], dropsFirstSpace: false }
 }
 
-/** What the engine's process writes when it fails. It knows no prompts. */
+/** What is to be known when a model or its process fails. It holds no prompts. */
 function logEngine(text: string): void {
   process.stderr.write(text)
 }

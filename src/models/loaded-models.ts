@@ -3,25 +3,54 @@ import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { replaceFile } from '../storage/replace-file.ts'
 
-const content = Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 1000 })
+/** What was in memory when the service ran last. */
+export type LoadedModels = Readonly<{
+  selected: string | undefined
+  /** The one used last first. */
+  loaded: readonly string[]
+}>
 
-/** Remembers which models were in memory, the one used last first, so that a restart loads them again. */
+const name = Type.String({ minLength: 1, maxLength: 500 })
+const content = Type.Object({ selected: Type.Optional(name), loaded: Type.Array(name, { maxItems: 1000 }) })
+
+/**
+ * Remembers in a file which models are in memory, so that a restart loads them again. Nothing is written before `begin`, when all of
+ * them are back, nor after `close`: a service that cannot start, or ends meanwhile, forgets nothing.
+ */
 export function createLoadedModels(path: string) {
+  let state: 'restoring' | 'open' | 'closed' = 'restoring'
+  let noted: LoadedModels | undefined
   let lastWrite: Promise<void> = Promise.resolve()
+
+  /** In the order of the calls. A disk that is full costs only the memory of it. */
+  function write(): void {
+    if (state !== 'open' || noted === undefined) return
+    const text = `${JSON.stringify(noted, null, 2)}\n`
+    lastWrite = lastWrite.then(() => replaceFile(path, text)).catch(() => {})
+  }
+
   return {
-    /** Empty where nothing is remembered, or the file holds something else. */
-    async read(): Promise<readonly string[]> {
+    /** Nothing where nothing is remembered, or the file holds something else. */
+    async read(): Promise<LoadedModels> {
       try {
-        const names: unknown = JSON.parse(await readFile(path, 'utf8'))
-        return Value.Check(content, names) ? names : []
+        const text: unknown = JSON.parse(await readFile(path, 'utf8'))
+        if (Value.Check(content, text)) return { selected: text.selected, loaded: text.loaded }
       } catch {
-        return []
+        // What is lost is a head start.
       }
+      return { selected: undefined, loaded: [] }
     },
-    /** Writes in the order of the calls. A disk that is full costs only the memory of it. */
-    save(names: readonly string[]): void {
-      lastWrite = lastWrite.then(() => replaceFile(path, `${JSON.stringify(names, null, 2)}\n`)).catch(() => {})
+    note(models: LoadedModels): void {
+      noted = models
+      write()
     },
-    close: () => lastWrite,
+    begin(): void {
+      if (state === 'restoring') state = 'open'
+      write()
+    },
+    async close(): Promise<void> {
+      state = 'closed'
+      await lastWrite
+    },
   }
 }

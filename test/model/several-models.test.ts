@@ -109,7 +109,12 @@ test('what was in memory is loaded again after a restart, and the other way roun
     [realModel, 'ready'],
     ['other', 'unloaded'],
   ])
+  // One that comes first in the alphabet is not selected for that.
+  await link(join(modelsDir, 'other.gguf'), join(modelsDir, 'a-new-one.gguf'))
   await last.close()
+  const newest = await openHost(config, undefined)
+  await expect.poll(() => newest.selected()?.name).toBe(realModel)
+  await newest.close()
   await first.remove()
 })
 
