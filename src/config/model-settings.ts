@@ -17,7 +17,7 @@ export const modelSettings = {
     group: 'models',
     kind: text(),
     default: undefined,
-    defaultText: { en: 'the first installed', es: 'el primero instalado' },
+    defaultText: { en: 'the one in use last, else the first installed', es: 'el último en uso o, si no, el primero instalado' },
     help: {
       en: 'Name of the model that is loaded at the start, until another one is selected.',
       es: 'Nombre del modelo que se carga al arrancar, hasta que se elija otro.',
