@@ -28,7 +28,9 @@ export function healthRoutes({ version, engine, isDraining, uptimeSeconds }: Hea
     http.get('/health/ready', { schema: { summary: 'Can a model answer?', tags, response } }, async () => {
       if (isDraining()) throw new AppError('unavailable', 'The service is shutting down.')
       const { state, reason } = engine()
-      if (state !== 'ready') throw new AppError('unavailable', reason ?? `The model is not ready: ${state}.`)
+      // One that is not in memory now is loaded by the request that needs it.
+      if (state !== 'ready' && state !== 'unloaded')
+        throw new AppError('unavailable', reason ?? `The model is not ready: ${state}.`)
       return { status: 'ready' as const }
     })
   }

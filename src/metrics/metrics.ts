@@ -92,7 +92,6 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
   }
 }
 
-/** A gauge whose value is looked up when somebody reads the metrics. */
 /** For what is counted elsewhere and only grows. */
 function registerCounter(registry: Registry, name: string, help: string, read: () => number): void {
   new Counter({
@@ -106,6 +105,7 @@ function registerCounter(registry: Registry, name: string, help: string, read: (
   })
 }
 
+/** For a value that is looked up when somebody reads the metrics. */
 function registerGauge(registry: Registry, name: string, help: string, value: () => number): void {
   new Gauge({
     name,
@@ -120,7 +120,9 @@ function registerGauge(registry: Registry, name: string, help: string, value: ()
 function registerState(registry: Registry, { engine, cache }: MetricsSources): void {
   registerGauge(registry, 'simpleia_generations_active', 'Answers being written now.', () => engine().active)
   registerGauge(registry, 'simpleia_generations_queued', 'Requests that wait for a place.', () => engine().queued)
-  registerGauge(registry, 'simpleia_engine_ready', '1 while a model can answer.', () => (engine().state === 'ready' ? 1 : 0))
+  registerGauge(registry, 'simpleia_engine_ready', '1 while a model can answer.', () =>
+    ['ready', 'unloaded'].includes(engine().state) ? 1 : 0,
+  )
   registerGauge(registry, 'simpleia_engine_resident_bytes', 'Memory of the engine process.', () => engine().residentBytes)
   registerGauge(registry, 'simpleia_cache_entries', 'Answers in the cache.', () => cache().entries)
   registerCounter(registry, 'simpleia_cache_evictions_total', 'Answers that made room for others.', () => cache().evictions)

@@ -151,6 +151,22 @@ describe('several models', () => {
   })
 })
 
+test('a model that has left memory is ready all the same: the next request brings it back', async () => {
+  const host = threeModels()
+  await using server = await startServer({ host })
+  const post = await asAdmin(server)
+  await post('/models/first/unload')
+  expect(await bodyOf(await fetch(`${server.url}/model`))).toMatchObject({
+    model_name: 'first',
+    loaded: false,
+    state: 'unloaded',
+  })
+  expect((await fetch(`${server.url}/health/ready`)).status).toBe(200)
+  expect(await (await fetch(`${server.url}/metrics`)).text()).toContain('simpleia_engine_ready 1')
+  expect((await bodyOf(await server.predict({ prompt: 'x' }))).model).toBe('first')
+  expect(host.loads).toEqual(['first'])
+})
+
 describe('reloading the file', () => {
   test('switches to what it says, and does nothing when that is loaded already', async () => {
     const host = threeModels()
