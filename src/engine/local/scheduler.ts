@@ -3,6 +3,22 @@ import type { FinishReason } from '../provider.ts'
 import { type Answer, createAnswer } from './answer.ts'
 import type { Backend, BatchRow } from './backend.ts'
 import type { GenerationEvent, StartOptions } from './protocol.ts'
+import {
+  adapterOf,
+  generationEnd,
+  isExact,
+  isRunningExactly,
+  none,
+  type Piece,
+  type Request,
+  type Running,
+  remaining,
+  repeats,
+  rowsOfAnswer,
+  rowsOfPiece,
+  tooLong,
+  withoutDraft,
+} from './scheduled-request.ts'
 import { commonLength, createSequences, repeatableRows, type Sequence } from './sequences.ts'
 import { planDrafts } from './speculation.ts'
 
@@ -16,28 +32,6 @@ const worthWaiting = 64
 const answerRoom = 512
 /** Every so many steps the oldest prompt goes on, even if a shorter one waits. */
 const oldestFirstEvery = 3
-
-/** Stands for no adapter among their identities. */
-const none = ''
-
-type Request = {
-  readonly id: number
-  readonly options: StartOptions
-  readonly prompt: readonly number[]
-  readonly limit: number
-  readonly arrivedAt: number
-  sequence: Sequence | undefined
-  answers: Answer[]
-  cached: number
-  startedAt: number
-  firstTokenAt: number
-}
-
-/** An answer under way, and how this step supposes that it goes on. */
-type Running = Readonly<{ request: Request; answer: Answer; draft: readonly number[] }>
-
-/** The part of a prompt that one step reads. */
-type Piece = Readonly<{ request: Request; sequence: Sequence; from: number; tokens: readonly number[]; isLast: boolean }>
 
 export interface Scheduler {
   /** Throws `context_length_exceeded` when the prompt does not fit, `invalid` when the grammar does not parse. */
@@ -290,52 +284,6 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
       const next = growing.length + pieces.length > 0 ? growing : running.slice(0, 1)
       if (next.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? next : withDrafts(next), pieces)
       return events
-    },
-  }
-}
-
-const adapterOf = ({ options }: Request) => options.adapter ?? none
-
-const isExact = ({ request }: Running) => request.options.repeatable
-
-const withoutDraft = (running: Running): Running => ({ ...running, draft: [] })
-
-function rowsOfAnswer({ answer: { next, sequence }, draft }: Running): readonly BatchRow[] {
-  const first = sequence.tokens.length
-  return [next, ...draft].map((token, index) => ({ token, position: first + index, sequence: sequence.id, output: true }))
-}
-
-function rowsOfPiece({ sequence, from, tokens, isLast }: Piece): readonly BatchRow[] {
-  return tokens.map((token, index) => {
-    return { token, position: from + index, sequence: sequence.id, output: isLast && index === tokens.length - 1 }
-  })
-}
-
-const isRunningExactly = ({ options, sequence }: Request) => options.repeatable && sequence !== undefined
-
-const remaining = ({ prompt, sequence }: Request) => prompt.length - (sequence?.tokens.length ?? 0)
-
-/** Whether each row of a batch is computed as it always is: in no tile, and a lone one only if it was accompanied. */
-const repeats = (rows: number, exactly: boolean) => rows <= repeatableRows && (exactly || rows > 1)
-
-function tooLong(promptTokens: number, contextSize: number): AppError {
-  const expected = `The context window holds ${contextSize} tokens, and at least one is needed for the answer`
-  return new AppError('context_length_exceeded', `The prompt has ${promptTokens} tokens. ${expected}.`)
-}
-
-function generationEnd({ id, prompt, cached, answers, ...times }: Request, endedAt: number): GenerationEvent {
-  const completionTokens = answers.reduce((sum, { produced }) => sum + produced, 0)
-  const generationMs = endedAt - times.firstTokenAt
-  const later = completionTokens - answers.length
-  return {
-    type: 'generation-end',
-    id,
-    usage: { promptTokens: prompt.length, completionTokens, cachedPromptTokens: cached },
-    timings: {
-      promptMs: times.firstTokenAt - times.startedAt,
-      firstTokenMs: times.firstTokenAt - times.arrivedAt,
-      generationMs,
-      tokensPerSecond: later > 0 && generationMs > 0 ? later / (generationMs / 1000) : 0,
     },
   }
 }
