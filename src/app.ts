@@ -13,6 +13,8 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import { embedRoutes } from './embed/routes.ts'
+import type { Embedder } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -38,6 +40,8 @@ import { webPages } from './web-client/pages.ts'
 export type AppParts = Readonly<{
   /** The model that answers. */
   host: ModelHost
+  /** What makes vectors. */
+  embedder: Embedder
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
   version?: string
@@ -61,6 +65,7 @@ export type App = Readonly<{
 export async function createApp(config: Config, parts: AppParts): Promise<App> {
   const closer = createCloser()
   closer.use(parts.host)
+  closer.use(parts.embedder)
   try {
     return await compose(config, parts, closer)
   } catch (error) {
@@ -155,7 +160,7 @@ type RouteParts = Readonly<{
 
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs }: RouteParts): Routes {
-  const { host, now = Date.now } = parts
+  const { host, embedder, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
@@ -175,9 +180,18 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
     caller: [
       predictRoutes({ ...common, limit: limits.limitGeneration }),
       predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
-      openaiRoutes({ predict, askerOf, limit: limits.limitGeneration, grammars, listModels: () => listChatModels(host), now }),
+      openaiRoutes({
+        predict,
+        askerOf,
+        limit: limits.limitGeneration,
+        grammars,
+        listModels: () => listChatModels(host),
+        embedder,
+        now,
+      }),
       modelRoutes(models),
       ...jobs.caller,
+      embedRoutes({ embedder }),
       access.feedback.caller,
     ],
     user: [access.auth.user],

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
 import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
 import type { ChatPrompt } from './engine/local/answer-request.ts'
+import { createEmbedder, spawnEmbedder } from './engine/local/embed-process.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
 import { createLocalProvider } from './engine/local/local-provider.ts'
 import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
@@ -14,6 +15,7 @@ import type { ChatMessage, ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
 import { createCatalog } from './models/catalog.ts'
+import { embeddingModel, findEmbeddingModel } from './models/embedding-model.ts'
 import { createLoadedModels, type LoadedModels } from './models/loaded-models.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
@@ -21,7 +23,14 @@ import { createModelRegistry } from './models/registry.ts'
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version }: Readonly<{ version: string }>): Promise<App> {
   const host = await openHost(config, await chooseModel(config))
-  return createApp(config, { host, version, logStream: openLogStream(1) })
+  const threads = config.threads > 0 ? config.threads : availableParallelism()
+  const embedder = createEmbedder({
+    name: embeddingModel,
+    spawn: () => spawnEmbedder(logEngine),
+    findModel: () => findEmbeddingModel(config.modelsDir, threads),
+    maxWaiting: config.maxQueue,
+  })
+  return createApp(config, { host, embedder, version, logStream: openLogStream(1) })
 }
 
 /** What was selected last, else DEFAULT_MODEL, else undefined: the first installed. */

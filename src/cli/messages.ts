@@ -43,6 +43,10 @@ export const messages = {
     es: 'El archivo del modelo estaba dañado. Se guarda como {file}.',
   },
   setupWait: { en: 'Somebody else downloads the same. Waiting for it.', es: 'Ya hay otra descarga de lo mismo. Esperando.' },
+  noEmbeddingModel: {
+    en: 'Without the embedding model there is no search by meaning: {reason}',
+    es: 'Sin el modelo de embeddings no hay búsqueda por significado: {reason}',
+  },
   converting: { en: 'Converting: tensor {done} of {total}', es: 'Convirtiendo: tensor {done} de {total}' },
   checkpointReady: { en: 'The checkpoint is in {folder}.', es: 'El checkpoint está en {folder}.' },
   pullStopped: {

@@ -2,11 +2,12 @@ import { freemem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
+import { ensureEmbeddingModel } from '../models/embedding-model.ts'
 import { ensurePackagedCheckpoint, miniLm } from '../models/packaged-checkpoint.ts'
 import type { PullOptions } from '../models/pull.ts'
 import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
 import { freeBytes } from '../models/verified-file.ts'
-import { type Context, describeFailure } from './context.ts'
+import { type Context, describeFailure, writeLine } from './context.ts'
 import { runProgram } from './run-program.ts'
 import { showSetup } from './show-setup.ts'
 
@@ -18,6 +19,16 @@ export async function prepareModel(context: Context, config: Config, signal?: Ab
     // What to do where no model can be had comes in the person's language already.
     const isForeign = error instanceof AppError && error.code !== 'unavailable'
     throw isForeign ? new AppError(error.code, describeFailure(error, context.language, context.say), { cause: error }) : error
+  }
+}
+
+/** Makes sure that the model that makes vectors is there. Without it the service runs all the same, so a failure is only told. */
+export async function prepareEmbeddingModel(context: Context, config: Config, signal: AbortSignal): Promise<void> {
+  try {
+    await ensureEmbeddingModel({ ...pullOptions(context, config), run: runProgram, report: showSetup(context) }, signal)
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code === 'aborted') throw error
+    writeLine(context.terminal.notes, context.say('noEmbeddingModel', { reason: error.message }))
   }
 }
 

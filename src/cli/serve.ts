@@ -2,7 +2,7 @@ import { createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { addressOf, type Context, configOf, describeFailure, writeLine } from './context.ts'
-import { prepareModel } from './prepare.ts'
+import { prepareEmbeddingModel, prepareModel } from './prepare.ts'
 import { waitForStop } from './stop-signals.ts'
 
 /** `all`: sets up what is missing, then runs until it is stopped. */
@@ -10,6 +10,7 @@ export async function runAll(context: Context): Promise<number> {
   const config = configOf(context, { serves: true })
   const stop = waitForStop(context)
   await prepareModel(context, config, stop.signal)
+  await prepareEmbeddingModel(context, config, stop.signal)
   return serve(context, stop, async (use) => {
     const api = use(await startApi(context, config))
     const client = use(await startWebClient(context, config, api.url))

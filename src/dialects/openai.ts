@@ -1,7 +1,9 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { Embedder } from '../engine/embedder.ts'
 import { toAppError } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.ts'
 import type { Asker, Completion, Predict, PredictRequest } from '../predict/predict.ts'
+import { serveEmbeddings } from './openai-embeddings.ts'
 import { openaiErrorBody, replyWithOpenaiErrors, toOpenaiErrorBody } from './openai-error.ts'
 import { fromChatBody, fromCompletionBody, type JsonGrammars } from './openai-request.ts'
 import {
@@ -24,6 +26,7 @@ export type OpenaiRoutesOptions = Readonly<{
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
   grammars: JsonGrammars
+  embedder: Embedder
   /** The names of the models that can be asked for. */
   listModels: () => Promise<readonly string[]>
   /** Milliseconds since 1970. */
@@ -43,6 +46,7 @@ export function openaiRoutes(options: OpenaiRoutesOptions): FastifyPluginAsync {
         serveModels(http, options)
         serveChat(http, options)
         serveCompletions(http, options)
+        serveEmbeddings(http, options.embedder)
       },
       { prefix: '/v1' },
     )

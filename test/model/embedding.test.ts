@@ -1,13 +1,15 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, link, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createBertTokenizer } from '../../src/engine/local/bert-tokenizer.ts'
+import { createEmbedder, spawnEmbedder } from '../../src/engine/local/embed-process.ts'
 import { findLibrary, openLibrary } from '../../src/engine/local/libllama.ts'
 import { openLlamaEmbedder } from '../../src/engine/local/llama-embedder.ts'
 import { openOnnxEmbedder } from '../../src/engine/local/onnx-embedder.ts'
 import { readBertShape } from '../../src/models/convert/bert-checkpoint.ts'
 import { convertBert } from '../../src/models/convert/convert-bert.ts'
+import { embeddingModel, findEmbeddingModel } from '../../src/models/embedding-model.ts'
 import { readModelKind } from '../../src/models/model-kind.ts'
 import { cosine, readMiniLmReference } from '../bert-reference.ts'
 
@@ -64,4 +66,42 @@ test('its file says that it is an embedding model', async () => {
     embeddingLength: 384,
     vocabularySize: 30522,
   })
+})
+
+test('its own process gives the same vectors to many at once, whatever a request holds, and refuses what is too long', async () => {
+  const folder = join(work, '.checkpoints', 'sentence-transformers', 'all-MiniLM-L6-v2')
+  await cp(checkpoint, folder, { recursive: true })
+  await expect(findEmbeddingModel(work, 2)).rejects.toMatchObject({
+    code: 'unavailable',
+    message: expect.stringContaining('models pull'),
+  })
+  await link(onnx, join(folder, 'model.onnx'))
+  const embedder = createEmbedder({
+    name: embeddingModel,
+    spawn: () => spawnEmbedder(() => {}),
+    findModel: () => findEmbeddingModel(work, 2),
+    maxWaiting: 200,
+  })
+  const signal = new AbortController().signal
+  const sizes = [1, 8, 64, 100]
+  const requests = sizes.flatMap((size) =>
+    Array.from({ length: Math.ceil(100 / size) }, (_, index) => [index * size, (index + 1) * size] as const),
+  )
+  const answers = await Promise.all(
+    requests.map(([from, to]) => embedder.encode({ texts: sentences.slice(from, to), truncate: true }, signal)),
+  )
+  for (const [request, { vectors: found, tokens }] of answers.entries()) {
+    const [from = 0] = requests[request] ?? []
+    for (const [index, vector] of found.entries()) {
+      expect(cosine(vector, vectors[from + index] ?? new Float32Array(384))).toBeGreaterThan(0.99999)
+      expect(tokens[index]).toBe(ids[from + index]?.length)
+    }
+  }
+  const long = 'word '.repeat(300)
+  await expect(embedder.encode({ texts: ['short', long], truncate: false }, signal)).rejects.toMatchObject({
+    code: 'context_length_exceeded',
+    message: expect.stringMatching(/Text 2 has 302 tokens, and the model takes 256/),
+  })
+  expect((await embedder.encode({ texts: [long], truncate: true }, signal)).truncated).toEqual([true])
+  await embedder.close()
 })

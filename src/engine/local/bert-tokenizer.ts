@@ -2,8 +2,14 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '../../errors.ts'
 
 export interface BertTokenizer {
+  /** The most tokens that the model takes, `[CLS]` and `[SEP]` included. */
+  readonly maxTokens: number
   /** Ids from `[CLS]` to `[SEP]`, cut to the most tokens that the model takes. */
   encode(text: string): readonly number[]
+  /** The same, uncut. */
+  encodeWhole(text: string): readonly number[]
+  /** Whole ids, cut. */
+  cut(ids: readonly number[]): readonly number[]
 }
 
 /**
@@ -15,13 +21,12 @@ export function createBertTokenizer(tokenizer: unknown, config: unknown, maxToke
   const loaded = load(tokenizer, isObject(config) ? config : {})
   const lowercases =
     'normalizer' in tokenizer && isObject(tokenizer.normalizer) && Object(tokenizer.normalizer).lowercase !== false
-  return {
-    encode(text) {
-      const { ids } = loaded.encode(prepare(text, lowercases))
-      const last = ids.at(-1)
-      return ids.length <= maxTokens || last === undefined ? ids : [...ids.slice(0, maxTokens - 1), last]
-    },
+  const encodeWhole = (text: string) => loaded.encode(prepare(text, lowercases)).ids
+  function cut(ids: readonly number[]): readonly number[] {
+    const last = ids.at(-1)
+    return ids.length <= maxTokens || last === undefined ? ids : [...ids.slice(0, maxTokens - 1), last]
   }
+  return { maxTokens, encodeWhole, cut, encode: (text) => cut(encodeWhole(text)) }
 }
 
 function load(tokenizer: object, config: object): Tokenizer {

@@ -19,6 +19,8 @@ export type OnnxEmbedderOptions = Readonly<{
 export interface OnnxEmbedder {
   /** One vector of unit length for each text, in their order. */
   embed(texts: readonly string[]): Promise<Float32Array[]>
+  /** The same, for texts that are tokens already. */
+  embedTokens(tokens: readonly (readonly number[])[]): Promise<Float32Array[]>
   close(): Promise<void>
 }
 
@@ -26,17 +28,20 @@ export interface OnnxEmbedder {
 export async function openOnnxEmbedder(options: OnnxEmbedderOptions): Promise<OnnxEmbedder> {
   const { path, tokenizer, threads } = options
   const session = await openSession(path, threads)
+
+  async function embedTokens(tokens: readonly (readonly number[])[]): Promise<Float32Array[]> {
+    const vectors: Float32Array[] = tokens.map(() => new Float32Array(0))
+    for (const indexes of pack(tokens)) {
+      const batch = indexes.map((index) => tokens[index] ?? [])
+      const found = await evaluate(session, batch, options.pooling)
+      for (const [row, index] of indexes.entries()) vectors[index] = found[row] ?? new Float32Array(0)
+    }
+    return vectors
+  }
+
   return {
-    async embed(texts) {
-      const tokens = texts.map((text) => tokenizer.encode(text))
-      const vectors: Float32Array[] = texts.map(() => new Float32Array(0))
-      for (const indexes of pack(tokens)) {
-        const batch = indexes.map((index) => tokens[index] ?? [])
-        const found = await evaluate(session, batch, options.pooling)
-        for (const [row, index] of indexes.entries()) vectors[index] = found[row] ?? new Float32Array(0)
-      }
-      return vectors
-    },
+    embed: (texts) => embedTokens(texts.map((text) => tokenizer.encode(text))),
+    embedTokens,
     close: () => session.release(),
   }
 }

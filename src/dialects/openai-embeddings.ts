@@ -1,0 +1,67 @@
+import type { FastifyInstance } from 'fastify'
+import Type, { type Static } from 'typebox'
+import type { Embedder } from '../engine/embedder.ts'
+import { AppError } from '../errors.ts'
+import { clientGone } from '../http/event-stream.ts'
+import { openaiErrorBody } from './openai-error.ts'
+
+/** Texts of one request at most: OpenAI's own limit. */
+const mostTexts = 2048
+
+const text = Type.String({ minLength: 1, maxLength: 1_000_000 })
+
+const embeddingsBody = Type.Object(
+  {
+    model: Type.String({ maxLength: 500 }),
+    input: Type.Union([text, Type.Array(text, { minItems: 1, maxItems: mostTexts })], {
+      description: 'Texts. Lists of tokens are not taken: they would be those of another model.',
+    }),
+    encoding_format: Type.Optional(Type.Enum(['float', 'base64'])),
+    dimensions: Type.Optional(Type.Integer({ minimum: 1, description: 'Only as many as the model has.' })),
+    user: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false },
+)
+
+const embeddingsAnswer = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(
+    Type.Object({
+      object: Type.Literal('embedding'),
+      index: Type.Integer(),
+      embedding: Type.Union([Type.Array(Type.Number()), Type.String({ description: 'base64 of 32-bit floats, little-endian' })]),
+    }),
+  ),
+  model: Type.String(),
+  usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+})
+
+/** POST /v1/embeddings. */
+export function serveEmbeddings(http: FastifyInstance, embedder: Embedder): void {
+  const response = { 200: embeddingsAnswer, '4xx': openaiErrorBody, '5xx': openaiErrorBody }
+  const schema = { summary: 'Turn texts into vectors', tags: ['openai'], body: embeddingsBody, response }
+  http.post<{ Body: Static<typeof embeddingsBody> }>('/embeddings', { schema }, async (request, reply) => {
+    const { model, input, encoding_format: format = 'float', dimensions } = request.body
+    if (model !== embedder.name)
+      throw new AppError('not_found', `No embedding model is called "${model.slice(0, 100)}". There is "${embedder.name}".`)
+    const texts = typeof input === 'string' ? [input] : input
+    const { vectors, tokens } = await embedder.encode({ texts, truncate: false }, clientGone(reply))
+    const width = vectors[0]?.length ?? 0
+    if (dimensions !== undefined && dimensions !== width)
+      throw new AppError('invalid', `The vectors of this model have ${width} dimensions, not ${dimensions}.`)
+    const count = tokens.reduce((sum, one) => sum + one, 0)
+    return {
+      object: 'list' as const,
+      data: vectors.map((vector, index) => ({ object: 'embedding' as const, index, embedding: write(vector, format) })),
+      model: embedder.name,
+      usage: { prompt_tokens: count, total_tokens: count },
+    }
+  })
+}
+
+function write(vector: Float32Array, format: 'float' | 'base64'): number[] | string {
+  if (format === 'float') return [...vector]
+  const bytes = Buffer.alloc(vector.length * Float32Array.BYTES_PER_ELEMENT)
+  for (const [index, value] of vector.entries()) bytes.writeFloatLE(value, index * Float32Array.BYTES_PER_ELEMENT)
+  return bytes.toString('base64')
+}

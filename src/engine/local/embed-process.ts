@@ -1,0 +1,155 @@
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { AppError } from '../../errors.ts'
+import type { Embedder, Embeddings, EmbedRequest } from '../embedder.ts'
+import type { EmbedModel, FromEmbedWorker, ToEmbedWorker } from './embed-protocol.ts'
+import { unlessAborted } from './unless-aborted.ts'
+
+/** The part of ChildProcess that an embedder needs; tests pass a plain object. */
+export interface EmbedChild {
+  send(message: ToEmbedWorker): void
+  kill(): void
+  onMessage(listener: (message: FromEmbedWorker) => void): void
+  /** Called once; `reason` says how the process ended. */
+  onExit(listener: (reason: string) => void): void
+}
+
+/** Starts the child process that makes vectors. Its error output goes to `log`. */
+export function spawnEmbedder(log: (text: string) => void): EmbedChild {
+  const file = import.meta.url.endsWith('.ts') ? './embed-worker.ts' : './embed-worker.js'
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
+  child.stderr?.setEncoding('utf8').on('data', log)
+  return {
+    send(message) {
+      if (child.connected) child.send(message, () => {})
+    },
+    kill: () => child.kill('SIGKILL'),
+    onMessage: (listener) => child.on('message', listener),
+    onExit(listener) {
+      child.on('error', (error) => listener(error.message))
+      child.on('exit', (code, signal) => listener(signal === null ? `exit code ${code}` : signal))
+    },
+  }
+}
+
+export type EmbedderParts = Readonly<{
+  /** What the model is called. */
+  name: string
+  spawn: () => EmbedChild
+  /** Finds the installed model. Throws `unavailable` with how to get it. */
+  findModel: () => Promise<EmbedModel>
+  /** Requests at once; more are refused. */
+  maxWaiting: number
+}>
+
+type Process = Readonly<{
+  ready: Promise<void>
+  ended: Promise<string>
+  ask(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings>
+  kill(): void
+}>
+
+/** Makes vectors in a process of its own, which starts with the first request, and again with the next one when it has died. */
+export function createEmbedder({ name, spawn, findModel, maxWaiting }: EmbedderParts): Embedder {
+  let current: Promise<Process> | undefined
+  let waiting = 0
+  let isClosed = false
+
+  async function open(): Promise<Process> {
+    const model = await findModel()
+    if (isClosed) throw stopped()
+    const opened = connect(spawn(), model)
+    void opened.ended.then(forget)
+    await opened.ready.catch((error: unknown) => {
+      opened.kill()
+      throw error
+    })
+    return opened
+  }
+
+  function forget(): void {
+    current = undefined
+  }
+
+  return {
+    name,
+    async encode(request, signal) {
+      if (isClosed) throw stopped()
+      if (waiting >= maxWaiting)
+        throw new AppError('busy', `${maxWaiting} requests for vectors wait already. Try again shortly.`, {
+          retryAfterSeconds: 1,
+        })
+      waiting += 1
+      try {
+        current ??= open()
+        const opened = await unlessAborted(current, signal).catch((error: unknown) => {
+          if (!signal.aborted) forget()
+          throw error
+        })
+        return await opened.ask(request, signal)
+      } finally {
+        waiting -= 1
+      }
+    },
+    async close() {
+      isClosed = true
+      const opened = await current?.catch(() => undefined)
+      opened?.kill()
+      await opened?.ended
+    },
+  }
+}
+
+const stopped = () => new AppError('unavailable', 'The service is shutting down.')
+
+function connect(child: EmbedChild, model: EmbedModel): Process {
+  const ready = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<string>()
+  const asked = new Map<number, PromiseWithResolvers<Embeddings>>()
+  let lastId = 0
+
+  child.onMessage((message) => {
+    switch (message.type) {
+      case 'model-ready':
+        return ready.resolve()
+      case 'model-failed':
+        return ready.reject(new AppError(message.code, message.message))
+      case 'embed-end':
+        asked.get(message.id)?.resolve(message)
+        return void asked.delete(message.id)
+      case 'embed-failed':
+        asked.get(message.id)?.reject(new AppError(message.code, message.message))
+        return void asked.delete(message.id)
+    }
+  })
+  child.onExit((reason) => {
+    const error = new AppError('unavailable', `The process that makes vectors ended (${reason}). Try again.`)
+    ready.reject(error)
+    for (const one of asked.values()) one.reject(error)
+    asked.clear()
+    ended.resolve(reason)
+  })
+  // Whoever asked for it hears of it; where nobody did, it is no failure of the program.
+  ready.promise.catch(() => {})
+  child.send({ type: 'model-load', model })
+  return {
+    ready: ready.promise,
+    ended: ended.promise,
+    kill: () => child.kill(),
+    async ask({ texts, truncate }, signal) {
+      lastId += 1
+      const id = lastId
+      const answer = Promise.withResolvers<Embeddings>()
+      asked.set(id, answer)
+      child.send({ type: 'embed-start', id, texts, truncate })
+      try {
+        return await unlessAborted(answer.promise, signal)
+      } finally {
+        if (asked.delete(id)) child.send({ type: 'embed-cancel', id })
+      }
+    },
+  }
+}
