@@ -48,13 +48,15 @@ async function chooseModel({ configFile, defaultModel, llmProvider }: Config): P
   return selection?.selectedModel ?? defaultModel
 }
 
-/** Of the memory that is free, the part that models may take when nothing else is set. */
+/** Of the memory that is free at the start, the part that models may take when nothing else is set. */
 const usualShare = 0.7
 
 /** The local models; the chosen one and those that were in memory before begin to load, and whether they do is for the host to tell. */
 export async function openHost(config: Config, model: string | undefined): Promise<ModelHost> {
   const threads = config.threads > 0 ? config.threads : availableParallelism()
   const { contextSize, kvCacheType: cacheType, maxParallel, maxQueue, speculation: speculates, device, memoryBudget } = config
+  // Once: what is free later counts the weights of models in memory as free, as they are mapped from their files.
+  const budgetBytes = memoryBudget ?? usualShare * process.availableMemory()
   const loadOptions = { contextSize, cacheType, maxParallel, threads, speculates, device }
   const catalog = createCatalog({
     registry: createModelRegistry(config.modelsDir),
@@ -74,8 +76,8 @@ export async function openHost(config: Config, model: string | undefined): Promi
     findModel: catalog.find,
     listModels: catalog.list,
     estimateBytes: async (file) => estimateMemory(await catalog.factsOf(file), loadOptions).totalBytes,
-    budgetBytes: (usedBytes) => memoryBudget ?? usualShare * (process.availableMemory() + usedBytes),
-    adviseOn: async (file, budgetBytes) => adviseOnMemory(await catalog.factsOf(file), loadOptions, budgetBytes),
+    budgetBytes,
+    adviseOn: async (file) => adviseOnMemory(await catalog.factsOf(file), loadOptions, budgetBytes),
     renderChat: (loaded, { messages }) => renderChat(renderer, loaded, messages),
     keepAliveMs: config.keepAliveSeconds * 1000,
     maxParallel,
@@ -84,30 +86,37 @@ export async function openHost(config: Config, model: string | undefined): Promi
     clock: () => performance.now(),
     onChange: (names) => loaded.note({ selected: host.selected()?.name, loaded: names }),
   })
-  const { done } = await beginLoading(host, model, await loaded.read())
+  const { done } = await beginLoading({ host, chosen: model, before: await loaded.read(), budgetBytes })
   void done.then(loaded.begin)
   return { ...host, close: () => Promise.all([loaded.close(), host.close(), renderer.close()]).then(() => {}) }
 }
+
+type Beginning = Readonly<{ host: ModelHost; chosen: string | undefined; before: LoadedModels; budgetBytes: number }>
 
 /**
  * Begins to load the chosen model, or else the one that was selected last, or else the first; and those that were in memory.
  * A model that fails to load is no reason not to start: the log says why, and so does the host's status.
  */
-async function beginLoading(
-  host: ModelHost,
-  chosen: string | undefined,
-  before: LoadedModels,
-): Promise<Readonly<{ done: Promise<unknown> }>> {
-  const names = (await host.list()).filter(({ kind }) => kind === 'chat').map(({ name }) => name)
+async function beginLoading({ host, chosen, before, budgetBytes }: Beginning): Promise<Readonly<{ done: Promise<void> }>> {
+  const listed = (await host.list()).filter(({ kind }) => kind === 'chat')
+  const names = listed.map(({ name }) => name)
   const last = before.selected !== undefined && names.includes(before.selected) ? before.selected : names[0]
   const first = chosen ?? last
-  const others = before.loaded.filter((name) => name !== first && names.includes(name))
-  const tell = (error: unknown) => {
-    const isStopped = error instanceof AppError && error.code === 'aborted'
-    if (!isStopped) logEngine(`${error instanceof Error ? error.message : String(error)}\n`)
+  const selection = first === undefined ? undefined : host.select(first).catch(tellProblem)
+  async function loadOthers(): Promise<void> {
+    await selection
+    for (const { name, header } of listed.filter((model) => model.name !== first && before.loaded.includes(model.name))) {
+      const used = (await host.list()).reduce((sum, model) => sum + (model.name === model.base ? model.memoryBytes : 0), 0)
+      // Only where there is room: none pushes out another.
+      if (used + (header?.estimatedBytes ?? 0) <= budgetBytes) await host.load(name).catch(tellProblem)
+    }
   }
-  const loads = [...(first === undefined ? [] : [host.select(first)]), ...others.map((name) => host.load(name))]
-  return { done: Promise.all(loads.map((load) => load.catch(tell))) }
+  return { done: loadOthers() }
+}
+
+function tellProblem(error: unknown): void {
+  if (error instanceof AppError && error.code === 'aborted') return
+  logEngine(`${error instanceof Error ? error.message : String(error)}\n`)
 }
 
 async function renderChat(

@@ -75,7 +75,7 @@ export function createFakeEngine(options: FakeEngineOptions): ModelHost {
 /** What a host asks of its surroundings, where memory is no matter. */
 export const roomForAll = {
   estimateBytes: async () => 0,
-  budgetBytes: () => 0,
+  budgetBytes: 0,
   adviseOn: async () => '',
   keepAliveMs: Number.POSITIVE_INFINITY,
   now: () => 0,

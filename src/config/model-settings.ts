@@ -81,7 +81,10 @@ export const modelSettings = {
     group: 'models',
     kind: byteSize,
     default: undefined,
-    defaultText: { en: '70 % of what the machine has free', es: 'el 70 % de lo que la máquina tenga libre' },
+    defaultText: {
+      en: '70 % of what the machine has free at the start',
+      es: 'el 70 % de lo que la máquina tenga libre al arrancar',
+    },
     help: {
       en: 'Memory that loaded models may take together. The one that was unused for longest leaves when another needs the room.',
       es: 'Memoria que pueden ocupar juntos los modelos cargados. El que lleva más tiempo sin uso sale cuando otro necesita el sitio.',

@@ -35,6 +35,10 @@ export function createCatalog({ registry, readFacts, aliases, estimateBytes }: C
     if (one?.identity === identity) return one.facts
     const facts = readFacts(path)
     known.set(path, { identity, facts })
+    // A file that is still being copied, or that nobody may read yet, may be whole the next time.
+    facts.catch(() => {
+      if (known.get(path)?.facts === facts) known.delete(path)
+    })
     return facts
   }
 

@@ -54,7 +54,7 @@ function createWorld({ room = 2, ...more }: Partial<LocalProviderParts> & { room
     listModels: async () => ['a', 'b', 'broken', 'c'].map(listed),
     renderChat: async () => ({ prompt: [], stop: [], dropsFirstSpace: false }),
     estimateBytes: async ({ name }) => (name === 'huge' ? 9 : 1),
-    budgetBytes: () => room,
+    budgetBytes: room,
     adviseOn: async () => 'Quantized to Q2_K it would take less.',
     now: () => {
       clock += 1
@@ -243,6 +243,75 @@ test('a file that has changed is another model: an explicit load brings it in, a
   expect(opened).toEqual(['a', 'a'])
   // Both have the same name here: one entry less says that the old process has ended.
   await expect.poll(() => running.size).toBe(0)
+})
+
+test('a request that waits while the file changes is answered by the new one, and no process of the old one comes back', async () => {
+  const { host, opened, versions, running } = createWorld({ room: 3, maxParallel: 1 })
+  await host.load('a')
+  const long = await begin(host, 'a')
+  const waiting = read(host, ask('a', 'waits'))
+  versions.set('a', 2)
+  await host.load('a')
+  await long.leave()
+  expect(await waiting).toBe('a:waits')
+  expect(opened).toEqual(['a', 'a'])
+  await host.close()
+  expect(running.size).toBe(0)
+})
+
+test('after a change of the file the base and its adapters are one model again', async () => {
+  const { host, opened, versions } = createWorld({ room: 3 })
+  await host.select('a')
+  await read(host, ask('a+mine'))
+  versions.set('a', 2)
+  await host.load('a')
+  for (const name of ['a+mine', 'a', 'a+mine', 'a']) await read(host, ask(name))
+  expect(opened).toEqual(['a', 'a'])
+  expect((await host.choose(undefined)).identity).toBe((await host.choose('a')).identity)
+})
+
+test('a load that nobody waits for any more makes no room: what is in memory goes on answering', async () => {
+  const { host, opened } = createWorld({ room: 1 })
+  const long = await begin(host, 'a')
+  const leaving = new AbortController()
+  const given = read(host, ask('b'), leaving.signal)
+  await expect.poll(() => stateOf(host, 'b')).toBe('loading')
+  leaving.abort()
+  await expect(given).rejects.toMatchObject({ code: 'aborted' })
+  expect(await read(host, ask('a', 'short'))).toBe('a:short')
+  await long.leave()
+  expect(await read(host, ask('b'))).toBe('b:x')
+  expect(opened).toEqual(['a', 'b'])
+})
+
+test('who asks for a model just after all others have given it up has it loaded all the same', async () => {
+  const { host } = createWorld({ room: 1 })
+  const long = await begin(host, 'a')
+  const leaving = new AbortController()
+  const given = read(host, ask('b'), leaving.signal)
+  await expect.poll(() => stateOf(host, 'b')).toBe('loading')
+  leaving.abort()
+  const stays = read(host, ask('b'))
+  await expect(given).rejects.toMatchObject({ code: 'aborted' })
+  await long.leave()
+  expect(await stays).toBe('b:x')
+})
+
+test('a name that is none changes nothing in memory', async () => {
+  const { host, running } = createWorld({ room: 1 })
+  await host.select('a')
+  await read(host, ask('b'))
+  await expect(host.select('nothing')).rejects.toMatchObject({ code: 'not_found' })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect([...running]).toEqual(['b'])
+  expect(host.selected()?.name).toBe('a')
+})
+
+test('a time to keep alive that no timer can hold is for good', async () => {
+  const { host, running } = createWorld({ keepAliveMs: 30 * 24 * 3600 * 1000 })
+  await read(host, ask('a'))
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  expect(running.size).toBe(1)
 })
 
 test('what is in memory is told whenever it changes, the one used last first', async () => {

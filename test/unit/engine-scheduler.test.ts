@@ -428,3 +428,36 @@ test('nothing in memory is given up while a request that must repeat runs, also 
   expect(ends).toEqual([2, 1])
   expect(freed).toEqual([])
 })
+
+test('room that was promised to an answer is not taken by one with another adapter', () => {
+  for (const adapter of [undefined, 'x']) {
+    const scripted = createScriptedBackend({
+      answer: () => ({ pieces: ['on '], end: false }),
+      contextSize: 3000,
+      cacheSize: 1100,
+      parallel: 4,
+    })
+    const held = new Map<number, number>()
+    const backend: Backend = {
+      ...scripted,
+      evaluate(rows, exactly) {
+        if ([...held.values()].reduce((sum, cells) => sum + cells, rows.length) > scripted.cacheSize) return false
+        for (const { sequence } of rows) held.set(sequence, (held.get(sequence) ?? 0) + 1)
+        return scripted.evaluate(rows, exactly)
+      },
+      truncateSequence(sequence, position) {
+        held.set(sequence, Math.min(position, held.get(sequence) ?? 0))
+        scripted.truncateSequence(sequence, position)
+      },
+    }
+    const scheduler = createScheduler(backend, { now: () => 0, speculates: false })
+    scheduler.start(1, ask('a', { maxTokens: 2000 }))
+    for (let step = 0; step < 300; step += 1) scheduler.step()
+    scheduler.start(2, ask('b', { maxTokens: 512, adapter }))
+    const counts = new Map<number, number>()
+    for (let step = 0; step < 5000 && scheduler.busy(); step += 1)
+      for (const event of scheduler.step())
+        if (event.type === 'generation-end') counts.set(event.id, event.usage.completionTokens)
+    expect(counts.get(2)).toBe(512)
+  }
+})

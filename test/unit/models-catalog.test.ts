@@ -83,11 +83,11 @@ describe('a list of models', () => {
     ])
   })
 
-  test('reads a header once, and again when its file has changed', async () => {
+  test('reads a header once, and again when its file has changed or could not be read', async () => {
     const { catalog, reads, versions } = createWorld()
     await catalog.list()
     await catalog.list()
-    expect(reads.toSorted()).toEqual(Object.keys(kinds).sort())
+    expect(reads.toSorted()).toEqual([...Object.keys(kinds), 'damaged'].sort())
     versions.set('base', 2)
     await catalog.list()
     expect(reads.filter((path) => path === 'base')).toHaveLength(2)

@@ -42,7 +42,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
 
   async function find(name: string): Promise<InstalledModel> {
     const one = known.get(name)
-    return one !== undefined && pool.find(one.name)?.opened !== undefined ? one : lookUp(name)
+    const model = one === undefined ? undefined : pool.find(one.name)
+    return one !== undefined && model?.opened !== undefined && model.file.identity === one.identity ? one : lookUp(name)
   }
 
   async function lookUp(name: string): Promise<InstalledModel> {
@@ -55,10 +56,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     if (name === undefined && selected === undefined) {
       throw new AppError('unavailable', status().reason ?? nothingSelected, { retryAfterSeconds: 2 })
     }
-    return toChosen(name === undefined && selected !== undefined ? await findSelected(selected) : await find(name ?? ''))
+    return toChosen(await find(name ?? (selected === undefined ? '' : fullName(selected))))
   }
-
-  const findSelected = (file: InstalledModel) => (pool.find(file.name)?.opened === undefined ? find(fullName(file)) : file)
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
     if (request.choices > parts.maxParallel) throw tooManyChoices(request.choices, parts.maxParallel)
@@ -100,6 +99,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
 
   async function select(name: string, signal: AbortSignal): Promise<ModelInfo> {
     const before = selected
+    const isOpen = () => before !== undefined && pool.find(before.name)?.opened !== undefined
+    const wasOpen = isOpen()
     try {
       // The first one is selected at once: requests may wait for it.
       if (selected === undefined) selected = await find(name)
@@ -111,7 +112,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     } catch (error) {
       if (before === undefined) failure = error instanceof Error ? error.message : String(error)
       // It may have made room for the one that failed.
-      else if (!closing.signal.aborted) void load(fullName(before), closing.signal).catch(() => {})
+      else if (wasOpen && !isOpen() && !closing.signal.aborted) void load(fullName(before), closing.signal).catch(() => {})
       selected = before
       throw error
     }

@@ -7,10 +7,10 @@ export type ModelPoolParts = Omit<ServedModelParts, 'file' | 'onIdle'> &
   Readonly<{
     /** Bytes that a model takes once it is loaded and busy. Throws `invalid` when the file is no whole model. */
     estimateBytes(file: ModelFile): Promise<number>
-    /** Bytes that all models may take together, now that those in memory take `usedBytes`. */
-    budgetBytes(usedBytes: number): number
+    /** Bytes that all models may take together. */
+    budgetBytes: number
     /** What would make a model fit that is too large, as a sentence. */
-    adviseOn(file: ModelFile, budgetBytes: number): Promise<string>
+    adviseOn(file: ModelFile): Promise<string>
     /** How long a model that nobody uses stays in memory; Infinity: until others need the room. */
     keepAliveMs: number
     /** Told the names of the models in memory whenever they change, the one used last first. */
@@ -69,12 +69,6 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     return place.model
   }
 
-  function placeOf(model: ServedModel): Place {
-    const place = places.get(model)
-    if (place === undefined) throw new AppError('aborted', `The file of the model "${model.file.name}" has changed.`)
-    return place
-  }
-
   function tellChange(): void {
     const inMemory = [...byName.values()].filter(({ model }) => model.opened !== undefined)
     const order = inMemory.toSorted((a, b) => (b.model.usedAt ?? 0) - (a.model.usedAt ?? 0))
@@ -88,8 +82,10 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
 
   /** Ends the process of a model when it has been idle for long enough. */
   function closeLater(place: Place): void {
-    if (keepAliveMs === Number.POSITIVE_INFINITY || closing.signal.aborted) return
+    if (closing.signal.aborted) return
     clearTimeout(place.timer)
+    // A timer holds no more than about 25 days: who keeps a model for longer keeps it for good.
+    if (keepAliveMs > longestTimerMs) return
     place.timer = setTimeout(() => {
       if (place.model.held === 0 && place.leaving === undefined) void takeOut([place])
     }, keepAliveMs).unref()
@@ -113,11 +109,13 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
   async function loadNow(place: Place): Promise<OpenModel> {
     const { model } = place
     if (model.opened !== undefined) return model.opened
+    const unwanted = new AbortController()
+    void model.whenIdle().then(() => unwanted.abort())
     place.bytes = await parts.estimateBytes(model.file)
     const settled = Promise.withResolvers<void>()
     try {
-      await takeOut(await chooseVictims(place), settled.promise)
-      if (closing.signal.aborted) throw stopped()
+      await takeOut(await chooseVictims(place), settled.promise, unwanted.signal)
+      if (closing.signal.aborted || unwanted.signal.aborted) throw stopped()
       return await model.open()
     } finally {
       settled.resolve()
@@ -130,8 +128,8 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
   async function chooseVictims(place: Place): Promise<readonly Place[]> {
     const others = [...places.values()].filter((other) => other !== place && isInMemory(other))
     const used = others.reduce((sum, { model }) => sum + memoryOf(model), 0)
-    const budget = parts.budgetBytes(used)
-    if (place.bytes > budget) throw tooLarge(place, budget, await parts.adviseOn(place.model.file, budget))
+    const budget = parts.budgetBytes
+    if (place.bytes > budget) throw tooLarge(place, budget, await parts.adviseOn(place.model.file))
     const order = (a: Place, b: Place) =>
       Number(a.model.held > 0) - Number(b.model.held > 0) || (a.model.usedAt ?? 0) - (b.model.usedAt ?? 0)
     const victims: Place[] = []
@@ -144,9 +142,13 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     return victims
   }
 
-  /** Ends their processes once they are idle. Who wants one of them meanwhile waits, until `settled` too. */
-  async function takeOut(leaving: readonly Place[], settled: Promise<unknown> = Promise.resolve()): Promise<void> {
-    const closed = Promise.all(leaving.map(closeWhenIdle))
+  /** Ends their processes once they are idle, unless `unwanted` comes first. Who wants one of them meanwhile waits, until `settled` too. */
+  async function takeOut(
+    leaving: readonly Place[],
+    settled: Promise<unknown> = Promise.resolve(),
+    unwanted: AbortSignal = never,
+  ): Promise<void> {
+    const closed = Promise.all(leaving.map((place) => closeWhenIdle(place, unwanted)))
     const gone = Promise.allSettled([closed, settled]).then(() => {
       for (const place of leaving) if (place.leaving === gone) place.leaving = undefined
     })
@@ -154,8 +156,9 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     await closed
   }
 
-  async function closeWhenIdle({ model }: Place): Promise<void> {
-    await Promise.race([model.whenIdle(), aborted(closing.signal)])
+  async function closeWhenIdle({ model }: Place, unwanted: AbortSignal): Promise<void> {
+    await Promise.race([model.whenIdle(), aborted(closing.signal), aborted(unwanted)])
+    if (unwanted.aborted && model.held > 0 && !closing.signal.aborted) return
     await model.close()
     tellChange()
   }
@@ -166,26 +169,36 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     return Math.max(place.bytes, model.opened?.engine.residentBytes() ?? 0)
   }
 
+  async function lease(model: ServedModel, signal: AbortSignal): Promise<Lease> {
+    for (;;) {
+      // A file that has changed meanwhile is another model.
+      const place = places.get(model) ?? byName.get(model.file.name)
+      if (closing.signal.aborted || place === undefined) throw stopped()
+      if (place.leaving !== undefined) {
+        await unlessAborted(place.leaving, signal)
+        continue
+      }
+      // Held already while it loads, so that it does not have to leave again before it was of use.
+      const release = hold(place)
+      try {
+        return { ...(place.model.opened ?? (await unlessAborted(load(place), signal))), release }
+      } catch (error) {
+        release()
+        const wasGivenUp = error instanceof AppError && error.code === 'aborted'
+        // Given up by those who wanted it before; this one still does.
+        if (!wasGivenUp || signal.aborted || closing.signal.aborted) throw error
+      }
+    }
+  }
+
   return {
     get,
     find: (name) => byName.get(name)?.model,
     list: () => [...byName.values()].map(({ model }) => model),
-    async lease(model, signal) {
-      const place = placeOf(model)
-      while (place.leaving !== undefined) await unlessAborted(place.leaving, signal)
-      if (closing.signal.aborted) throw stopped()
-      // Held already while it loads, so that it does not have to leave again before it was of use.
-      const release = hold(place)
-      try {
-        return { ...(model.opened ?? (await unlessAborted(load(place), signal))), release }
-      } catch (error) {
-        release()
-        throw error
-      }
-    },
+    lease,
     async unload(model) {
-      const place = placeOf(model)
-      if (isInMemory(place)) await takeOut([place])
+      const place = places.get(model)
+      if (place !== undefined && (place.loading !== undefined || isInMemory(place))) await takeOut([place])
       else await model.close()
     },
     stateOf: (model) => (places.get(model)?.loading !== undefined && model.state !== 'ready' ? 'loading' : model.state),
@@ -198,6 +211,11 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     },
   }
 }
+
+/** What `setTimeout` can wait for. */
+const longestTimerMs = 2 ** 31 - 1
+
+const never = new AbortController().signal
 
 const isInMemory = ({ model }: Place) => model.state === 'ready' || model.state === 'loading'
 

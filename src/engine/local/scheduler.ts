@@ -115,10 +115,9 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
   const prefilling = () =>
     [...requests.values()].filter(({ sequence, answers }) => sequence !== undefined && answers.length === 0)
 
-  /** A batch is computed with one adapter: gives the one whose turn it is. */
-  function takeTurn(): string {
-    const admitted = [...requests.values()].filter(({ sequence }) => sequence !== undefined)
-    const wanted = [...new Set(admitted.map(adapterOf))].sort()
+  /** A batch is computed with one adapter: gives the one whose turn it is, among those of the requests that can go on. */
+  function takeTurn(able: readonly Request[]): string {
+    const wanted = [...new Set(able.map(adapterOf))].sort()
     const next = wanted.find((adapter) => adapter > lastAdapter) ?? wanted[0] ?? lastAdapter
     if (next !== lastAdapter) backend.useAdapter(next === none ? undefined : next)
     lastAdapter = next
@@ -272,17 +271,19 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
       events = []
       // Who has outgrown its room comes before those who have none yet.
       if (!isFull) for (const request of requests.values()) if (request.sequence === undefined && !admit(request)) break
-      const adapter = takeTurn()
-      const isMine = (request: Request) => adapterOf(request) === adapter
-      const running = [...requests.values()]
-        .filter(isMine)
-        .flatMap((request) => request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })))
+      const running = [...requests.values()].flatMap((request) =>
+        request.answers.filter(({ ended }) => !ended).map((answer) => ({ request, answer, draft: [] })),
+      )
       const growing = running.filter(({ answer }) => sequences.grow(answer.sequence))
       isFull = growing.length < running.length
-      const pieces = nextPieces(prefilling().filter(isMine), growing)
+      const open = prefilling()
       // Where nothing else goes on, the oldest does, and takes the room of what is unused.
-      const next = growing.length + pieces.length > 0 ? growing : running.slice(0, 1)
-      if (next.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? next : withDrafts(next), pieces)
+      const able = growing.length + open.length > 0 ? growing : running.slice(0, 1)
+      const adapter = takeTurn([...able.map(({ request }) => request), ...open])
+      const isMine = (request: Request) => adapterOf(request) === adapter
+      const mine = able.filter(({ request }) => isMine(request))
+      const pieces = nextPieces(open.filter(isMine), mine)
+      if (mine.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? mine : withDrafts(mine), pieces)
       return events
     },
   }
