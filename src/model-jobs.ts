@@ -15,7 +15,7 @@ import { pullRoutes } from './models/pull-routes.ts'
 import { createPulls, type Pulls } from './models/pulls.ts'
 import { createQuantizations } from './models/quantize.ts'
 import { quantizeRoutes } from './models/quantize-routes.ts'
-import { createModelRegistry, type ModelRegistry } from './models/registry.ts'
+import { createModelRegistry } from './models/registry.ts'
 import { removeModel } from './models/remove-model.ts'
 import { freeBytes } from './models/verified-file.ts'
 
@@ -46,7 +46,7 @@ export function openModelJobs(
   const pull = createPull({ fetch, modelsDir, endpoint, token, localOnly, freeBytes, memoryBudget, now, wait })
   const pulls = createPulls({
     pull,
-    convert: (checkpoint, signal) => convertPulled({ modelsDir, convert: runConversion }, checkpoint, signal),
+    convert: (checkpoint, signal) => convertPulled({ modelsDir, now, wait, convert: runConversion }, checkpoint, signal),
     createId: randomUUID,
   })
   const remove = (name: string) => removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, now, wait }, name)
@@ -62,15 +62,15 @@ export function openModelJobs(
       }),
     ),
   )
-  const install = (name: string, signal: AbortSignal) => installFromHub({ registry, pulls }, name, signal)
+  const install = (name: string, signal: AbortSignal) => installFromHub({ host, pulls }, name, signal)
   return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove })], install }
 }
 
-type InstallParts = Readonly<{ registry: ModelRegistry; pulls: Pulls }>
+type InstallParts = Readonly<{ host: ModelHost; pulls: Pulls }>
 
-async function installFromHub({ registry, pulls }: InstallParts, name: string, signal: AbortSignal): Promise<void> {
+async function installFromHub({ host, pulls }: InstallParts, name: string, signal: AbortSignal): Promise<void> {
   if (parseHubName(name) === undefined) return
-  const missing = await registry.find(name).then(
+  const missing = await host.choose(name).then(
     () => undefined,
     (error: unknown) => error,
   )

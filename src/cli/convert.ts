@@ -1,7 +1,9 @@
 import { basename, join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { runConversion } from '../models/convert/convert-process.ts'
 import { isInside, modelEnding } from '../models/model-name.ts'
+import { withLock } from '../models/process-lock.ts'
 import { findSize, hashFile, saveRecord } from '../models/verified-file.ts'
 import { type Context, configOf, describeFailure } from './context.ts'
 import { showSetup } from './show-setup.ts'
@@ -22,8 +24,17 @@ export async function convertModel(context: Context, { signal } = waitForStop(co
       throw new AppError('conflict', `There is a model "${name}" already. Give another name.`)
     const onnxTarget = join(folder, 'model.onnx')
     const report = ({ done, total }: { done: number; total: number }) => show({ type: 'convert-progress', done, total })
-    await runConversion({ folder, target, onnxTarget, outputType: 'auto' }, report, signal)
-    await saveRecord(target, { sha256: await hashFile(target), origin: undefined })
+    const lock = {
+      path: `${target}.lock`,
+      now: Date.now,
+      wait: (ms: number) => setTimeout(ms),
+      onWait: () => show({ type: 'download-wait' }),
+    }
+    const convert = async () => {
+      await runConversion({ folder, target, onnxTarget, outputType: 'auto' }, report, signal)
+      await saveRecord(target, { sha256: await hashFile(target), origin: undefined })
+    }
+    await withLock(lock, convert, signal)
     show({ type: 'model-ready', file: target, name })
     return 0
   } catch (error) {

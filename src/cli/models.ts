@@ -17,7 +17,9 @@ export async function listModels(context: Context): Promise<number> {
     () => new Map<string, ServedModel>(),
   )
   const { list, describe } = createModelRegistry(modelsDir)
-  const models = await Promise.all((await list()).map(describe))
+  const found = await Promise.allSettled((await list()).map(describe))
+  // What is no model of this folder after all, a link that leads out of it for example, spoils no list.
+  const models = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   if (flags.has('json')) {
     const rows = models.map(({ name, sizeBytes }) => {
       const { loaded = false, selected = false } = served.get(name) ?? {}

@@ -21,7 +21,7 @@ export async function pullModel(context: Context, { signal } = waitForStop(conte
   try {
     if (client === undefined) {
       const options = pullOptions(context, configOf(context, { serves: false }))
-      const conversion = { modelsDir: options.modelsDir, convert: runConversion }
+      const conversion = { ...options, convert: runConversion }
       for await (const event of createPull(options)(name, signal)) {
         show(event)
         if (event.type === 'checkpoint-ready') for await (const next of convertPulled(conversion, event, signal)) show(next)

@@ -40,11 +40,11 @@ export type EmbeddingSetup = PullOptions & Pick<CheckpointOptions, 'run'> & Read
  * reached, and is converted here. Throws `unavailable`, `storage_full`, `upstream`, `aborted`.
  */
 export async function ensureEmbeddingModel(options: EmbeddingSetup, signal: AbortSignal): Promise<void> {
-  const { modelsDir, report } = options
+  const { modelsDir, now, wait, report } = options
   const folder = folderOf(modelsDir)
   if (await isFile(join(folder, 'model.onnx'))) return
   if (!(await isFile(join(folder, 'model.safetensors')))) await fetchCheckpoint(options, signal)
-  const conversion = { modelsDir, convert: runConversion }
+  const conversion = { modelsDir, now, wait, convert: runConversion }
   for await (const event of convertPulled(conversion, { type: 'checkpoint-ready', folder, repository }, signal)) report(event)
 }
 

@@ -1,8 +1,9 @@
+import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
-import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.ts'
+import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
 import type { PullEvent } from './download-events.ts'
 import type { Pulls, RunningPull } from './pulls.ts'
 
@@ -43,6 +44,9 @@ const pullsAnswer = Type.Object({
 })
 const idParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
 const nameParams = Type.Object({ '*': Type.String({ minLength: 1, maxLength: 500 }) })
+
+/** Clients give up on connections that are silent for minutes; the check of a large file takes as long. */
+const silenceMs = 15_000
 
 const tags = ['models']
 const failures = { '4xx': errorBody, '5xx': errorBody }
@@ -102,7 +106,7 @@ type StreamParts = Readonly<{ request: FastifyRequest; reply: FastifyReply; gone
 
 async function streamEvents(running: RunningPull, events: AsyncIterable<PullEvent>, { request, reply, gone }: StreamParts) {
   await sendEventStream(reply, {
-    frames: toFrames(running.id, events),
+    frames: withHeartbeats(toFrames(running.id, events), (signal) => setTimeout(silenceMs, undefined, { signal })),
     gone,
     toAppError: (error) => toAppError(error, request.log),
     formatFailure: (error) => formatEvent(JSON.stringify(toErrorBody(error)), 'error'),

@@ -96,6 +96,12 @@ export function listParts(name: string): readonly string[] {
   return Array.from({ length: Number(count) }, (_, part) => `${stem}-${String(part + 1).padStart(5, '0')}-of-${count}`)
 }
 
+/** Whether a file belongs to a split model and is not its first. */
+export function isLaterPart(name: string): boolean {
+  const [, , index] = splitPart.exec(name) ?? []
+  return index !== undefined && index !== '00001'
+}
+
 function isFirstOfAll(name: string, known: ReadonlySet<string>): boolean {
   const [, , index] = splitPart.exec(name) ?? []
   return (index === undefined || index === '00001') && listParts(name).every((part) => known.has(part))

@@ -3,7 +3,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { AppError } from '../errors.ts'
 import { withLock } from './process-lock.ts'
 import { reportOf } from './quantize-report.ts'
-import type { ModelDetails } from './registry.ts'
+import { isLaterPart, type ModelDetails } from './registry.ts'
 import { removePart } from './transfer-state.ts'
 import { recordOf } from './verified-file.ts'
 
@@ -24,6 +24,8 @@ export type RemoveOptions = Readonly<{
 export async function removeModel(options: RemoveOptions, name: string): Promise<string> {
   const { modelsDir, describe, isInUse, now, wait } = options
   const model = await describe(name)
+  if (isLaterPart(model.name))
+    throw new AppError('invalid', `"${model.name}" is a part of a model. Remove the model by its first part, …-00001-of-….`)
   if (isInUse(model.name))
     throw new AppError(
       'conflict',

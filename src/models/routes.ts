@@ -4,7 +4,6 @@ import type { Selection } from '../config/selection.ts'
 import type { HostedModel, ModelHost, ModelInfo } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
-import { clientGone } from '../http/event-stream.ts'
 
 export type ModelRoutesOptions = Readonly<{
   host: ModelHost
@@ -102,10 +101,11 @@ export function modelAdminRoutes({ host, install, saveSelection, readSelection }
       body: selectBody,
       response,
     }
-    http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request, reply) => {
+    http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request) => {
       const { model_name: name, provider = 'hf' } = request.body
       refuseOtherProvider(host, provider)
-      await install(name, clientGone(reply))
+      // Not given up with its caller: a download takes longer than many of them wait.
+      await install(name, new AbortController().signal)
       const { name: selectedModel } = await host.select(name)
       await saveSelection({ selectedModel, provider })
       return describe(host)

@@ -158,6 +158,7 @@ test('DELETE /models/{name} removes all files of a model, but of none that is in
   for (const name of ['..%2f..%2fetc%2fpasswd', '%252e%252e/other', '%2fetc%2fpasswd', 'C:%5Cx', 'a%00b'])
     expect((await ask('DELETE', `/models/${name}`)).status, name).toBe(400)
   expect((await ask('DELETE', '/models/nothing')).status).toBe(404)
+  expect((await ask('DELETE', '/models/owner%2Fdeep/big-00002-of-00002')).status).toBe(400)
   expect(await (await ask('DELETE', '/models/other')).json()).toEqual({ name: 'other' })
   expect(await (await ask('DELETE', '/models/owner%2Fdeep/big-00001-of-00002')).json()).toEqual({
     name: 'owner/deep/big-00001-of-00002',
