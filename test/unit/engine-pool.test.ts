@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openEngine } from '../../src/engine/local/engine-process.ts'
 import { createLocalProvider, type LocalProviderParts } from '../../src/engine/local/local-provider.ts'
 import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
@@ -295,6 +295,28 @@ test('who asks for a model just after all others have given it up has it loaded 
   await expect(given).rejects.toMatchObject({ code: 'aborted' })
   await long.leave()
   expect(await stays).toBe('b:x')
+})
+
+test('a load that was given up before its turn takes nothing out', async () => {
+  const { host, running } = createWorld({ room: 1 })
+  await read(host, ask('a'))
+  const leaving = new AbortController()
+  const given = read(host, ask('b'), leaving.signal)
+  leaving.abort()
+  await expect(given).rejects.toMatchObject({ code: 'aborted' })
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  expect([...running]).toEqual(['a'])
+})
+
+test('a hundred switches leave no listener behind', async () => {
+  const warnings: string[] = []
+  const note = (warning: Error) => warnings.push(warning.name)
+  process.on('warning', note)
+  onTestFinished(() => void process.off('warning', note))
+  const { host } = createWorld({ room: 1 })
+  for (let time = 0; time < 100; time += 1) await read(host, ask(time % 2 === 0 ? 'a' : 'b'))
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(warnings).toEqual([])
 })
 
 test('a name that is none changes nothing in memory', async () => {

@@ -146,7 +146,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
   async function takeOut(
     leaving: readonly Place[],
     settled: Promise<unknown> = Promise.resolve(),
-    unwanted: AbortSignal = never,
+    unwanted?: AbortSignal,
   ): Promise<void> {
     const closed = Promise.all(leaving.map((place) => closeWhenIdle(place, unwanted)))
     const gone = Promise.allSettled([closed, settled]).then(() => {
@@ -156,9 +156,10 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     await closed
   }
 
-  async function closeWhenIdle({ model }: Place, unwanted: AbortSignal): Promise<void> {
-    await Promise.race([model.whenIdle(), aborted(closing.signal), aborted(unwanted)])
-    if (unwanted.aborted && model.held > 0 && !closing.signal.aborted) return
+  async function closeWhenIdle({ model }: Place, unwanted: AbortSignal | undefined): Promise<void> {
+    const stop = unwanted === undefined ? closing.signal : AbortSignal.any([closing.signal, unwanted])
+    await unlessAborted(model.whenIdle(), stop).catch(() => {})
+    if (unwanted?.aborted && !closing.signal.aborted) return
     await model.close()
     tellChange()
   }
@@ -215,18 +216,9 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
 /** What `setTimeout` can wait for. */
 const longestTimerMs = 2 ** 31 - 1
 
-const never = new AbortController().signal
-
 const isInMemory = ({ model }: Place) => model.state === 'ready' || model.state === 'loading'
 
 const stopped = () => new AppError('aborted', 'Loading the model was stopped.')
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-}
 
 function tooLarge({ model, bytes }: Place, budget: number, advice: string): AppError {
   const gigabytes = (count: number) => `${(count / 1024 ** 3).toFixed(2)} GB`
