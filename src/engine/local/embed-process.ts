@@ -1,38 +1,14 @@
-import { fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { AppError } from '../../errors.ts'
 import type { Embedder, Embeddings, EmbedRequest } from '../embedder.ts'
 import type { EmbedModel, FromEmbedWorker, ToEmbedWorker } from './embed-protocol.ts'
+import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
-/** The part of ChildProcess that an embedder needs; tests pass a plain object. */
-export interface EmbedChild {
-  send(message: ToEmbedWorker): void
-  kill(): void
-  onMessage(listener: (message: FromEmbedWorker) => void): void
-  /** Called once; `reason` says how the process ended. */
-  onExit(listener: (reason: string) => void): void
-}
+export type EmbedChild = ProcessChild<ToEmbedWorker, FromEmbedWorker>
 
 /** Starts the child process that makes vectors. Its error output goes to `log`. */
 export function spawnEmbedder(log: (text: string) => void): EmbedChild {
-  const file = import.meta.url.endsWith('.ts') ? './embed-worker.ts' : './embed-worker.js'
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
-    serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  })
-  child.stderr?.setEncoding('utf8').on('data', log)
-  return {
-    send(message) {
-      if (child.connected) child.send(message, () => {})
-    },
-    kill: () => child.kill('SIGKILL'),
-    onMessage: (listener) => child.on('message', listener),
-    onExit(listener) {
-      child.on('error', (error) => listener(error.message))
-      child.on('exit', (code, signal) => listener(signal === null ? `exit code ${code}` : signal))
-    },
-  }
+  return spawnProcess('embed-worker', log)
 }
 
 export type EmbedderParts = Readonly<{

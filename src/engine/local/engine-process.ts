@@ -1,19 +1,11 @@
-import { fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { AppError } from '../../errors.ts'
 import type { AdapterFile, FromWorker, GenerationEvent, LoadedModel, LoadOptions, StartOptions, ToWorker } from './protocol.ts'
+import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 
 /** How long a model may take to load; a large one from a slow disk takes minutes. */
 const loadLimitMs = 10 * 60 * 1000
 
-/** The part of ChildProcess that an engine needs; tests pass a plain object. */
-export interface Child {
-  send(message: ToWorker): void
-  kill(): void
-  onMessage(listener: (message: FromWorker) => void): void
-  /** Called once; `reason` says how the process ended. */
-  onExit(listener: (reason: string) => void): void
-}
+export type Child = ProcessChild<ToWorker, FromWorker>
 
 /** One loaded model in a process of its own. */
 export interface Engine {
@@ -34,25 +26,7 @@ const smallHeap = ['--max-semi-space-size=1', '--v8-pool-size=1']
 
 /** Starts the child process of an engine. Its error output goes to `log`, line by line. */
 export function spawnChild(log: (text: string) => void): Child {
-  const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
-    serialization: 'advanced',
-    execArgv: [...process.execArgv, ...smallHeap],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  })
-  child.stderr?.setEncoding('utf8').on('data', log)
-  return {
-    send(message) {
-      if (child.connected) child.send(message, () => {})
-    },
-    // SIGKILL, not SIGTERM: llama.cpp does not look at signals inside a batch.
-    kill: () => child.kill('SIGKILL'),
-    onMessage: (listener) => child.on('message', listener),
-    onExit(listener) {
-      child.on('error', (error) => listener(error.message))
-      child.on('exit', (code, signal) => listener(signal === null ? `exit code ${code}` : signal))
-    },
-  }
+  return spawnProcess('worker', log, smallHeap)
 }
 
 /**

@@ -1,38 +1,13 @@
-import { fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { AppError } from '../../errors.ts'
 import { createEventQueue } from './event-queue.ts'
 import type { FromQuantizer, MeasureEvent, MeasureJob, QuantizeEvent, QuantizeJob, ToQuantizer } from './quantize-protocol.ts'
+import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 
-/** The part of ChildProcess that a job needs; tests pass a plain object. */
-export interface QuantizerChild {
-  send(message: ToQuantizer): void
-  kill(): void
-  onMessage(listener: (message: FromQuantizer) => void): void
-  /** Called once; `reason` says how the process ended. */
-  onExit(listener: (reason: string) => void): void
-}
+export type QuantizerChild = ProcessChild<ToQuantizer, FromQuantizer>
 
 /** Starts the process of a job. Its error output goes to `log`. */
 export function spawnQuantizer(log: (text: string) => void): QuantizerChild {
-  const file = import.meta.url.endsWith('.ts') ? './quantize-worker.ts' : './quantize-worker.js'
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
-    serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  })
-  child.stderr?.setEncoding('utf8').on('data', log)
-  return {
-    send(message) {
-      if (child.connected) child.send(message, () => {})
-    },
-    // SIGKILL, not SIGTERM: llama.cpp does not look at signals while it works.
-    kill: () => child.kill('SIGKILL'),
-    onMessage: (listener) => child.on('message', listener),
-    onExit(listener) {
-      child.on('error', (error) => listener(error.message))
-      child.on('exit', (code, signal) => listener(signal === null ? `exit code ${code}` : signal))
-    },
-  }
+  return spawnProcess('quantize-worker', log)
 }
 
 /** How a job gets its process, and when it is to be given up. */
