@@ -63,7 +63,7 @@ export function createPullForm({ onInstalled }) {
   function fail(error) {
     clearText(state)
     if (error instanceof ServiceError && error.code === 'aborted') setText(state, 'pullStopped')
-    else state.replaceChildren(createErrorText(error))
+    else state.replaceChildren(createErrorText(error, { 503: 'pullNoHub' }))
   }
 
   form.addEventListener('submit', (event) => {

@@ -41,6 +41,7 @@ export const texts = {
   pullConverting: { en: 'Converting: tensor {done} of {total}', es: 'Convirtiendo: tensor {done} de {total}' },
   pullDone: { en: '{name} is installed.', es: '{name} está instalado.' },
   pullModel: { en: 'Download from the hub', es: 'Descargar del sitio de modelos' },
+  pullNoHub: { en: 'The hub cannot be used now.', es: 'Ahora no se puede usar el sitio de modelos.' },
   pullProgress: { en: '{received} of {total} MB, {speed} MB/s', es: '{received} de {total} MB, {speed} MB/s' },
   pullProgressLeft: {
     en: '{received} of {total} MB, {speed} MB/s, {seconds} s left',
