@@ -11,5 +11,7 @@ export const fakeEmbedder: Embedder = {
     })
     return { vectors, tokens: texts.map(({ length }) => length), truncated: texts.map(() => false) }
   },
+  countTokens: async (texts) => texts.map(({ length }) => length),
+  maxTokens: async () => 1_000_000,
   async close() {},
 }

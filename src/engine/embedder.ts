@@ -3,6 +3,8 @@ export type EmbedRequest = Readonly<{
   texts: readonly string[]
   /** Whether a text that is longer than the model's window is cut; otherwise it is refused. */
   truncate: boolean
+  /** What the texts are, for models that were taught to see the difference by a prefix. Default: nothing is put before them. */
+  purpose?: 'query' | 'document'
 }>
 
 export type Embeddings = Readonly<{
@@ -23,5 +25,18 @@ export interface Embedder {
    * `aborted`.
    */
   encode(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings>
+  /** Tokens of each text alone, whatever its length, without those that the model puts around a text. Throws as `encode`. */
+  countTokens(texts: readonly string[], signal: AbortSignal): Promise<readonly number[]>
+  /** The most tokens of a text, with those that the model puts around it. Throws `unavailable`. */
+  maxTokens(): Promise<number>
+  close(): Promise<void>
+}
+
+/** Something that says how well each text answers a query, by reading both together. */
+export interface Reranker {
+  /** The name of the model. */
+  readonly name: string
+  /** One number for each text, in their order; higher is better. Long texts are cut. Throws as `Embedder.encode`. */
+  rerank(request: Readonly<{ query: string; texts: readonly string[] }>, signal: AbortSignal): Promise<readonly number[]>
   close(): Promise<void>
 }

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import type { Database } from './tables.ts'
 
@@ -8,6 +9,8 @@ export const migrations: readonly Migration[] = [
   { id: '001-users', up: createUsersTable },
   { id: '002-revoked-tokens', up: createRevokedTokensTable },
   { id: '003-feedback', up: createFeedbackTable },
+  { id: '004-collections', up: createCollectionTables },
+  { id: '005-passages-search', up: createPassagesSearch },
 ]
 
 /**
@@ -83,4 +86,82 @@ async function createFeedbackTable(db: Database): Promise<void> {
     .execute()
   await db.schema.createIndex('feedback_newest').on('feedback').columns(['created_at', 'id']).execute()
   await db.schema.createIndex('feedback_user_id').on('feedback').column('user_id').execute()
+}
+
+async function createCollectionTables(db: Database): Promise<void> {
+  await db.schema
+    .createTable('collections')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('owner_id', 'text', (column) => column.references('users.id').onDelete('cascade'))
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('is_shared', 'integer', (column) => column.notNull().defaultTo(0))
+    .addColumn('model', 'text', (column) => column.notNull())
+    .addColumn('dimensions', 'integer', (column) => column.notNull())
+    .addColumn('next_model', 'text')
+    .addColumn('created_at', 'text', (column) => column.notNull())
+    .addColumn('updated_at', 'text', (column) => column.notNull())
+    .execute()
+  // Two rows without an owner would count as different in a plain unique index.
+  await sql`create unique index collections_owner_name on collections (coalesce(owner_id, ''), name)`.execute(db)
+  await db.schema
+    .createTable('documents')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('collection_id', 'text', (column) => column.notNull().references('collections.id').onDelete('cascade'))
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('source', 'text', (column) => column.notNull())
+    .addColumn('media_type', 'text', (column) => column.notNull())
+    .addColumn('sha256', 'text', (column) => column.notNull())
+    .addColumn('size_bytes', 'integer', (column) => column.notNull())
+    .addColumn('pages', 'integer')
+    .addColumn('created_at', 'text', (column) => column.notNull())
+    .addColumn('updated_at', 'text', (column) => column.notNull())
+    .addUniqueConstraint('documents_source', ['collection_id', 'source'])
+    .execute()
+  await createPassageTables(db)
+}
+
+async function createPassageTables(db: Database): Promise<void> {
+  await db.schema
+    .createTable('passages')
+    // Never given twice, so that an index which still knows a deleted passage can't take another for it.
+    .addColumn('id', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('collection_id', 'text', (column) => column.notNull().references('collections.id').onDelete('cascade'))
+    .addColumn('item_id', 'text', (column) => column.notNull())
+    .addColumn('document_id', 'text', (column) => column.references('documents.id').onDelete('cascade'))
+    .addColumn('position', 'integer', (column) => column.notNull())
+    .addColumn('text', 'text', (column) => column.notNull())
+    .addColumn('metadata', 'text', (column) => column.notNull())
+    .addColumn('page', 'integer')
+    .addColumn('last_page', 'integer')
+    .addColumn('section', 'text')
+    .addColumn('start_offset', 'integer')
+    .addColumn('end_offset', 'integer')
+    .addColumn('created_at', 'text', (column) => column.notNull())
+    .addUniqueConstraint('passages_item', ['collection_id', 'item_id'])
+    .execute()
+  await db.schema.createIndex('passages_document').on('passages').columns(['document_id', 'position']).execute()
+  await db.schema
+    .createTable('vectors')
+    .addColumn('passage_id', 'integer', (column) => column.notNull().references('passages.id').onDelete('cascade'))
+    .addColumn('model', 'text', (column) => column.notNull())
+    .addColumn('vector', 'blob', (column) => column.notNull())
+    .addPrimaryKeyConstraint('vectors_key', ['passage_id', 'model'])
+    .execute()
+}
+
+/**
+ * The words of passages, for BM25. The words are kept apart from the texts (an external content table of FTS5), and triggers keep
+ * both in step in the same transaction. Accents make no difference: "accion" finds "acción".
+ */
+async function createPassagesSearch(db: Database): Promise<void> {
+  const forget = `insert into passages_search(passages_search, rowid, section, text) values ('delete', old.id, old.section, old.text);`
+  const learn = 'insert into passages_search(rowid, section, text) values (new.id, new.section, new.text);'
+  const statements = [
+    `create virtual table passages_search using fts5(section, text, content = 'passages', content_rowid = 'id',
+      tokenize = 'unicode61 remove_diacritics 2')`,
+    `create trigger passages_search_insert after insert on passages begin ${learn} end`,
+    `create trigger passages_search_delete after delete on passages begin ${forget} end`,
+    `create trigger passages_search_update after update of section, text on passages begin ${forget} ${learn} end`,
+  ]
+  for (const statement of statements) await sql.raw(statement).execute(db)
 }

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { Generated, Kysely } from 'kysely'
 
 /** Each time is a UTC ISO 8601 text that ends in `Z`; columns are snake_case in SQL and camelCase here. */
 export interface UsersTable {
@@ -34,6 +34,74 @@ export interface FeedbackTable {
   createdAt: string
 }
 
+/** Passages that are searched together, with vectors of one model. */
+export interface CollectionsTable {
+  id: string
+  /** Null for what anonymous callers made. */
+  ownerId: string | null
+  /** Unique among those of its owner. */
+  name: string
+  /** 1 when every caller may search it; only its owner may change it. */
+  isShared: 0 | 1
+  /** The embedding model of the vectors that answer. */
+  model: string
+  dimensions: number
+  /** The model that is to follow, while its vectors are being made. */
+  nextModel: string | null
+  createdAt: string
+  updatedAt: string
+}
+
+/** A file, page or text that passages were cut from. */
+export interface DocumentsTable {
+  id: string
+  collectionId: string
+  /** As shown: the title, else the file's name. */
+  name: string
+  /** What tells that it is the same document in a new version: the address, the path, or the file's name. Unique in a collection. */
+  source: string
+  mediaType: string
+  /** SHA-256 of the bytes, in hex. */
+  sha256: string
+  sizeBytes: number
+  /** Null where the format has no pages. */
+  pages: number | null
+  createdAt: string
+  updatedAt: string
+}
+
+/** What is found: a text that was added as it is, or a chunk of a document. */
+export interface PassagesTable {
+  /** The number that the passage has in the indexes. */
+  id: Generated<number>
+  collectionId: string
+  /** The name by which callers know it; unique in a collection. */
+  itemId: string
+  documentId: string | null
+  /** Which chunk of its document it is, from 0. */
+  position: number
+  text: string
+  /** A JSON object. */
+  metadata: string
+  /** First and last page, from 1. */
+  page: number | null
+  lastPage: number | null
+  /** The headings above it, outermost first, with " > " between. */
+  section: string | null
+  /** Where it begins and ends in the document's text, in UTF-16 code units. */
+  startOffset: number | null
+  endOffset: number | null
+  createdAt: string
+}
+
+/** A passage has one vector of each model that its collection uses or is being moved to. */
+export interface VectorsTable {
+  passageId: number
+  model: string
+  /** 32-bit floats, little-endian, of unit length. */
+  vector: Buffer
+}
+
 export interface SchemaMigrationsTable {
   id: string
   appliedAt: string
@@ -43,6 +111,10 @@ export interface Tables {
   users: UsersTable
   revokedTokens: RevokedTokensTable
   feedback: FeedbackTable
+  collections: CollectionsTable
+  documents: DocumentsTable
+  passages: PassagesTable
+  vectors: VectorsTable
   schemaMigrations: SchemaMigrationsTable
 }
 

@@ -10,7 +10,7 @@ function createWorld({ maxTokens = 10, fails = (_text: string): boolean => false
   const turns: number[] = []
   const tokensOf = (text: string) => Array.from(text, (letter) => letter.codePointAt(0) ?? 0)
   const batches = createEmbedBatches({
-    tokenizer: { maxTokens, encodeWhole: tokensOf, cut: (ids) => ids.slice(0, maxTokens) },
+    tokenizer: { maxTokens, encodeWhole: tokensOf, cut: (ids) => ids.slice(0, maxTokens), countTokens: (text) => text.length },
     async embedTokens(tokens) {
       turns.push(tokens.length)
       await setImmediate()

@@ -10,6 +10,8 @@ export interface BertTokenizer {
   encodeWhole(text: string): readonly number[]
   /** Whole ids, cut. */
   cut(ids: readonly number[]): readonly number[]
+  /** Tokens of a text alone, without `[CLS]` and `[SEP]`. */
+  countTokens(text: string): number
 }
 
 /**
@@ -26,7 +28,8 @@ export function createBertTokenizer(tokenizer: unknown, config: unknown, maxToke
     const last = ids.at(-1)
     return ids.length <= maxTokens || last === undefined ? ids : [...ids.slice(0, maxTokens - 1), last]
   }
-  return { maxTokens, encodeWhole, cut, encode: (text) => cut(encodeWhole(text)) }
+  const countTokens = (text: string) => loaded.encode(prepare(text, lowercases), { add_special_tokens: false }).ids.length
+  return { maxTokens, countTokens, encodeWhole, cut, encode: (text) => cut(encodeWhole(text)) }
 }
 
 function load(tokenizer: object, config: object): Tokenizer {

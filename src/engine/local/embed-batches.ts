@@ -6,6 +6,7 @@ import type { FromEmbedWorker, ToEmbedWorker } from './embed-protocol.ts'
 const turnTexts = 64
 
 type Start = Extract<ToEmbedWorker, { type: 'embed-start' }>
+type Count = Extract<ToEmbedWorker, { type: 'tokens-count' }>
 type Request = Readonly<{
   id: number
   tokens: readonly (readonly number[])[]
@@ -14,7 +15,7 @@ type Request = Readonly<{
 }>
 
 export type EmbedBatchesParts = Readonly<{
-  tokenizer: Pick<BertTokenizer, 'encodeWhole' | 'cut' | 'maxTokens'>
+  tokenizer: Pick<BertTokenizer, 'encodeWhole' | 'cut' | 'countTokens' | 'maxTokens'>
   /** Vectors of unit length for texts that are tokens, in their order. */
   embedTokens(tokens: readonly (readonly number[])[]): Promise<readonly Float32Array[]>
   send(message: FromEmbedWorker): void
@@ -42,6 +43,15 @@ export function createEmbedBatches(parts: EmbedBatchesParts) {
       fail(id, error)
     }
     if (!isRunning) void run()
+  }
+
+  function count({ id, texts }: Count): void {
+    try {
+      const { countTokens } = parts.tokenizer
+      parts.send({ type: 'tokens-counted', id, counts: texts.map(countTokens) })
+    } catch (error) {
+      fail(id, error)
+    }
   }
 
   async function run(): Promise<void> {
@@ -82,7 +92,7 @@ export function createEmbedBatches(parts: EmbedBatchesParts) {
     parts.send({ type: 'embed-failed', id, code, message })
   }
 
-  return { start, cancel: (id: number) => void waiting.delete(id) }
+  return { start, count, cancel: (id: number) => void waiting.delete(id) }
 }
 
 function tooLong(index: number, length: number, maxTokens: number): AppError {

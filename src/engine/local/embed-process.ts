@@ -24,9 +24,12 @@ export type EmbedderParts = Readonly<{
 type Process = Readonly<{
   ready: Promise<void>
   ended: Promise<string>
-  ask(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings>
+  embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings>
+  countTokens(texts: readonly string[], signal: AbortSignal): Promise<readonly number[]>
   kill(): void
 }>
+
+type Answer = Extract<FromEmbedWorker, { type: 'embed-end' | 'tokens-counted' }>
 
 /** Makes vectors in a process of its own, which starts with the first request, and again with the next one when it has died. */
 export function createEmbedder({ name, spawn, findModel, maxWaiting }: EmbedderParts): Embedder {
@@ -50,26 +53,30 @@ export function createEmbedder({ name, spawn, findModel, maxWaiting }: EmbedderP
     current = undefined
   }
 
+  async function use<T>(work: (opened: Process) => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (isClosed) throw stopped()
+    if (waiting >= maxWaiting)
+      throw new AppError('busy', `${maxWaiting} requests for vectors wait already. Try again shortly.`, {
+        retryAfterSeconds: 1,
+      })
+    waiting += 1
+    try {
+      current ??= open()
+      const opened = await unlessAborted(current, signal).catch((error: unknown) => {
+        if (!signal.aborted) forget()
+        throw error
+      })
+      return await work(opened)
+    } finally {
+      waiting -= 1
+    }
+  }
+
   return {
     name,
-    async encode(request, signal) {
-      if (isClosed) throw stopped()
-      if (waiting >= maxWaiting)
-        throw new AppError('busy', `${maxWaiting} requests for vectors wait already. Try again shortly.`, {
-          retryAfterSeconds: 1,
-        })
-      waiting += 1
-      try {
-        current ??= open()
-        const opened = await unlessAborted(current, signal).catch((error: unknown) => {
-          if (!signal.aborted) forget()
-          throw error
-        })
-        return await opened.ask(request, signal)
-      } finally {
-        waiting -= 1
-      }
-    },
+    encode: (request, signal) => use((opened) => opened.embed(request, signal), signal),
+    countTokens: (texts, signal) => use((opened) => opened.countTokens(texts, signal), signal),
+    maxTokens: async () => (await findModel()).maxTokens,
     async close() {
       isClosed = true
       const opened = await current?.catch(() => undefined)
@@ -84,7 +91,7 @@ const stopped = () => new AppError('unavailable', 'The service is shutting down.
 function connect(child: EmbedChild, model: EmbedModel): Process {
   const ready = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<string>()
-  const asked = new Map<number, PromiseWithResolvers<Embeddings>>()
+  const asked = new Map<number, PromiseWithResolvers<Answer>>()
   let lastId = 0
 
   child.onMessage((message) => {
@@ -94,6 +101,7 @@ function connect(child: EmbedChild, model: EmbedModel): Process {
       case 'model-failed':
         return ready.reject(new AppError(message.code, message.message))
       case 'embed-end':
+      case 'tokens-counted':
         asked.get(message.id)?.resolve(message)
         return void asked.delete(message.id)
       case 'embed-failed':
@@ -115,17 +123,28 @@ function connect(child: EmbedChild, model: EmbedModel): Process {
     ready: ready.promise,
     ended: ended.promise,
     kill: () => child.kill(),
-    async ask({ texts, truncate }, signal) {
-      lastId += 1
-      const id = lastId
-      const answer = Promise.withResolvers<Embeddings>()
-      asked.set(id, answer)
-      child.send({ type: 'embed-start', id, texts, truncate })
-      try {
-        return await unlessAborted(answer.promise, signal)
-      } finally {
-        if (asked.delete(id)) child.send({ type: 'embed-cancel', id })
-      }
+    async embed({ texts, truncate }, signal) {
+      const answer = await ask((id) => ({ type: 'embed-start', id, texts, truncate }), signal)
+      if (answer.type === 'embed-end') return answer
+      throw new AppError('internal', `The process that makes vectors answered with "${answer.type}".`)
     },
+    async countTokens(texts, signal) {
+      const answer = await ask((id) => ({ type: 'tokens-count', id, texts }), signal)
+      if (answer.type === 'tokens-counted') return answer.counts
+      throw new AppError('internal', `The process that makes vectors answered with "${answer.type}".`)
+    },
+  }
+
+  async function ask(messageOf: (id: number) => ToEmbedWorker, signal: AbortSignal): Promise<Answer> {
+    lastId += 1
+    const id = lastId
+    const answer = Promise.withResolvers<Answer>()
+    asked.set(id, answer)
+    child.send(messageOf(id))
+    try {
+      return await unlessAborted(answer.promise, signal)
+    } finally {
+      if (asked.delete(id)) child.send({ type: 'embed-cancel', id })
+    }
   }
 }

@@ -14,6 +14,7 @@ export type ToEmbedWorker =
   | Readonly<{ type: 'model-load'; model: EmbedModel }>
   | Readonly<{ type: 'embed-start'; id: number; texts: readonly string[]; truncate: boolean }>
   | Readonly<{ type: 'embed-cancel'; id: number }>
+  | Readonly<{ type: 'tokens-count'; id: number; texts: readonly string[] }>
 
 export type FromEmbedWorker =
   | Readonly<{ type: 'model-ready' }>
@@ -25,4 +26,5 @@ export type FromEmbedWorker =
       tokens: readonly number[]
       truncated: readonly boolean[]
     }>
+  | Readonly<{ type: 'tokens-counted'; id: number; counts: readonly number[] }>
   | Readonly<{ type: 'embed-failed'; id: number; code: ErrorCode; message: string }>

@@ -35,6 +35,9 @@ process.on('message', (message: ToEmbedWorker) => {
     case 'embed-start':
       batches?.start(message)
       break
+    case 'tokens-count':
+      batches?.count(message)
+      break
     case 'embed-cancel':
       batches?.cancel(message.id)
       break
