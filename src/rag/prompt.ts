@@ -27,37 +27,49 @@ const instructions = {
 /** The answer where nothing that was found is near enough to the question. */
 export const nothingFound = { en: 'The documents do not tell.', es: 'Los documentos no lo dicen.' } as const
 
-/** Shows the form of an answer; small models follow an example better than an order. */
-const example = {
-  en: {
-    sources: [
-      {
-        number: 1,
-        name: 'opening-hours.txt',
-        page: undefined,
-        section: undefined,
-        text: 'The museum opens at ten. It closes on Mondays.',
-      },
-      { number: 2, name: 'tickets.txt', page: undefined, section: undefined, text: 'A ticket costs 8 euros.' },
-    ],
-    question: 'When does the museum open, and what does a ticket cost?',
-    answer: 'The museum opens at ten [1]. A ticket costs 8 euros [2].',
-  },
-  es: {
-    sources: [
-      {
-        number: 1,
-        name: 'horario.txt',
-        page: undefined,
-        section: undefined,
-        text: 'El museo abre a las diez. Cierra los lunes.',
-      },
-      { number: 2, name: 'entradas.txt', page: undefined, section: undefined, text: 'La entrada cuesta 8 euros.' },
-    ],
-    question: '¿Cuándo abre el museo y cuánto cuesta la entrada?',
-    answer: 'El museo abre a las diez [1]. La entrada cuesta 8 euros [2].',
-  },
-} as const
+type Example = Readonly<{ sources: readonly PromptSource[]; question: string; answer: string }>
+
+const exampleSource = (number: number, name: string, text: string): PromptSource => ({
+  number,
+  name,
+  page: undefined,
+  section: undefined,
+  text,
+})
+
+/** They show the form of an answer: small models follow examples better than orders. */
+const examples: Readonly<Record<Language, readonly Example[]>> = {
+  en: [
+    {
+      sources: [exampleSource(1, 'tickets.txt', 'A ticket costs 8 euros. Children pay 5 euros.')],
+      question: 'What does a ticket cost?',
+      answer: 'A ticket costs 8 euros [1]. Children pay 5 euros [1].',
+    },
+    {
+      sources: [
+        exampleSource(1, 'tickets.txt', 'A ticket costs 8 euros.'),
+        exampleSource(2, 'hours.txt', 'The museum opens at ten. It closes on Mondays.'),
+      ],
+      question: 'On which day is the museum closed?',
+      answer: 'It closes on Mondays [2].',
+    },
+  ],
+  es: [
+    {
+      sources: [exampleSource(1, 'entradas.txt', 'La entrada cuesta 8 euros. Los niños pagan 5 euros.')],
+      question: '¿Cuánto cuesta la entrada?',
+      answer: 'La entrada cuesta 8 euros [1]. Los niños pagan 5 euros [1].',
+    },
+    {
+      sources: [
+        exampleSource(1, 'entradas.txt', 'La entrada cuesta 8 euros.'),
+        exampleSource(2, 'horario.txt', 'El museo abre a las diez. Cierra los lunes.'),
+      ],
+      question: '¿Qué día cierra el museo?',
+      answer: 'Cierra los lunes [2].',
+    },
+  ],
+}
 
 export type AnswerPrompt = Readonly<{
   language: Language
@@ -72,11 +84,12 @@ export type AnswerPrompt = Readonly<{
  * the model need not read it again; then the sources, and the question last.
  */
 export function toMessages({ language, history, sources, question }: AnswerPrompt): readonly ChatMessage[] {
-  const shown = example[language]
   return [
     { role: 'system', content: instructions[language] },
-    { role: 'user', content: ask(shown.sources, shown.question, language) },
-    { role: 'assistant', content: shown.answer },
+    ...examples[language].flatMap((example): ChatMessage[] => [
+      { role: 'user', content: ask(example.sources, example.question, language) },
+      { role: 'assistant', content: example.answer },
+    ]),
     ...history,
     { role: 'user', content: ask(sources, question, language) },
   ]
