@@ -14,7 +14,7 @@ import { readSelection, type Selection, writeSelection } from './config/selectio
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import { embedRoutes } from './embed/routes.ts'
-import type { Embedder } from './engine/embedder.ts'
+import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -41,7 +41,9 @@ export type AppParts = Readonly<{
   /** The model that answers. */
   host: ModelHost
   /** What makes vectors. */
-  embedder: Embedder
+  embedders: Embedders
+  /** What orders texts by how well they answer. */
+  rerankers: Rerankers
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
   version?: string
@@ -65,7 +67,8 @@ export type App = Readonly<{
 export async function createApp(config: Config, parts: AppParts): Promise<App> {
   const closer = createCloser()
   closer.use(parts.host)
-  closer.use(parts.embedder)
+  closer.use(parts.embedders)
+  closer.use(parts.rerankers)
   try {
     return await compose(config, parts, closer)
   } catch (error) {
@@ -160,7 +163,7 @@ type RouteParts = Readonly<{
 
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs }: RouteParts): Routes {
-  const { host, embedder, now = Date.now } = parts
+  const { host, embedders, rerankers, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
@@ -185,13 +188,14 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
         askerOf,
         limit: limits.limitGeneration,
         grammars,
-        listModels: () => listChatModels(host),
-        embedder,
+        listModels: () => listModels(host),
+        embedders,
+        rerankers,
         now,
       }),
       modelRoutes(models),
       ...jobs.caller,
-      embedRoutes({ embedder }),
+      embedRoutes({ embedders }),
       access.feedback.caller,
     ],
     user: [access.auth.user],
@@ -206,8 +210,11 @@ function askerOf(request: FastifyRequest): Asker {
   return { key: `address:${addressOf(request)}`, authenticated: false }
 }
 
-async function listChatModels(host: ModelHost): Promise<readonly string[]> {
-  return (await host.list()).flatMap(({ name, aliases, kind }) => (kind === 'chat' ? [name, ...aliases] : []))
+/** Those that answer first: some clients take the first one. */
+async function listModels(host: ModelHost): Promise<readonly string[]> {
+  const models = await host.list()
+  const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
+  return [...namesOf('chat'), ...namesOf('embedding')]
 }
 
 const uptimeSeconds = () => process.uptime()
