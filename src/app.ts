@@ -15,13 +15,12 @@ import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import { collectionRoutes } from './embed/collection-routes.ts'
 import { createCollections } from './embed/collections.ts'
-import type { EmbeddingModels } from './embed/embedding-models.ts'
 import { itemRoutes } from './embed/item-routes.ts'
 import { createPassageSearch } from './embed/passage-search.ts'
 import { createPassages } from './embed/passages.ts'
 import { embedRoutes } from './embed/routes.ts'
 import { createReadVectors } from './embed/vector-rows.ts'
-import type { Embedder } from './engine/embedder.ts'
+import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -49,7 +48,9 @@ export type AppParts = Readonly<{
   /** The model that answers. */
   host: ModelHost
   /** What makes vectors. */
-  embedder: Embedder
+  embedders: Embedders
+  /** What orders texts by how well they answer. */
+  rerankers: Rerankers
   /** Opens what finds the nearest vectors; it reads them from the database. */
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
@@ -75,7 +76,8 @@ export type App = Readonly<{
 export async function createApp(config: Config, parts: AppParts): Promise<App> {
   const closer = createCloser()
   closer.use(parts.host)
-  closer.use(parts.embedder)
+  closer.use(parts.embedders)
+  closer.use(parts.rerankers)
   try {
     return await compose(config, parts, closer)
   } catch (error) {
@@ -142,15 +144,18 @@ async function openAccess(config: Config, { db }: Storage, now: () => number): P
 type EmbedParts = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
 
 /** Collections, what they hold, and the searches in them. */
-function openEmbed({ embedder, openVectorIndex, now = Date.now }: AppParts, { db }: Storage, closer: Closer): EmbedParts {
-  const models: EmbeddingModels = { usual: embedder, find: async (name) => (name === embedder.name ? embedder : undefined) }
+function openEmbed(
+  { embedders: models, openVectorIndex, now = Date.now }: AppParts,
+  { db }: Storage,
+  closer: Closer,
+): EmbedParts {
   const vectorIndex = closer.use(openVectorIndex(createReadVectors(db)))
   const collections = createCollections({ db, models, vectorIndex, now })
   const passages = createPassages({ db, models, vectorIndex, now })
   const search = createPassageSearch({ db, models, vectorIndex })
   const items = itemRoutes({ collections, passages, search })
   const whole = collectionRoutes({ collections, passages, vectorIndex })
-  return { caller: [embedRoutes({ embedder }), items.caller, whole.caller], user: [items.user, whole.user] }
+  return { caller: [embedRoutes({ embedders: models }), items.caller, whole.caller], user: [items.user, whole.user] }
 }
 
 function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {
@@ -186,7 +191,7 @@ type RouteParts = Readonly<{
 
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed }: RouteParts): Routes {
-  const { host, embedder, now = Date.now } = parts
+  const { host, embedders, rerankers, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
@@ -211,8 +216,9 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
         askerOf,
         limit: limits.limitGeneration,
         grammars,
-        listModels: () => listChatModels(host),
-        embedder,
+        listModels: () => listModels(host),
+        embedders,
+        rerankers,
         now,
       }),
       modelRoutes(models),
@@ -232,8 +238,11 @@ function askerOf(request: FastifyRequest): Asker {
   return { key: `address:${addressOf(request)}`, authenticated: false }
 }
 
-async function listChatModels(host: ModelHost): Promise<readonly string[]> {
-  return (await host.list()).flatMap(({ name, aliases, kind }) => (kind === 'chat' ? [name, ...aliases] : []))
+/** Those that answer first: some clients take the first one. */
+async function listModels(host: ModelHost): Promise<readonly string[]> {
+  const models = await host.list()
+  const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
+  return [...namesOf('chat'), ...namesOf('embedding')]
 }
 
 const uptimeSeconds = () => process.uptime()

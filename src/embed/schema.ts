@@ -7,6 +7,19 @@ const mostCharacters = 1_000_000
 export const encodeBody = Type.Object(
   {
     texts: Type.Array(Type.String({ minLength: 1, maxLength: mostCharacters }), { minItems: 1, maxItems: mostTexts }),
+    model: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 500,
+        description: 'An installed embedding model. Default: that of EMBEDDING_MODEL.',
+      }),
+    ),
+    purpose: Type.Optional(
+      Type.Enum(['query', 'document'], {
+        description:
+          'What the texts are, for models that want a prefix before a query or a document. Default: nothing is put before them.',
+      }),
+    ),
     truncate: Type.Optional(
       Type.Boolean({ description: "Cuts texts that are longer than the model's window, which are refused otherwise." }),
     ),
