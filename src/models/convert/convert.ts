@@ -16,8 +16,8 @@ export type Conversion = Readonly<{
   /** The checkpoint: config.json, tokenizer files, safetensors. */
   folder: string
   /** The GGUF file to make; `TARGET.part` while it is written. */
-  target: string
-  /** For a BERT embedding model: an ONNX file to make as well. Other models have none. */
+  target?: string
+  /** An ONNX file to make, of a model of the BERT family. Other models have none. */
   onnxTarget?: string
   /** How matrices are kept; `auto`: in the 16 bits that lose nothing, where the checkpoint has such. */
   outputType: OutputType
@@ -38,9 +38,14 @@ export async function convertCheckpoint(
 ): Promise<void> {
   const { folder, target, onnxTarget, outputType } = conversion
   if (await isBert(folder)) {
-    const rest = { ...(onnxTarget === undefined ? {} : { onnxTarget }), ...(signal === undefined ? {} : { signal }) }
-    return convertBert({ folder, ggufTarget: target, outputType: chooseType(outputType, new Map()), report, ...rest })
+    const targets = {
+      ...(target === undefined ? {} : { ggufTarget: target }),
+      ...(onnxTarget === undefined ? {} : { onnxTarget }),
+    }
+    const rest = signal === undefined ? {} : { signal }
+    return convertBert({ folder, ...targets, outputType: chooseType(outputType, new Map()), report, ...rest })
   }
+  if (target === undefined) throw new AppError('invalid', 'Only models of the BERT family can be converted to ONNX.')
   const config = await readModelConfig(folder)
   const checkpoint = await openCheckpoint(folder)
   try {
