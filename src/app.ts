@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
@@ -13,13 +13,6 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
-import { collectionRoutes } from './embed/collection-routes.ts'
-import { createCollections } from './embed/collections.ts'
-import { itemRoutes } from './embed/item-routes.ts'
-import { createPassageSearch } from './embed/passage-search.ts'
-import { createPassages } from './embed/passages.ts'
-import { embedRoutes } from './embed/routes.ts'
-import { createReadVectors } from './embed/vector-rows.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -33,6 +26,7 @@ import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { logAnswer } from './http/request-log.ts'
 import { createServer, type LogOptions, mountRoutes, type Routes } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
+import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
@@ -90,7 +84,6 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { host, now = Date.now } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const access = await openAccess(config, storage, now)
-  const embed = openEmbed(parts, storage, closer)
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -111,8 +104,9 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   })
   await serveApiDocs(http, versionOf(parts))
   const { requireUser, requireAdmin, allowCaller } = access.guard
+  const knowledge = openKnowledge({ ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now }, closer)
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed })
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -139,23 +133,6 @@ async function openAccess(config: Config, { db }: Storage, now: () => number): P
     auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
     feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
   }
-}
-
-type EmbedParts = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
-
-/** Collections, what they hold, and the searches in them. */
-function openEmbed(
-  { embedders: models, openVectorIndex, now = Date.now }: AppParts,
-  { db }: Storage,
-  closer: Closer,
-): EmbedParts {
-  const vectorIndex = closer.use(openVectorIndex(createReadVectors(db)))
-  const collections = createCollections({ db, models, vectorIndex, now })
-  const passages = createPassages({ db, models, vectorIndex, now })
-  const search = createPassageSearch({ db, models, vectorIndex })
-  const items = itemRoutes({ collections, passages, search })
-  const whole = collectionRoutes({ collections, passages, vectorIndex })
-  return { caller: [embedRoutes({ embedders: models }), items.caller, whole.caller], user: [items.user, whole.user] }
 }
 
 function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {
@@ -186,11 +163,22 @@ type RouteParts = Readonly<{
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
-  embed: EmbedParts
+  knowledge: KnowledgeRoutes
 }>
 
 /** Which route is mounted where: this decides who may use it. */
-function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed }: RouteParts): Routes {
+function listRoutes({
+  config,
+  parts,
+  access,
+  lifecycle,
+  metrics,
+  predict,
+  limits,
+  sockets,
+  jobs,
+  knowledge,
+}: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
@@ -223,10 +211,10 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
       }),
       modelRoutes(models),
       ...jobs.caller,
-      ...embed.caller,
+      ...knowledge.caller,
       access.feedback.caller,
     ],
-    user: [access.auth.user, ...embed.user],
+    user: [access.auth.user, ...knowledge.user],
     admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
   }
 }

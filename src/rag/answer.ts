@@ -57,7 +57,8 @@ export type AnswerEvent = SourcesFound | Readonly<{ type: 'text-delta'; text: st
 export type AnswerParts = Readonly<{
   predict: Pick<Predict, 'choose' | 'complete' | 'stream'>
   retrieve: Retrieve
-  embedder: Pick<Embedder, 'encode'>
+  /** The model of a collection's vectors. Throws `conflict` when it is there no more. */
+  findEmbedder: (collection: Collection) => Promise<Pick<Embedder, 'encode'>>
   /** Tokens of a model's context window. */
   contextSizeOf: (model: string) => Promise<number>
 }>
@@ -95,7 +96,7 @@ export function createAnswer(parts: AnswerParts): Answer {
       signal,
     )
     yield { type: 'sources-found', queries, sources, retrieval, messages }
-    yield* write(parts, { events, sources, target, language }, signal)
+    yield* write(parts, { events, sources, target, language, collection: request.collection }, signal)
   }
 }
 
@@ -149,10 +150,16 @@ async function* resume<T>(first: IteratorResult<T>, iterator: AsyncIterator<T>):
   }
 }
 
-type Writing = Readonly<{ events: AsyncIterable<GenerateEvent>; sources: readonly Source[]; target: Target; language: Language }>
+type Writing = Readonly<{
+  events: AsyncIterable<GenerateEvent>
+  sources: readonly Source[]
+  target: Target
+  language: Language
+  collection: Collection
+}>
 
-async function* write({ embedder }: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
-  const { events, sources, target, language } = writing
+async function* write({ findEmbedder }: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
+  const { events, sources, target, language, collection } = writing
   const filter = createCitationFilter(sources.length)
   let text = ''
   let reason: FinishReason = 'stop'
@@ -163,7 +170,8 @@ async function* write({ embedder }: AnswerParts, writing: Writing, signal: Abort
     if (event.type === 'choice-end') reason = event.reason
     if (event.type !== 'generation-end') continue
     const abstained = text.trim().startsWith(nothingFound[language])
-    const encode = async (texts: readonly string[]) => (await embedder.encode({ texts, truncate: true }, signal)).vectors
+    const encode = async (texts: readonly string[]) =>
+      (await (await findEmbedder(collection)).encode({ texts, truncate: true }, signal)).vectors
     const sentences = abstained
       ? []
       : await checkSupport(

@@ -135,7 +135,7 @@ async function rerank(
   signal: AbortSignal,
 ): Promise<readonly Hit[]> {
   if (reranker === undefined || hits.length === 0) return hits
-  const scores = await reranker.rerank({ query: queries[0], texts: hits.map(({ item }) => item.text) }, signal)
+  const { scores } = await reranker.rerank({ query: queries[0], texts: hits.map(({ item }) => item.text) }, signal)
   return hits
     .map(({ item }, index) => ({ item, score: scores[index] ?? Number.NEGATIVE_INFINITY }))
     .sort((one, other) => other.score - one.score || one.item.id - other.item.id)

@@ -55,7 +55,7 @@ function createWorld({
       looked.push(queries)
       return { sources, bestCosine: world.bestCosine ?? 0.8, found: [], fused: [], dropped: [] }
     },
-    embedder: {
+    findEmbedder: async () => ({
       // Texts that share their first letter are alike.
       encode: async ({ texts: given }) => ({
         vectors: given.map((text) => {
@@ -66,7 +66,7 @@ function createWorld({
         tokens: given.map(() => 1),
         truncated: given.map(() => false),
       }),
-    },
+    }),
     contextSizeOf: async () => contextSize,
   })
   return { answer, asked, looked }

@@ -148,7 +148,7 @@ test('what is left out is named with the reason', async () => {
 test('a reranker has the last word on the order', async () => {
   const reranker: Reranker = {
     name: 'by-length',
-    rerank: async ({ texts }) => texts.map(({ length }) => length),
+    rerank: async ({ texts }) => ({ scores: texts.map(({ length }) => length), tokens: [] }),
     close: async () => {},
   }
   const { retrieve } = createWorld(rows, { vector: [0, 1, 3] })
