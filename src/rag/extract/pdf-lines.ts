@@ -51,7 +51,7 @@ function toLine(runs: readonly PdfRun[], page: number): PdfLine | undefined {
 export function dropRunningLines(pages: readonly PdfPage[]): PdfPage[] {
   if (pages.length < 3) return [...pages]
   const shape = ({ text }: PdfLine) => text.replace(/\d+|\b[ivxlc]+\b/gi, '#').toLowerCase()
-  const isAtEdge = ({ y }: PdfLine, { height }: PdfPage) => y > height * 0.9 || y < height * 0.1
+  const isAtEdge = ({ y }: PdfLine, { height }: PdfPage) => y > height * 0.85 || y < height * 0.15
   const counts = new Map<string, number>()
   for (const page of pages)
     for (const found of new Set(page.lines.filter((line) => isAtEdge(line, page)).map(shape)))

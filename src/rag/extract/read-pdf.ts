@@ -20,9 +20,10 @@ export async function readPdf(bytes: Uint8Array): Promise<ReadDocument> {
     for (let number = 1; number <= pdf.numPages; number += 1) pages.push(await readPage(pdf, number))
     const pagesWithoutText = pages.filter(({ lines }) => lines.length === 0).length
     refuseScans(pages.length, pagesWithoutText)
-    const title = await readTitle(pdf)
+    const blocks = readPdfBlocks(dropRunningLines(pages), await readOutline(pdf))
+    const title = (await readTitle(pdf)) ?? blocks.find(({ type, level, page }) => type === 'heading' && level === 1 && page === 1)?.text
     return {
-      blocks: readPdfBlocks(dropRunningLines(pages), await readOutline(pdf)),
+      blocks,
       pages: pages.length,
       pagesWithoutText,
       ...(title === undefined ? {} : { title }),
