@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
@@ -13,11 +13,19 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import { collectionRoutes } from './embed/collection-routes.ts'
+import { createCollections } from './embed/collections.ts'
+import type { EmbeddingModels } from './embed/embedding-models.ts'
+import { itemRoutes } from './embed/item-routes.ts'
+import { createPassageSearch } from './embed/passage-search.ts'
+import { createPassages } from './embed/passages.ts'
 import { embedRoutes } from './embed/routes.ts'
+import { createReadVectors } from './embed/vector-rows.ts'
 import type { Embedder } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
+import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import { createFeedback } from './feedback/feedback.ts'
 import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import { serveApiDocs } from './http/api-docs.ts'
@@ -34,7 +42,7 @@ import { createCache } from './predict/cache.ts'
 import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
-import { openStorage } from './storage/open-storage.ts'
+import { openStorage, type Storage } from './storage/open-storage.ts'
 import { webPages } from './web-client/pages.ts'
 
 export type AppParts = Readonly<{
@@ -42,6 +50,8 @@ export type AppParts = Readonly<{
   host: ModelHost
   /** What makes vectors. */
   embedder: Embedder
+  /** Opens what finds the nearest vectors; it reads them from the database. */
+  openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
   version?: string
@@ -76,7 +86,9 @@ export async function createApp(config: Config, parts: AppParts): Promise<App> {
 
 async function compose(config: Config, parts: AppParts, closer: Closer): Promise<App> {
   const { host, now = Date.now } = parts
-  const access = await openAccess(config, closer, now)
+  const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
+  const access = await openAccess(config, storage, now)
+  const embed = openEmbed(parts, storage, closer)
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -98,7 +110,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   await serveApiDocs(http, versionOf(parts))
   const { requireUser, requireAdmin, allowCaller } = access.guard
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs })
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -114,10 +126,9 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
 
 type Access = Readonly<{ guard: Guard; auth: AuthRoutes; feedback: FeedbackRoutes }>
 
-async function openAccess(config: Config, closer: Closer, now: () => number): Promise<Access> {
+async function openAccess(config: Config, { db }: Storage, now: () => number): Promise<Access> {
   const { environment, dataDir, allowAnonymous, allowRegistration } = config
   const secretKey = await openSecretKey({ configured: config.secretKey, dataDir, environment })
-  const { db } = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })
   const users = createUsers({ db, passwords: createPasswords(), now, allowRegistration })
   const throttle = createLoginThrottle({ now })
@@ -126,6 +137,20 @@ async function openAccess(config: Config, closer: Closer, now: () => number): Pr
     auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
     feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
   }
+}
+
+type EmbedParts = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
+
+/** Collections, what they hold, and the searches in them. */
+function openEmbed({ embedder, openVectorIndex, now = Date.now }: AppParts, { db }: Storage, closer: Closer): EmbedParts {
+  const models: EmbeddingModels = { usual: embedder, find: async (name) => (name === embedder.name ? embedder : undefined) }
+  const vectorIndex = closer.use(openVectorIndex(createReadVectors(db)))
+  const collections = createCollections({ db, models, vectorIndex, now })
+  const passages = createPassages({ db, models, vectorIndex, now })
+  const search = createPassageSearch({ db, models, vectorIndex })
+  const items = itemRoutes({ collections, passages, search })
+  const whole = collectionRoutes({ collections, passages, vectorIndex })
+  return { caller: [embedRoutes({ embedder }), items.caller, whole.caller], user: [items.user, whole.user] }
 }
 
 function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {
@@ -156,10 +181,11 @@ type RouteParts = Readonly<{
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
+  embed: EmbedParts
 }>
 
 /** Which route is mounted where: this decides who may use it. */
-function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs }: RouteParts): Routes {
+function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed }: RouteParts): Routes {
   const { host, embedder, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
@@ -191,10 +217,10 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
       }),
       modelRoutes(models),
       ...jobs.caller,
-      embedRoutes({ embedder }),
+      ...embed.caller,
       access.feedback.caller,
     ],
-    user: [access.auth.user],
+    user: [access.auth.user, ...embed.user],
     admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
   }
 }

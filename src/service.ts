@@ -12,6 +12,7 @@ import { createLocalProvider } from './engine/local/local-provider.ts'
 import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
 import type { LoadedModel } from './engine/local/protocol.ts'
 import type { ChatMessage, ModelHost } from './engine/provider.ts'
+import type { VectorIndex } from './engine/vector-index.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
 import { createCatalog } from './models/catalog.ts'
@@ -30,7 +31,22 @@ export async function openService(config: Config, { version }: Readonly<{ versio
     findModel: () => findEmbeddingModel(config.modelsDir, threads),
     maxWaiting: config.maxQueue,
   })
-  return createApp(config, { host, embedder, version, logStream: openLogStream(1) })
+  return createApp(config, { host, embedder, openVectorIndex, version, logStream: openLogStream(1) })
+}
+
+/** Stands where the index will be that runs in a process of its own. */
+function openVectorIndex(): VectorIndex {
+  const fail = async () => {
+    throw new AppError('unavailable', 'Searches by meaning are not part of this version.')
+  }
+  return {
+    search: fail,
+    statistics: fail,
+    add: async () => {},
+    remove: async () => {},
+    drop: async () => {},
+    close: async () => {},
+  }
 }
 
 /** What was selected last, else DEFAULT_MODEL, else undefined: the first installed. */

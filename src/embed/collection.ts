@@ -35,6 +35,9 @@ export type PassagePlace = Readonly<{
 
 export type NewPassage = Readonly<{ text: string; metadata?: Metadata; place?: PassagePlace }>
 
+/** A text with the name by which its owner knows it; without one it gets a new one. */
+export type NewItem = NewPassage & Readonly<{ itemId?: string }>
+
 export type NewDocument = Readonly<{
   /** As shown: the title, else the file's name. */
   name: string
@@ -64,9 +67,11 @@ export interface Collections {
   find(owner: Owner, nameOrId: string): Promise<Collection | undefined>
   /**
    * For writing: the owner's collection of that name or id; a missing name is made. Throws `not_found` for one of somebody else,
-   * `conflict` when its vectors are of another model than the one in use, with how to re-embed.
+   * `conflict` when its vectors are of another model than the one that is named, else the one in use, with how to re-embed.
    */
-  open(owner: Owner, nameOrId: string): Promise<Collection>
+  open(owner: Owner, nameOrId: string, model?: string): Promise<Collection>
+  /** For changing what needs no vectors: the owner's collection. Throws `not_found`. */
+  getOwn(owner: Owner, nameOrId: string): Promise<Collection>
   share(owner: Owner, nameOrId: string, isShared: boolean): Promise<Collection>
   /** With everything in it. Throws `not_found`. */
   remove(owner: Owner, nameOrId: string): Promise<void>
@@ -74,12 +79,23 @@ export interface Collections {
 
 /** What a collection holds. Each change is one transaction: passages, their words and their vectors come and go together. */
 export interface Passages {
-  /** Adds texts, each under its id; an id that is there gets the new text. Gives the ids in the order of the texts. */
+  /**
+   * Adds texts, each under its id; an id that is there gets the new text. Gives the ids in the order of the texts. Throws `invalid`
+   * (one id twice, a text or metadata that cannot be stored), `conflict` (the id of a document's chunk), as the embedder, and
+   * `not_found` when the collection is gone.
+   */
   add(
     collection: Collection,
-    items: readonly (NewPassage & Readonly<{ itemId?: string }>)[],
+    items: readonly NewItem[],
     signal: AbortSignal,
+    options?: Readonly<{
+      /** Whether texts that are longer than the model's window are cut for their vectors; otherwise they are refused. */
+      truncate?: boolean
+    }>,
   ): Promise<readonly string[]>
+  /** Removes texts that were added; gives how many were there. Throws `conflict` for the id of a document's chunk. */
+  removeItems(collection: Collection, itemIds: readonly string[]): Promise<number>
+  count(collection: Collection): Promise<Readonly<{ documents: number; passages: number }>>
   /** Puts a document in the place of the one with the same source, all its chunks with it. */
   replaceDocument(
     collection: Collection,
@@ -91,8 +107,9 @@ export interface Passages {
   /** A document of any collection that the owner may read; `isOwn` says whether they may change it. */
   findDocumentOf(owner: Owner, id: string): Promise<Readonly<{ document: Document; isOwn: boolean }> | undefined>
   listDocuments(collection: Collection, page: Readonly<{ limit: number; after?: string }>): Promise<readonly Document[]>
+  /** With all its chunks. Throws `not_found` when it is gone. */
   removeDocument(document: Document): Promise<void>
-  /** Chunks of a document by position, those of the range that exist. */
+  /** Chunks of a document by position, those of the range that exist, its ends with it. */
   listChunks(documentId: string, range: Readonly<{ from: number; to: number }>): Promise<readonly Passage[]>
 }
 

@@ -11,6 +11,7 @@ export const migrations: readonly Migration[] = [
   { id: '003-feedback', up: createFeedbackTable },
   { id: '004-collections', up: createCollectionTables },
   { id: '005-passages-search', up: createPassagesSearch },
+  { id: '006-passages-collection', up: createPassagesCollectionIndex },
 ]
 
 /**
@@ -164,4 +165,9 @@ async function createPassagesSearch(db: Database): Promise<void> {
     `create trigger passages_search_update after update of section, text on passages begin ${forget} ${learn} end`,
   ]
   for (const statement of statements) await sql.raw(statement).execute(db)
+}
+
+/** The passages of a collection in the order of their ids: this is how they are read in pieces. */
+async function createPassagesCollectionIndex(db: Database): Promise<void> {
+  await db.schema.createIndex('passages_collection').on('passages').columns(['collection_id', 'id']).execute()
 }

@@ -1,6 +1,6 @@
 import { CamelCasePlugin, Kysely } from 'kysely'
 import { type Migration, migrate } from './migrations.ts'
-import { openSqlite, sqliteDialect } from './sqlite.ts'
+import { openSqlite, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
 import type { Database, Tables } from './tables.ts'
 
 export type StorageOptions = Readonly<{
@@ -15,7 +15,15 @@ export type StorageOptions = Readonly<{
   migrations?: readonly Migration[]
 }>
 
-export type Storage = Readonly<{ db: Database; close(): Promise<void> }>
+export type Storage = Readonly<{
+  db: Database
+  /**
+   * Reads through a connection of its own that sees the database as it is now, however long the work takes and whatever is written
+   * meanwhile. It holds nobody up. Throws as opening does.
+   */
+  readSnapshot<T>(work: (db: Database) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}>
 
 /**
  * Opens the database with its tables up to date. SQLite runs in this thread: keep transactions short.
@@ -24,12 +32,25 @@ export type Storage = Readonly<{ db: Database; close(): Promise<void> }>
  */
 export async function openStorage({ path, now = Date.now, busyTimeoutMs = 2000, migrations }: StorageOptions): Promise<Storage> {
   const connection = openSqlite(path, busyTimeoutMs)
-  const db = new Kysely<Tables>({ dialect: sqliteDialect(connection), plugins: [new CamelCasePlugin()] })
+  const db = createDatabase(connection)
   try {
     await migrate(db, now, migrations)
   } catch (error) {
     connection.close()
     throw error
   }
-  return { db, close: () => db.destroy() }
+  return { db, readSnapshot: (work) => readSnapshot(path, busyTimeoutMs, work), close: () => db.destroy() }
+}
+
+async function readSnapshot<T>(path: string, busyTimeoutMs: number, work: (db: Database) => Promise<T>): Promise<T> {
+  const db = createDatabase(openSqliteSnapshot(path, busyTimeoutMs))
+  try {
+    return await work(db)
+  } finally {
+    await db.destroy()
+  }
+}
+
+function createDatabase(connection: Parameters<typeof sqliteDialect>[0]): Database {
+  return new Kysely<Tables>({ dialect: sqliteDialect(connection), plugins: [new CamelCasePlugin()] })
 }

@@ -38,6 +38,21 @@ export function openSqlite(path: string, busyTimeoutMs: number): SqliteConnectio
   }
 }
 
+/** A connection that cannot write and goes on seeing what is committed now. */
+export function openSqliteSnapshot(path: string, busyTimeoutMs: number): SqliteConnection {
+  let connection: SqliteConnection | undefined
+  try {
+    connection = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
+    connection.pragma('trusted_schema = OFF')
+    // The state is fixed by the first read, not by the begin.
+    connection.exec('begin; select 1 from sqlite_schema limit 1')
+    return connection
+  } catch (error) {
+    connection?.close()
+    throw toStorageError(error, path)
+  }
+}
+
 /** SQLite gives its `-wal` and `-shm` files the mode of the main file, so that mode is set before SQLite comes. */
 function claimFile(path: string): number {
   makeFolder(dirname(path), 0o700)
