@@ -230,6 +230,7 @@ function codeOf(status: number): ErrorCode {
     404: 'not_found',
     409: 'conflict',
     413: 'too_large',
+    422: 'unprocessable',
     429: 'rate_limited',
     502: 'upstream',
     503: 'busy',
