@@ -5,6 +5,8 @@ import { bootstrap, type Estimate, mean, percentile } from './statistics.ts'
 export type Reply = Readonly<{
   /** Where the passages come from, best first; `number` is what the answer calls them. */
   sources: readonly Readonly<{ number: number; source: string }>[]
+  /** From the question to the whole reply, without waiting for a turn. */
+  seconds: number
   /** Undefined when only sources were asked for. */
   answer?: Readonly<{
     text: string
@@ -57,8 +59,6 @@ export type EvaluateOptions = Readonly<{
   ask: (question: Question, signal: AbortSignal) => Promise<Reply>
   /** How many sources each question asks for: no recall is told beyond it. */
   k: number
-  /** Milliseconds of a clock that only goes forward. */
-  now: () => number
   report?: (done: number) => void
 }>
 
@@ -68,14 +68,12 @@ const mrrDepth = 10
 /** Asks each question, one after the other, and measures what came. Throws what `ask` throws, and `aborted`. */
 export async function evaluate(
   questions: readonly Question[],
-  { ask, k, now, report }: EvaluateOptions,
+  { ask, k, report }: EvaluateOptions,
   signal: AbortSignal,
 ): Promise<Evaluation> {
   const results: QuestionResult[] = []
   for (const question of questions) {
-    const start = now()
-    const reply = await ask(question, signal)
-    results.push(judge(question, reply, (now() - start) / 1000))
+    results.push(judge(question, await ask(question, signal)))
     report?.(results.length)
   }
   return summarize(results, k)
@@ -96,7 +94,7 @@ export function isSameSource(source: string, named: string): boolean {
   return source.endsWith(named) && (before === '/' || before === '\\' || before === ':')
 }
 
-function judge({ id, question, relevant }: Question, { sources, answer }: Reply, seconds: number): QuestionResult {
+function judge({ id, question, relevant }: Question, { sources, answer, seconds }: Reply): QuestionResult {
   const isRight = (source: string) => relevant.some((named) => isSameSource(source, named))
   const place = sources.findIndex(({ source }) => isRight(source))
   const right = new Set(sources.flatMap(({ number, source }) => (isRight(source) ? [number] : [])))
