@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
@@ -10,16 +10,11 @@ import { openSecretKey } from './auth/secret-key.ts'
 import { createTokens } from './auth/tokens.ts'
 import { createUsers } from './auth/users.ts'
 import { type Closer, createCloser } from './closer.ts'
+import { type CollectionParts, openCollections } from './collections.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
-import { collectionRoutes } from './embed/collection-routes.ts'
-import { createCollections } from './embed/collections.ts'
-import { itemRoutes } from './embed/item-routes.ts'
-import { createPassageSearch } from './embed/passage-search.ts'
-import { createPassages } from './embed/passages.ts'
 import { embedRoutes } from './embed/routes.ts'
-import { createReadVectors } from './embed/vector-rows.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -90,7 +85,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { host, now = Date.now } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const access = await openAccess(config, storage, now)
-  const embed = openEmbed(parts, storage, closer)
+  const embed = await openCollections(config, { ...parts, now }, storage, closer)
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -141,23 +136,6 @@ async function openAccess(config: Config, { db }: Storage, now: () => number): P
   }
 }
 
-type EmbedParts = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
-
-/** Collections, what they hold, and the searches in them. */
-function openEmbed(
-  { embedders: models, openVectorIndex, now = Date.now }: AppParts,
-  { db }: Storage,
-  closer: Closer,
-): EmbedParts {
-  const vectorIndex = closer.use(openVectorIndex(createReadVectors(db)))
-  const collections = createCollections({ db, models, vectorIndex, now })
-  const passages = createPassages({ db, models, vectorIndex, now })
-  const search = createPassageSearch({ db, models, vectorIndex })
-  const items = itemRoutes({ collections, passages, search })
-  const whole = collectionRoutes({ collections, passages, vectorIndex })
-  return { caller: [embedRoutes({ embedders: models }), items.caller, whole.caller], user: [items.user, whole.user] }
-}
-
 function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {
   const count = countRequest(metrics)
   return createServer({
@@ -186,7 +164,7 @@ type RouteParts = Readonly<{
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
-  embed: EmbedParts
+  embed: CollectionParts
 }>
 
 /** Which route is mounted where: this decides who may use it. */
@@ -223,6 +201,7 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
       }),
       modelRoutes(models),
       ...jobs.caller,
+      embedRoutes({ embedders }),
       ...embed.caller,
       access.feedback.caller,
     ],
