@@ -104,7 +104,11 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   })
   await serveApiDocs(http, versionOf(parts))
   const { requireUser, requireAdmin, allowCaller } = access.guard
-  const knowledge = openKnowledge({ ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now }, closer)
+  const knowledge = await openKnowledge(
+    config,
+    { ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now },
+    closer,
+  )
   const jobs = openModelJobs(config, { ...parts, now }, closer)
   const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)

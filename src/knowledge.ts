@@ -1,16 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import type { Closer } from './closer.ts'
-import { collectionRoutes } from './embed/collection-routes.ts'
-import { createCollections } from './embed/collections.ts'
+import { openCollections } from './collections.ts'
+import type { Config } from './config.ts'
 import { modelOf } from './embed/embedding-models.ts'
-import { itemRoutes } from './embed/item-routes.ts'
 import { readFilter } from './embed/metadata-filter.ts'
 import { ownerOf } from './embed/owner.ts'
-import { createPassageSearch } from './embed/passage-search.ts'
-import { createPassages } from './embed/passages.ts'
 import { embedRoutes } from './embed/routes.ts'
-import { createReadVectors } from './embed/vector-rows.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
@@ -36,35 +32,31 @@ export type KnowledgeParts = Readonly<{
 export type KnowledgeRoutes = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
 
 /** Collections and what they hold, the searches in them, and the answers from them. */
-export function openKnowledge(parts: KnowledgeParts, closer: Closer): KnowledgeRoutes {
-  const { embedders: models, rerankers, storage, now } = parts
-  const { db } = storage
-  const vectorIndex = closer.use(parts.openVectorIndex(createReadVectors(db)))
-  const collections = createCollections({ db, models, vectorIndex, now })
-  const passages = createPassages({ db, models, vectorIndex, now })
-  const search = createPassageSearch({ db, models, vectorIndex })
-  const items = itemRoutes({ collections, passages, search })
-  const whole = collectionRoutes({ collections, passages, vectorIndex })
+export async function openKnowledge(
+  config: Pick<Config, 'dataDir'>,
+  parts: KnowledgeParts,
+  closer: Closer,
+): Promise<KnowledgeRoutes> {
+  const { embedders, storage } = parts
+  const held = await openCollections(config, parts, storage, closer)
+  const { collections, passages, search } = held
   const answer = createAnswer({
     predict: parts.predict,
     retrieve: createRetrieve({ search, passages }),
-    findEmbedder: (collection) => modelOf(models, collection),
+    findEmbedder: (collection) => modelOf(embedders, collection),
     contextSizeOf: (model) => contextSizeOf(parts.host, model),
   })
   const query = queryRoutes({
     answer,
     collections,
     readFilter,
-    findReranker: rerankers.find,
+    findReranker: parts.rerankers.find,
     askerOf: parts.askerOf,
     ownerOf,
     limit: parts.limit,
     createId: randomUUID,
   })
-  return {
-    caller: [embedRoutes({ embedders: models }), items.caller, whole.caller, query],
-    user: [items.user, whole.user],
-  }
+  return { caller: [embedRoutes({ embedders }), ...held.caller, query], user: held.user }
 }
 
 /** What a model is taken to hold while it has not been loaded: the usual bound of CONTEXT_SIZE. */

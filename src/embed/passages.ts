@@ -77,7 +77,8 @@ async function add(
 ): Promise<readonly string[]> {
   const { vectorIndex, now } = parts
   for (const [index, item] of items.entries()) refuseUnstorable(item, `documents.${index}`)
-  const rows = items.map((item) => ({ ...item, itemId: item.itemId ?? randomUUID(), documentId: null, position: 0 }))
+  const createdAt = new Date(now()).toISOString()
+  const rows = items.map((item) => ({ ...item, itemId: item.itemId ?? randomUUID(), documentId: null, position: 0, createdAt }))
   const itemIds = rows.map(({ itemId }) => itemId)
   refuseDuplicates(itemIds)
   const texts = rows.map(({ text }) => text)
@@ -89,7 +90,7 @@ async function add(
       // An id that is there gets a new row, so that what the index still holds of the old one leads nowhere.
       const removed = await findItems(transaction, id, itemIds)
       await deletePassages(transaction, removed)
-      const ids = await insertPassages(transaction, id, rows, new Date(now()).toISOString())
+      const ids = await insertPassages(transaction, id, rows)
       await storeVectors(ids)
       return { removed, ids }
     },
@@ -147,8 +148,14 @@ async function replace(parts: PassagesParts, { collection, document, chunks, sig
       const { id, createdAt } = await saveDocument(transaction, collectionId, document, time)
       const removed = await chunkIds(transaction, id)
       await deletePassages(transaction, removed)
-      const rows = chunks.map((chunk, position) => ({ ...chunk, position, documentId: id, itemId: `${id}#${position}` }))
-      const ids = await insertPassages(transaction, collectionId, rows, time)
+      const rows = chunks.map((chunk, position) => ({
+        ...chunk,
+        position,
+        documentId: id,
+        itemId: `${id}#${position}`,
+        createdAt: time,
+      }))
+      const ids = await insertPassages(transaction, collectionId, rows)
       await storeVectors(ids)
       const saved: Document = { ...document, id, collectionId, passages: ids.length, createdAt, updatedAt: time }
       return { saved, removed, ids }

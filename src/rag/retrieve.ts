@@ -125,7 +125,8 @@ async function searchAll(search: PassageSearch, request: RetrieveRequest, signal
   return Promise.all(searches)
 }
 
-const weights = { vector: 1, words: 1 } as const
+/** Words alone find less than meaning, and what only they find is more often beside the point (docs/rag.md). */
+const weights = { vector: 1, words: 0.5 } as const
 
 const toRanking = ({ by, passages }: Found): Ranking<FoundPassage> => ({ items: passages, weight: weights[by] })
 
@@ -149,16 +150,23 @@ const areNeighbours = (one: Hit, other: Hit) =>
   one.item.documentId === other.item.documentId &&
   Math.abs(one.item.position - other.item.position) <= 1
 
+/**
+ * As many groups as sources are wanted. Each is of another document as long as there are others: five parts of one document tell less
+ * than the best part of five. What comes next in the order fills up what is left.
+ */
 function joinNeighbours(hits: readonly Hit[], k: number): Readonly<{ kept: readonly Group[]; beyond: readonly Hit[] }> {
-  const kept: Group[] = []
-  const beyond: Hit[] = []
+  const groups: Group[] = []
   for (const hit of hits) {
-    const group = kept.find((members) => members.some((member) => areNeighbours(member, hit)))
-    if (group !== undefined) group.push(hit)
-    else if (kept.length < k) kept.push([hit])
-    else beyond.push(hit)
+    const group = groups.find((members) => members.some((member) => areNeighbours(member, hit)))
+    if (group === undefined) groups.push([hit])
+    else group.push(hit)
   }
-  return { kept, beyond }
+  const seen = new Set<string>()
+  const firsts = groups.filter(
+    ([{ item }]) => item.documentId === undefined || (!seen.has(item.documentId) && seen.add(item.documentId)),
+  )
+  const kept = [...firsts, ...groups.filter((group) => !firsts.includes(group))].slice(0, k)
+  return { kept, beyond: groups.filter((group) => !kept.includes(group)).flat() }
 }
 
 /** The groups as sources, best first, as long as there is room; the best one is there even where it has to be shortened. */
