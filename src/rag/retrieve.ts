@@ -82,10 +82,9 @@ export function createRetrieve(parts: RetrieveParts): Retrieve {
       request.collection,
       ranked.map(({ item }) => item.id),
     )
-    // Twice as many as sources: neighbours become one source.
     const { chosen, duplicates } = diversify(
       ranked.map((hit) => ({ item: hit, relevance: hit.score, vector: vectors.get(hit.item.id) })),
-      2 * request.k,
+      fusedDepth,
     )
     const cosines = new Map(
       found.flatMap(({ by, passages }) => (by === 'vector' ? passages : [])).map((one) => [one.id, one.score]),
