@@ -8,6 +8,10 @@ export const docsEvalMessages = {
     es: 'Di qué preguntas: --questions FILE.jsonl (una {"question", "relevant": ["SOURCE"]} por línea), o --make N para que se hagan.',
   },
   unreadableFile: { en: 'The file {file} cannot be read.', es: 'No se puede leer el archivo {file}.' },
+  unwritableFile: {
+    en: 'The file {file} cannot be written, or is there already. Name another with --output.',
+    es: 'El archivo {file} no se puede escribir, o ya existe. Indica otro con --output.',
+  },
   badNumber: {
     en: '{name} must be a whole number from 1 to {most}, but is "{value}".',
     es: '{name} debe ser un número entero de 1 a {most}, pero es "{value}".',

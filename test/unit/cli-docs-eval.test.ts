@@ -4,19 +4,24 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
+import { parseQuestions } from '../../src/rag/question-set.ts'
 import { createCli } from './cli-world.ts'
 
 type Asked = Readonly<{ question: string; k: number; mode: string; answer: boolean; collection?: string }>
 type Given = Readonly<{ status?: number; headers?: Record<string, string>; body: unknown }>
 
-/** A service that answers /rag/query alone, and what it was asked. */
-async function startService(reply: (asked: Asked, count: number) => Given) {
+/** A service that answers /rag/query, and other addresses with what is given for them; and what it was asked. */
+async function startService(reply: (asked: Asked, count: number) => Given, others: Record<string, Given> = {}) {
   const asked: Asked[] = []
   const server = createServer(async (request, response) => {
-    const body = (await json(request)) as Asked
-    expect(request.url).toBe('/rag/query')
-    asked.push(body)
-    const { status = 200, headers = {}, body: answer } = reply(body, asked.length)
+    const body = request.method === 'POST' ? ((await json(request)) as Asked) : undefined
+    if (request.url === '/rag/query' && body !== undefined) asked.push(body)
+    const missing: Given = { status: 404, body: { error: { code: 'not_found', message: request.url } } }
+    const {
+      status = 200,
+      headers = {},
+      body: answer,
+    } = request.url === '/rag/query' && body !== undefined ? reply(body, asked.length) : (others[request.url ?? ''] ?? missing)
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(answer))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -109,4 +114,49 @@ test('what is wrong is said in the language of the person', async () => {
   expect((await run('docs eval --questions nowhere.jsonl')).notes).toMatch(/No se puede leer .*nowhere/)
   await writeFile(join(home, 'bad.jsonl'), 'nonsense')
   expect((await run(`docs eval --questions ${home}/bad.jsonl`)).notes).toContain('Line 1')
+})
+
+const page = { id: 'd1', name: 'Tides', source: 'guide/tides.md' }
+const second = { id: 'd2', name: 'Short', source: 'short.md' }
+const text = 'High water comes about every twelve hours and twenty-five minutes. The moon draws it to her side.'
+const collection = {
+  '/rag/documents?collection=sea&limit=200': { body: { documents: [page], next_after: 'd1' } },
+  '/rag/documents?collection=sea&after=d1&limit=200': { body: { documents: [second], next_after: null } },
+  '/rag/documents/d1?chunks=true&limit=50': { body: { ...page, chunks: [{ text, section: 'Tides > When it is high' }] } },
+  '/rag/documents/d2?chunks=true&limit=50': { body: { ...second, chunks: [{ text: 'Short.' }] } },
+}
+const writes = (line: string): Given => ({ body: { choices: [{ index: 0, text: line, finish_reason: 'stop' }] } })
+
+async function makeWith(others: Record<string, Given>) {
+  const { port } = await startService(() => found(), others)
+  const cli = await createCli({ PORT: String(port) })
+  const file = join(cli.home, 'made.jsonl')
+  const make = () => cli.run(`docs eval --make 5 --collection sea --output ${file}`)
+  return { make, read: async () => parseQuestions(await readFile(file, 'utf8')) }
+}
+
+test('questions are made of the documents that say something, by the model', async () => {
+  const { make, read } = await makeWith({ ...collection, '/predict': writes(' How often does high water come?') })
+  expect(await make()).toMatchObject({
+    code: 0,
+    notes: expect.stringMatching(/^1 questions are in .*\(1 by the model, 0 by rule\)/),
+  })
+  expect(await read()).toEqual([
+    { id: '1', question: 'How often does high water come?', relevant: ['guide/tides.md'], made_by: 'model' },
+  ])
+})
+
+test('without a model the headings are the questions, and a file that is there stays', async () => {
+  const { make, read } = await makeWith({
+    ...collection,
+    '/predict': { status: 503, body: { error: { code: 'unavailable', message: 'No model.' } } },
+  })
+  expect((await make()).code).toBe(0)
+  expect(await read()).toMatchObject([{ question: 'When it is high', made_by: 'rule' }])
+  expect(await make()).toMatchObject({ code: 1, notes: expect.stringContaining('there already') })
+})
+
+test('a collection without documents makes no questions', async () => {
+  const { make } = await makeWith({ '/rag/documents?collection=sea&limit=200': { body: { documents: [], next_after: null } } })
+  expect(await make()).toMatchObject({ code: 1, notes: expect.stringContaining('"sea" holds no documents') })
 })
