@@ -13,10 +13,12 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import type { Collection } from './embed/collection.ts'
 import { collectionRoutes } from './embed/collection-routes.ts'
 import { createCollections } from './embed/collections.ts'
-import type { EmbeddingModels } from './embed/embedding-models.ts'
+import { type EmbeddingModels, modelOf } from './embed/embedding-models.ts'
 import { itemRoutes } from './embed/item-routes.ts'
+import { ownerOf } from './embed/owner.ts'
 import { createPassageSearch } from './embed/passage-search.ts'
 import { createPassages } from './embed/passages.ts'
 import { embedRoutes } from './embed/routes.ts'
@@ -42,6 +44,8 @@ import { createCache } from './predict/cache.ts'
 import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
+import type { FetchPage } from './rag/fetch-page.ts'
+import { openRagDocuments } from './rag-documents.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
 import { webPages } from './web-client/pages.ts'
 
@@ -54,6 +58,8 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** Fetches pages that users name. */
+  fetchPage?: FetchPage
   version?: string
   logStream?: LogOptions['stream']
   socketLimits?: Partial<SocketLimits>
@@ -88,7 +94,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { host, now = Date.now } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const access = await openAccess(config, storage, now)
-  const embed = openEmbed(parts, storage, closer)
+  const embed = await openEmbed(config, parts, storage, closer)
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -141,8 +147,9 @@ async function openAccess(config: Config, { db }: Storage, now: () => number): P
 
 type EmbedParts = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
 
-/** Collections, what they hold, and the searches in them. */
-function openEmbed({ embedder, openVectorIndex, now = Date.now }: AppParts, { db }: Storage, closer: Closer): EmbedParts {
+/** Collections, what they hold, the searches in them, and the documents that go into them. */
+async function openEmbed(config: Config, parts: AppParts, { db }: Storage, closer: Closer): Promise<EmbedParts> {
+  const { embedder, openVectorIndex, fetchPage, now = Date.now } = parts
   const models: EmbeddingModels = { usual: embedder, find: async (name) => (name === embedder.name ? embedder : undefined) }
   const vectorIndex = closer.use(openVectorIndex(createReadVectors(db)))
   const collections = createCollections({ db, models, vectorIndex, now })
@@ -150,7 +157,13 @@ function openEmbed({ embedder, openVectorIndex, now = Date.now }: AppParts, { db
   const search = createPassageSearch({ db, models, vectorIndex })
   const items = itemRoutes({ collections, passages, search })
   const whole = collectionRoutes({ collections, passages, vectorIndex })
-  return { caller: [embedRoutes({ embedder }), items.caller, whole.caller], user: [items.user, whole.user] }
+  const documentParts = { collections, passages, modelOf: (collection: Collection) => modelOf(models, collection), ownerOf }
+  const documents = await openRagDocuments(
+    config,
+    { ...documentParts, ...(fetchPage === undefined ? {} : { fetchPage }) },
+    closer,
+  )
+  return { caller: [embedRoutes({ embedder }), items.caller, whole.caller], user: [items.user, whole.user, documents] }
 }
 
 function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {

@@ -52,17 +52,16 @@ export async function splitText({ text, sections }: Outlined, options: SplitOpti
       `A chunk may have from ${leastChunkTokens} to ${windowTokens} tokens, the embedding model's window, but ${chunkTokens} were asked for.`,
     )
   const budgets = await findBudgets(sections, options, count)
-  const weigh = weigher(text, count)
-  const units = await weigh(
-    sections.flatMap((section, index) => section.units.map((unit) => ({ unit, budget: budgets[index] ?? 0 }))),
-  )
-  const chunks: Array<Packed> = []
+  // What is repeated needs its room.
+  const own = budgets.map((budget) => budget - Math.min(overlapTokens, Math.floor(budget / 2)))
+  const tasks = sections.flatMap((section, index) => section.units.map((unit) => ({ unit, budget: own[index] ?? 0 })))
+  const units = await weigher(text, count)(tasks)
+  const chunks: Packed[] = []
   let from = 0
   for (const [index, section] of sections.entries()) {
     const to = from + section.units.length
-    const budget = budgets[index] ?? 0
-    const parts = units.slice(from, to).flat()
-    for (const packed of packUnits(parts, budget)) chunks.push({ section, budget, units: packed })
+    const parts = packUnits(units.slice(from, to).flat(), own[index] ?? 0)
+    chunks.push(...parts.map((packed) => ({ section, budget: budgets[index] ?? 0, units: packed })))
     from = to
   }
   const fitting = await repackLarge(chunks, text, count)
@@ -233,7 +232,8 @@ function withEndOf(before: Packed | undefined, chunk: Packed, overlapTokens: num
   if (before?.section !== chunk.section) return chunk
   const room = Math.min(overlapTokens, chunk.budget - chunk.units.reduce((sum, { tokens }) => sum + tokens, 0))
   let repeated = before.units.length
-  for (let sum = 0; repeated > 0; repeated -= 1) {
+  // Not all of it: that would be a chunk in which another one stands whole.
+  for (let sum = 0; repeated > 1; repeated -= 1) {
     sum += before.units[repeated - 1]?.tokens ?? 0
     if (sum > room) break
   }

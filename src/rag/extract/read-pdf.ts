@@ -21,7 +21,8 @@ export async function readPdf(bytes: Uint8Array): Promise<ReadDocument> {
     const pagesWithoutText = pages.filter(({ lines }) => lines.length === 0).length
     refuseScans(pages.length, pagesWithoutText)
     const blocks = readPdfBlocks(dropRunningLines(pages), await readOutline(pdf))
-    const title = (await readTitle(pdf)) ?? blocks.find(({ type, level, page }) => type === 'heading' && level === 1 && page === 1)?.text
+    const title =
+      (await readTitle(pdf)) ?? blocks.find(({ type, level, page }) => type === 'heading' && level === 1 && page === 1)?.text
     return {
       blocks,
       pages: pages.length,
