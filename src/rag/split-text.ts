@@ -59,11 +59,12 @@ export async function splitText(
       `A chunk may have from ${leastChunkTokens} to ${windowTokens} tokens, the embedding model's window, but ${chunkTokens} were asked for.`,
     )
   const budgets = await findBudgets(sections, options, count)
-  const weigh = weigher(text, count)
-  const units = await weigh(
-    sections.flatMap((section, index) => section.units.map((unit) => ({ unit, budget: budgets[index] ?? 0 }))),
-  )
-  const chunks: Array<Packed> = []
+  // What is repeated needs its room.
+  const overlapOf = (budget: number) => Math.min(overlapTokens, Math.floor(budget / 2))
+  const own = budgets.map((budget) => budget - overlapOf(budget))
+  const tasks = sections.flatMap((section, index) => section.units.map((unit) => ({ unit, budget: own[index] ?? 0 })))
+  const units = await weigher(text, count)(tasks)
+  const chunks: Packed[] = []
   let from = 0
   const weighed = sections.map((section, index) => {
     const to = from + section.units.length
@@ -72,7 +73,7 @@ export async function splitText(
     return { section, budget: budgets[index] ?? 0, units: parts }
   })
   for (const { section, budget, units: parts } of mergeSmall(weighed))
-    for (const packed of packUnits(parts, budget)) chunks.push({ section, budget, units: packed })
+    for (const packed of packUnits(parts, budget - overlapOf(budget))) chunks.push({ section, budget, units: packed })
   const fitting = await repackLarge(chunks, text, count)
   const overlapping = overlapTokens > 0 ? await addOverlap(fitting, overlapTokens, text, count) : fitting
   return overlapping.map(({ section, units: packed }) => toChunk(text, section, packed))
@@ -82,7 +83,7 @@ type Packed = Readonly<{ section: Section; budget: number; units: readonly Weigh
 
 /**
  * Neighbouring sections that fit into one chunk together, and share a heading, become one under the headings that they share: a line
- * under a heading of its own says too little to be found by.
+ * under a heading of its own says too little to be found by. Not over a page's end, so that the page of what is found is known.
  */
 function mergeSmall(sections: readonly Packed[]): Packed[] {
   const merged: Packed[] = []
@@ -92,7 +93,8 @@ function mergeSmall(sections: readonly Packed[]): Packed[] {
     const last = merged.at(-1)
     const path = last === undefined ? '' : sharedPath(last.section.path, next.section.path)
     const budget = Math.min(last?.budget ?? 0, next.budget)
-    if (last !== undefined && path !== '' && tokens + own <= budget) {
+    const isOnSamePage = last?.units.at(-1)?.page === next.units[0]?.page
+    if (last !== undefined && path !== '' && isOnSamePage && tokens + own <= budget) {
       merged[merged.length - 1] = { section: { path, units: [] }, budget, units: [...last.units, ...next.units] }
       tokens += own
     } else {
@@ -275,7 +277,8 @@ function withEndOf(before: Packed | undefined, chunk: Packed, overlapTokens: num
   if (before?.section !== chunk.section) return chunk
   const room = Math.min(overlapTokens, chunk.budget - chunk.units.reduce((sum, { tokens }) => sum + tokens, 0))
   let repeated = before.units.length
-  for (let sum = 0; repeated > 0; repeated -= 1) {
+  // Not all of it: that would be a chunk in which another one stands whole.
+  for (let sum = 0; repeated > 1; repeated -= 1) {
     sum += before.units[repeated - 1]?.tokens ?? 0
     if (sum > room) break
   }
