@@ -5,6 +5,7 @@ import type { QuantizeReport } from './models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
 import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
+import type { QueryAnswer, QueryBody, QueryEnd } from './rag/query-schema.ts'
 import { readEventStream } from './read-event-stream.ts'
 
 export type ClientOptions = Readonly<{
@@ -71,23 +72,11 @@ export type ChatEvent =
   | Readonly<{ type: 'text'; text: string }>
   | Readonly<{ type: 'done'; finishReason: string; completionTokens: number }>
 
-export type RagQuery = Readonly<{
-  question: string
-  collection?: string
-  k?: number
-  mode?: 'hybrid' | 'vector' | 'words'
-  /** false: only the sources. */
-  answer?: boolean
-}>
-export type RagAnswer = Readonly<{
-  answer: string
-  abstained: boolean
-  citations: readonly Readonly<{ number: number }>[]
-  sources: readonly Readonly<{ number: number; source: string; text: string }>[]
-}>
-
-export type RagDocument = Readonly<{ id: string; name: string; source: string }>
-export type RagChunk = Readonly<{ text: string; section?: string }>
+/** What a question to the documents brings, in this order: the sources, the text piece by piece, and the rest of the answer. */
+export type DocumentsAnswerEvent =
+  | Readonly<{ type: 'sources'; sources: QueryAnswer['sources'] }>
+  | Readonly<{ type: 'text'; text: string }>
+  | (Readonly<{ type: 'done' }> & QueryEnd)
 
 type OpenAiChunk = Readonly<{
   choices: ReadonlyArray<Readonly<{ delta: Readonly<{ content?: string | null }>; finish_reason: string | null }>>
@@ -160,21 +149,6 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       const response = await call('POST', '/predict', { ...body, stream: true }, signal)
       yield* readPrediction(bodyOf(response, signal))
     },
-    ragQuery: (body: RagQuery, signal?: AbortSignal) => json<RagAnswer>('POST', '/rag/query', body, signal),
-    ragDocuments: ({
-      limit,
-      ...wanted
-    }: Readonly<{ collection: string | undefined; after: string | undefined; limit: number }>) =>
-      json<Readonly<{ documents: readonly RagDocument[]; next_after: string | null }>>(
-        'GET',
-        `/rag/documents${query({ ...wanted, limit: String(limit) })}`,
-      ),
-    /** With its first chunks. */
-    ragDocument: (id: string, chunks: number) =>
-      json<RagDocument & Readonly<{ chunks?: readonly RagChunk[] }>>(
-        'GET',
-        `/rag/documents/${encodeURIComponent(id)}?chunks=true&limit=${chunks}`,
-      ),
     async *chatStream(body: ChatBody, signal?: AbortSignal): AsyncGenerator<ChatEvent> {
       const request = { ...body, stream: true, stream_options: { include_usage: true } }
       yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))
@@ -206,6 +180,10 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
         if (chunks.length < 200) return
       }
     },
+    askDocuments: (body: QueryBody, signal?: AbortSignal) => json<QueryAnswer>('POST', '/rag/query', body, signal),
+    async *askDocumentsStream(body: QueryBody, signal?: AbortSignal): AsyncGenerator<DocumentsAnswerEvent> {
+      yield* readDocumentsAnswer(bodyOf(await call('POST', '/rag/query', { ...body, stream: true }, signal), signal))
+    },
     removeDocument: (id: string) => done('DELETE', `/rag/documents/${encodeURIComponent(id)}`),
 
     sendFeedback: (body: FeedbackBody) => json<Readonly<{ id: string; created_at: string }>>('POST', '/feedback', body),
@@ -228,6 +206,18 @@ async function* readPrediction(body: AsyncIterable<Uint8Array>): AsyncGenerator<
     if (event === 'error') throw fromErrorBody(data, 'The answer broke off.')
     if (event !== 'done') continue
     yield { type: 'done', ...(JSON.parse(data) as PredictEnd) }
+    return
+  }
+  throw brokenOff()
+}
+
+async function* readDocumentsAnswer(body: AsyncIterable<Uint8Array>): AsyncGenerator<DocumentsAnswerEvent> {
+  for await (const { event, data } of readEventStream(body)) {
+    if (event === 'error') throw fromErrorBody(data, 'The answer broke off.')
+    if (event === 'message') yield { type: 'text', text: data }
+    if (event === 'sources') yield { type: 'sources', ...(JSON.parse(data) as Pick<QueryAnswer, 'sources'>) }
+    if (event !== 'done') continue
+    yield { type: 'done', ...(JSON.parse(data) as QueryEnd) }
     return
   }
   throw brokenOff()

@@ -14,7 +14,34 @@ const watch: CommandFlag = {
   name: 'watch',
   help: { en: 'Keeps folders and collection in step.', es: 'Mantiene al día la colección con las carpetas.' },
 }
+const mode: CommandFlag = {
+  name: 'mode',
+  value: 'NAME',
+  help: { en: 'How to search: hybrid, vector or words.', es: 'Cómo buscar: hybrid, vector o words.' },
+}
 const json: CommandFlag = { name: 'json', help: { en: 'Writes JSON.', es: 'Escribe JSON.' } }
+
+const evalFlags: readonly CommandFlag[] = [
+  {
+    name: 'questions',
+    value: 'FILE',
+    help: { en: 'Questions, one JSON object a line.', es: 'Preguntas, un objeto JSON por línea.' },
+  },
+  { name: 'make', value: 'N', help: { en: 'Makes N questions from the documents.', es: 'Hace N preguntas con los documentos.' } },
+  collection,
+  { name: 'k', value: 'N', help: { en: 'How many sources each question gets.', es: 'Cuántas fuentes recibe cada pregunta.' } },
+  {
+    name: 'modes',
+    value: 'LIST',
+    help: { en: 'Which of hybrid,vector,words.', es: 'Cuáles de hybrid,vector,words.' },
+  },
+  { name: 'split', value: 'NAME', help: { en: 'Only the questions of this part.', es: 'Solo las preguntas de esta parte.' } },
+  {
+    name: 'answer',
+    help: { en: 'Has the model answer, and judges its citations.', es: 'El modelo responde, y se juzgan sus citas.' },
+  },
+  { name: 'output', value: 'FILE', help: { en: 'Where to write the result.', es: 'Dónde escribir el resultado.' } },
+]
 
 /** The commands about documents to search in. */
 export const docsCommands: readonly Command[] = [
@@ -58,5 +85,25 @@ export const docsCommands: readonly Command[] = [
     flags: [],
     help: { en: 'Removes a document.', es: 'Borra un documento.' },
     run: async (context) => (await import('./docs.ts')).removeDocument(context),
+  },
+  {
+    path: ['docs', 'ask'],
+    arguments: ['[QUESTION]…'],
+    flags: [collection, mode, json],
+    help: {
+      en: 'Answers from the documents, with sources; without a question it is a conversation.',
+      es: 'Responde con los documentos y cita las fuentes; sin pregunta, es una conversación.',
+    },
+    run: async (context) => (await import('./docs-ask.ts')).askDocuments(context),
+  },
+  {
+    path: ['docs', 'eval'],
+    arguments: [],
+    flags: [...evalFlags, json],
+    help: {
+      en: 'Measures how well the documents that answer a question are found.',
+      es: 'Mide lo bien que se encuentran los documentos que responden a una pregunta.',
+    },
+    run: async (context) => (await import('./docs-eval.ts')).evalDocuments(context),
   },
 ]

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import type { Client, RagChunk } from '../client.ts'
+import type { Client, DocumentChunk } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { type Complete, makeQuestion, type QuestionMaterial } from '../rag/make-questions.ts'
 import { formatQuestions, type Question } from '../rag/question-set.ts'
@@ -9,7 +9,6 @@ import { inTurn, readNumber } from './docs-eval.ts'
 import type { SayOfDocsEval } from './docs-eval-messages.ts'
 
 const mostQuestions = 10_000
-const documentsPerPage = 200
 /** Chunks of a document that a question may be about. */
 const chunksRead = 50
 const fewestCharacters = 80
@@ -37,13 +36,13 @@ async function makeQuestions(parts: Parts, wanted: number): Promise<readonly Que
   const { notes } = context.terminal
   const random = createRandom(1)
   const collection = context.values.get('collection')
-  const drawn = shuffle(await listDocuments(client, collection), random)
+  const drawn = shuffle(await listAll(client.documents(collection)), random)
   if (drawn.length === 0) throw new AppError('not_found', say('noDocuments', { name: collection ?? 'default' }))
   const complete = completeWith(parts)
   const questions: Question[] = []
   for (const { id, source, name } of drawn) {
     if (questions.length === wanted) break
-    const { chunks = [] } = await client.ragDocument(id, chunksRead)
+    const chunks = await firstChunks(client, id)
     const material = draw(chunks, random, { source, title: name })
     if (material === undefined) continue
     const number = String(questions.length + 1)
@@ -54,19 +53,21 @@ async function makeQuestions(parts: Parts, wanted: number): Promise<readonly Que
   return questions
 }
 
-async function listDocuments(client: Client, collection: string | undefined) {
-  const documents: Awaited<ReturnType<Client['ragDocuments']>>['documents'][number][] = []
-  for (let after: string | undefined; ; ) {
-    const page = await client.ragDocuments({ collection, after, limit: documentsPerPage })
-    documents.push(...page.documents)
-    if (page.next_after === null) return documents
-    after = page.next_after
-  }
+async function listAll<T>(items: AsyncIterable<T>): Promise<readonly T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+async function firstChunks(client: Client, id: string): Promise<readonly DocumentChunk[]> {
+  const chunks: DocumentChunk[] = []
+  for await (const chunk of client.documentChunks(id)) if (chunks.push(chunk) === chunksRead) break
+  return chunks
 }
 
 /** A chunk that says something, or undefined when there is none. */
 function draw(
-  chunks: readonly RagChunk[],
+  chunks: readonly DocumentChunk[],
   random: () => number,
   document: Pick<QuestionMaterial, 'source' | 'title'>,
 ): QuestionMaterial | undefined {

@@ -1,8 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
-import type { Client, RagAnswer } from '../client.ts'
+import type { Client } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { type Evaluation, evaluate, type Reply } from '../rag/evaluate.ts'
+import type { QueryAnswer } from '../rag/query-schema.ts'
 import { parseQuestions, type Question } from '../rag/question-set.ts'
 import { type Context, withService, writeLine } from './context.ts'
 import { type SayOfDocsEval, speakOfDocsEval } from './docs-eval-messages.ts'
@@ -85,7 +86,7 @@ function evaluateMode(parts: Parts, mode: Mode, questions: readonly Question[]):
     return inTurn(
       async () => {
         const start = performance.now()
-        const reply = await client.ragQuery(body)
+        const reply = await client.askDocuments(body)
         return toReply(reply, (performance.now() - start) / 1000, answer)
       },
       (seconds) => writeLine(notes, say('waiting', { seconds })),
@@ -99,7 +100,7 @@ function evaluateMode(parts: Parts, mode: Mode, questions: readonly Question[]):
   return evaluate(questions, { ask, k, report }, new AbortController().signal)
 }
 
-function toReply({ answer, abstained, citations, sources }: RagAnswer, seconds: number, isAnswered: boolean): Reply {
+function toReply({ answer, abstained, citations, sources }: QueryAnswer, seconds: number, isAnswered: boolean): Reply {
   return {
     sources: sources.map(({ number, source }) => ({ number, source })),
     seconds,

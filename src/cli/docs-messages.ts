@@ -23,6 +23,18 @@ export const docsMessages = {
     en: '{done} taken, {unchanged} unchanged, {removed} removed, {failed} failed.',
     es: '{done} incorporados, {unchanged} sin cambios, {removed} borrados, {failed} con error.',
   },
+  askGreeting: {
+    en: 'Ask about your documents. An empty line ends the conversation.',
+    es: 'Pregunta sobre tus documentos. Una línea vacía termina la conversación.',
+  },
+  sources: { en: 'Sources', es: 'Fuentes' },
+  pages: { en: 'pages {page}–{last}', es: 'páginas {page}–{last}' },
+  unsupported: { en: 'No source says: {sentence}', es: 'Ninguna fuente dice: {sentence}' },
+  likelySource: { en: 'Nearest to [{number}]: {sentence}', es: 'Lo más cercano a [{number}]: {sentence}' },
+  badMode: {
+    en: 'There is no mode "{name}". Choose hybrid, vector or words.',
+    es: 'No existe el modo "{name}". Elige hybrid, vector o words.',
+  },
   noFile: { en: 'There is no file or folder "{path}".', es: 'No existe el archivo o la carpeta "{path}".' },
   noFolder: { en: '"{path}" is no folder.', es: '"{path}" no es una carpeta.' },
   nothingToRead: { en: 'Nothing in {path} can be read as a document.', es: 'Nada en {path} se puede leer como documento.' },
