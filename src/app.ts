@@ -10,11 +10,9 @@ import { openSecretKey } from './auth/secret-key.ts'
 import { createTokens } from './auth/tokens.ts'
 import { createUsers } from './auth/users.ts'
 import { type Closer, createCloser } from './closer.ts'
-import { type CollectionParts, openCollections } from './collections.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
-import { embedRoutes } from './embed/routes.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -28,6 +26,7 @@ import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { logAnswer } from './http/request-log.ts'
 import { createServer, type LogOptions, mountRoutes, type Routes } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
+import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
@@ -85,7 +84,6 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { host, now = Date.now } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const access = await openAccess(config, storage, now)
-  const embed = await openCollections(config, { ...parts, now }, storage, closer)
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -106,8 +104,13 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   })
   await serveApiDocs(http, versionOf(parts))
   const { requireUser, requireAdmin, allowCaller } = access.guard
+  const knowledge = await openKnowledge(
+    config,
+    { ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now },
+    closer,
+  )
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed })
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -164,11 +167,22 @@ type RouteParts = Readonly<{
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
-  embed: CollectionParts
+  knowledge: KnowledgeRoutes
 }>
 
 /** Which route is mounted where: this decides who may use it. */
-function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed }: RouteParts): Routes {
+function listRoutes({
+  config,
+  parts,
+  access,
+  lifecycle,
+  metrics,
+  predict,
+  limits,
+  sockets,
+  jobs,
+  knowledge,
+}: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
@@ -201,11 +215,10 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
       }),
       modelRoutes(models),
       ...jobs.caller,
-      embedRoutes({ embedders }),
-      ...embed.caller,
+      ...knowledge.caller,
       access.feedback.caller,
     ],
-    user: [access.auth.user, ...embed.user],
+    user: [access.auth.user, ...knowledge.user],
     admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
   }
 }

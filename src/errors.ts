@@ -7,6 +7,7 @@ export const errorCodes = [
   'not_found',
   'conflict',
   'too_large',
+  'unprocessable',
   'rate_limited',
   'aborted',
   'internal',

@@ -142,6 +142,7 @@ export const failures: Readonly<Record<ErrorCode, Text>> = {
   not_found: { en: 'There is no such thing.', es: 'Eso no existe.' },
   conflict: { en: 'That contradicts what is there.', es: 'Eso contradice lo que ya hay.' },
   too_large: { en: 'That is too large.', es: 'Eso es demasiado grande.' },
+  unprocessable: { en: 'The document cannot be read.', es: 'No se puede leer el documento.' },
   rate_limited: { en: 'Too many requests. Wait a little.', es: 'Demasiadas peticiones. Espera un poco.' },
   aborted: { en: 'Stopped.', es: 'Detenido.' },
   internal: { en: 'Something failed inside simpleIA.', es: 'Algo falló dentro de simpleIA.' },

@@ -19,6 +19,7 @@ const typeOf: Readonly<Record<ErrorCode, string>> = {
   not_found: 'invalid_request_error',
   conflict: 'invalid_request_error',
   too_large: 'invalid_request_error',
+  unprocessable: 'invalid_request_error',
   rate_limited: 'rate_limit_error',
   aborted: 'server_error',
   internal: 'server_error',

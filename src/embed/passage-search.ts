@@ -22,6 +22,8 @@ const spareHits = 8
 /** Passages that a filter looks at between two pauses. */
 const filteredPerPage = 2000
 const attempts = 3
+/** How much a word counts among the headings above a passage, beside one in its text. */
+const sectionWeight = 2
 
 export function createPassageSearch(parts: PassageSearchParts): PassageSearch {
   const { db } = parts
@@ -128,7 +130,7 @@ async function byWords(db: Database, { id }: Collection, { text, k, filter }: Pa
       join.on(sql`passages_search.rowid`, '=', sql`passages.id`),
     )
     .selectAll('passages')
-    .select(sql<number>`bm25(passages_search)`.as('rank'))
+    .select(sql<number>`bm25(passages_search, ${sectionWeight}, 1)`.as('rank'))
     .where(sql<boolean>`passages_search match ${words}`)
     .where('passages.collectionId', '=', id)
     .where(sql<boolean>`${condition}`)

@@ -6,6 +6,7 @@ import type { Collection, Document, NewDocument, NewItem, NewPassage, Passages }
 import { findById } from './collections.ts'
 import { chunkIds, findDocument, findDocumentOf, getDocument, listChunks, listDocuments, saveDocument } from './document-rows.ts'
 import { embedAndWrite } from './embed-and-write.ts'
+import { embeddedText } from './embedded-text.ts'
 import type { EmbeddingModels } from './embedding-models.ts'
 import { deletePassages, insertPassages } from './passage-rows.ts'
 import { refuse, refuseUnstorable } from './storable.ts'
@@ -141,7 +142,7 @@ async function replace(parts: PassagesParts, { collection, document, chunks, sig
   for (const [index, chunk] of chunks.entries()) refuseUnstorable(chunk, `chunks.${index}`)
   const written = await embedAndWrite(parts, {
     collection,
-    texts: chunks.map(({ text }) => text),
+    texts: chunks.map(({ text, place }) => embeddedText({ text, section: place?.section })),
     options: { truncate: false, signal },
     write: async (transaction, { id: collectionId }, storeVectors) => {
       const time = new Date(now()).toISOString()

@@ -4,6 +4,7 @@ import type { Database } from '../storage/tables.ts'
 import type { Collection } from './collection.ts'
 import { findById } from './collections.ts'
 import { textsPerCall } from './embed-and-write.ts'
+import { embeddedText } from './embedded-text.ts'
 import { pause } from './pause.ts'
 import { insertVectors } from './vector-rows.ts'
 
@@ -61,12 +62,12 @@ export async function fillVectors(db: Database, { move, after, onProgress, signa
   }
 }
 
-type Text = Readonly<{ id: number; text: string }>
+type Text = Readonly<{ id: number; section: string | null; text: string }>
 
 async function listMissing(db: Database, model: string, ids: readonly number[]): Promise<readonly Text[]> {
   return db
     .selectFrom('passages')
-    .select(['id', 'text'])
+    .select(['id', 'section', 'text'])
     .where('id', 'in', ids)
     .where(({ not, exists, selectFrom }) =>
       not(
@@ -89,7 +90,7 @@ async function embedPiece(
   piece: readonly Text[],
   signal: AbortSignal,
 ): Promise<number> {
-  const texts = piece.map(({ text }) => text)
+  const texts = piece.map(embeddedText)
   const { vectors, truncated } = await model.encode({ texts, truncate: true, purpose: 'document' }, signal)
   const wrong = vectors.find(({ length }) => length !== dimensions)
   if (wrong !== undefined || vectors.length !== piece.length)

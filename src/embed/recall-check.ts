@@ -1,6 +1,7 @@
 import type { Embedder } from '../engine/embedder.ts'
 import type { ReadVectors, VectorHit, VectorIndex, VectorSpace } from '../engine/vector-index.ts'
 import type { Database } from '../storage/tables.ts'
+import { embeddedText } from './embedded-text.ts'
 
 /** Passages that are searched for, and neighbours that are compared. */
 const sampleSize = 32
@@ -98,8 +99,8 @@ async function readSample(db: Database, collectionId: string): Promise<ReadonlyA
   const found = new Map<number, string>()
   for (let index = 0; index < sampleSize && first !== null; index += 1) {
     const at = Math.floor(Number(first) + ((Number(last) - Number(first)) * index) / (sampleSize - 1))
-    const row = await passages.select(['id', 'text']).where('id', '>=', at).orderBy('id').limit(1).executeTakeFirst()
-    if (row !== undefined) found.set(row.id, row.text)
+    const row = await passages.select(['id', 'section', 'text']).where('id', '>=', at).orderBy('id').limit(1).executeTakeFirst()
+    if (row !== undefined) found.set(row.id, embeddedText(row))
   }
   return [...found].map(([id, text]) => ({ id, text }))
 }

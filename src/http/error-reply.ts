@@ -11,6 +11,7 @@ export const statusOf: Record<ErrorCode, number> = {
   not_found: 404,
   conflict: 409,
   too_large: 413,
+  unprocessable: 422,
   rate_limited: 429,
   aborted: 499,
   internal: 500,
@@ -110,6 +111,7 @@ const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
   404: 'not_found',
   409: 'conflict',
   413: 'too_large',
+  422: 'unprocessable',
   429: 'rate_limited',
 }
 

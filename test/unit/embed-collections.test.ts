@@ -27,6 +27,19 @@ async function textsFound({ search, collections }: CollectionsWorld, text: strin
   return (await search.byVector(collection, { text, k }, never)).map((passage) => passage.text)
 }
 
+test('a chunk is found by the headings above it, by meaning and by words', async () => {
+  const { collections, passages, search } = await openCollections()
+  const collection = await collections.open(ana, 'default')
+  const chunks = [
+    { text: 'It closes at nine.', place: { section: 'Museum > Hours' } },
+    { text: 'It closes at nine today.', place: { section: 'Library > Hours' } },
+  ]
+  await passages.replaceDocument(collection, file('a.txt'), chunks, never)
+  const query = { text: 'museum', k: 1 }
+  expect(await search.byVector(collection, query, never)).toMatchObject([{ text: 'It closes at nine.' }])
+  expect(await search.byWords(collection, query)).toMatchObject([{ text: 'It closes at nine.' }])
+})
+
 describe('whose a collection is', () => {
   test('a missing name is made for its writer; reading makes none', async () => {
     const { collections } = await openCollections()

@@ -16,11 +16,24 @@ export function spawnProcess<To extends object, From>(
   log: (text: string) => void,
   nodeFlags: readonly string[] = [],
 ): ProcessChild<To, From> {
+  return spawnFile(new URL(`./${name}`, import.meta.url), { log, nodeFlags })
+}
+
+export type SpawnOptions = Readonly<{
+  log: (text: string) => void
+  nodeFlags: readonly string[]
+  /** What the process sees of the environment; all of it when left out. */
+  env?: Readonly<Record<string, string>>
+}>
+
+/** Starts a process from a file beside the code, named without its ending: `.ts` from source, `.js` from a build. */
+export function spawnFile<To extends object, From>(file: URL, { log, nodeFlags, env }: SpawnOptions): ProcessChild<To, From> {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const child = fork(fileURLToPath(new URL(`./${name}.${ending}`, import.meta.url)), {
+  const child = fork(`${fileURLToPath(file)}.${ending}`, {
     serialization: 'advanced',
     execArgv: [...process.execArgv, ...nodeFlags],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    ...(env === undefined ? {} : { env }),
   })
   child.stderr?.setEncoding('utf8').on('data', log)
   return {

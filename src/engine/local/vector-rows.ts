@@ -8,8 +8,7 @@ const firstRows = 64
 export interface Slab {
   readonly count: number
   /** `[count, dimensions]`. From the start of its buffer, as usearch's exact search heeds no offset. */
-  codes(): Int8Array
-  vectors(): Float32Array
+  readonly codes: Int8Array
   /** The most that the code of one of its vectors is away from it; see `encodeDirection`. */
   readonly codeError: number
   idAt(row: number): number
@@ -27,6 +26,7 @@ export interface VectorRows {
   /** Whether it was there. */
   remove(id: number): boolean
   score(query: Float32Array, row: number): number
+  vectorAt(row: number): Float32Array
   slabs(): Iterable<Slab>
   /** A copy of some rows. */
   gather(rows: Uint32Array): Slab
@@ -81,6 +81,7 @@ export function createVectorRows(dimensions: number, blockRows = usualBlockRows)
       blocks.reduce((sum, { ids, vectors, codes }) => sum + ids.byteLength + vectors.byteLength + codes.byteLength, 0),
     rowOf: (id) => rowOfId.get(id),
     score,
+    vectorAt: (row) => blockOf(row)?.vectors.subarray(startOf(row), startOf(row) + dimensions) ?? new Float32Array(dimensions),
     set(id, vector) {
       const row = rowOfId.get(id)
       const block = row === undefined ? blockWithRoom() : blockOf(row)
@@ -123,15 +124,7 @@ export function createVectorRows(dimensions: number, blockRows = usualBlockRows)
       return {
         count: rows.length,
         codeError,
-        codes: () => codes,
-        vectors() {
-          const vectors = new Float32Array(rows.length * dimensions)
-          for (const [place, row] of rows.entries()) {
-            const start = startOf(row)
-            vectors.set(blockOf(row)?.vectors.subarray(start, start + dimensions) ?? [], place * dimensions)
-          }
-          return vectors
-        },
+        codes,
         idAt: (place) => blockOf(rowAt(place))?.ids[rowAt(place) % blockRows] ?? 0,
         score: (query, place) => score(query, rowAt(place)),
       }
@@ -157,8 +150,7 @@ function slabOf(block: Block, dimensions: number): Slab {
   return {
     count,
     codeError,
-    codes: () => codes.subarray(0, count * dimensions),
-    vectors: () => vectors.subarray(0, count * dimensions),
+    codes: codes.subarray(0, count * dimensions),
     idAt: (row) => ids[row] ?? 0,
     score: (query, row) => dot(query, vectors, row * dimensions),
   }

@@ -1,0 +1,159 @@
+import { realpathSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { type ProcessChild, spawnFile } from '../../engine/local/spawn-process.ts'
+import { AppError } from '../../errors.ts'
+import type { FileHints } from './detect-format.ts'
+import type { Extracted } from './extract.ts'
+import type { FromExtractor, ToExtractor } from './extract-protocol.ts'
+
+export type ExtractorChild = ProcessChild<ToExtractor, FromExtractor>
+
+export type ExtractLimits = Readonly<{
+  /** For one file, from the moment at which its turn comes. */
+  timeMs: number
+  /** How long a process without work is kept. */
+  idleMs: number
+  maxWaiting: number
+}>
+
+export const usualExtractLimits: ExtractLimits = { timeMs: 120_000, idleMs: 60_000, maxWaiting: 100 }
+
+/** Reads files in a process of its own, one after the other. */
+export interface Extractor {
+  /**
+   * The text and structure of a file. Throws `unprocessable` or `too_large` (see `extract`), also for a file of which the process died
+   * or that takes too long; `busy` when too many wait, `aborted`, `unavailable` when closed.
+   */
+  extract(path: string, hints: FileHints, signal: AbortSignal): Promise<Extracted>
+  close(): Promise<void>
+}
+
+type Job = Readonly<{ message: ToExtractor; signal: AbortSignal; outcome: PromiseWithResolvers<Extracted> }>
+type Worker = Readonly<{ child: ExtractorChild; ended: Promise<string> }>
+
+/** A process is kept for the next file, and replaced when it died or was killed. */
+export function createExtractor(spawn: () => ExtractorChild, limits: ExtractLimits = usualExtractLimits): Extractor {
+  const waiting: Job[] = []
+  let worker: Worker | undefined
+  let working: Promise<void> | undefined
+  let idle: NodeJS.Timeout | undefined
+  let isClosed = false
+
+  async function work(): Promise<void> {
+    clearTimeout(idle)
+    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
+      if (job.signal.aborted) {
+        job.outcome.reject(stopped())
+        continue
+      }
+      worker ??= startWorker()
+      const outcome = await runJob(worker, job, limits.timeMs)
+      if (outcome.keepsWorker === false) await endWorker()
+      if ('error' in outcome) job.outcome.reject(outcome.error)
+      else job.outcome.resolve(outcome.document)
+    }
+    working = undefined
+    idle = setTimeout(() => void endWorker(), limits.idleMs).unref()
+  }
+
+  function startWorker(): Worker {
+    const child = spawn()
+    const ended = Promise.withResolvers<string>()
+    child.onExit((reason) => {
+      ended.resolve(reason)
+      // One that ends while it has no work is replaced without a word.
+      if (worker?.child === child && working === undefined) worker = undefined
+    })
+    return { child, ended: ended.promise }
+  }
+
+  async function endWorker(): Promise<void> {
+    const ending = worker
+    worker = undefined
+    ending?.child.kill()
+    await ending?.ended
+  }
+
+  return {
+    extract(path, hints, signal) {
+      if (isClosed) return Promise.reject(new AppError('unavailable', 'The service is shutting down.'))
+      if (waiting.length >= limits.maxWaiting)
+        return Promise.reject(new AppError('busy', `${waiting.length} documents wait to be read already. Try again shortly.`))
+      const outcome = Promise.withResolvers<Extracted>()
+      waiting.push({ message: { path, hints }, signal, outcome })
+      working ??= work()
+      return outcome.promise
+    },
+    async close() {
+      isClosed = true
+      for (const { outcome } of waiting.splice(0)) outcome.reject(new AppError('unavailable', 'The service is shutting down.'))
+      worker?.child.kill()
+      await working
+      clearTimeout(idle)
+      await endWorker()
+    },
+  }
+}
+
+type Outcome = Readonly<{ keepsWorker: boolean } & ({ document: Extracted } | { error: AppError })>
+
+function runJob({ child, ended }: Worker, { message, signal }: Job, timeMs: number): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const fail = (error: AppError) => end({ keepsWorker: false, error })
+    const abort = () => fail(stopped())
+    const timer = setTimeout(() => fail(tooSlow(timeMs)), timeMs)
+    signal.addEventListener('abort', abort, { once: true })
+    void ended.then((reason) => fail(died(reason)))
+    child.onMessage((answer) => {
+      if (answer.type === 'extracted') end({ keepsWorker: true, document: answer.document })
+      else end({ keepsWorker: true, error: new AppError(answer.code, answer.message) })
+    })
+    child.send(message)
+
+    function end(outcome: Outcome): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+      resolve(outcome)
+    }
+  })
+}
+
+const stopped = () => new AppError('aborted', 'Reading the document was stopped.')
+
+function tooSlow(timeMs: number): AppError {
+  return new AppError(
+    'unprocessable',
+    `The file was not read within ${Math.round(timeMs / 1000)} seconds. Split it into smaller ones.`,
+  )
+}
+
+function died(reason: string): AppError {
+  const message = 'The file needs too much memory, or made its reader fail. Split it into smaller ones.'
+  return new AppError('unprocessable', message, { cause: reason })
+}
+
+/** Starts the process. It can read the files of `folder` and the program's own code, write nothing, and sees no environment. */
+export function spawnExtractor(folder: string, log: (text: string) => void, memoryMb = 1024): ExtractorChild {
+  const modules = createRequire(import.meta.url)
+    .resolve('unpdf')
+    .replace(/([/\\]node_modules[/\\]).*$/, '$1')
+  const source = fileURLToPath(new URL('../../', import.meta.url))
+  const readable = [folder, source, fileURLToPath(new URL('../../../node_modules/', import.meta.url)), modules]
+  const paths = [...new Set(readable.flatMap((path) => [path, realPathOf(path)]))]
+  const nodeFlags = [
+    '--permission',
+    ...paths.map((path) => `--allow-fs-read=${path}`),
+    '--disable-warning=SecurityWarning',
+    `--max-old-space-size=${memoryMb}`,
+  ]
+  return spawnFile(new URL('./extract-worker', import.meta.url), { log, nodeFlags, env: {} })
+}
+
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}

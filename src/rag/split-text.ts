@@ -1,0 +1,264 @@
+import { AppError } from '../errors.ts'
+import type { Outlined, Section, Unit } from './extract/sections.ts'
+
+/** Tokens of each text alone. */
+export type CountTokens = (texts: readonly string[]) => Promise<readonly number[]>
+
+export type SplitOptions = Readonly<{
+  /** Tokens of one chunk at most. */
+  chunkTokens: number
+  /** Tokens of the embedding model's window, without those that it puts around a text. */
+  windowTokens: number
+  /** So many tokens of the chunk before are repeated, in whole units. Default: none. */
+  overlapTokens?: number
+}>
+
+export type Chunk = Readonly<{
+  /** The document's text from `startOffset` to `endOffset`. */
+  text: string
+  startOffset: number
+  endOffset: number
+  page?: number
+  lastPage?: number
+  section?: string
+}>
+
+/**
+ * Tokens of a chunk when nobody says otherwise. all-MiniLM-L6-v2 was trained on 128 and takes 256: so there is room for the headings above a
+ * chunk, and some 150 words are about what answers one question.
+ */
+export const usualChunkTokens = 200
+export const leastChunkTokens = 16
+
+/** A word of a language has fewer; some tokenizers count a long word without spaces as one unknown token. */
+const mostCharactersPerToken = 10
+/** Texts that are counted at once. */
+const batchSize = 256
+/** What a cut inside a block, and inside a unit, costs against a chunk that is this part of the budget too short or too long. */
+const costInBlock = 0.35
+const costInUnit = 0.6
+
+type Weighed = Unit & Readonly<{ tokens: number; beginsUnit: boolean }>
+
+/**
+ * Chunks in the order of the text. No chunk reaches over a heading, none is over the budget, and all text but space is in one. A chunk
+ * leaves room for its section's headings before it in the model's window. Throws `invalid` for a budget outside of the window.
+ */
+export async function splitText({ text, sections }: Outlined, options: SplitOptions, count: CountTokens): Promise<Chunk[]> {
+  const { chunkTokens, windowTokens, overlapTokens = 0 } = options
+  if (chunkTokens > windowTokens || chunkTokens < leastChunkTokens)
+    throw new AppError(
+      'invalid',
+      `A chunk may have from ${leastChunkTokens} to ${windowTokens} tokens, the embedding model's window, but ${chunkTokens} were asked for.`,
+    )
+  const budgets = await findBudgets(sections, options, count)
+  const weigh = weigher(text, count)
+  const units = await weigh(
+    sections.flatMap((section, index) => section.units.map((unit) => ({ unit, budget: budgets[index] ?? 0 }))),
+  )
+  const chunks: Array<Packed> = []
+  let from = 0
+  for (const [index, section] of sections.entries()) {
+    const to = from + section.units.length
+    const budget = budgets[index] ?? 0
+    const parts = units.slice(from, to).flat()
+    for (const packed of packUnits(parts, budget)) chunks.push({ section, budget, units: packed })
+    from = to
+  }
+  const fitting = await repackLarge(chunks, text, count)
+  const overlapping = overlapTokens > 0 ? await addOverlap(fitting, overlapTokens, text, count) : fitting
+  return overlapping.map(({ section, units: packed }) => toChunk(text, section, packed))
+}
+
+type Packed = Readonly<{ section: Section; budget: number; units: readonly Weighed[] }>
+
+/** A line break parts the headings from the text. */
+const joint = 1
+
+async function findBudgets(sections: readonly Section[], options: SplitOptions, count: CountTokens): Promise<number[]> {
+  const paths = [...new Set(sections.map(({ path }) => path))]
+  const tokens = new Map<string, number>()
+  for (const batch of batches(paths))
+    for (const [index, size] of (await count(batch)).entries()) tokens.set(batch[index] ?? '', size)
+  const least = Math.min(options.chunkTokens, leastChunkTokens)
+  return sections.map(({ path }) => {
+    const room = options.windowTokens - (path === '' ? 0 : (tokens.get(path) ?? 0) + joint)
+    return Math.max(least, Math.min(options.chunkTokens, room))
+  })
+}
+
+type Task = Readonly<{ unit: Unit; budget: number }>
+
+/** Gives each unit its tokens, or where it is over the budget, the parts that it is cut into. */
+function weigher(text: string, count: CountTokens): (tasks: readonly Task[]) => Promise<Weighed[][]> {
+  return weigh
+
+  async function weigh(tasks: readonly Task[]): Promise<Weighed[][]> {
+    const weighed: Weighed[][] = []
+    for (const batch of batches(tasks)) {
+      const counts = await count(batch.map(({ unit }) => text.slice(unit.start, unit.end)))
+      for (const [index, { unit, budget }] of batch.entries()) {
+        const tokens = weightOf(unit, counts[index] ?? 0)
+        const parts = tokens <= budget ? [] : partsOf(text, unit, budget)
+        weighed.push(parts.length > 1 ? await weighParts(parts, budget) : [{ ...unit, tokens, beginsUnit: true }])
+      }
+    }
+    return weighed
+  }
+
+  async function weighParts(parts: readonly Unit[], budget: number): Promise<Weighed[]> {
+    const found = (await weigh(parts.map((part) => ({ unit: part, budget })))).flat()
+    return mergeParts(found, budget).map((part, index) => ({ ...part, beginsUnit: index === 0 }))
+  }
+}
+
+/** Smaller parts of a unit that is too large: its lines, else its words, else its letters. */
+function partsOf(text: string, unit: Unit, budget: number): Unit[] {
+  const own = text.slice(unit.start, unit.end)
+  const pattern = /\S\s*\n/.test(own) ? /\S[^\n]*/g : /\s/.test(own) ? /\S+/g : undefined
+  const parts: Unit[] = []
+  const add = (start: number, length: number) => {
+    const trimmed = own.slice(start, start + length).trimEnd().length
+    parts.push({
+      ...unit,
+      start: unit.start + start,
+      end: unit.start + start + trimmed,
+      beginsBlock: unit.beginsBlock && start === 0,
+    })
+  }
+  if (pattern !== undefined) {
+    for (const { index, 0: part } of own.matchAll(pattern)) add(index, part.length)
+    return parts
+  }
+  // Halves in the end, where a single letter has many tokens.
+  const letters = Math.max(1, Math.min(budget, Math.ceil(own.length / 2)))
+  for (let start = 0; start < own.length; ) {
+    const isCutPair = (own.charCodeAt(start + letters - 1) & 0xfc00) === 0xd800
+    const length = letters + (isCutPair ? 1 : 0)
+    add(start, length)
+    start += length
+  }
+  return parts
+}
+
+/** Neighbours become one part again as long as they fit, so that a chunk is not packed from single words. */
+function mergeParts(parts: readonly Weighed[], budget: number): Weighed[] {
+  const merged: Weighed[] = []
+  for (const part of parts) {
+    const last = merged.at(-1)
+    const together = last === undefined ? 0 : last.tokens + part.tokens
+    if (last === undefined || together > budget / 4) merged.push(part)
+    else merged[merged.length - 1] = { ...last, end: part.end, tokens: together }
+  }
+  return merged
+}
+
+function weightOf({ start, end }: Unit, tokens: number): number {
+  return Math.max(1, tokens, Math.ceil((end - start) / mostCharactersPerToken))
+}
+
+/** Parts units into chunks of about the same size, each within the budget, cut between blocks where that is near. */
+function packUnits(units: readonly Weighed[], budget: number): Array<readonly Weighed[]> {
+  const packed: Array<readonly Weighed[]> = []
+  let left = units.reduce((sum, { tokens }) => sum + tokens, 0)
+  for (let from = 0; from < units.length; ) {
+    const target = left / Math.ceil(left / budget)
+    const to = left <= budget ? units.length : bestCut(units, from, { budget, target })
+    const chunk = units.slice(from, to)
+    packed.push(chunk)
+    left -= chunk.reduce((sum, { tokens }) => sum + tokens, 0)
+    from = to
+  }
+  return packed
+}
+
+function bestCut(units: readonly Weighed[], from: number, { budget, target }: { budget: number; target: number }): number {
+  let best = { at: from + 1, cost: Number.POSITIVE_INFINITY }
+  let sum = 0
+  for (let at = from; at < units.length; at += 1) {
+    const unit = units[at]
+    if (unit === undefined) break
+    if (at > from) {
+      const cost = Math.abs(sum - target) / budget + (unit.beginsBlock ? 0 : unit.beginsUnit ? costInBlock : costInUnit)
+      if (cost <= best.cost) best = { at, cost }
+    }
+    sum += unit.tokens
+    if (sum > budget) break
+  }
+  return best.at
+}
+
+/** A text may have more tokens than its parts alone: chunks that turn out to be over the budget are cut in halves. */
+async function repackLarge(chunks: readonly Packed[], text: string, count: CountTokens): Promise<Packed[]> {
+  const fitting: Packed[] = []
+  for (const batch of batches(chunks)) {
+    const counts = await count(batch.map((chunk) => textOf(chunk, text)))
+    for (const [index, chunk] of batch.entries()) {
+      const tokens = counts[index] ?? 0
+      if (tokens <= chunk.budget) fitting.push(chunk)
+      else fitting.push(...(await repack(chunk)))
+    }
+  }
+  return fitting
+
+  async function repack({ section, budget, units }: Packed): Promise<Packed[]> {
+    const [first] = units
+    if (first === undefined) return []
+    const parts = units.length > 1 ? units : partsOf(text, first, budget).map((part) => ({ ...first, ...part }))
+    if (parts.length === 1) return [{ section, budget, units }]
+    const half = Math.ceil(parts.length / 2)
+    return repackLarge(
+      [parts.slice(0, half), parts.slice(half)].map((part) => ({ section, budget, units: part })),
+      text,
+      count,
+    )
+  }
+}
+
+/** Puts the end of the chunk before in front of each, where both are under the same headings and the budget allows it. */
+async function addOverlap(chunks: readonly Packed[], overlapTokens: number, text: string, count: CountTokens): Promise<Packed[]> {
+  const longer = chunks.map((chunk, index) => withEndOf(chunks[index - 1], chunk, overlapTokens))
+  const result: Packed[] = []
+  for (const batch of batches(longer)) {
+    const counts = await count(batch.map((chunk) => textOf(chunk, text)))
+    for (const [index, chunk] of batch.entries()) {
+      const plain = chunks[result.length]
+      result.push(plain !== undefined && (counts[index] ?? 0) > chunk.budget ? plain : chunk)
+    }
+  }
+  return result
+}
+
+function withEndOf(before: Packed | undefined, chunk: Packed, overlapTokens: number): Packed {
+  if (before?.section !== chunk.section) return chunk
+  const room = Math.min(overlapTokens, chunk.budget - chunk.units.reduce((sum, { tokens }) => sum + tokens, 0))
+  let repeated = before.units.length
+  for (let sum = 0; repeated > 0; repeated -= 1) {
+    sum += before.units[repeated - 1]?.tokens ?? 0
+    if (sum > room) break
+  }
+  return { ...chunk, units: [...before.units.slice(repeated), ...chunk.units] }
+}
+
+function textOf({ units }: Packed, text: string): string {
+  return text.slice(units[0]?.start, units.at(-1)?.end)
+}
+
+function toChunk(text: string, { path }: Section, units: readonly Weighed[]): Chunk {
+  const [first] = units
+  const last = units.at(-1)
+  const startOffset = first?.start ?? 0
+  const endOffset = last?.end ?? startOffset
+  return {
+    text: text.slice(startOffset, endOffset),
+    startOffset,
+    endOffset,
+    ...(first?.page === undefined ? {} : { page: first.page }),
+    ...(last?.page === undefined ? {} : { lastPage: last.page }),
+    ...(path === '' ? {} : { section: path }),
+  }
+}
+
+function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < items.length; from += batchSize) yield items.slice(from, from + batchSize)
+}
