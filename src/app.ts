@@ -35,6 +35,7 @@ import { createCache } from './predict/cache.ts'
 import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
+import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
 import { webPages } from './web-client/pages.ts'
 
@@ -49,6 +50,8 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** Fetches pages that users name. */
+  fetchPage?: FetchPage
   version?: string
   logStream?: LogOptions['stream']
   socketLimits?: Partial<SocketLimits>

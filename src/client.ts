@@ -4,6 +4,7 @@ import type { FeedbackItem } from './feedback/schema.ts'
 import type { QuantizeReport } from './models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
+import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
 import { readEventStream } from './read-event-stream.ts'
 
 export type ClientOptions = Readonly<{
@@ -45,6 +46,12 @@ export type PullMessage =
         | Readonly<{ type: 'checkpoint-ready'; repository: string }>
       ))
   | Readonly<{ type: 'done'; name: string }>
+export type ListedDocument = ListAnswer['documents'][number]
+export type DocumentChunk = NonNullable<DocumentAnswer['chunks']>[number]
+export type IngestMessage =
+  | Readonly<{ type: 'progress'; stage: 'extract' | 'split' | 'embed'; done?: number; total?: number }>
+  | (Readonly<{ type: 'document' }> & IngestAnswer['documents'][number])
+
 export type FeedbackBody =
   | Readonly<{ text: string }>
   | Readonly<{ prediction_id: string; rating: 'up' | 'down'; correction?: string; text?: string }>
@@ -95,15 +102,17 @@ export type Client = ReturnType<typeof createClient>
  * network's own error as its cause when no service answers at all.
  */
 export function createClient({ baseUrl, token, fetch = globalThis.fetch }: ClientOptions) {
-  const call = async (method: string, path: string, body?: object, signal?: AbortSignal): Promise<Response> => {
+  const call = async (method: string, path: string, body?: object, signal?: AbortSignal, accept?: string): Promise<Response> => {
+    const isForm = body instanceof FormData
     const headers = {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(body === undefined || isForm ? {} : { 'content-type': 'application/json' }),
+      ...(accept === undefined ? {} : { accept }),
     }
     const request = {
       method,
       headers,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
       ...(signal ? { signal } : {}),
     }
     const response = await fetch(`${baseUrl}${path}`, request).catch((cause: unknown) => {
@@ -171,6 +180,34 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))
     },
 
+    /** Sends files (with a `file` part each), a text or the address of a page. */
+    async *addDocument(body: FormData | IngestBody, signal?: AbortSignal): AsyncGenerator<IngestMessage> {
+      yield* readIngest(bodyOf(await call('POST', '/rag/documents', body, signal, 'text/event-stream'), signal))
+    },
+    /** All documents of a collection, oldest first. */
+    async *documents(collection?: string): AsyncGenerator<ListedDocument> {
+      for (let after: string | undefined, more = true; more; ) {
+        const page: ListAnswer = await json('GET', `/rag/documents${query({ collection, after, limit: '200' })}`)
+        yield* page.documents
+        after = page.next_after ?? undefined
+        more = after !== undefined
+      }
+    },
+    document: (id: string) => json<DocumentAnswer>('GET', `/rag/documents/${encodeURIComponent(id)}`),
+    async *documentChunks(id: string): AsyncGenerator<DocumentChunk> {
+      const path = `/rag/documents/${encodeURIComponent(id)}`
+      for (let from = 0; ; ) {
+        const { chunks = [] } = await json<DocumentAnswer>(
+          'GET',
+          `${path}${query({ chunks: 'true', from: String(from), limit: '200' })}`,
+        )
+        yield* chunks
+        from += chunks.length
+        if (chunks.length < 200) return
+      }
+    },
+    removeDocument: (id: string) => done('DELETE', `/rag/documents/${encodeURIComponent(id)}`),
+
     sendFeedback: (body: FeedbackBody) => json<Readonly<{ id: string; created_at: string }>>('POST', '/feedback', body),
     listFeedback: (cursor?: string) => json<Page<FeedbackItem>>('GET', `/feedback${query({ cursor })}`),
     /** All feedback as JSON lines, as it arrives. */
@@ -201,6 +238,15 @@ async function* readQuantization(body: AsyncIterable<Uint8Array>): AsyncGenerato
     if (event === 'error') throw fromErrorBody(data, 'The quantization broke off.')
     yield { type: event, ...JSON.parse(data) } as QuantizeEvent
     if (event === 'done') return
+  }
+  throw brokenOff()
+}
+
+async function* readIngest(body: AsyncIterable<Uint8Array>): AsyncGenerator<IngestMessage> {
+  for await (const { event, data } of readEventStream(body)) {
+    if (event === 'error') throw fromErrorBody(data, 'The upload broke off.')
+    if (event === 'done') return
+    yield { type: event, ...JSON.parse(data) } as IngestMessage
   }
   throw brokenOff()
 }

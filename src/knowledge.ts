@@ -3,6 +3,7 @@ import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } fr
 import type { Closer } from './closer.ts'
 import { openCollections } from './collections.ts'
 import type { Config } from './config.ts'
+import type { Collection } from './embed/collection.ts'
 import { modelOf } from './embed/embedding-models.ts'
 import { readFilter } from './embed/metadata-filter.ts'
 import { ownerOf } from './embed/owner.ts'
@@ -12,8 +13,10 @@ import type { ModelHost } from './engine/provider.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import type { Asker, Predict } from './predict/predict.ts'
 import { createAnswer } from './rag/answer.ts'
+import type { FetchPage } from './rag/fetch-page.ts'
 import { queryRoutes } from './rag/query-routes.ts'
 import { createRetrieve } from './rag/retrieve.ts'
+import { openRagDocuments } from './rag-documents.ts'
 import type { Storage } from './storage/open-storage.ts'
 
 export type KnowledgeParts = Readonly<{
@@ -21,6 +24,8 @@ export type KnowledgeParts = Readonly<{
   embedders: Embedders
   rerankers: Rerankers
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
+  /** Stands in for the network in tests. */
+  fetchPage?: FetchPage
   storage: Storage
   predict: Predict
   /** Counts a request to the model. */
@@ -32,18 +37,24 @@ export type KnowledgeParts = Readonly<{
 export type KnowledgeRoutes = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
 
 /** Collections and what they hold, the searches in them, and the answers from them. */
-export async function openKnowledge(
-  config: Pick<Config, 'dataDir'>,
-  parts: KnowledgeParts,
-  closer: Closer,
-): Promise<KnowledgeRoutes> {
+export async function openKnowledge(config: Config, parts: KnowledgeParts, closer: Closer): Promise<KnowledgeRoutes> {
   const { embedders, storage } = parts
   const held = await openCollections(config, parts, storage, closer)
   const { collections, passages, search } = held
+  const modelOfVectors = (collection: Collection) => modelOf(embedders, collection)
+  const { fetchPage } = parts
+  const documentParts = {
+    collections,
+    passages,
+    modelOf: modelOfVectors,
+    ownerOf,
+    ...(fetchPage === undefined ? {} : { fetchPage }),
+  }
+  const documents = await openRagDocuments(config, documentParts, closer)
   const answer = createAnswer({
     predict: parts.predict,
     retrieve: createRetrieve({ search, passages }),
-    findEmbedder: (collection) => modelOf(embedders, collection),
+    findEmbedder: modelOfVectors,
     contextSizeOf: (model) => contextSizeOf(parts.host, model),
   })
   const query = queryRoutes({
@@ -56,7 +67,7 @@ export async function openKnowledge(
     limit: parts.limit,
     createId: randomUUID,
   })
-  return { caller: [embedRoutes({ embedders }), ...held.caller, query], user: held.user }
+  return { caller: [embedRoutes({ embedders }), ...held.caller, query], user: [...held.user, documents] }
 }
 
 /** What a model is taken to hold while it has not been loaded: the usual bound of CONTEXT_SIZE. */

@@ -1,5 +1,6 @@
 import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
+import { docsCommands } from './docs-commands.ts'
 
 export type CommandFlag = Readonly<{
   name: string
@@ -12,7 +13,7 @@ export type CommandFlag = Readonly<{
 export type Command = Readonly<{
   /** The words that call it. */
   path: readonly string[]
-  /** Words that may follow, for the help; `[…]` ones may be missing. */
+  /** Words that may follow, for the help; `[…]` ones may be missing, and of one that ends with `…` there may be several. */
   arguments: readonly string[]
   flags: readonly CommandFlag[]
   help: Text
@@ -190,6 +191,7 @@ export const commands: readonly Command[] = [
     help: { en: 'Removes an installed model.', es: 'Borra un modelo instalado.' },
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
   },
+  ...docsCommands,
   {
     path: ['admin', 'users', 'list'],
     arguments: [],
@@ -279,4 +281,5 @@ export const commands: readonly Command[] = [
 export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   'admin users': ['admin', 'users', 'list'],
   models: ['models', 'list'],
+  docs: ['docs', 'list'],
 }

@@ -99,7 +99,8 @@ function findCall({ words, flags, values, settings }: Given, say: Say): Call {
   const foreign = [...flags].find((flag) => !command.flags.some(({ name }) => name === flag))
   if (foreign !== undefined) return mistake(say('unknownFlag', { name: `--${foreign}` }), undefined, say)
   const required = command.arguments.filter((name) => !name.startsWith('[')).length
-  if (rest.length < required || rest.length > command.arguments.length) {
+  const most = command.arguments.at(-1)?.endsWith('…') ? Number.POSITIVE_INFINITY : command.arguments.length
+  if (rest.length < required || rest.length > most) {
     return mistake(say('wrongArguments', { usage: [...command.path, ...command.arguments].join(' ') }), undefined, say)
   }
   return { type: 'run', command, words: rest, flags, values, settings }

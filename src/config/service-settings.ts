@@ -194,6 +194,16 @@ export const serviceSettings = {
     default: 1_048_576,
     help: { en: 'Largest request body.', es: 'Mayor tamaño del cuerpo de una petición.' },
   },
+  maxDocumentBytes: {
+    env: 'MAX_DOCUMENT_BYTES',
+    group: 'limits',
+    kind: byteSize,
+    default: 104_857_600,
+    help: {
+      en: 'Largest document, and largest upload of several documents together.',
+      es: 'Mayor tamaño de un documento, y de varios que se suben juntos.',
+    },
+  },
   rateLimitRequests: {
     env: 'RATE_LIMIT_REQUESTS',
     group: 'limits',

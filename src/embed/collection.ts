@@ -59,6 +59,9 @@ export type Passage = NewPassage &
 /** A passage that answers a search; the meaning of `score` is that of the search, higher is better. */
 export type FoundPassage = Passage & Readonly<{ score: number }>
 
+/** What a document is found by in its collection; of several with the same bytes, the oldest. */
+export type DocumentKey = Readonly<{ id: string } | { source: string } | { sha256: string }>
+
 /** The collections of all owners. Whatever belongs to others looks as if it did not exist. */
 export interface Collections {
   /** Those of the owner, and those that others share. */
@@ -96,14 +99,18 @@ export interface Passages {
   /** Removes texts that were added; gives how many were there. Throws `conflict` for the id of a document's chunk. */
   removeItems(collection: Collection, itemIds: readonly string[]): Promise<number>
   count(collection: Collection): Promise<Readonly<{ documents: number; passages: number }>>
-  /** Puts a document in the place of the one with the same source, all its chunks with it. */
+  /**
+   * Puts a document in the place of the one with the same source, all its chunks with it. `onEmbedded` hears of how many chunks the
+   * vectors are made.
+   */
   replaceDocument(
     collection: Collection,
     document: NewDocument,
     chunks: readonly NewPassage[],
     signal: AbortSignal,
+    onEmbedded?: (chunks: number) => void,
   ): Promise<Document>
-  findDocument(collection: Collection, which: Readonly<{ id: string } | { source: string }>): Promise<Document | undefined>
+  findDocument(collection: Collection, which: DocumentKey): Promise<Document | undefined>
   /** A document of any collection that the owner may read; `isOwn` says whether they may change it. */
   findDocumentOf(owner: Owner, id: string): Promise<Readonly<{ document: Document; isOwn: boolean }> | undefined>
   listDocuments(collection: Collection, page: Readonly<{ limit: number; after?: string }>): Promise<readonly Document[]>

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type SelectQueryBuilder, sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import type { Database, DocumentsTable, Tables } from '../storage/tables.ts'
-import type { Document, NewDocument, Owner, Passage } from './collection.ts'
+import type { Document, DocumentKey, NewDocument, Owner, Passage } from './collection.ts'
 import { toDocument, toPassage } from './passage-rows.ts'
 
 /** Throws `not_found`. */
@@ -12,16 +12,16 @@ export async function getDocument(db: Database, id: string): Promise<Document> {
   return withCount(row)
 }
 
-export async function findDocument(
-  db: Database,
-  collectionId: string,
-  which: Readonly<{ id: string } | { source: string }>,
-): Promise<Document | undefined> {
+export async function findDocument(db: Database, collectionId: string, which: DocumentKey): Promise<Document | undefined> {
   const row = await documents(db)
     .where('documents.collectionId', '=', collectionId)
-    .$call((query) =>
-      'id' in which ? query.where('documents.id', '=', which.id) : query.where('documents.source', '=', which.source),
-    )
+    .$call((query) => {
+      if ('id' in which) return query.where('documents.id', '=', which.id)
+      if ('source' in which) return query.where('documents.source', '=', which.source)
+      return query.where('documents.sha256', '=', which.sha256)
+    })
+    .orderBy('documents.createdAt')
+    .orderBy('documents.id')
     .executeTakeFirst()
   return row === undefined ? undefined : withCount(row)
 }

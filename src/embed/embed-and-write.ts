@@ -10,7 +10,12 @@ export const textsPerCall = 64
 /** How often the collection may change its model under a write before the write is given up. */
 const attempts = 5
 
-export type EmbedOptions = Readonly<{ truncate: boolean; signal: AbortSignal }>
+export type EmbedOptions = Readonly<{
+  truncate: boolean
+  signal: AbortSignal
+  /** Hears of how many texts the vectors are made. */
+  onEmbedded?: ((texts: number) => void) | undefined
+}>
 
 /** Stores the vectors of the passages, in the order of their texts, for each model that the collection needs them of. */
 export type StoreVectors = (passageIds: readonly number[]) => Promise<void>
@@ -71,7 +76,7 @@ async function embedFor(
   models: EmbeddingModels,
   collection: Collection,
   texts: readonly string[],
-  { truncate, signal }: EmbedOptions,
+  { truncate, signal, onEmbedded }: EmbedOptions,
 ): Promise<readonly Float32Array[]> {
   if (texts.length === 0) return []
   const model = await modelOf(models, collection)
@@ -79,6 +84,7 @@ async function embedFor(
   for (let from = 0; from < texts.length; from += textsPerCall) {
     const piece = texts.slice(from, from + textsPerCall)
     vectors.push(...(await model.encode({ texts: piece, truncate, purpose: 'document' }, signal)).vectors)
+    onEmbedded?.(vectors.length)
   }
   return vectors
 }

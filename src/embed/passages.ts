@@ -41,7 +41,8 @@ export function createPassages(parts: PassagesParts): Passages {
       return { documents, passages: await countRows(db, 'passages', id) }
     },
 
-    replaceDocument: (collection, document, chunks, signal) => replace(parts, { collection, document, chunks, signal }),
+    replaceDocument: (collection, document, chunks, signal, onEmbedded) =>
+      replace(parts, { collection, document, chunks, signal, onEmbedded }),
 
     async removeDocument({ id, collectionId }) {
       const removed = await db.transaction().execute(async (transaction) => {
@@ -135,15 +136,19 @@ type Replacement = Readonly<{
   document: NewDocument
   chunks: readonly NewPassage[]
   signal: AbortSignal
+  onEmbedded: ((chunks: number) => void) | undefined
 }>
 
-async function replace(parts: PassagesParts, { collection, document, chunks, signal }: Replacement): Promise<Document> {
+async function replace(
+  parts: PassagesParts,
+  { collection, document, chunks, signal, onEmbedded }: Replacement,
+): Promise<Document> {
   const { vectorIndex, now } = parts
   for (const [index, chunk] of chunks.entries()) refuseUnstorable(chunk, `chunks.${index}`)
   const written = await embedAndWrite(parts, {
     collection,
     texts: chunks.map(({ text, place }) => embeddedText({ text, section: place?.section })),
-    options: { truncate: false, signal },
+    options: { truncate: false, signal, onEmbedded },
     write: async (transaction, { id: collectionId }, storeVectors) => {
       const time = new Date(now()).toISOString()
       const { id, createdAt } = await saveDocument(transaction, collectionId, document, time)

@@ -11,13 +11,13 @@ export type Ranking<Item extends Ranked> = Readonly<{
 export type Fused<Item extends Ranked> = Readonly<{ item: Item; score: number }>
 
 /**
- * Keeps the first places from outweighing everything. The paper has 60 for rankings of thousands; over the first 50 of each, 10 found more
+ * Keeps the first places from outweighing everything. The paper has 60 for rankings of thousands; over the first 50 of each, 20 found more
  * (docs/rag.md).
  */
-const smoothing = 10
+const smoothing = 20
 
 /**
- * Reciprocal rank fusion: each ranking gives an item weight / (10 + its rank), and the sums decide. Scores of different kinds need no
+ * Reciprocal rank fusion: each ranking gives an item weight / (20 + its rank), and the sums decide. Scores of different kinds need no
  * common scale. Equal sums are ordered by id.
  * Source: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods", SIGIR 2009.
  */

@@ -107,6 +107,13 @@ test('its own process gives the same vectors to many at once, whatever a request
       expect(tokens[index]).toBe(ids[from + index]?.length)
     }
   }
+  // 257 texts in another order, one of them twice: each belongs to its text, and is what it is alone.
+  const shuffled = Array.from({ length: 256 }, (_, index) => (index * 37) % 100).concat(5)
+  const all = await embedder.encode({ texts: shuffled.map((index) => sentences[index] ?? ''), truncate: true }, signal)
+  for (const [place, index] of shuffled.entries())
+    expect(cosine(all.vectors[place] ?? new Float32Array(384), vectors[index] ?? new Float32Array(384))).toBeGreaterThan(0.99999)
+  const [first, second] = [shuffled.indexOf(5), 256].map((place) => all.vectors[place] ?? new Float32Array(0))
+  for (const [at, value] of first?.entries() ?? []) expect(second?.[at]).toBeCloseTo(value, 5)
   const long = 'word '.repeat(300)
   await expect(embedder.encode({ texts: ['short', long], truncate: false }, signal)).rejects.toMatchObject({
     code: 'context_length_exceeded',

@@ -13,7 +13,7 @@ test('what both rankings have near the top wins over what one has at its top', (
     { items: items(4, 2, 5), weight: 1 },
   ])
   expect(fused.map(({ item }) => item.id)).toEqual([2, 1, 4, 3, 5])
-  expect(fused[0]?.score).toBeCloseTo(2 / 12)
+  expect(fused[0]?.score).toBeCloseTo(2 / 22)
 })
 
 test('a fusion has each item once, best first, whatever the order of its rankings', () => {

@@ -1,6 +1,7 @@
 import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '../../errors.ts'
 import { type EmbedTokens, leastText, longQuery } from './embed-backend.ts'
+import { createPrecompiledNormalizer } from './precompiled-normalizer.ts'
 
 /** Reads texts for an embedding model or a reranker. */
 export interface TextTokenizer {
@@ -24,8 +25,8 @@ export interface TextTokenizer {
  */
 export function createTextTokenizer(tokenizer: unknown, config: unknown, maxTokens: number): TextTokenizer {
   if (!isObject(tokenizer)) throw new AppError('invalid', 'tokenizer.json must hold an object.')
-  const loaded = load(tokenizer, isObject(config) ? config : {})
-  const prepare = preparationOf(tokenizer)
+  const { prepare, rest } = takePreparation(tokenizer)
+  const loaded = load(rest, isObject(config) ? config : {})
   const encodeWhole = (text: string) => loaded.encode(prepare(text)).ids
   function cut(ids: readonly number[]): readonly number[] {
     const last = ids.at(-1)
@@ -55,13 +56,31 @@ function load(tokenizer: object, config: object): Tokenizer {
   }
 }
 
+type Prepared = Readonly<{ prepare: (text: string) => string; rest: object }>
+
 /**
- * Makes the tokens of a BERT those of the tokenizers that the models were trained with, where the library's differ: it writes a
- * capital sigma at the end of a word as ς, and does not set apart ideographs beyond 16 bits.
+ * What is done to a text before the library reads it, so that its tokens are those of the tokenizers that the models were trained with,
+ * and the tokenizer without what is done here.
  */
-function preparationOf(tokenizer: object): (text: string) => string {
+function takePreparation(tokenizer: object): Prepared {
   const normalizer = 'normalizer' in tokenizer ? tokenizer.normalizer : undefined
-  if (!isObject(normalizer) || !('type' in normalizer) || normalizer.type !== 'BertNormalizer') return (text) => text
+  if (!isObject(normalizer) || !('type' in normalizer)) return { prepare: (text) => text, rest: tokenizer }
+  if (normalizer.type === 'BertNormalizer') return { prepare: bertPreparation(normalizer), rest: tokenizer }
+  const steps: readonly unknown[] =
+    normalizer.type === 'Sequence' && 'normalizers' in normalizer && Array.isArray(normalizer.normalizers)
+      ? normalizer.normalizers
+      : [normalizer]
+  const [first, ...others] = steps
+  // The library has only an approximation of it.
+  if (isObject(first) && 'precompiled_charsmap' in first && typeof first.precompiled_charsmap === 'string') {
+    const rest = { ...tokenizer, normalizer: { type: 'Sequence', normalizers: others } }
+    return { prepare: createPrecompiledNormalizer(first.precompiled_charsmap), rest }
+  }
+  return { prepare: (text) => text, rest: tokenizer }
+}
+
+/** The library writes a capital sigma at the end of a word as ς, and does not set apart ideographs beyond 16 bits. */
+function bertPreparation(normalizer: object): (text: string) => string {
   const lowercases = !('lowercase' in normalizer) || normalizer.lowercase !== false
   return (text) => {
     const apart = text.replace(/[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu, ' $& ')

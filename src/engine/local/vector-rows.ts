@@ -28,7 +28,7 @@ export interface VectorRows {
   score(query: Float32Array, row: number): number
   vectorAt(row: number): Float32Array
   slabs(): Iterable<Slab>
-  /** A copy of some rows. */
+  /** A copy of some rows, which lasts until the next copy. */
   gather(rows: Uint32Array): Slab
 }
 
@@ -37,6 +37,8 @@ type Block = { count: number; ids: Float64Array; vectors: Float32Array; codes: I
 export function createVectorRows(dimensions: number, blockRows = usualBlockRows): VectorRows {
   const blocks: Block[] = []
   const rowOfId = new Map<number, number>()
+  // Kept for the next copy: new memory costs more than what is written to it.
+  let copied = new Int8Array(0)
   const blockOf = (row: number) => blocks[Math.floor(row / blockRows)]
   const startOf = (row: number) => (row % blockRows) * dimensions
 
@@ -111,20 +113,22 @@ export function createVectorRows(dimensions: number, blockRows = usualBlockRows)
       for (const block of blocks) yield slabOf(block, dimensions)
     },
     gather(rows) {
-      const codes = new Int8Array(rows.length * dimensions)
+      const size = rows.length * dimensions
+      if (copied.length < size) copied = new Int8Array(size)
       let codeError = 0
-      for (const [place, row] of rows.entries()) {
+      for (let place = 0; place < rows.length; place += 1) {
+        const row = rows[place] ?? 0
         const block = blockOf(row)
         if (block === undefined) continue
         const start = startOf(row)
-        codes.set(block.codes.subarray(start, start + dimensions), place * dimensions)
+        copied.set(block.codes.subarray(start, start + dimensions), place * dimensions)
         codeError = Math.max(codeError, block.codeError)
       }
       const rowAt = (place: number) => rows[place] ?? 0
       return {
         count: rows.length,
         codeError,
-        codes,
+        codes: copied.subarray(0, size),
         idAt: (place) => blockOf(rowAt(place))?.ids[rowAt(place) % blockRows] ?? 0,
         score: (query, place) => score(query, rowAt(place)),
       }

@@ -1,19 +1,9 @@
 import type { VectorHit, VectorSpaceStatistics } from '../vector-index.ts'
-import { encodeDirection } from './vector-codes.ts'
-import { type CodedQuery, searchSlab } from './vector-exact.ts'
+import { markRows, searchRows } from './vector-exact.ts'
 import { createVectorGraph, type VectorGraph } from './vector-graph.ts'
-import { createNearest, type Nearest } from './vector-nearest.ts'
+import { createNearest } from './vector-nearest.ts'
 import type { VectorPiece } from './vector-protocol.ts'
 import { createVectorRows } from './vector-rows.ts'
-
-/** So many rows are copied together at a time, which bounds the memory and stays in the processor's cache. */
-const gatherRows = 4096
-
-/** With a larger share of the rows, comparing all takes less time than copying those that count. */
-const copiedShare = 0.25
-
-/** An id, or row, that is nobody's. */
-const nobody = -1
 
 /** Vectors that are not in the graph yet are compared one by one as long as there are no more; with more, all are. */
 const pendingLimit = 2048
@@ -27,8 +17,8 @@ const deadLimit = 0.25
  */
 const candidatesFor = (k: number) => 24 + 4 * k
 
-/** How many of them are compared in full: one-byte codes put the true ones no further back. */
-const rescoredFor = (k: number) => 10 + 2 * k
+/** How many of them are compared in full. Measured: one-byte codes put no true one further back than this. */
+const rescoredFor = (k: number) => 10 + k
 
 /** One candidate of the graph takes as long as comparing so many rows. */
 const rowsPerCandidate = 150
@@ -79,76 +69,31 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
     for (const slab of rows.slabs()) for (let row = 0; row < slab.count; row += 1) pending.add(slab.idAt(row))
   }
 
-  /** Which rows the ids are of, 1 or 0 for each row, and how many. */
-  function markRows(ids: Float64Array): Readonly<{ marks: Uint8Array; count: number }> {
-    const marks = new Uint8Array(rows.count)
-    let count = 0
-    // Loops by place: filters may let a hundred thousand ids through, and iterators take twice as long.
-    for (let place = 0; place < ids.length; place += 1) {
-      const row = rows.rowOf(ids[place] ?? nobody)
-      if (row === undefined || marks[row] === 1) continue
-      marks[row] = 1
-      count += 1
-    }
-    return { marks, count }
-  }
-
-  /** Compares the rows that are marked: within all where they are many, else in copies of them. */
-  function searchMarked(marks: Uint8Array, count: number, query: CodedQuery, nearest: Nearest): void {
-    const share = count / rows.count
-    if (share >= copiedShare) {
-      let start = 0
-      for (const slab of rows.slabs()) {
-        searchSlab(slab, query, nearest, { marks: marks.subarray(start, start + slab.count), share })
-        start += slab.count
-      }
-      return
-    }
-    const chosen = new Uint32Array(gatherRows)
-    let size = 0
-    for (let row = marks.indexOf(1); row >= 0; row = marks.indexOf(1, row + 1)) {
-      chosen[size] = row
-      size += 1
-      if (size < gatherRows) continue
-      searchSlab(rows.gather(chosen), query, nearest)
-      size = 0
-    }
-    if (size > 0) searchSlab(rows.gather(chosen.subarray(0, size)), query, nearest)
-  }
-
-  function searchAll(query: CodedQuery, k: number): readonly VectorHit[] {
-    const nearest = createNearest(k)
-    for (const slab of rows.slabs()) searchSlab(slab, query, nearest)
-    return nearest.hits
-  }
-
   /** What the graph finds, or undefined when it should not be asked: not ready, or no quicker. */
-  function searchGraph(query: CodedQuery, k: number): readonly VectorHit[] | undefined {
+  function searchGraph(vector: Float32Array, k: number): readonly VectorHit[] | undefined {
     const wanted = candidatesFor(k)
     if (graph === undefined || pending.size > pendingLimit || wanted * rowsPerCandidate > rows.count) return undefined
     const nearest = createNearest(k)
-    for (const id of graph.search(query.vector, wanted).slice(0, rescoredFor(k))) nearest.add(id, scoreOf(query, id))
-    if (pending.size > 0) {
-      const { marks, count } = markRows(Float64Array.from(pending))
-      searchMarked(marks, count, query, nearest)
-    }
+    for (const id of graph.search(vector, wanted).slice(0, rescoredFor(k))) nearest.add(id, scoreOf(vector, id))
+    if (pending.size > 0) searchRows(rows, vector, nearest, markRows(rows, Float64Array.from(pending)))
     return nearest.hits.length < Math.min(k, rows.count) ? undefined : nearest.hits
   }
 
-  function searchWithin(query: CodedQuery, k: number, within: Float64Array): readonly VectorHit[] {
-    const { marks, count } = markRows(within)
+  function searchWithin(vector: Float32Array, k: number, within: Float64Array): readonly VectorHit[] {
+    const marked = markRows(rows, within)
+    const { marks, count } = marked
     const nearest = createNearest(k)
     const wanted = Math.ceil((candidatesFor(k) * rows.count) / Math.max(1, count))
     if (graph !== undefined && pending.size === 0 && wanted * rowsPerCandidate < count) {
-      const found = graph.search(query.vector, wanted).filter((id) => marks[rows.rowOf(id) ?? nobody] === 1)
-      for (const id of found) nearest.add(id, scoreOf(query, id))
+      const found = graph.search(vector, wanted).filter((id) => marks[rows.rowOf(id) ?? -1] === 1)
+      for (const id of found) nearest.add(id, scoreOf(vector, id))
       if (found.length >= filteredPerHit * k) return nearest.hits
     }
-    searchMarked(marks, count, query, nearest)
+    searchRows(rows, vector, nearest, marked)
     return nearest.hits
   }
 
-  function scoreOf({ vector }: CodedQuery, id: number): number {
+  function scoreOf(vector: Float32Array, id: number): number {
     const row = rows.rowOf(id)
     return row === undefined ? Number.NEGATIVE_INFINITY : rows.score(vector, row)
   }
@@ -175,9 +120,12 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
       arrange()
     },
     search({ vector, k, within }) {
-      const query = codeQuery(vector, dimensions)
-      if (within !== undefined) return searchWithin(query, k, within)
-      return searchGraph(query, k) ?? searchAll(query, k)
+      if (within !== undefined) return searchWithin(vector, k, within)
+      const found = searchGraph(vector, k)
+      if (found !== undefined) return found
+      const nearest = createNearest(k)
+      searchRows(rows, vector, nearest)
+      return nearest.hits
     },
     statistics: () => ({
       vectors: rows.count,
@@ -195,11 +143,4 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
       return pending.size > 0
     },
   }
-}
-
-function codeQuery(vector: Float32Array, dimensions: number): CodedQuery {
-  // A copy: usearch's exact search heeds no offset, and what comes in a message begins somewhere in it.
-  const copy = vector.slice()
-  const codes = new Int8Array(dimensions)
-  return { vector: copy, codes, codeError: encodeDirection(copy, codes) }
 }

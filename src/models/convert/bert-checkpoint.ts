@@ -2,9 +2,7 @@ import { type Static, Type } from 'typebox'
 import { AppError } from '../../errors.ts'
 import { findJson, getJson } from './json-file.ts'
 import { openCheckpoint, type TensorInfo } from './safetensors.ts'
-
-/** How the vectors of a text's tokens become one. */
-export type BertPooling = 'mean' | 'cls' | 'last'
+import { readPooling, type TextPooling } from './text-pooling.ts'
 
 export type BertShape = Readonly<{
   /** RoBERTa's relatives (XLM-R, CamemBERT) count positions from another number, and have another head. */
@@ -24,7 +22,7 @@ export type BertShape = Readonly<{
   normEpsilon: number
   /** `tanh` is the approximation that the first BERT's successors were trained with. */
   gelu: 'exact' | 'tanh'
-  pooling: BertPooling
+  pooling: TextPooling
   /** The longest text that the model should be given, in tokens. */
   maxTokens: number
 }>
@@ -123,7 +121,7 @@ async function checkKind(folder: string): Promise<FamilyAndHead> {
 function shapeOf(
   config: Config,
   { family }: FamilyAndHead,
-  pooling: BertPooling,
+  pooling: TextPooling,
   maxTokens: number | undefined,
 ): Omit<BertShape, keyof FamilyAndHead> {
   const gelu = gelus[config.hidden_act ?? 'gelu']
@@ -154,31 +152,6 @@ function shapeOf(
     pooling,
     maxTokens: Math.min(maxTokens ?? positions, positions),
   }
-}
-
-const Modules = Type.Array(Type.Object({ type: Type.String(), path: Type.String() }))
-const Pooling = Type.Object({
-  pooling_mode: Type.Optional(Type.String()),
-  pooling_mode_cls_token: Type.Optional(Type.Boolean()),
-  pooling_mode_mean_tokens: Type.Optional(Type.Boolean()),
-  pooling_mode_lasttoken: Type.Optional(Type.Boolean()),
-})
-const poolingModes: Readonly<Record<string, BertPooling>> = { mean: 'mean', cls: 'cls', lasttoken: 'last' }
-
-/** As sentence-transformers does it: from the folder of its pooling module; the mean where there are no modules. */
-async function readPooling(folder: string): Promise<BertPooling> {
-  const modules = (await findJson(folder, 'modules.json', Modules)) ?? []
-  const dense = modules.find(({ type }) => /\.Dense$/.test(type))
-  if (dense !== undefined) throw new AppError('invalid', 'Models whose vectors go through a Dense module cannot be converted.')
-  const path = modules.find(({ type }) => /\.Pooling$/.test(type))?.path ?? '1_Pooling'
-  if (!/^[\w-][\w.-]*$/.test(path)) throw new AppError('invalid', 'modules.json must name a folder inside the checkpoint.')
-  const config = await findJson(folder, `${path}/config.json`, Pooling)
-  if (config === undefined || config.pooling_mode_mean_tokens) return 'mean'
-  if (config.pooling_mode_cls_token) return 'cls'
-  if (config.pooling_mode_lasttoken) return 'last'
-  const mode = poolingModes[config.pooling_mode ?? '']
-  if (mode !== undefined) return mode
-  throw new AppError('invalid', `The pooling in ${path}/config.json is none of mean, cls and lasttoken.`)
 }
 
 const Sentences = Type.Object({ max_seq_length: Type.Optional(Type.Union([Count, Type.Null()])) })

@@ -7,6 +7,7 @@ import { type ModelConfig, readModelConfig } from './model-config.ts'
 import type { FloatType } from './number-formats.ts'
 import { planTensors } from './plan-tensors.ts'
 import { openCheckpoint } from './safetensors.ts'
+import { poolingTypes } from './text-pooling.ts'
 import { readTokenizer } from './tokenizer.ts'
 import { listWeights, type WeightSource } from './weight-sources.ts'
 
@@ -101,6 +102,7 @@ function describeModel(config: ModelConfig, name: string, type: FloatType): Meta
     ...(gguf === 'phi3' ? [['attention.sliding_window', uint32(config.slidingWindow)] as const] : []),
     ...(config.finalSoftcap === undefined ? [] : [['final_logit_softcapping', float32(config.finalSoftcap)] as const]),
     ...(rope?.metadata ?? []),
+    ...(config.pooling === undefined ? [] : [['pooling_type', uint32(poolingTypes[config.pooling])] as const]),
   ]
   return new Map([
     ['general.architecture', { type: 'string', value: gguf }],

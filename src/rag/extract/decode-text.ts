@@ -65,7 +65,7 @@ function guessEncoding(bytes: Uint8Array): string {
     if (name.startsWith('UTF-') || name === 'ASCII' || tryDecode(bytes, name) === undefined) continue
     const isMultiByte = multiByte.includes(name)
     // A Western text has a foreign letter here and there, a Russian or Japanese one hardly any others.
-    const isLikely = isMultiByte ? foreign > bytes.length * 0.2 && confidence >= 10 : confidence >= 20
+    const isLikely = isMultiByte ? foreign > bytes.length * 0.2 && confidence >= 40 : confidence >= 20
     if (isLikely && (isMultiByte ? foreign >= 8 : bytes.length >= fewestBytesToGuess)) return name
   }
   return 'windows-1252'

@@ -110,6 +110,12 @@ export function detectTextFormat(text: string, { name, mediaType = '' }: FileHin
     : 'text'
 }
 
+/** Whether a file's name is that of a document that may be read; the bytes decide in the end. */
+export function isDocumentName(name: string): boolean {
+  const ending = /\.([^./\\]+)$/.exec(name)?.[1]?.toLowerCase() ?? ''
+  return ['pdf', 'docx', 'epub'].includes(ending) || Object.hasOwn(endings, ending) || programmingLanguageOf(name) !== undefined
+}
+
 export const mediaTypeOf: Readonly<Record<Format, string>> = {
   pdf: 'application/pdf',
   docx: 'application/vnd.openxmlformats-officedocument.wordprocessingml.document',

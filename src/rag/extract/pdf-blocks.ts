@@ -1,8 +1,6 @@
 import type { Block } from './blocks.ts'
-import type { PdfLine, PdfPage } from './pdf-lines.ts'
+import { headingFactor, type PdfLine, type PdfPage, usualSize } from './pdf-lines.ts'
 
-/** Headings are set larger than the text by at least this factor. */
-const headingFactor = 1.12
 const longestHeading = 160
 const bullet = /^(?:[•◦▪●○■–—·*-]|\(?(?:\d{1,3}|[a-z])[.)])\s+\S/
 
@@ -43,13 +41,6 @@ export function outlineKey(title: string): string {
 const leader = /(?:\s?[.·…]){4,}\s*/
 
 const isShort = ({ text }: PdfLine) => text.length <= longestHeading && /\p{L}/u.test(text)
-
-/** The size that most of the text has. */
-function usualSize(lines: readonly PdfLine[]): number {
-  const lengths = new Map<number, number>()
-  for (const { size, text } of lines) lengths.set(Math.round(size), (lengths.get(Math.round(size)) ?? 0) + text.length)
-  return [...lengths].reduce((best, other) => (other[1] > best[1] ? other : best), [0, -1])[0]
-}
 
 /** The level of each larger size; there are four at most. */
 function rankSizes(lines: readonly PdfLine[], bodySize: number): ReadonlyMap<number, number> {

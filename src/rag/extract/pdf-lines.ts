@@ -47,11 +47,22 @@ function toLine(runs: readonly PdfRun[], page: number): PdfLine | undefined {
   return { text: text.replace(/\s+/g, ' ').trim(), x: first.x, y: first.y, right, size, page }
 }
 
-/** Lines at the upper or lower edge that come back on most pages, but for their numbers. */
+/** Headings are set larger than the text by at least this factor. */
+export const headingFactor = 1.12
+
+/** The size that most of the text has. */
+export function usualSize(lines: readonly PdfLine[]): number {
+  const lengths = new Map<number, number>()
+  for (const { size, text } of lines) lengths.set(Math.round(size), (lengths.get(Math.round(size)) ?? 0) + text.length)
+  return [...lengths].reduce((best, other) => (other[1] > best[1] ? other : best), [0, -1])[0]
+}
+
+/** Drops lines at the upper or lower edge that come back on most pages, but for their numbers; headings may begin each page. */
 export function dropRunningLines(pages: readonly PdfPage[]): PdfPage[] {
   if (pages.length < 3) return [...pages]
   const shape = ({ text }: PdfLine) => text.replace(/\d+|\b[ivxlc]+\b/gi, '#').toLowerCase()
-  const isAtEdge = ({ y }: PdfLine, { height }: PdfPage) => y > height * 0.85 || y < height * 0.15
+  const largest = usualSize(pages.flatMap(({ lines }) => lines)) * headingFactor
+  const isAtEdge = ({ y, size }: PdfLine, { height }: PdfPage) => size < largest && (y > height * 0.85 || y < height * 0.15)
   const counts = new Map<string, number>()
   for (const page of pages)
     for (const found of new Set(page.lines.filter((line) => isAtEdge(line, page)).map(shape)))

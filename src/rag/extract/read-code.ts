@@ -46,7 +46,7 @@ export function readCode(text: string): ReadDocument {
 }
 
 const definition =
-  /^(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\([^)]*\))?|unsafe|extern|inline|open|data|sealed|override)\s+)*(?:function\*?|class|interface|type|enum|struct|trait|impl|module|namespace|object|record|def|fn|func|fun|proc|sub|const|let|var|val|macro_rules!)\s+(?:\([^)]*\)\s*)?([\p{L}_$][\p{L}\p{N}_$.:!?]*)/u
+  /^(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\([^)]*\))?|unsafe|extern|inline|open|data|sealed|override)\s+)*(?:function\*?|class|interface|type|enum|struct|trait|impl|module|namespace|object|record|def|fn|func|fun|proc|sub|const|let|var|val|macro_rules!)\s+(?:\([^)]*\)\s*)?([\p{L}_$][\p{L}\p{N}_$!?]*(?:(?:\.|::)[\p{L}\p{N}_$]+)*)/u
 /** `int main(void) {`, `static char *name(…)`. */
 const typedDefinition = /^(?:[\p{L}_][\p{L}\p{N}_<>,*&:]*[\s*&]+)+([\p{L}_][\p{L}\p{N}_:]*)\s*\(/u
 

@@ -1,0 +1,60 @@
+import { sep } from 'node:path'
+import type { ListedDocument } from '../client.ts'
+import { listDocumentFiles, sha256Of } from './docs-files.ts'
+
+export type SyncPlan = Readonly<{
+  /** Files that are new or have changed. */
+  send: readonly string[]
+  unchanged: readonly string[]
+  /** Documents whose files have vanished. */
+  remove: readonly ListedDocument[]
+}>
+
+/**
+ * What brings the documents of a collection in step with a folder, whose absolute path begins their sources. A file with the same bytes as
+ * another one is sent too: the service knows it as a duplicate, and when the other goes, it takes its place.
+ */
+export async function planSync(folder: string, documents: readonly ListedDocument[]): Promise<SyncPlan> {
+  const inFolder = new Map(
+    documents.filter(({ source }) => source.startsWith(folder + sep)).map((document) => [document.source, document]),
+  )
+  const send: string[] = []
+  const unchanged: string[] = []
+  for await (const path of listDocumentFiles(folder)) {
+    const known = inFolder.get(path)
+    if (known !== undefined && known.sha256 === (await sha256Of(path))) unchanged.push(path)
+    else send.push(path)
+    inFolder.delete(path)
+  }
+  return { send, unchanged, remove: [...inFolder.values()] }
+}
+
+export type WatchParts = Readonly<{
+  /** One for each change in the folder; ends with the signal. */
+  changes: AsyncIterable<unknown>
+  /** Waits until the changes that come together are over. */
+  settle: () => Promise<unknown>
+  sync: () => Promise<unknown>
+  signal: AbortSignal
+}>
+
+/** Brings both in step again after changes, once for those that come together, until the signal. */
+export async function keepInStep({ changes, settle, sync, signal }: WatchParts): Promise<void> {
+  let changed = Promise.withResolvers<void>()
+  const watching = (async () => {
+    for await (const _change of changes) changed.resolve()
+  })().catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
+  const stopped = Promise.withResolvers<void>()
+  signal.addEventListener('abort', () => stopped.resolve(), { once: true })
+  const over = Promise.race([stopped.promise, watching])
+  while (!signal.aborted) {
+    const isOver = await Promise.race([changed.promise.then(() => false), over.then(() => true)])
+    if (isOver) break
+    await settle()
+    changed = Promise.withResolvers()
+    if (!signal.aborted) await sync()
+  }
+  await watching
+}

@@ -1,0 +1,32 @@
+import { lookup } from 'node:dns/promises'
+import { join } from 'node:path'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { Closer } from './closer.ts'
+import type { Config } from './config.ts'
+import type { Collection, Collections, Owner, Passages } from './embed/collection.ts'
+import type { Embedder } from './engine/embedder.ts'
+import { createIngest } from './rag/documents.ts'
+import { createExtractor, spawnExtractor } from './rag/extract/extract-process.ts'
+import { createFetchPage, type FetchPage } from './rag/fetch-page.ts'
+import { documentRoutes } from './rag/routes.ts'
+import { openTempFiles } from './rag/temp-files.ts'
+
+export type RagDocumentParts = Readonly<{
+  collections: Collections
+  passages: Passages
+  modelOf: (collection: Collection) => Promise<Embedder>
+  ownerOf: (request: FastifyRequest) => Owner
+  fetchPage?: FetchPage
+}>
+
+/** Documents on their way into collections. A part of the composition root. */
+export async function openRagDocuments(config: Config, parts: RagDocumentParts, closer: Closer): Promise<FastifyPluginAsync> {
+  const { collections, passages, modelOf, ownerOf } = parts
+  const { localOnly, maxDocumentBytes } = config
+  const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'uploads')))
+  const extractor = closer.use(createExtractor(() => spawnExtractor(tempFiles.folder, (text) => void process.stderr.write(text))))
+  const fetchPage =
+    parts.fetchPage ?? createFetchPage({ localOnly, maxBytes: maxDocumentBytes, lookup: (name) => lookup(name, { all: true }) })
+  const ingest = createIngest({ collections, passages, extractor, modelOf })
+  return documentRoutes({ collections, passages, ingest, fetchPage, tempFiles, maxDocumentBytes, ownerOf })
+}
