@@ -106,14 +106,15 @@ async function idsThrough(db: Database, collectionId: string, filter: MetadataFi
   const condition = toCondition(filter, sql`metadata`)
   const ids: number[] = []
   for (let after = 0; ; ) {
-    const { rows } = await sql<{ last: number | null; ids: string }>`
+    const { rows } = await sql<{ last: number | null; size: number; ids: string }>`
       with page as materialized (
         select id, metadata from passages where collection_id = ${collectionId} and id > ${after} order by id limit ${filteredPerPage}
       )
-      select (select max(id) from page) as last, json_group_array(id) filter (where ${condition}) as ids from page`.execute(db)
+      select max(id) as last, count(*) as size, json_group_array(id) filter (where ${condition}) as ids from page`.execute(db)
     const [page] = rows
     if (page === undefined || page.last === null) return ids
     for (const id of JSON.parse(page.ids)) ids.push(id)
+    if (page.size < filteredPerPage) return ids
     after = page.last
     await pause()
   }

@@ -27,7 +27,7 @@ export type FillOptions = Readonly<{
 export class MoveEnded extends Error {}
 
 /**
- * Makes the vectors that are missing, from the passage after `after` on, and gives the last passage that was there. Passages get rising
+ * Makes the vectors that are missing, from the passage after `after` on, and gives the last passage that it saw. Passages get rising
  * numbers, so whatever is added meanwhile comes after. Throws `MoveEnded`, and as the embedder.
  */
 export async function fillVectors(db: Database, { move, after, onProgress, signal }: FillOptions): Promise<number> {
@@ -56,6 +56,8 @@ export async function fillVectors(db: Database, { move, after, onProgress, signa
       onProgress(piece.length, truncated)
     }
     last = end.id
+    // Those who add meanwhile make these vectors themselves: whoever ran after them would never arrive.
+    if (page.length < passagesPerPage) return last
     await pause()
   }
 }

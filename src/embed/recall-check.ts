@@ -1,5 +1,5 @@
 import type { Embedder } from '../engine/embedder.ts'
-import type { ReadVectors, VectorIndex, VectorSpace } from '../engine/vector-index.ts'
+import type { ReadVectors, VectorHit, VectorIndex, VectorSpace } from '../engine/vector-index.ts'
 import type { Database } from '../storage/tables.ts'
 import { embeddedText } from './embedded-text.ts'
 
@@ -28,8 +28,8 @@ export type RecallParts = Readonly<{
 }>
 
 type Query = Readonly<{ id: number; vector: Float32Array }> & {
-  /** Scores of the nearest, best first. */
-  nearest: number[]
+  /** The nearest of all, best first. */
+  nearest: VectorHit[]
   /** The cosine with the passage's own vector. */
   itself: number
 }
@@ -56,17 +56,39 @@ export async function measureRecall(
     signal.throwIfAborted()
     for (const query of queries) compare(query, ids, others)
   }
-  let [found, wanted, themselves] = [0, 0, 0]
-  for (const { id, vector, nearest, itself } of queries) {
-    const hits = await vectorIndex.search(space, { vector, k: neighbours }, signal)
-    const worst = (nearest.at(-1) ?? 1) - tolerance
-    wanted += nearest.length
-    found += hits.slice(0, nearest.length).filter(({ score }) => score >= worst).length
-    // Among many equal texts it may be another one that is found.
-    const isFound = hits.some((hit) => hit.id === id) || (hits.at(-1)?.score ?? -1) >= itself - tolerance
-    if (itself >= sameVector && isFound) themselves += 1
+  const hitsOf = new Map<Query, readonly VectorHit[]>()
+  for (const query of queries) hitsOf.set(query, await vectorIndex.search(space, { vector: query.vector, k: neighbours }, signal))
+  // Others go on writing: what was removed between comparison and search is nobody's fault.
+  const left = await listLeft(
+    db,
+    queries.flatMap(({ id, nearest }) => [id, ...nearest.map((one) => one.id)]),
+  )
+  const judged = queries.filter(({ id }) => left.has(id))
+  const wanted = judged.flatMap(({ nearest }) => nearest.filter(({ id }) => left.has(id)))
+  const found = judged.flatMap((query) =>
+    query.nearest.filter((one) => left.has(one.id) && isAmong(hitsOf.get(query) ?? [], one)),
+  )
+  const themselves = judged.filter(
+    (query) => query.itself >= sameVector && isAmong(hitsOf.get(query) ?? [], { id: query.id, score: query.itself }),
+  )
+  const share = (part: number, whole: number) => (whole === 0 ? 1 : part / whole)
+  return {
+    sample: judged.length,
+    neighbours: share(found.length, wanted.length),
+    itself: share(themselves.length, judged.length),
   }
-  return { sample: queries.length, neighbours: wanted === 0 ? 1 : found / wanted, itself: themselves / queries.length }
+}
+
+/** Whether it was found, or others that are as near (equal texts, or texts that were added since) left no room for it. */
+function isAmong(hits: readonly VectorHit[], { id, score }: VectorHit): boolean {
+  if (hits.some((hit) => hit.id === id)) return true
+  const last = hits.at(-1)
+  return hits.length === neighbours && last !== undefined && last.score >= score - tolerance
+}
+
+async function listLeft(db: Database, ids: readonly number[]): Promise<ReadonlySet<number>> {
+  const rows = ids.length === 0 ? [] : await db.selectFrom('passages').select('id').where('id', 'in', ids).execute()
+  return new Set(rows.map(({ id }) => id))
 }
 
 async function readSample(db: Database, collectionId: string): Promise<ReadonlyArray<Readonly<{ id: number; text: string }>>> {
@@ -89,9 +111,11 @@ function compare(query: Query, ids: readonly number[], others: readonly Float32A
     let score = 0
     for (let place = 0; place < vector.length; place += 1) score += (vector[place] ?? 0) * (other[place] ?? 0)
     if (ids[index] === query.id) query.itself = score
-    if (nearest.length === neighbours && score <= (nearest.at(-1) ?? -1)) continue
-    const position = nearest.findIndex((better) => better < score)
-    nearest.splice(position === -1 ? nearest.length : position, 0, score)
-    nearest.length = Math.min(nearest.length, neighbours)
+    const id = ids[index]
+    const worst = nearest.at(neighbours - 1)
+    if (id === undefined || (worst !== undefined && score <= worst.score)) continue
+    const position = nearest.findIndex((other) => other.score < score)
+    nearest.splice(position === -1 ? nearest.length : position, 0, { id, score })
+    if (nearest.length > neighbours) nearest.pop()
   }
 }

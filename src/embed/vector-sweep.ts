@@ -24,7 +24,7 @@ export async function sweepVectors(db: Database, signal: AbortSignal, collection
     const last = rows.at(-1)
     if (last === undefined) break
     // The last passage may have further vectors on the next page.
-    after = rows.length < rowsPerPage ? last.passageId : last.passageId - 1
+    after = last.passageId - 1
     for (const model of new Set(rows.map((row) => row.model))) {
       const stale = rows.filter((row) => row.model === model && model !== row.current && model !== row.next)
       removed += await deleteStale(
@@ -33,6 +33,8 @@ export async function sweepVectors(db: Database, signal: AbortSignal, collection
         stale.map(({ passageId }) => passageId),
       )
     }
+    // Whoever adds meanwhile leaves nothing to sweep, and is not to be run after.
+    if (rows.length < rowsPerPage) break
     await pause()
   }
   return removed
