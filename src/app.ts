@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
@@ -13,17 +13,7 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
-import type { Collection } from './embed/collection.ts'
-import { collectionRoutes } from './embed/collection-routes.ts'
-import { createCollections } from './embed/collections.ts'
-import { type EmbeddingModels, modelOf } from './embed/embedding-models.ts'
-import { itemRoutes } from './embed/item-routes.ts'
-import { ownerOf } from './embed/owner.ts'
-import { createPassageSearch } from './embed/passage-search.ts'
-import { createPassages } from './embed/passages.ts'
-import { embedRoutes } from './embed/routes.ts'
-import { createReadVectors } from './embed/vector-rows.ts'
-import type { Embedder } from './engine/embedder.ts'
+import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -36,6 +26,7 @@ import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { logAnswer } from './http/request-log.ts'
 import { createServer, type LogOptions, mountRoutes, type Routes } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
+import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
@@ -45,7 +36,6 @@ import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
-import { openRagDocuments } from './rag-documents.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
 import { webPages } from './web-client/pages.ts'
 
@@ -53,7 +43,9 @@ export type AppParts = Readonly<{
   /** The model that answers. */
   host: ModelHost
   /** What makes vectors. */
-  embedder: Embedder
+  embedders: Embedders
+  /** What orders texts by how well they answer. */
+  rerankers: Rerankers
   /** Opens what finds the nearest vectors; it reads them from the database. */
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
@@ -81,7 +73,8 @@ export type App = Readonly<{
 export async function createApp(config: Config, parts: AppParts): Promise<App> {
   const closer = createCloser()
   closer.use(parts.host)
-  closer.use(parts.embedder)
+  closer.use(parts.embedders)
+  closer.use(parts.rerankers)
   try {
     return await compose(config, parts, closer)
   } catch (error) {
@@ -94,7 +87,6 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { host, now = Date.now } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const access = await openAccess(config, storage, now)
-  const embed = await openEmbed(config, parts, storage, closer)
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -115,8 +107,13 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   })
   await serveApiDocs(http, versionOf(parts))
   const { requireUser, requireAdmin, allowCaller } = access.guard
+  const knowledge = await openKnowledge(
+    config,
+    { ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now },
+    closer,
+  )
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed })
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -143,27 +140,6 @@ async function openAccess(config: Config, { db }: Storage, now: () => number): P
     auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
     feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
   }
-}
-
-type EmbedParts = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
-
-/** Collections, what they hold, the searches in them, and the documents that go into them. */
-async function openEmbed(config: Config, parts: AppParts, { db }: Storage, closer: Closer): Promise<EmbedParts> {
-  const { embedder, openVectorIndex, fetchPage, now = Date.now } = parts
-  const models: EmbeddingModels = { usual: embedder, find: async (name) => (name === embedder.name ? embedder : undefined) }
-  const vectorIndex = closer.use(openVectorIndex(createReadVectors(db)))
-  const collections = createCollections({ db, models, vectorIndex, now })
-  const passages = createPassages({ db, models, vectorIndex, now })
-  const search = createPassageSearch({ db, models, vectorIndex })
-  const items = itemRoutes({ collections, passages, search })
-  const whole = collectionRoutes({ collections, passages, vectorIndex })
-  const documentParts = { collections, passages, modelOf: (collection: Collection) => modelOf(models, collection), ownerOf }
-  const documents = await openRagDocuments(
-    config,
-    { ...documentParts, ...(fetchPage === undefined ? {} : { fetchPage }) },
-    closer,
-  )
-  return { caller: [embedRoutes({ embedder }), items.caller, whole.caller], user: [items.user, whole.user, documents] }
 }
 
 function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {
@@ -194,12 +170,23 @@ type RouteParts = Readonly<{
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
-  embed: EmbedParts
+  knowledge: KnowledgeRoutes
 }>
 
 /** Which route is mounted where: this decides who may use it. */
-function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, embed }: RouteParts): Routes {
-  const { host, embedder, now = Date.now } = parts
+function listRoutes({
+  config,
+  parts,
+  access,
+  lifecycle,
+  metrics,
+  predict,
+  limits,
+  sockets,
+  jobs,
+  knowledge,
+}: RouteParts): Routes {
+  const { host, embedders, rerankers, now = Date.now } = parts
   const common = { predict, askerOf, jsonSchemaToGrammar }
   const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
@@ -224,16 +211,17 @@ function listRoutes({ config, parts, access, lifecycle, metrics, predict, limits
         askerOf,
         limit: limits.limitGeneration,
         grammars,
-        listModels: () => listChatModels(host),
-        embedder,
+        listModels: () => listModels(host),
+        embedders,
+        rerankers,
         now,
       }),
       modelRoutes(models),
       ...jobs.caller,
-      ...embed.caller,
+      ...knowledge.caller,
       access.feedback.caller,
     ],
-    user: [access.auth.user, ...embed.user],
+    user: [access.auth.user, ...knowledge.user],
     admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
   }
 }
@@ -245,8 +233,11 @@ function askerOf(request: FastifyRequest): Asker {
   return { key: `address:${addressOf(request)}`, authenticated: false }
 }
 
-async function listChatModels(host: ModelHost): Promise<readonly string[]> {
-  return (await host.list()).flatMap(({ name, aliases, kind }) => (kind === 'chat' ? [name, ...aliases] : []))
+/** Those that answer first: some clients take the first one. */
+async function listModels(host: ModelHost): Promise<readonly string[]> {
+  const models = await host.list()
+  const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
+  return [...namesOf('chat'), ...namesOf('embedding')]
 }
 
 const uptimeSeconds = () => process.uptime()

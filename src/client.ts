@@ -71,6 +71,24 @@ export type ChatEvent =
   | Readonly<{ type: 'text'; text: string }>
   | Readonly<{ type: 'done'; finishReason: string; completionTokens: number }>
 
+export type RagQuery = Readonly<{
+  question: string
+  collection?: string
+  k?: number
+  mode?: 'hybrid' | 'vector' | 'words'
+  /** false: only the sources. */
+  answer?: boolean
+}>
+export type RagAnswer = Readonly<{
+  answer: string
+  abstained: boolean
+  citations: readonly Readonly<{ number: number }>[]
+  sources: readonly Readonly<{ number: number; source: string; text: string }>[]
+}>
+
+export type RagDocument = Readonly<{ id: string; name: string; source: string }>
+export type RagChunk = Readonly<{ text: string; section?: string }>
+
 type OpenAiChunk = Readonly<{
   choices: ReadonlyArray<Readonly<{ delta: Readonly<{ content?: string | null }>; finish_reason: string | null }>>
   usage?: Readonly<{ completion_tokens: number }> | null
@@ -142,6 +160,21 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       const response = await call('POST', '/predict', { ...body, stream: true }, signal)
       yield* readPrediction(bodyOf(response, signal))
     },
+    ragQuery: (body: RagQuery, signal?: AbortSignal) => json<RagAnswer>('POST', '/rag/query', body, signal),
+    ragDocuments: ({
+      limit,
+      ...wanted
+    }: Readonly<{ collection: string | undefined; after: string | undefined; limit: number }>) =>
+      json<Readonly<{ documents: readonly RagDocument[]; next_after: string | null }>>(
+        'GET',
+        `/rag/documents${query({ ...wanted, limit: String(limit) })}`,
+      ),
+    /** With its first chunks. */
+    ragDocument: (id: string, chunks: number) =>
+      json<RagDocument & Readonly<{ chunks?: readonly RagChunk[] }>>(
+        'GET',
+        `/rag/documents/${encodeURIComponent(id)}?chunks=true&limit=${chunks}`,
+      ),
     async *chatStream(body: ChatBody, signal?: AbortSignal): AsyncGenerator<ChatEvent> {
       const request = { ...body, stream: true, stream_options: { include_usage: true } }
       yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))
@@ -264,7 +297,12 @@ function unreachable(baseUrl: string, cause: unknown): AppError {
 }
 
 async function toError(response: Response): Promise<AppError> {
-  return fromErrorBody(await response.text().catch(() => ''), `The service answered ${response.status}.`, codeOf(response.status))
+  const body = await response.text().catch(() => '')
+  const error = fromErrorBody(body, `The service answered ${response.status}.`, codeOf(response.status))
+  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
+  if (!Number.isFinite(seconds)) return error
+  const { code, message, details, cause } = error
+  return new AppError(code, message, { cause, retryAfterSeconds: seconds, ...(details === undefined ? {} : { details }) })
 }
 
 /** The codes of answers that do not name one (those in OpenAI's shape, or of a proxy in between). */

@@ -1,53 +1,57 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { type App, createApp } from './app.ts'
+import { type App, type AppParts, createApp } from './app.ts'
 import { readSelection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
 import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
 import type { ChatPrompt } from './engine/local/answer-request.ts'
-import { createEmbedder, spawnEmbedder } from './engine/local/embed-process.ts'
+import { spawnEmbedder } from './engine/local/embed-process.ts'
+import { createEmbedders } from './engine/local/embedders.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
 import { createLocalProvider } from './engine/local/local-provider.ts'
 import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
 import type { LoadedModel } from './engine/local/protocol.ts'
+import { createVectorIndex, spawnVectorIndex } from './engine/local/vector-process.ts'
 import type { ChatMessage, ModelHost } from './engine/provider.ts'
-import type { VectorIndex } from './engine/vector-index.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
-import { createCatalog } from './models/catalog.ts'
-import { embeddingModel, findEmbeddingModel } from './models/embedding-model.ts'
+import { type Catalog, createCatalog } from './models/catalog.ts'
+import { createEmbedModels } from './models/embed-models.ts'
 import { createLoadedModels, type LoadedModels } from './models/loaded-models.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
 
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version }: Readonly<{ version: string }>): Promise<App> {
-  const host = await openHost(config, await chooseModel(config))
-  const threads = config.threads > 0 ? config.threads : availableParallelism()
-  const embedder = createEmbedder({
-    name: embeddingModel,
-    spawn: () => spawnEmbedder(logEngine),
-    findModel: () => findEmbeddingModel(config.modelsDir, threads),
-    maxWaiting: config.maxQueue,
-  })
-  return createApp(config, { host, embedder, openVectorIndex, version, logStream: openLogStream(1) })
+  const catalog = openCatalog(config)
+  const host = await openHost(config, await chooseModel(config), catalog)
+  const embedding = await openEmbedders(config, catalog)
+  const openVectorIndex: AppParts['openVectorIndex'] = (readVectors) =>
+    createVectorIndex({ spawn: () => spawnVectorIndex(logEngine), readVectors, maxWaiting: config.maxQueue })
+  return createApp(config, { host, ...embedding, openVectorIndex, version, logStream: openLogStream(1) })
 }
 
-/** Stands where the index will be that runs in a process of its own. */
-function openVectorIndex(): VectorIndex {
-  const fail = async () => {
-    throw new AppError('unavailable', 'Searches by meaning are not part of this version.')
-  }
-  return {
-    search: fail,
-    statistics: fail,
-    add: async () => {},
-    remove: async () => {},
-    drop: async () => {},
-    close: async () => {},
-  }
+/** Processes of embedding models and rerankers at once. */
+const mostEmbedProcesses = 3
+
+async function openEmbedders(config: Config, catalog: Catalog): Promise<Pick<AppParts, 'embedders' | 'rerankers'>> {
+  const { modelsDir, embeddingModel, maxQueue: maxWaiting, keepAliveSeconds } = config
+  const registry = createModelRegistry(modelsDir)
+  const aliases = config.modelAliases ?? new Map()
+  const models = createEmbedModels({ modelsDir, registry, catalog, aliases, threads: threadsOf(config) })
+  return createEmbedders({
+    ...models,
+    // Under the name that it has here, whatever it was called in the setting.
+    usual: (await models.find(embeddingModel))?.name ?? embeddingModel,
+    spawn: () => spawnEmbedder(logEngine),
+    maxWaiting,
+    keepAliveMs: keepAliveSeconds * 1000,
+    mostProcesses: mostEmbedProcesses,
+  })
 }
+
+const threadsOf = ({ threads }: Config) => (threads > 0 ? threads : availableParallelism())
 
 /** What was selected last, else DEFAULT_MODEL, else undefined: the first installed. */
 async function chooseModel({ configFile, defaultModel, llmProvider }: Config): Promise<string | undefined> {
@@ -64,22 +68,29 @@ async function chooseModel({ configFile, defaultModel, llmProvider }: Config): P
   return selection?.selectedModel ?? defaultModel
 }
 
+function openCatalog(config: Config): Catalog {
+  return createCatalog({
+    registry: createModelRegistry(config.modelsDir),
+    readFacts: readModelKind,
+    aliases: config.modelAliases ?? new Map(),
+    estimateBytes: (facts) => estimateMemory(facts, loadOptionsOf(config)).totalBytes,
+  })
+}
+
+function loadOptionsOf(config: Config) {
+  const { contextSize, kvCacheType: cacheType, maxParallel, speculation: speculates, device } = config
+  return { contextSize, cacheType, maxParallel, threads: threadsOf(config), speculates, device }
+}
+
 /** Of the memory that is free at the start, the part that models may take when nothing else is set. */
 const usualShare = 0.7
 
 /** The local models; the chosen one and those that were in memory before begin to load, and whether they do is for the host to tell. */
-export async function openHost(config: Config, model: string | undefined): Promise<ModelHost> {
-  const threads = config.threads > 0 ? config.threads : availableParallelism()
-  const { contextSize, kvCacheType: cacheType, maxParallel, maxQueue, speculation: speculates, device, memoryBudget } = config
+export async function openHost(config: Config, model: string | undefined, catalog = openCatalog(config)): Promise<ModelHost> {
+  const { maxParallel, maxQueue, memoryBudget } = config
+  const loadOptions = loadOptionsOf(config)
   // Once: what is free later counts the weights of models in memory as free, as they are mapped from their files.
   const budgetBytes = memoryBudget ?? usualShare * process.availableMemory()
-  const loadOptions = { contextSize, cacheType, maxParallel, threads, speculates, device }
-  const catalog = createCatalog({
-    registry: createModelRegistry(config.modelsDir),
-    readFacts: readModelKind,
-    aliases: config.modelAliases ?? new Map(),
-    estimateBytes: (facts) => estimateMemory(facts, loadOptions).totalBytes,
-  })
   const loaded = createLoadedModels(join(config.dataDir, 'loaded-models.json'))
   const renderer = createChatTemplateRenderer()
   const host = createLocalProvider({

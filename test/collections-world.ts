@@ -8,7 +8,7 @@ import { createPassageSearch } from '../src/embed/passage-search.ts'
 import { createPassages } from '../src/embed/passages.ts'
 import { createReadVectors } from '../src/embed/vector-rows.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
-import { createFakeModel, modelsOf } from './fake-models.ts'
+import { createFakeModel, embeddersOf } from './fake-models.ts'
 import { createFakeVectorIndex, type FakeVectorIndex } from './fake-vector-index.ts'
 
 export const never = new AbortController().signal
@@ -25,7 +25,7 @@ export type CollectionsWorldOptions = Readonly<{
 /** Collections over a database of their own with two users, fake models and a fake index. */
 export async function openCollections(options: CollectionsWorldOptions = {}) {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'simpleia-collections-')))
-  const models = options.models ?? modelsOf(createFakeModel())
+  const models = options.models ?? embeddersOf(createFakeModel())
   const clock = { ms: Date.UTC(2026, 0, 1) }
   const now = () => clock.ms++
   const storage = await openStorage({ path: join(folder, 'simpleia.db'), now })

@@ -1,5 +1,4 @@
-import type { EmbeddingModels } from '../src/embed/embedding-models.ts'
-import type { Embedder, EmbedRequest } from '../src/engine/embedder.ts'
+import type { Embedder, Embedders, EmbedRequest } from '../src/engine/embedder.ts'
 
 export type FakeModel = Embedder & {
   /** What it was asked, in order. */
@@ -53,6 +52,12 @@ function vectorOf(model: string, dimensions: number, text: string): Float32Array
 }
 
 /** The first one is the usual one. */
-export function modelsOf(usual: Embedder, ...others: readonly Embedder[]): EmbeddingModels {
-  return { usual, find: async (name) => [usual, ...others].find((model) => model.name === name) }
+export function embeddersOf(usual: Embedder, ...others: readonly Embedder[]): Embedders {
+  const all = [usual, ...others]
+  return {
+    usual,
+    find: async (name) => all.find((model) => model.name === name),
+    list: async () => all.map(({ name }) => name).sort(),
+    async close() {},
+  }
 }

@@ -8,7 +8,7 @@ import { loadConfig } from '../src/config.ts'
 import type { ModelHost } from '../src/engine/provider.ts'
 import type { ErrorBody } from '../src/http/error-reply.ts'
 import type { PredictAnswer } from '../src/predict/schema.ts'
-import { fakeEmbedder } from './fake-embedder.ts'
+import { fakeEmbedders, fakeRerankers } from './fake-embedder.ts'
 import { createFakeVectorIndex } from './fake-vector-index.ts'
 import { joinEvents, type ParsedEvent, readEvents } from './sse-parser.ts'
 
@@ -19,8 +19,8 @@ export async function bodyOf<T = Answer>(response: Response): Promise<T> {
   return JSON.parse(await response.text())
 }
 
-export type StartOptions = Omit<AppParts, 'embedder' | 'openVectorIndex'> &
-  Partial<Pick<AppParts, 'embedder' | 'openVectorIndex'>> &
+export type StartOptions = Omit<AppParts, 'embedders' | 'rerankers' | 'openVectorIndex'> &
+  Partial<Pick<AppParts, 'embedders' | 'rerankers' | 'openVectorIndex'>> &
   Readonly<{
     /** Settings by the name of their variable; what is missing has its default, but limits are out of the way. */
     settings?: Readonly<Record<string, string>>
@@ -55,7 +55,8 @@ export async function startServer({ settings = {}, ...parts }: StartOptions): Pr
     },
   })
   await untilLoaded(parts.host)
-  const app = await createApp(config, { embedder: fakeEmbedder, openVectorIndex: createFakeVectorIndex, ...parts })
+  const fakes = { embedders: fakeEmbedders, rerankers: fakeRerankers, openVectorIndex: createFakeVectorIndex }
+  const app = await createApp(config, { ...fakes, ...parts })
   const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
   const post = (path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
     fetch(`${url}${path}`, {

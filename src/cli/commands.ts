@@ -46,6 +46,27 @@ const quantizeFlags: readonly CommandFlag[] = [
   },
   { name: 'no-report', help: { en: 'Does not measure the new model.', es: 'No mide el modelo nuevo.' } },
 ]
+const evalFlags: readonly CommandFlag[] = [
+  {
+    name: 'questions',
+    value: 'FILE',
+    help: { en: 'Questions, one JSON object a line.', es: 'Preguntas, un objeto JSON por línea.' },
+  },
+  { name: 'make', value: 'N', help: { en: 'Makes N questions from the documents.', es: 'Hace N preguntas con los documentos.' } },
+  { name: 'collection', value: 'NAME', help: { en: 'Which collection.', es: 'Qué colección.' } },
+  { name: 'k', value: 'N', help: { en: 'How many sources each question gets.', es: 'Cuántas fuentes recibe cada pregunta.' } },
+  {
+    name: 'modes',
+    value: 'LIST',
+    help: { en: 'Which of hybrid,vector,words.', es: 'Cuáles de hybrid,vector,words.' },
+  },
+  { name: 'split', value: 'NAME', help: { en: 'Only the questions of this part.', es: 'Solo las preguntas de esta parte.' } },
+  {
+    name: 'answer',
+    help: { en: 'Has the model answer, and judges its citations.', es: 'El modelo responde, y se juzgan sus citas.' },
+  },
+  { name: 'output', value: 'FILE', help: { en: 'Where to write the result.', es: 'Dónde escribir el resultado.' } },
+]
 const register: CommandFlag = { name: 'register', help: { en: 'Opens the account first.', es: 'Abre antes la cuenta.' } }
 
 export const commands: readonly Command[] = [
@@ -214,6 +235,16 @@ export const commands: readonly Command[] = [
     path: ['admin', 'reload'],
     help: { en: 'Makes the service read config/config.json again.', es: 'Hace que el servicio lea de nuevo config/config.json.' },
     run: async (context) => (await import('./admin.ts')).reload(context),
+  },
+  {
+    path: ['docs', 'eval'],
+    arguments: [],
+    flags: [...evalFlags, json],
+    help: {
+      en: 'Measures how well the documents that answer a question are found.',
+      es: 'Mide lo bien que se encuentran los documentos que responden a una pregunta.',
+    },
+    run: async (context) => (await import('./docs-eval.ts')).evalDocuments(context),
   },
   {
     path: ['doctor'],

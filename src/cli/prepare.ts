@@ -25,7 +25,8 @@ export async function prepareModel(context: Context, config: Config, signal?: Ab
 /** Makes sure that the model that makes vectors is there. Without it the service runs all the same, so a failure is only told. */
 export async function prepareEmbeddingModel(context: Context, config: Config, signal: AbortSignal): Promise<void> {
   try {
-    await ensureEmbeddingModel({ ...pullOptions(context, config), run: runProgram, report: showSetup(context) }, signal)
+    const options = { ...pullOptions(context, config), model: config.embeddingModel, run: runProgram, report: showSetup(context) }
+    await ensureEmbeddingModel(options, signal)
   } catch (error) {
     if (!(error instanceof AppError) || error.code === 'aborted') throw error
     writeLine(context.terminal.notes, context.say('noEmbeddingModel', { reason: error.message }))

@@ -23,6 +23,16 @@ export const modelSettings = {
       es: 'Nombre del modelo que se carga al arrancar, hasta que se elija otro.',
     },
   },
+  embeddingModel: {
+    env: 'EMBEDDING_MODEL',
+    group: 'models',
+    kind: text(),
+    default: 'all-MiniLM-L6-v2',
+    help: {
+      en: 'Name of the embedding model where a request names none: an installed one, or owner/repository of the hub, which is downloaded at the start.',
+      es: 'Nombre del modelo de embeddings cuando la petición no dice otro: uno instalado, o propietario/repositorio del sitio de modelos, que se descarga al arrancar.',
+    },
+  },
   device: {
     env: 'DEVICE',
     group: 'models',

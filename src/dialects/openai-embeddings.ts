@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
-import type { Embedder } from '../engine/embedder.ts'
+import type { Embedder, Embedders } from '../engine/embedder.ts'
 import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
 import { openaiErrorBody } from './openai-error.ts'
@@ -37,13 +37,12 @@ const embeddingsAnswer = Type.Object({
 })
 
 /** POST /v1/embeddings. */
-export function serveEmbeddings(http: FastifyInstance, embedder: Embedder): void {
+export function serveEmbeddings(http: FastifyInstance, embedders: Embedders): void {
   const response = { 200: embeddingsAnswer, '4xx': openaiErrorBody, '5xx': openaiErrorBody }
   const schema = { summary: 'Turn texts into vectors', tags: ['openai'], body: embeddingsBody, response }
   http.post<{ Body: Static<typeof embeddingsBody> }>('/embeddings', { schema }, async (request, reply) => {
     const { model, input, encoding_format: format = 'float', dimensions } = request.body
-    if (model !== embedder.name)
-      throw new AppError('not_found', `No embedding model is called "${model.slice(0, 100)}". There is "${embedder.name}".`)
+    const embedder = await getEmbedder(embedders, model)
     const texts = typeof input === 'string' ? [input] : input
     const { vectors, tokens } = await embedder.encode({ texts, truncate: false }, clientGone(reply))
     const width = vectors[0]?.length ?? 0
@@ -57,6 +56,13 @@ export function serveEmbeddings(http: FastifyInstance, embedder: Embedder): void
       usage: { prompt_tokens: count, total_tokens: count },
     }
   })
+}
+
+async function getEmbedder(embedders: Embedders, name: string): Promise<Embedder> {
+  const found = name === embedders.usual.name ? embedders.usual : await embedders.find(name)
+  if (found !== undefined) return found
+  const names = [...new Set([embedders.usual.name, ...(await embedders.list())])].map((one) => `"${one}"`)
+  throw new AppError('not_found', `No embedding model is called "${name.slice(0, 100)}". There is ${names.join(', ')}.`)
 }
 
 function write(vector: Float32Array, format: 'float' | 'base64'): number[] | string {

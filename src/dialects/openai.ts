@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
-import type { Embedder } from '../engine/embedder.ts'
+import type { Embedders, Rerankers } from '../engine/embedder.ts'
 import { toAppError } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.ts'
 import type { Asker, Completion, Predict, PredictRequest } from '../predict/predict.ts'
@@ -19,6 +19,7 @@ import {
   modelListAnswer,
 } from './openai-schema.ts'
 import { type ChunkFormat, chatChunks, completionChunks, toChunks, toUsageBody } from './openai-stream.ts'
+import { serveRerank } from './rerank.ts'
 
 export type OpenaiRoutesOptions = Readonly<{
   predict: Predict
@@ -26,7 +27,8 @@ export type OpenaiRoutesOptions = Readonly<{
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
   grammars: JsonGrammars
-  embedder: Embedder
+  embedders: Embedders
+  rerankers: Rerankers
   /** The names of the models that can be asked for. */
   listModels: () => Promise<readonly string[]>
   /** Milliseconds since 1970. */
@@ -46,7 +48,8 @@ export function openaiRoutes(options: OpenaiRoutesOptions): FastifyPluginAsync {
         serveModels(http, options)
         serveChat(http, options)
         serveCompletions(http, options)
-        serveEmbeddings(http, options.embedder)
+        serveEmbeddings(http, options.embedders)
+        serveRerank(http, options.rerankers)
       },
       { prefix: '/v1' },
     )
@@ -75,14 +78,24 @@ function serveModels(http: FastifyInstance, { predict, listModels, now }: Openai
   const describe = (id: string) => ({ id, object: 'model' as const, created, owned_by: 'simpleia' })
   http.get(
     '/models',
-    { schema: { summary: 'List the models that can answer', tags, response: { 200: modelListAnswer, ...errors } } },
+    {
+      schema: {
+        summary: 'List the models that answer, and those that make vectors',
+        tags,
+        response: { 200: modelListAnswer, ...errors },
+      },
+    },
     async () => ({ object: 'list' as const, data: (await listModels()).map(describe) }),
   )
   // A wildcard, as the name of a model may hold a slash.
   http.get<{ Params: { '*': string } }>(
     '/models/*',
     { schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...errors } } },
-    async (request) => describe((await predict.choose({ model: request.params['*'], provider: undefined })).model),
+    async (request) => {
+      const name = request.params['*']
+      if ((await listModels()).includes(name)) return describe(name)
+      return describe((await predict.choose({ model: name, provider: undefined })).model)
+    },
   )
 }
 

@@ -6,6 +6,7 @@ import { clientGone } from '../http/event-stream.ts'
 import { type Collection, type Collections, type Owner, type Passages, usualCollection } from './collection.ts'
 import { noCollection } from './collections.ts'
 import { ownerOf } from './owner.ts'
+import type { ReEmbedding } from './re-embed.ts'
 import {
   type CollectionItem,
   type CollectionParams,
@@ -25,6 +26,7 @@ export type CollectionRoutesOptions = Readonly<{
   collections: Collections
   passages: Passages
   vectorIndex: Pick<VectorIndex, 'statistics'>
+  reEmbedding: Pick<ReEmbedding, 'progressOf'>
 }>
 
 const tags = ['embed']
@@ -118,7 +120,12 @@ function changeRoutes(options: CollectionRoutesOptions): FastifyPluginAsync {
   }
 }
 
-async function toItem({ passages }: CollectionRoutesOptions, owner: Owner, collection: Collection): Promise<CollectionItem> {
+async function toItem(
+  { passages, reEmbedding }: CollectionRoutesOptions,
+  owner: Owner,
+  collection: Collection,
+): Promise<CollectionItem> {
+  const progress = await reEmbedding.progressOf(collection)
   const { id, name, ownerId, isShared, model, dimensions } = collection
   return {
     id,
@@ -128,6 +135,6 @@ async function toItem({ passages }: CollectionRoutesOptions, owner: Owner, colle
     model,
     dimensions,
     ...(await passages.count(collection)),
-    re_embed: null,
+    re_embed: progress === undefined ? null : { ...progress, reason: progress.reason ?? null },
   }
 }

@@ -111,10 +111,13 @@ async function findShared(db: Database, nameOrId: string): Promise<Collection | 
   return row === undefined ? undefined : toCollection(row)
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const idForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** No name has this form. */
+export const isId = (nameOrId: string): boolean => idForm.test(nameOrId)
 
 async function make({ db, now }: CollectionsParts, owner: Owner, name: string, model: Embedder): Promise<Collection> {
-  if (uuid.test(name)) throw noCollection(name)
+  if (isId(name)) throw noCollection(name)
   refuseBadName(name)
   const dimensions = await dimensionsOf(model, new AbortController().signal)
   return insertCollection(db, { owner, name, model: model.name, dimensions, now })
@@ -147,7 +150,7 @@ export async function insertCollection(db: Database, collection: NewCollection):
 /** Throws `invalid` for names that cannot be told apart or shown. */
 export function refuseBadName(name: string): void {
   const isGood = /^[^\p{C}]{1,100}$/u.test(name) && name === name.trim()
-  if (isGood && !uuid.test(name)) return
+  if (isGood && !isId(name)) return
   const expected = '1 to 100 visible characters without white space around them, and not the form of an id'
   const details = [{ field: 'collection', expected, got: `a text of ${name.length} characters` }]
   throw new AppError('invalid', `The name of a collection must be ${expected}.`, { details })

@@ -1,14 +1,9 @@
-import type { Embedder } from '../engine/embedder.ts'
+import type { Embedder, Embedders } from '../engine/embedder.ts'
 import { AppError } from '../errors.ts'
 import type { Collection } from './collection.ts'
 
 /** The embedding models that are there. */
-export type EmbeddingModels = Readonly<{
-  /** Makes the vectors of those who name none. */
-  usual: Embedder
-  /** An installed model by any of its names; undefined where there is none. */
-  find(name: string): Promise<Embedder | undefined>
-}>
+export type EmbeddingModels = Pick<Embedders, 'usual' | 'find'>
 
 /** Throws `not_found`. */
 export async function getModel(models: EmbeddingModels, name: string): Promise<Embedder> {

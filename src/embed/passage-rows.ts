@@ -7,18 +7,18 @@ import { rowsPerStatement } from './vector-rows.ts'
 /** Passages deleted by one statement; each takes its words and vectors along. */
 const deletedPerStatement = 200
 
-export type PassageToInsert = NewPassage & Readonly<{ itemId: string; documentId: string | null; position: number }>
+export type PassageToInsert = NewPassage &
+  Readonly<{ itemId: string; documentId: string | null; position: number; createdAt: string }>
 
 /** Gives the ids in the order of the passages. */
 export async function insertPassages(
   db: Database,
   collectionId: string,
   passages: readonly PassageToInsert[],
-  createdAt: string,
 ): Promise<readonly number[]> {
   const ids = new Map<string, number>()
   for (let from = 0; from < passages.length; from += rowsPerStatement) {
-    const rows = passages.slice(from, from + rowsPerStatement).map((passage) => toRow(collectionId, passage, createdAt))
+    const rows = passages.slice(from, from + rowsPerStatement).map((passage) => toRow(collectionId, passage))
     // SQLite does not promise the order of what it returns.
     const inserted = await db.insertInto('passages').values(rows).returning(['id', 'itemId']).execute()
     for (const { id, itemId } of inserted) ids.set(itemId, id)
@@ -27,8 +27,8 @@ export async function insertPassages(
   return passages.flatMap(({ itemId }) => ids.get(itemId) ?? [])
 }
 
-function toRow(collectionId: string, passage: PassageToInsert, createdAt: string): Insertable<PassagesTable> {
-  const { itemId, documentId, position, text, metadata = {}, place = {} } = passage
+function toRow(collectionId: string, passage: PassageToInsert): Insertable<PassagesTable> {
+  const { itemId, documentId, position, text, metadata = {}, place = {}, createdAt } = passage
   return {
     collectionId,
     itemId,

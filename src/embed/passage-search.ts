@@ -22,6 +22,8 @@ const spareHits = 8
 /** Passages that a filter looks at between two pauses. */
 const filteredPerPage = 2000
 const attempts = 3
+/** How much a word counts among the headings above a passage, beside one in its text. */
+const sectionWeight = 2
 
 export function createPassageSearch(parts: PassageSearchParts): PassageSearch {
   const { db } = parts
@@ -104,14 +106,15 @@ async function idsThrough(db: Database, collectionId: string, filter: MetadataFi
   const condition = toCondition(filter, sql`metadata`)
   const ids: number[] = []
   for (let after = 0; ; ) {
-    const { rows } = await sql<{ last: number | null; ids: string }>`
+    const { rows } = await sql<{ last: number | null; size: number; ids: string }>`
       with page as materialized (
         select id, metadata from passages where collection_id = ${collectionId} and id > ${after} order by id limit ${filteredPerPage}
       )
-      select (select max(id) from page) as last, json_group_array(id) filter (where ${condition}) as ids from page`.execute(db)
+      select max(id) as last, count(*) as size, json_group_array(id) filter (where ${condition}) as ids from page`.execute(db)
     const [page] = rows
     if (page === undefined || page.last === null) return ids
     for (const id of JSON.parse(page.ids)) ids.push(id)
+    if (page.size < filteredPerPage) return ids
     after = page.last
     await pause()
   }
@@ -127,7 +130,7 @@ async function byWords(db: Database, { id }: Collection, { text, k, filter }: Pa
       join.on(sql`passages_search.rowid`, '=', sql`passages.id`),
     )
     .selectAll('passages')
-    .select(sql<number>`bm25(passages_search)`.as('rank'))
+    .select(sql<number>`bm25(passages_search, ${sectionWeight}, 1)`.as('rank'))
     .where(sql<boolean>`passages_search match ${words}`)
     .where('passages.collectionId', '=', id)
     .where(sql<boolean>`${condition}`)

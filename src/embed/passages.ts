@@ -6,6 +6,7 @@ import type { Collection, Document, NewDocument, NewItem, NewPassage, Passages }
 import { findById } from './collections.ts'
 import { chunkIds, findDocument, findDocumentOf, getDocument, listChunks, listDocuments, saveDocument } from './document-rows.ts'
 import { embedAndWrite } from './embed-and-write.ts'
+import { embeddedText } from './embedded-text.ts'
 import type { EmbeddingModels } from './embedding-models.ts'
 import { deletePassages, insertPassages } from './passage-rows.ts'
 import { refuse, refuseUnstorable } from './storable.ts'
@@ -78,7 +79,8 @@ async function add(
 ): Promise<readonly string[]> {
   const { vectorIndex, now } = parts
   for (const [index, item] of items.entries()) refuseUnstorable(item, `documents.${index}`)
-  const rows = items.map((item) => ({ ...item, itemId: item.itemId ?? randomUUID(), documentId: null, position: 0 }))
+  const createdAt = new Date(now()).toISOString()
+  const rows = items.map((item) => ({ ...item, itemId: item.itemId ?? randomUUID(), documentId: null, position: 0, createdAt }))
   const itemIds = rows.map(({ itemId }) => itemId)
   refuseDuplicates(itemIds)
   const texts = rows.map(({ text }) => text)
@@ -90,7 +92,7 @@ async function add(
       // An id that is there gets a new row, so that what the index still holds of the old one leads nowhere.
       const removed = await findItems(transaction, id, itemIds)
       await deletePassages(transaction, removed)
-      const ids = await insertPassages(transaction, id, rows, new Date(now()).toISOString())
+      const ids = await insertPassages(transaction, id, rows)
       await storeVectors(ids)
       return { removed, ids }
     },
@@ -145,15 +147,21 @@ async function replace(
   for (const [index, chunk] of chunks.entries()) refuseUnstorable(chunk, `chunks.${index}`)
   const written = await embedAndWrite(parts, {
     collection,
-    texts: chunks.map(({ text }) => text),
+    texts: chunks.map(({ text, place }) => embeddedText({ text, section: place?.section })),
     options: { truncate: false, signal, onEmbedded },
     write: async (transaction, { id: collectionId }, storeVectors) => {
       const time = new Date(now()).toISOString()
       const { id, createdAt } = await saveDocument(transaction, collectionId, document, time)
       const removed = await chunkIds(transaction, id)
       await deletePassages(transaction, removed)
-      const rows = chunks.map((chunk, position) => ({ ...chunk, position, documentId: id, itemId: `${id}#${position}` }))
-      const ids = await insertPassages(transaction, collectionId, rows, time)
+      const rows = chunks.map((chunk, position) => ({
+        ...chunk,
+        position,
+        documentId: id,
+        itemId: `${id}#${position}`,
+        createdAt: time,
+      }))
+      const ids = await insertPassages(transaction, collectionId, rows)
       await storeVectors(ids)
       const saved: Document = { ...document, id, collectionId, passages: ids.length, createdAt, updatedAt: time }
       return { saved, removed, ids }

@@ -1,13 +1,14 @@
 import type { FastifyPluginAsync } from 'fastify'
-import type { Embedder } from '../engine/embedder.ts'
+import type { Embedders } from '../engine/embedder.ts'
+import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
 import { type EncodeAnswer, type EncodeBody, encodeAnswer, encodeBody } from './schema.ts'
 
-export type EmbedRoutesOptions = Readonly<{ embedder: Embedder }>
+export type EmbedRoutesOptions = Readonly<{ embedders: Embedders }>
 
 /** POST /embed/encode, for the caller scope. */
-export function embedRoutes({ embedder }: EmbedRoutesOptions): FastifyPluginAsync {
+export function embedRoutes({ embedders }: EmbedRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     const schema = {
       summary: 'Turn texts into vectors',
@@ -16,8 +17,11 @@ export function embedRoutes({ embedder }: EmbedRoutesOptions): FastifyPluginAsyn
       response: { 200: encodeAnswer, '4xx': errorBody, '5xx': errorBody },
     }
     http.post<{ Body: EncodeBody }>('/embed/encode', { schema }, async (request, reply): Promise<EncodeAnswer> => {
-      const { texts, truncate = false } = request.body
-      const { vectors, tokens, truncated } = await embedder.encode({ texts, truncate }, clientGone(reply))
+      const { texts, truncate = false, model, purpose } = request.body
+      const embedder = model === undefined ? embedders.usual : await embedders.find(model)
+      if (embedder === undefined) throw await noSuchModel(embedders, model ?? '')
+      const asked = { texts, truncate, ...(purpose === undefined ? {} : { purpose }) }
+      const { vectors, tokens, truncated } = await embedder.encode(asked, clientGone(reply))
       const count = tokens.reduce((sum, one) => sum + one, 0)
       return {
         embeddings: vectors.map((vector) => [...vector]),
@@ -29,4 +33,9 @@ export function embedRoutes({ embedder }: EmbedRoutesOptions): FastifyPluginAsyn
       }
     })
   }
+}
+
+async function noSuchModel(embedders: Embedders, name: string): Promise<AppError> {
+  const names = [...new Set([embedders.usual.name, ...(await embedders.list())])].map((one) => `"${one}"`)
+  return new AppError('not_found', `No embedding model is called "${name.slice(0, 100)}". There is ${names.join(', ')}.`)
 }

@@ -7,6 +7,19 @@ const mostCharacters = 1_000_000
 export const encodeBody = Type.Object(
   {
     texts: Type.Array(Type.String({ minLength: 1, maxLength: mostCharacters }), { minItems: 1, maxItems: mostTexts }),
+    model: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 500,
+        description: 'An installed embedding model. Default: that of EMBEDDING_MODEL.',
+      }),
+    ),
+    purpose: Type.Optional(
+      Type.Enum(['query', 'document'], {
+        description:
+          'What the texts are, for models that want a prefix before a query or a document. Default: nothing is put before them.',
+      }),
+    ),
     truncate: Type.Optional(
       Type.Boolean({ description: "Cuts texts that are longer than the model's window, which are refused otherwise." }),
     ),
@@ -157,3 +170,62 @@ export const statsAnswer = Type.Object({
   collections: Type.Integer({ description: 'How many you can search.' }),
 })
 export type StatsAnswer = Static<typeof statsAnswer>
+
+export const reEmbedBody = Type.Union([
+  Type.Object(
+    { model: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'Default: the embedding model in use.' })) },
+    strict,
+  ),
+  Type.Null(),
+])
+export type ReEmbedBody = Static<typeof reEmbedBody>
+export const reEmbedAnswer = Type.Object({
+  id: Type.String(),
+  model: Type.String({ description: 'The model that answers now.' }),
+  next_model: Type.Union([Type.String(), Type.Null()]),
+})
+
+const snapshotName = Type.String({ minLength: 1, maxLength: 200, description: 'Letters, digits, - and _.' })
+export const snapshotParams = Type.Object({ name: snapshotName })
+export type SnapshotParams = Static<typeof snapshotParams>
+
+export const saveBody = Type.Object({ name: Type.Optional(snapshotName), collection: collectionField }, strict)
+export type SaveBody = Static<typeof saveBody>
+export const saveAnswer = Type.Object({
+  name: Type.String({ description: 'Without one it is the name of the collection.' }),
+  collection: Type.String({ description: 'The id of the collection.' }),
+  model: Type.String(),
+  documents: Type.Integer(),
+  passages: Type.Integer(),
+  size_bytes: Type.Integer(),
+  sha256: Type.String(),
+  created_at: Type.String({ format: 'date-time' }),
+})
+
+export const loadBody = Type.Object(
+  {
+    name: Type.Optional(snapshotName),
+    collection: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 100,
+        description: 'Name or id. Default: the name of the collection that was saved.',
+      }),
+    ),
+  },
+  strict,
+)
+export type LoadBody = Static<typeof loadBody>
+export const loadAnswer = Type.Object({
+  collection: Type.String({ description: 'The id of the collection.' }),
+  name: Type.String(),
+  model: Type.String(),
+  documents: Type.Integer(),
+  passages: Type.Integer(),
+})
+
+export const snapshotList = Type.Object({
+  snapshots: Type.Array(
+    Type.Object({ name: Type.String(), size_bytes: Type.Integer(), created_at: Type.String({ format: 'date-time' }) }),
+  ),
+})

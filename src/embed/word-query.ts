@@ -1,15 +1,40 @@
 /** A query of more words than this is cut: each costs a look into the index. */
 const mostWords = 64
+/** From so many letters on, a word is also found as the beginning of a longer one. */
+const shortestPrefix = 4
+/** What many words of English and Spanish end in, so that "headings" finds "heading" and "flores" finds "flor"; longest first. */
+const endings = ['ing', 'es', 'ed', 's', 'e'] as const
+/** Words that make no phrase: each stands beside any other. */
+const functionWords: ReadonlySet<string> = new Set(
+  (
+    'a an and are as at be but by can could did do does for from had has have how i if in into is it its me my no not of on or our ' +
+    'out over should so some such than that the their them then there these they this those to too up us was we were what when where ' +
+    'which while who why will with would you your al como con cual cuando de del donde el en es esta este ha la las lo los mi no o ' +
+    'para pero por que quien se si sin sobre su sus te tu un una y ya'
+  ).split(' '),
+)
 
 /**
- * A query for FTS5 that finds whatever holds one of the words of a text; undefined where it has none. Each word is quoted, so that
- * nothing of the text is read as an operator, and what FTS5 does not take for a part of a word is left out.
+ * A query for FTS5 that finds whatever holds one of the words of a text; undefined where it has none. Words that stand side by side count
+ * once more as a phrase. Each is quoted, so that nothing of the text is read as an operator, and what FTS5 does not take for a part of a
+ * word is left out.
  */
 export function toWordQuery(text: string): string | undefined {
-  const words = new Set(text.toWellFormed().match(/[\p{L}\p{N}\p{M}\p{Co}]+/gu))
-  if (words.size === 0) return undefined
-  return [...words]
-    .slice(0, mostWords)
-    .map((word) => `"${word}"`)
-    .join(' OR ')
+  const given = text.toWellFormed().match(/[\p{L}\p{N}\p{M}\p{Co}]+/gu)
+  if (given === null) return undefined
+  const words = given.slice(0, mostWords)
+  const phrases = words.flatMap((word, index) => {
+    const next = words[index + 1]
+    return next === undefined || isFunctionWord(word) || isFunctionWord(next) ? [] : [`"${word} ${next}"`]
+  })
+  return [...new Set([...words.map(toTerm), ...phrases])].join(' OR ')
+}
+
+const isFunctionWord = (word: string) => functionWords.has(word.toLowerCase().normalize('NFD').replaceAll(/\p{M}/gu, ''))
+
+function toTerm(word: string): string {
+  if (word.length < shortestPrefix || !/^[\p{L}\p{M}]+$/u.test(word)) return `"${word}"`
+  const lower = word.toLowerCase()
+  const ending = endings.find((one) => lower.endsWith(one) && lower.length - one.length >= shortestPrefix)
+  return `"${ending === undefined ? lower : lower.slice(0, -ending.length)}"*`
 }

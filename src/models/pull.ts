@@ -9,6 +9,7 @@ import { createEventFeed } from './event-feed.ts'
 import { type HubFile, listHubFiles } from './hub-listing.ts'
 import type { Hub } from './hub-request.ts'
 import { modelEnding, parseHubName, quoted } from './model-name.ts'
+import { checkpointsFolder, onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import { receiveFile, type TransferLimits, type TransferOptions, transferLimits } from './transfer.ts'
 import { countBytes, readState, removePart } from './transfer-state.ts'
@@ -19,6 +20,7 @@ import {
   hashGitBlob,
   installFile,
   type Origin,
+  recordOf,
   saveRecord,
   toDiskError,
 } from './verified-file.ts'
@@ -106,7 +108,7 @@ function nameOf(file: HubFile | undefined): string {
   return basename(file?.path ?? '').replace(/\.gguf$/i, modelEnding)
 }
 
-const checkpointFolder = (modelsDir: string, repository: string) => join(modelsDir, '.checkpoints', ...repository.split('/'))
+const checkpointFolder = (modelsDir: string, repository: string) => join(modelsDir, checkpointsFolder, ...repository.split('/'))
 
 async function pullModel(job: Job, files: readonly HubFile[], signal: AbortSignal): Promise<PullEvent> {
   const folder = await chooseFolder(job, files, signal)
@@ -124,8 +126,12 @@ async function pullModel(job: Job, files: readonly HubFile[], signal: AbortSigna
 async function pullCheckpoint(job: Job, files: readonly HubFile[], signal: AbortSignal): Promise<PullEvent> {
   const folder = checkpointFolder(job.modelsDir, job.repository)
   const wanted = files.map((file): Wanted => ({ file, target: join(folder, file.path) }))
-  for (const { install } of await receiveAll(job, wanted, relative(job.modelsDir, folder), signal)) await install()
-  const kept = new Set(wanted.flatMap(({ target }) => [target, `${target}.sha256`]))
+  const missing = await receiveAll(job, wanted, relative(job.modelsDir, folder), signal)
+  const made = join(folder, onnxFile)
+  // What was made of other weights or another tokenizer must not be taken for a model of these.
+  if (missing.length > 0) await rm(made, { force: true })
+  for (const { install } of missing) await install()
+  const kept = new Set([made, ...wanted.flatMap(({ target }) => [target, recordOf(target)])])
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name)
     // What an older commit had besides would be taken for a part of this one.

@@ -1,13 +1,14 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
-import { isAbsolute, join, relative, sep } from 'node:path'
+import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { AppError } from '../errors.ts'
 import { type HubName, type ModelName, modelEnding, parseModelName, quoted } from './model-name.ts'
+import { listOnnxModels, onnxFile } from './onnx-models.ts'
 import { quantizationOf, rankOf, withoutQuantization } from './quantization-name.ts'
-import { findRecord, findSize, type Origin } from './verified-file.ts'
+import { findRecord, findSize, type Origin, recordOf } from './verified-file.ts'
 
 /** A model file that is installed. */
 export type InstalledModel = Readonly<{
-  /** Its path in the models folder, with `/`, without `.gguf`. */
+  /** Its path in the models folder, with `/`, without `.gguf`; of a checkpoint that was made into ONNX, its repository's name. */
   name: string
   /** Of its first file, where it is split. */
   path: string
@@ -46,18 +47,34 @@ export function createModelRegistry(modelsDir: string): ModelRegistry {
       .map((file) => file.slice(0, -modelEnding.length).replaceAll(sep, '/'))
       .filter((name) => !name.split('/').some((part) => part.startsWith('.')))
     const known = new Set(names)
-    return names.filter((name) => isFirstOfAll(name, known)).sort()
+    const whole = names.filter((name) => isFirstOfAll(name, known))
+    const onnx = (await listOnnxModels(modelsDir)).map(({ name }) => name)
+    return [...new Set([...whole, ...onnx])].sort()
   }
 
   async function find(given: string): Promise<InstalledModel> {
     const name = parseModelName(given)
     const direct = name.path === undefined ? undefined : await open(name.path, given)
     if (direct !== undefined) return direct
+    const onnx = await findOnnx(name)
+    if (onnx !== undefined) return onnx
     const installed = await list()
     const match = (await findPulled(modelsDir, installed, name.hub)) ?? findTagged(installed, name.tagged)
     const found = match === undefined ? undefined : await open(match, given)
     if (found === undefined) throw new AppError('not_found', notInstalled(name, installed))
     return found
+  }
+
+  /** The model that was made of a checkpoint: by its name, or by that of its repository. */
+  async function findOnnx({ path, hub }: ModelName): Promise<InstalledModel | undefined> {
+    const repository = hub?.file === undefined && hub?.quantization === undefined ? hub?.repository.toLowerCase() : undefined
+    const models = await listOnnxModels(modelsDir)
+    const found =
+      models.find(({ name }) => name === path) ?? models.find((model) => model.repository.toLowerCase() === repository)
+    if (found === undefined) return undefined
+    const file = join(found.folder, onnxFile)
+    const { size, mtimeMs, ino } = await stat(file)
+    return { name: found.name, path: file, identity: `${found.repository}:${size}:${mtimeMs}:${ino}` }
   }
 
   /** The file of a path that has been checked; undefined where there is none. */
@@ -77,8 +94,10 @@ export function createModelRegistry(modelsDir: string): ModelRegistry {
 
   async function describe(given: string): Promise<ModelDetails> {
     const name = parseModelName(given)
-    const model = name.path === undefined ? undefined : await open(name.path, given)
+    const model =
+      (name.path === undefined ? undefined : await open(name.path, given)) ?? (await findOnnx({ ...name, hub: undefined }))
     if (model === undefined) throw new AppError('not_found', notInstalled(name, await list()))
+    if (model.path.endsWith(onnxFile)) return describeOnnx(model)
     // Not the place that a link leads to: what is removed is the link.
     const files = listParts(model.name).map((part) => join(modelsDir, `${part}${modelEnding}`))
     const sizes = await Promise.all(files.map(async (file) => (await findSize(file)) ?? 0))
@@ -87,6 +106,19 @@ export function createModelRegistry(modelsDir: string): ModelRegistry {
   }
 
   return { list, find, describe }
+}
+
+/** With all files of its checkpoint: without them it cannot be made again, and its tokenizer is one of them. */
+async function describeOnnx(model: InstalledModel): Promise<ModelDetails> {
+  const folder = dirname(model.path)
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const paths = entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name))
+  const records = new Set(paths.map(recordOf))
+  const files = [model.path, ...paths.filter((path) => path !== model.path && !records.has(path)).sort()]
+  const sizes = await Promise.all(files.map(async (file) => (await findSize(file)) ?? 0))
+  const origin = (await findRecord(join(folder, 'config.json')))?.origin
+  const from = origin === undefined ? undefined : { ...origin, path: 'model.safetensors' }
+  return { ...model, files, sizeBytes: sizes.reduce((sum, size) => sum + size, 0), origin: from }
 }
 
 /** The names of all files of a model, the first one first; just its own where it is not split. */

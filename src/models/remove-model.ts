@@ -1,6 +1,7 @@
 import { rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { AppError } from '../errors.ts'
+import { onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import { reportOf } from './quantize-report.ts'
 import { isLaterPart, type ModelDetails } from './registry.ts'
@@ -35,7 +36,9 @@ export async function removeModel(options: RemoveOptions, name: string): Promise
   const onWait = () => {
     throw new AppError('conflict', `The model "${model.name}" is being downloaded. Stop that first.`)
   }
-  const lock = { path: join(modelsDir, `${basename(first)}.lock`), now, wait, onWait }
+  // As those who write it have it: a checkpoint is its folder.
+  const locked = first.endsWith(onnxFile) ? dirname(first) : join(modelsDir, basename(first))
+  const lock = { path: `${locked}.lock`, now, wait, onWait }
   await withLock(lock, async () => {
     // The first file first: without it the others are no model.
     for (const file of model.files) {
@@ -44,7 +47,7 @@ export async function removeModel(options: RemoveOptions, name: string): Promise
       await rm(reportOf(file), { force: true })
       await removePart(`${file}.part`)
     }
-    await removeEmptyFolders(modelsDir, dirname(first))
+    for (const folder of new Set(model.files.map(dirname).reverse())) await removeEmptyFolders(modelsDir, folder)
   })
   return model.name
 }

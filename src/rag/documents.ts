@@ -77,7 +77,7 @@ export function createIngest({ collections, passages, extractor, modelOf }: Docu
     yield { type: 'document-split' }
     // Not before it is known to be readable: a bad file makes no collection.
     const collection = await collections.open(owner, options.collection)
-    const chunks = await split(extracted, await modelOf(collection), options, signal)
+    const chunks = await split({ ...extracted, title: extracted.title ?? file.name }, await modelOf(collection), options, signal)
     const before = await passages.findDocument(collection, { source: file.source })
     yield { type: 'document-embed', done: 0, total: chunks.length }
     const passagesOf = chunks.map((chunk) => toPassage(chunk, options.metadata))
@@ -101,7 +101,7 @@ export function createIngest({ collections, passages, extractor, modelOf }: Docu
 }
 
 async function split(
-  extracted: Extracted,
+  extracted: Extracted & Readonly<{ title: string }>,
   model: Pick<Embedder, 'countTokens' | 'maxTokens'>,
   { chunkTokens, overlapTokens }: IngestOptions,
   signal: AbortSignal,
@@ -110,6 +110,7 @@ async function split(
   return splitText(
     extracted,
     {
+      title: extracted.title,
       windowTokens,
       chunkTokens: chunkTokens ?? Math.min(usualChunkTokens, windowTokens),
       ...(overlapTokens === undefined ? {} : { overlapTokens }),

@@ -11,6 +11,8 @@ export type SplitOptions = Readonly<{
   windowTokens: number
   /** So many tokens of the chunk before are repeated, in whole units. Default: none. */
   overlapTokens?: number
+  /** What the document is called: the outermost heading of every chunk. */
+  title?: string
 }>
 
 export type Chunk = Readonly<{
@@ -41,10 +43,15 @@ const costInUnit = 0.6
 type Weighed = Unit & Readonly<{ tokens: number; beginsUnit: boolean }>
 
 /**
- * Chunks in the order of the text. No chunk reaches over a heading, none is over the budget, and all text but space is in one. A chunk
- * leaves room for its section's headings before it in the model's window. Throws `invalid` for a budget outside of the window.
+ * Chunks in the order of the text, none over the budget, and all text but space is in one. Small sections that follow each other share a
+ * chunk; a larger one is cut at its headings. A chunk leaves room for its headings before it in the model's window. Throws `invalid` for a budget outside of the window.
  */
-export async function splitText({ text, sections }: Outlined, options: SplitOptions, count: CountTokens): Promise<Chunk[]> {
+export async function splitText(
+  { text, sections: parts }: Outlined,
+  options: SplitOptions,
+  count: CountTokens,
+): Promise<Chunk[]> {
+  const sections = parts.map(({ path, units }) => ({ path: underTitle(path, options.title), units }))
   const { chunkTokens, windowTokens, overlapTokens = 0 } = options
   if (chunkTokens > windowTokens || chunkTokens < leastChunkTokens)
     throw new AppError(
@@ -53,23 +60,61 @@ export async function splitText({ text, sections }: Outlined, options: SplitOpti
     )
   const budgets = await findBudgets(sections, options, count)
   // What is repeated needs its room.
-  const own = budgets.map((budget) => budget - Math.min(overlapTokens, Math.floor(budget / 2)))
+  const overlapOf = (budget: number) => Math.min(overlapTokens, Math.floor(budget / 2))
+  const own = budgets.map((budget) => budget - overlapOf(budget))
   const tasks = sections.flatMap((section, index) => section.units.map((unit) => ({ unit, budget: own[index] ?? 0 })))
   const units = await weigher(text, count)(tasks)
   const chunks: Packed[] = []
   let from = 0
-  for (const [index, section] of sections.entries()) {
+  const weighed = sections.map((section, index) => {
     const to = from + section.units.length
-    const parts = packUnits(units.slice(from, to).flat(), own[index] ?? 0)
-    chunks.push(...parts.map((packed) => ({ section, budget: budgets[index] ?? 0, units: packed })))
+    const parts = units.slice(from, to).flat()
     from = to
-  }
+    return { section, budget: budgets[index] ?? 0, units: parts }
+  })
+  for (const { section, budget, units: parts } of mergeSmall(weighed))
+    for (const packed of packUnits(parts, budget - overlapOf(budget))) chunks.push({ section, budget, units: packed })
   const fitting = await repackLarge(chunks, text, count)
   const overlapping = overlapTokens > 0 ? await addOverlap(fitting, overlapTokens, text, count) : fitting
   return overlapping.map(({ section, units: packed }) => toChunk(text, section, packed))
 }
 
 type Packed = Readonly<{ section: Section; budget: number; units: readonly Weighed[] }>
+
+/**
+ * Neighbouring sections that fit into one chunk together, and share a heading, become one under the headings that they share: a line
+ * under a heading of its own says too little to be found by. Not over a page's end, so that the page of what is found is known.
+ */
+function mergeSmall(sections: readonly Packed[]): Packed[] {
+  const merged: Packed[] = []
+  let tokens = 0
+  for (const next of sections) {
+    const own = next.units.reduce((sum, unit) => sum + unit.tokens, 0)
+    const last = merged.at(-1)
+    const path = last === undefined ? '' : sharedPath(last.section.path, next.section.path)
+    const budget = Math.min(last?.budget ?? 0, next.budget)
+    const isOnSamePage = last?.units.at(-1)?.page === next.units[0]?.page
+    if (last !== undefined && path !== '' && isOnSamePage && tokens + own <= budget) {
+      merged[merged.length - 1] = { section: { path, units: [] }, budget, units: [...last.units, ...next.units] }
+      tokens += own
+    } else {
+      merged.push(next)
+      tokens = own
+    }
+  }
+  return merged
+}
+
+function underTitle(path: string, title = ''): string {
+  if (title === '' || path === title || path.startsWith(`${title} > `)) return path
+  return path === '' ? title : `${title} > ${path}`
+}
+
+function sharedPath(one: string, other: string): string {
+  const [first, second] = [one.split(' > '), other.split(' > ')]
+  const length = first.findIndex((heading, index) => heading !== second[index])
+  return (length === -1 ? first : first.slice(0, length)).join(' > ')
+}
 
 /** A line break parts the headings from the text. */
 const joint = 1

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { commands } from '../../src/cli/commands.ts'
+import { docsEvalMessages } from '../../src/cli/docs-eval-messages.ts'
 import { doctorMessages } from '../../src/cli/doctor-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { languageOf } from '../../src/cli/language.ts'
@@ -11,7 +12,13 @@ import { settingRows } from '../../src/config/settings.ts'
 const placesOf = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort()
 
 test('every text exists in both languages, with the same places', () => {
-  const all: Array<[string, Text]> = Object.entries({ ...messages, ...failures, ...doctorMessages, ...quantizeMessages })
+  const all: Array<[string, Text]> = Object.entries({
+    ...messages,
+    ...failures,
+    ...doctorMessages,
+    ...quantizeMessages,
+    ...docsEvalMessages,
+  })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')
     expect(es, name).not.toBe('')

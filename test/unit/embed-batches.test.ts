@@ -10,12 +10,18 @@ function createWorld({ maxTokens = 10, fails = (_text: string): boolean => false
   const turns: number[] = []
   const tokensOf = (text: string) => Array.from(text, (letter) => letter.codePointAt(0) ?? 0)
   const batches = createEmbedBatches({
-    tokenizer: { maxTokens, encodeWhole: tokensOf, cut: (ids) => ids.slice(0, maxTokens), countTokens: (text) => text.length },
-    async embedTokens(tokens) {
-      turns.push(tokens.length)
-      await setImmediate()
-      if (tokens.some((ids) => fails(String.fromCodePoint(...ids)))) throw new Error('The model broke.')
-      return tokens.map((ids) => Float32Array.from(ids))
+    backend: {
+      maxTokens,
+      encodeWhole: (text) => ({ ids: tokensOf(text) }),
+      cut: ({ ids }) => ({ ids: ids.slice(0, maxTokens) }),
+      encodePair: (query, text) => ({ ids: tokensOf(query + text), secondFrom: query.length }),
+      countTokens: (text) => text.length,
+      async evaluate(inputs) {
+        turns.push(inputs.length)
+        await setImmediate()
+        if (inputs.some(({ ids }) => fails(String.fromCodePoint(...ids)))) throw new Error('The model broke.')
+        return inputs.map(({ ids, secondFrom }) => Float32Array.from(secondFrom === undefined ? ids : [ids.length, secondFrom]))
+      },
     },
     send: (message) => sent.push(message),
     pause: () => setImmediate(),
@@ -26,7 +32,8 @@ function createWorld({ maxTokens = 10, fails = (_text: string): boolean => false
   }
   const start = (id: number, texts: readonly string[], truncate = false) =>
     batches.start({ type: 'embed-start', id, texts, truncate })
-  return { start, cancel: batches.cancel, until, sent, turns }
+  const { cancel, rerank } = batches
+  return { start, rerank, cancel, until, sent, turns }
 }
 
 const textOf = (vector: Float32Array) => String.fromCodePoint(...vector)
@@ -79,4 +86,12 @@ test('who leaves costs nothing more; who comes with what breaks the model fails 
   start(4, ['fine'])
   expect((await until(3))[2]).toMatchObject({ type: 'embed-end', id: 4 })
   expect(sent).toHaveLength(3)
+})
+
+test('a query is read with each of the texts', async () => {
+  const { rerank, until } = createWorld()
+  rerank({ type: 'rerank-start', id: 7, query: 'ab', texts: ['c', 'def'] })
+  const [answer] = await until(1)
+  expect(answer).toMatchObject({ type: 'embed-end', id: 7, tokens: [3, 5] })
+  expect(answer).toMatchObject({ vectors: [Float32Array.of(3, 2), Float32Array.of(5, 2)] })
 })

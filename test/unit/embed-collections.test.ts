@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import type { Document, NewDocument } from '../../src/embed/collection.ts'
 import { ana, bea, type CollectionsWorld, never, openCollections } from '../collections-world.ts'
-import { createFakeModel, modelsOf } from '../fake-models.ts'
+import { createFakeModel, embeddersOf } from '../fake-models.ts'
 import { createFakeVectorIndex } from '../fake-vector-index.ts'
 
 const file = (source: string): NewDocument => ({
@@ -26,6 +26,19 @@ async function textsFound({ search, collections }: CollectionsWorld, text: strin
   const collection = await collections.getOwn(ana, 'default')
   return (await search.byVector(collection, { text, k }, never)).map((passage) => passage.text)
 }
+
+test('a chunk is found by the headings above it, by meaning and by words', async () => {
+  const { collections, passages, search } = await openCollections()
+  const collection = await collections.open(ana, 'default')
+  const chunks = [
+    { text: 'It closes at nine.', place: { section: 'Museum > Hours' } },
+    { text: 'It closes at nine today.', place: { section: 'Library > Hours' } },
+  ]
+  await passages.replaceDocument(collection, file('a.txt'), chunks, never)
+  const query = { text: 'museum', k: 1 }
+  expect(await search.byVector(collection, query, never)).toMatchObject([{ text: 'It closes at nine.' }])
+  expect(await search.byWords(collection, query)).toMatchObject([{ text: 'It closes at nine.' }])
+})
 
 describe('whose a collection is', () => {
   test('a missing name is made for its writer; reading makes none', async () => {
@@ -114,7 +127,7 @@ describe('whose a collection is', () => {
 describe('what is added', () => {
   test('is found, best first, with the cosine, and texts are told from queries', async () => {
     const model = createFakeModel()
-    const { collections, passages, search } = await openCollections({ models: modelsOf(model) })
+    const { collections, passages, search } = await openCollections({ models: embeddersOf(model) })
     const collection = await collections.open(ana, 'default')
     const ids = await passages.add(collection, [{ text: 'red apple' }, { text: 'green pear', itemId: 'pear' }], never)
     expect(ids).toEqual([expect.any(String), 'pear'])
@@ -126,7 +139,7 @@ describe('what is added', () => {
 
   test('goes to the model in pieces, and keeps its order', async () => {
     const model = createFakeModel()
-    const { collections, passages, search } = await openCollections({ models: modelsOf(model) })
+    const { collections, passages, search } = await openCollections({ models: embeddersOf(model) })
     const collection = await collections.open(ana, 'default')
     const items = Array.from({ length: 150 }, (_, index) => ({ text: `word${index} of many`, itemId: `item ${index}` }))
     expect(await passages.add(collection, items, never)).toEqual(items.map(({ itemId }) => itemId))
@@ -178,7 +191,7 @@ describe('what is added', () => {
         if (calls === 4) throw new Error('The model broke.')
       },
     })
-    const world = await openCollections({ models: modelsOf(fails) })
+    const world = await openCollections({ models: embeddersOf(fails) })
     const { collections, passages, db } = world
     const collection = await collections.open(ana, 'default')
     const many = Array.from({ length: 200 }, (_, index) => ({ text: `text ${index} ${'x'.repeat(500)}` }))
@@ -208,7 +221,7 @@ describe('what is added', () => {
   test('to a collection that is removed while its vectors are made is refused', async () => {
     let meanwhile = async () => {}
     const model = createFakeModel({ before: ({ texts }) => (texts[0] === 'late' ? meanwhile() : undefined) })
-    const { collections, passages, db } = await openCollections({ models: modelsOf(model) })
+    const { collections, passages, db } = await openCollections({ models: embeddersOf(model) })
     const collection = await collections.open(ana, 'default')
     meanwhile = () => collections.remove(ana, 'default')
     await expect(passages.add(collection, [{ text: 'late' }], never)).rejects.toMatchObject({ code: 'not_found' })
@@ -219,7 +232,7 @@ describe('what is added', () => {
     let meanwhile = async () => {}
     const before = ({ texts }: { texts: readonly string[] }) => (texts[0] === 'late' ? meanwhile() : undefined)
     const [one, other] = [createFakeModel({ before }), createFakeModel({ name: 'other', dimensions: 16 })]
-    const { collections, passages, db } = await openCollections({ models: modelsOf(one, other) })
+    const { collections, passages, db } = await openCollections({ models: embeddersOf(one, other) })
     const collection = await collections.open(ana, 'default')
     meanwhile = async () => {
       await db.updateTable('collections').set({ model: 'other', dimensions: 16 }).execute()
@@ -314,11 +327,11 @@ describe('documents', () => {
 describe('another model', () => {
   test('is told on writing, with both names and sizes and the way out, and the index stays; reading goes on', async () => {
     const [small, large] = [createFakeModel(), createFakeModel({ name: 'large', dimensions: 48 })]
-    const first = await openCollections({ models: modelsOf(small) })
+    const first = await openCollections({ models: embeddersOf(small) })
     const { id } = await first.collections.open(ana, 'default')
     await first.passages.add(await first.collections.getOwn(ana, 'default'), [{ text: 'red apple' }], never)
     await first.close()
-    const again = await openCollections({ folder: first.folder, models: modelsOf(large, small) })
+    const again = await openCollections({ folder: first.folder, models: embeddersOf(large, small) })
     const error = await again.collections.open(ana, 'default').catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: 'conflict' })
     for (const part of ['"words"', '32 dimensions', '"large"', '48 dimensions', `/embed/collections/${id}/re-embed`])
@@ -326,7 +339,7 @@ describe('another model', () => {
     expect(await textsFound(again, 'red apple')).toEqual(['red apple'])
     expect(await again.collections.open(ana, 'default', 'words')).toMatchObject({ id })
     await again.close()
-    const without = await openCollections({ folder: first.folder, models: modelsOf(large) })
+    const without = await openCollections({ folder: first.folder, models: embeddersOf(large) })
     await expect(textsFound(without, 'red apple')).rejects.toMatchObject({ code: 'conflict' })
     expect(await countOf(without.db, 'vectors')).toBe(1)
     await without.close()
@@ -336,11 +349,11 @@ describe('another model', () => {
     const first = await openCollections()
     const collection = await first.collections.open(ana, 'default')
     await first.close()
-    const sameSize = await openCollections({ folder: first.folder, models: modelsOf(createFakeModel({ name: 'twin' })) })
+    const sameSize = await openCollections({ folder: first.folder, models: embeddersOf(createFakeModel({ name: 'twin' })) })
     await expect(sameSize.collections.open(ana, 'default')).rejects.toMatchObject({ code: 'conflict' })
     await sameSize.close()
     for (const dimensions of [31, 33, 64]) {
-      const again = await openCollections({ folder: first.folder, models: modelsOf(createFakeModel({ dimensions })) })
+      const again = await openCollections({ folder: first.folder, models: embeddersOf(createFakeModel({ dimensions })) })
       const error = await again.passages.add(collection, [{ text: 'a' }], never).catch((reason: unknown) => reason)
       expect(error).toMatchObject({ code: 'conflict', message: expect.stringContaining(`${dimensions} dimensions`) })
       await expect(textsFound(again, 'a')).rejects.toMatchObject({ code: 'conflict' })

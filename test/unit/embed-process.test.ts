@@ -1,13 +1,19 @@
 import { expect, test } from 'vitest'
-import { createEmbedder, type EmbedChild } from '../../src/engine/local/embed-process.ts'
-import type { FromEmbedWorker, ToEmbedWorker } from '../../src/engine/local/embed-protocol.ts'
+import type { EmbedChild } from '../../src/engine/local/embed-process.ts'
+import type { EmbedModel, FromEmbedWorker, ToEmbedWorker } from '../../src/engine/local/embed-protocol.ts'
+import { createServedEmbedModel, toEmbedder } from '../../src/engine/local/served-embed-model.ts'
 import { AppError } from '../../src/errors.ts'
 
 const never = new AbortController().signal
-const model = { folder: '/model', pooling: 'mean', maxTokens: 256, threads: 1 } as const
+const model: EmbedModel = {
+  kind: 'embedding',
+  files: { type: 'onnx', folder: '/model', pooling: 'mean', maxTokens: 256 },
+  prefixes: { query: 'q: ', document: '' },
+  threads: 1,
+}
 
 /** A child that answers what the test says, and nothing by itself but that its model is ready. */
-function createChild(loads: FromEmbedWorker = { type: 'model-ready' }) {
+function createChild(loads: FromEmbedWorker = { type: 'model-ready', maxTokens: 256 }) {
   const got: ToEmbedWorker[] = []
   let onMessage = (_message: FromEmbedWorker) => {}
   let onExit = (_reason: string) => {}
@@ -31,8 +37,7 @@ function createChild(loads: FromEmbedWorker = { type: 'model-ready' }) {
 
 function createWorld(children: ReadonlyArray<ReturnType<typeof createChild>>, findModel = async () => model) {
   let spawned = 0
-  const embedder = createEmbedder({
-    name: 'small',
+  const served = createServedEmbedModel({
     spawn() {
       spawned += 1
       const next = children[spawned - 1]
@@ -42,7 +47,7 @@ function createWorld(children: ReadonlyArray<ReturnType<typeof createChild>>, fi
     findModel,
     maxWaiting: 3,
   })
-  return { embedder, spawned: () => spawned }
+  return { embedder: { ...toEmbedder('small', served), close: served.close }, spawned: () => spawned }
 }
 
 const ask = (text: string) => ({ texts: [text], truncate: false })
@@ -107,4 +112,19 @@ test('too many at once are refused; who leaves is cancelled and gives the place 
   await expect.poll(() => started(one)).toBe(4)
   one.answer({ type: 'embed-failed', id: 4, code: 'context_length_exceeded', message: 'Too long.' })
   await expect(answer).rejects.toMatchObject({ code: 'context_length_exceeded' })
+})
+
+test('a query gets the prefix that its model wants, a text without a purpose none', async () => {
+  const one = createChild()
+  const { embedder } = createWorld([one])
+  const answers = [
+    embedder.encode({ ...ask('a'), purpose: 'query' }, never),
+    embedder.encode({ ...ask('a'), purpose: 'document' }, never),
+    embedder.encode(ask('a'), never),
+  ]
+  await expect.poll(() => started(one)).toBe(3)
+  for (const id of [1, 2, 3]) one.end(id)
+  await Promise.all(answers)
+  expect(one.got.flatMap((message) => (message.type === 'embed-start' ? message.texts : []))).toEqual(['q: a', 'a', 'a'])
+  expect(await embedder.maxTokens()).toBe(256)
 })

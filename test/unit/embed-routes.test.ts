@@ -37,11 +37,24 @@ test.each([
   [{ texts: 'a' }, 'texts'],
   [{ texts: ['a'], truncated: true }, 'truncated'],
   [{ texts: Array(2049).fill('a') }, 'texts'],
+  [{ texts: ['a'], purpose: 'search' }, 'purpose'],
 ])('%j is refused with the field', async (body, field) => {
   await using server = await start()
   const answer = await post(server.url, '/embed/encode', body)
   expect(answer.status).toBe(400)
   expect(JSON.stringify(answer.error)).toContain(field)
+})
+
+test('a model is asked for by its name; one that is not there is a 404 with those that are', async () => {
+  await using server = await start()
+  expect(await post(server.url, '/embed/encode', { texts: ['a'], model: 'fake-embedder', purpose: 'query' })).toMatchObject({
+    status: 200,
+    model: 'fake-embedder',
+  })
+  expect(await post(server.url, '/embed/encode', { texts: ['a'], model: 'other' })).toMatchObject({
+    status: 404,
+    error: { code: 'not_found', message: expect.stringContaining('"fake-embedder"') },
+  })
 })
 
 test('a caller without a name is refused where names are asked for', async () => {

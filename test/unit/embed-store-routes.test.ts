@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
-import { createFakeModel } from '../fake-models.ts'
+import { createFakeModel, embeddersOf } from '../fake-models.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 
 const start = (settings: Record<string, string> = {}) =>
-  startServer({ host: createFakeEngine({ answer: () => ({ pieces: ['a'] }) }), embedder: createFakeModel(), settings })
+  startServer({
+    host: createFakeEngine({ answer: () => ({ pieces: ['a'] }) }),
+    embedders: embeddersOf(createFakeModel()),
+    settings,
+  })
 
 type Body = Readonly<{ error: { code: string; message: string }; results?: unknown }>
 

@@ -1,10 +1,11 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
-import { type EmbeddingSetup, ensureEmbeddingModel, findEmbeddingModel } from '../../src/models/embedding-model.ts'
+import { type EmbeddingSetup, embeddingModel, ensureEmbeddingModel } from '../../src/models/embedding-model.ts'
+import { createModelRegistry } from '../../src/models/registry.ts'
 import { startHub } from '../hub.ts'
 
 const never = new AbortController().signal
@@ -17,6 +18,7 @@ async function createWorld(more: Partial<EmbeddingSetup> = {}) {
   const options: EmbeddingSetup = {
     fetch: globalThis.fetch,
     modelsDir,
+    model: embeddingModel,
     endpoint: 'http://127.0.0.1:9',
     token: undefined,
     localOnly: false,
@@ -41,12 +43,15 @@ test('the embedding model comes from the hub, is converted here, and is then fou
   const repositories = { [repository]: await filesOf('test/fixtures/convert/tiny-bert') }
   const { endpoint, requests } = await startHub({ repositories, small: (path) => !path.endsWith('.safetensors') })
   const { options, modelsDir, events } = await createWorld({ endpoint })
-  await expect(findEmbeddingModel(modelsDir, 2)).rejects.toMatchObject({ code: 'unavailable' })
+  const { find, list } = createModelRegistry(modelsDir)
+  await expect(find(embeddingModel)).rejects.toMatchObject({ code: 'not_found' })
   await ensureEmbeddingModel(options, never)
   expect(events.at(-1)).toBe('model-ready')
-  const found = await findEmbeddingModel(modelsDir, 2)
-  expect(found).toMatchObject({ pooling: 'mean', threads: 2 })
-  expect(await readdir(found.folder)).toEqual(expect.arrayContaining(['model.onnx', 'tokenizer.json']))
+  const found = await find(embeddingModel)
+  expect(found).toMatchObject({ name: embeddingModel, path: expect.stringMatching(/model\.onnx$/) })
+  expect(await find(repository)).toEqual(found)
+  expect(await list()).toEqual([embeddingModel])
+  expect(await readdir(dirname(found.path))).toEqual(expect.arrayContaining(['model.onnx', 'tokenizer.json']))
   const asked = requests.length
   await ensureEmbeddingModel(options, never)
   expect(requests).toHaveLength(asked)

@@ -2,7 +2,7 @@
 import { createApp } from '../../src/app.ts'
 import { waitForStop } from '../../src/cli/stop-signals.ts'
 import { loadConfig } from '../../src/config.ts'
-import { fakeEmbedder } from '../fake-embedder.ts'
+import { fakeEmbedders, fakeRerankers } from '../fake-embedder.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { createFakeVectorIndex } from '../fake-vector-index.ts'
 
@@ -10,7 +10,8 @@ const [dataDir = '', graceMs = '0', pieces = '0'] = process.argv.slice(2)
 const script = pieces === 'endless' ? { pieces: ['word '], end: false } : { pieces: Array(Number(pieces)).fill('word ') }
 const config = loadConfig({ environment: { DATA_DIR: dataDir, LOG_LEVEL: 'silent', RATE_LIMIT_REQUESTS: '1000' } })
 const app = await createApp(config, {
-  embedder: fakeEmbedder,
+  embedders: fakeEmbedders,
+  rerankers: fakeRerankers,
   openVectorIndex: createFakeVectorIndex,
   host: createFakeEngine({ answer: () => script, pauseMs: 5, parallel: 5 }),
 })

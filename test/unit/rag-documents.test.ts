@@ -7,7 +7,7 @@ import type { FetchPage } from '../../src/rag/fetch-page.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { makePdf, makeScan, zipTexts } from '../document-files.ts'
 import { createFakeEngine } from '../fake-engine.ts'
-import { createFakeModel } from '../fake-models.ts'
+import { createFakeModel, embeddersOf } from '../fake-models.ts'
 import { startServer, type TestServer } from '../server.ts'
 import { readEvents } from '../sse-parser.ts'
 
@@ -19,7 +19,12 @@ async function start(settings: Record<string, string> = {}, fetchPage?: FetchPag
   const host = createFakeEngine({ answer: () => ({ pieces: ['x'] }) })
   // It counts characters as tokens: chunks of 60 characters.
   const embedder = createFakeModel({ maxTokens: 2000 })
-  const server = await startServer({ host, embedder, settings, ...(fetchPage === undefined ? {} : { fetchPage }) })
+  const server = await startServer({
+    host,
+    embedders: embeddersOf(embedder),
+    settings,
+    ...(fetchPage === undefined ? {} : { fetchPage }),
+  })
   onTestFinished(() => server[Symbol.asyncDispose]())
   return { server, ana: userOf(server, await server.login('ana')), embedder }
 }

@@ -87,7 +87,7 @@ test('a chunk and the headings above it fit into the window together', async () 
   }
 })
 
-test('no chunk reaches over a heading, and each knows the headings above it', async () => {
+test('small sections share a chunk under the headings that they share, larger ones have their own', async () => {
   const outlined = outlineBlocks([
     { type: 'heading', level: 1, text: 'Boats' },
     { type: 'heading', level: 2, text: 'Sails' },
@@ -97,10 +97,14 @@ test('no chunk reaches over a heading, and each knows the headings above it', as
     { type: 'heading', level: 1, text: 'Crew' },
     { type: 'paragraph', text: 'Five people sail her.' },
   ])
-  expect(await splitText(outlined, options, countWords)).toMatchObject([
-    { section: 'Boats > Sails', text: 'Boats\n\nSails\n\nThe mainsail is the largest.' },
-    { section: 'Boats > Anchors', text: 'Anchors\n\nThe anchor weighs nine kilos.' },
+  expect(await splitText(outlined, { ...options, chunkTokens: 1000, windowTokens: 1100 }, countWords)).toMatchObject([
+    { section: 'Boats', text: 'Boats\n\nSails\n\nThe mainsail is the largest.\n\nAnchors\n\nThe anchor weighs nine kilos.' },
     { section: 'Crew', text: 'Crew\n\nFive people sail her.' },
+  ])
+  expect(await splitText(outlined, { ...options, chunkTokens: 16, title: 'Handbook' }, countWords)).toMatchObject([
+    { section: 'Handbook > Boats > Sails', text: 'Boats\n\nSails\n\nThe mainsail is the largest.' },
+    { section: 'Handbook > Boats > Anchors', text: 'Anchors\n\nThe anchor weighs nine kilos.' },
+    { section: 'Handbook > Crew', text: 'Crew\n\nFive people sail her.' },
   ])
 })
 

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createVectorIndex, spawnVectorIndex, type VectorChild } from '../../src/engine/local/vector-process.ts'
 import type { FromVectorWorker, ToVectorWorker } from '../../src/engine/local/vector-protocol.ts'
@@ -19,8 +20,12 @@ function createChild() {
   let onMessage = (_message: FromVectorWorker) => {}
   let onExit = (_reason: string) => {}
   let isMute = false
-  const spaces = createVectorSpaces((message) => {
-    if (!isMute) queueMicrotask(() => onMessage(message))
+  const spaces = createVectorSpaces({
+    send(message) {
+      if (!isMute) queueMicrotask(() => onMessage(message))
+    },
+    pause: () => setImmediate(),
+    now: () => 0,
   })
   const child: VectorChild = {
     send(message) {

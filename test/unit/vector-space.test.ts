@@ -11,6 +11,9 @@ const pieceOf = (entries: ReadonlyArray<readonly [number, Float32Array]>, dimens
 
 const within = (ids: readonly number[] | undefined) => (ids === undefined ? {} : { within: Float64Array.from(ids) })
 
+const exactSpace = (dimensions: number, blockRows = 16_384) =>
+  createSpaceVectors({ dimensions, blockRows, graphNumbers: Number.POSITIVE_INFINITY })
+
 /** Few different vectors, so that equal scores come often. */
 const vectorOf = (dimensions: number, seed: number) => randomUnit(dimensions, createRandom(seed % 12))
 
@@ -30,7 +33,7 @@ const anOperation = fc.oneof(
 test('whatever was added, replaced and removed, a search answers what comparing all would', () => {
   fc.assert(
     fc.property(fc.constantFrom(1, 3, 8, 17), fc.array(anOperation, { maxLength: 40 }), (dimensions, operations) => {
-      const space = createSpaceVectors(dimensions, 5)
+      const space = exactSpace(dimensions, 5)
       const model = new Map<number, Float32Array>()
       for (const operation of operations) {
         if (operation.type === 'add') {
@@ -53,7 +56,7 @@ test('whatever was added, replaced and removed, a search answers what comparing 
 })
 
 test('equal scores come in the order of their ids, also when more are equal than are wanted', () => {
-  const space = createSpaceVectors(4, 300)
+  const space = exactSpace(4, 300)
   const same = unit([1, 2, 3, 4])
   const ids = Array.from({ length: 1000 }, (_, place) => 999 - place)
   space.add(pieceOf([...ids.map((id) => [id, same] as const), [5000, unit([1, 2, 3, 4.5])]], 4))
@@ -68,7 +71,7 @@ test('vectors that one-byte codes cannot tell apart are told apart all the same'
   const vectors = new Map(
     Array.from({ length: 2000 }, (_, id) => [id, unit(centre.map((value) => value + 1e-3 * (random() - 0.5)))] as const),
   )
-  const space = createSpaceVectors(dimensions)
+  const space = exactSpace(dimensions)
   space.add(pieceOf([...vectors], dimensions))
   for (const id of [0, 77, 1999]) {
     const query = { vector: vectors.get(id) ?? centre, k: 10 }
@@ -79,7 +82,7 @@ test('vectors that one-byte codes cannot tell apart are told apart all the same'
 
 test('a query that is a part of a larger array is the one that is searched for', () => {
   const all = clustered(300, 16, 3)
-  const space = createSpaceVectors(16)
+  const space = exactSpace(16)
   space.add(pieceOf([...all.entries()], 16))
   const flat = Float32Array.from(all.flatMap((vector) => [...vector]))
   for (const id of [0, 1, 150, 299]) expect(space.search({ vector: flat.subarray(id * 16, (id + 1) * 16), k: 1 })[0]?.id).toBe(id)

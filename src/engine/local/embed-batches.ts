@@ -1,23 +1,20 @@
 import { AppError } from '../../errors.ts'
-import type { BertTokenizer } from './bert-tokenizer.ts'
+import type { EmbedBackend, EmbedTokens } from './embed-backend.ts'
 import type { FromEmbedWorker, ToEmbedWorker } from './embed-protocol.ts'
 
 /** Texts that are evaluated before others get a turn. */
 const turnTexts = 64
 
-type Start = Extract<ToEmbedWorker, { type: 'embed-start' }>
-type Count = Extract<ToEmbedWorker, { type: 'tokens-count' }>
+type Message<Type extends ToEmbedWorker['type']> = Extract<ToEmbedWorker, { type: Type }>
 type Request = Readonly<{
   id: number
-  tokens: readonly (readonly number[])[]
+  inputs: readonly EmbedTokens[]
   truncated: readonly boolean[]
   vectors: Float32Array[]
 }>
 
 export type EmbedBatchesParts = Readonly<{
-  tokenizer: Pick<BertTokenizer, 'encodeWhole' | 'cut' | 'countTokens' | 'maxTokens'>
-  /** Vectors of unit length for texts that are tokens, in their order. */
-  embedTokens(tokens: readonly (readonly number[])[]): Promise<readonly Float32Array[]>
+  backend: EmbedBackend
   send(message: FromEmbedWorker): void
   /** Lets messages come in between two turns. */
   pause(): Promise<void>
@@ -27,28 +24,36 @@ export type EmbedBatchesParts = Readonly<{
  * Evaluates the texts of all requests together. Each turn takes some texts of every request that waits, so that a long list keeps no
  * short one waiting for its end; the answer of a request has the order of its texts.
  */
-export function createEmbedBatches(parts: EmbedBatchesParts) {
+export function createEmbedBatches({ backend, send, pause }: EmbedBatchesParts) {
   const waiting = new Map<number, Request>()
   let isRunning = false
 
-  function start({ id, texts, truncate }: Start): void {
+  function start({ id, texts, truncate }: Message<'embed-start'>): void {
+    begin(id, () => {
+      const whole = texts.map((text) => backend.encodeWhole(text))
+      const { maxTokens } = backend
+      const long = whole.findIndex(({ ids }) => ids.length > maxTokens)
+      if (long >= 0 && !truncate) throw tooLong(long, whole[long]?.ids.length ?? 0, maxTokens)
+      return { inputs: whole.map(backend.cut), truncated: whole.map(({ ids }) => ids.length > maxTokens) }
+    })
+  }
+
+  function rerank({ id, query, texts }: Message<'rerank-start'>): void {
+    begin(id, () => ({ inputs: texts.map((text) => backend.encodePair(query, text)), truncated: [] }))
+  }
+
+  function begin(id: number, read: () => Pick<Request, 'inputs' | 'truncated'>): void {
     try {
-      const whole = texts.map((text) => parts.tokenizer.encodeWhole(text))
-      const { maxTokens } = parts.tokenizer
-      const long = whole.findIndex((ids) => ids.length > maxTokens)
-      if (long >= 0 && !truncate) throw tooLong(long, whole[long]?.length ?? 0, maxTokens)
-      const truncated = whole.map((ids) => ids.length > maxTokens)
-      waiting.set(id, { id, tokens: whole.map(parts.tokenizer.cut), truncated, vectors: [] })
+      waiting.set(id, { id, ...read(), vectors: [] })
     } catch (error) {
       fail(id, error)
     }
     if (!isRunning) void run()
   }
 
-  function count({ id, texts }: Count): void {
+  function count({ id, texts }: Message<'tokens-count'>): void {
     try {
-      const { countTokens } = parts.tokenizer
-      parts.send({ type: 'tokens-counted', id, counts: texts.map(countTokens) })
+      send({ type: 'tokens-counted', id, counts: texts.map(backend.countTokens) })
     } catch (error) {
       fail(id, error)
     }
@@ -56,43 +61,43 @@ export function createEmbedBatches(parts: EmbedBatchesParts) {
 
   async function run(): Promise<void> {
     isRunning = true
-    await parts.pause()
+    await pause()
     while (waiting.size > 0) {
       const turn = takeTurn()
       try {
-        const vectors = await parts.embedTokens(turn.map(({ ids }) => ids))
+        const vectors = await backend.evaluate(turn.map(({ input }) => input))
         for (const [index, { request }] of turn.entries()) request.vectors.push(vectors[index] ?? new Float32Array(0))
       } catch (error) {
         for (const { request } of turn) fail(request.id, error)
       }
-      for (const request of waiting.values()) if (request.vectors.length === request.tokens.length) end(request)
-      await parts.pause()
+      for (const request of waiting.values()) if (request.vectors.length === request.inputs.length) end(request)
+      await pause()
     }
     isRunning = false
   }
 
   /** The next texts of each request, as many as fit. */
-  function takeTurn(): ReadonlyArray<Readonly<{ request: Request; ids: readonly number[] }>> {
+  function takeTurn(): ReadonlyArray<Readonly<{ request: Request; input: EmbedTokens }>> {
     const share = Math.max(1, Math.floor(turnTexts / waiting.size))
     const turn = [...waiting.values()].flatMap((request) => {
       const from = request.vectors.length
-      return request.tokens.slice(from, from + share).map((ids) => ({ request, ids }))
+      return request.inputs.slice(from, from + share).map((input) => ({ request, input }))
     })
     return turn.slice(0, turnTexts)
   }
 
-  function end({ id, vectors, tokens, truncated }: Request): void {
+  function end({ id, vectors, inputs, truncated }: Request): void {
     waiting.delete(id)
-    parts.send({ type: 'embed-end', id, vectors, tokens: tokens.map(({ length }) => length), truncated })
+    send({ type: 'embed-end', id, vectors, tokens: inputs.map(({ ids }) => ids.length), truncated })
   }
 
   function fail(id: number, error: unknown): void {
     waiting.delete(id)
     const { code, message } = error instanceof AppError ? error : new AppError('internal', String(error))
-    parts.send({ type: 'embed-failed', id, code, message })
+    send({ type: 'embed-failed', id, code, message })
   }
 
-  return { start, count, cancel: (id: number) => void waiting.delete(id) }
+  return { start, rerank, count, cancel: (id: number) => void waiting.delete(id) }
 }
 
 function tooLong(index: number, length: number, maxTokens: number): AppError {

@@ -1,95 +1,47 @@
 import { AppError } from '../../errors.ts'
-import type { Embedder, Embeddings, EmbedRequest } from '../embedder.ts'
 import type { EmbedModel, FromEmbedWorker, ToEmbedWorker } from './embed-protocol.ts'
 import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
 export type EmbedChild = ProcessChild<ToEmbedWorker, FromEmbedWorker>
 
-/** Starts the child process that makes vectors. Its error output goes to `log`. */
+/** Starts the child process of an embedding model or a reranker. Its error output goes to `log`. */
 export function spawnEmbedder(log: (text: string) => void): EmbedChild {
   return spawnProcess('embed-worker', log)
 }
 
-export type EmbedderParts = Readonly<{
-  /** What the model is called. */
-  name: string
-  spawn: () => EmbedChild
-  /** Finds the installed model. Throws `unavailable` with how to get it. */
-  findModel: () => Promise<EmbedModel>
-  /** Requests at once; more are refused. */
-  maxWaiting: number
-}>
+type Answer = Extract<FromEmbedWorker, { type: 'embed-end' | 'tokens-counted' }>
+/** What the process is asked, but for the number that the answer will have. */
+export type EmbedQuestion =
+  | Omit<Extract<ToEmbedWorker, { type: 'embed-start' }>, 'id'>
+  | Omit<Extract<ToEmbedWorker, { type: 'rerank-start' }>, 'id'>
+export type EmbedAnswer = Extract<Answer, { type: 'embed-end' }>
 
-type Process = Readonly<{
-  ready: Promise<void>
-  ended: Promise<string>
-  embed(request: EmbedRequest, signal: AbortSignal): Promise<Embeddings>
+/** A model that is loaded in a process of its own. */
+export interface EmbedProcess {
+  readonly model: EmbedModel
+  /** The most tokens of a text that comes with a prefix. */
+  readonly maxTokens: number
+  /** Resolves with the reason when the process has ended. */
+  readonly ended: Promise<string>
+  embed(question: EmbedQuestion, signal: AbortSignal): Promise<EmbedAnswer>
   countTokens(texts: readonly string[], signal: AbortSignal): Promise<readonly number[]>
   kill(): void
-}>
+}
 
-type Answer = Extract<FromEmbedWorker, { type: 'embed-end' | 'tokens-counted' }>
-
-/** Makes vectors in a process of its own, which starts with the first request, and again with the next one when it has died. */
-export function createEmbedder({ name, spawn, findModel, maxWaiting }: EmbedderParts): Embedder {
-  let current: Promise<Process> | undefined
-  let waiting = 0
-  let isClosed = false
-
-  async function open(): Promise<Process> {
-    const model = await findModel()
-    if (isClosed) throw stopped()
-    const opened = connect(spawn(), model)
-    void opened.ended.then(forget)
-    await opened.ready.catch((error: unknown) => {
-      opened.kill()
-      throw error
-    })
-    return opened
-  }
-
-  function forget(): void {
-    current = undefined
-  }
-
-  async function use<T>(work: (opened: Process) => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (isClosed) throw stopped()
-    if (waiting >= maxWaiting)
-      throw new AppError('busy', `${maxWaiting} requests for vectors wait already. Try again shortly.`, {
-        retryAfterSeconds: 1,
-      })
-    waiting += 1
-    try {
-      current ??= open()
-      const opened = await unlessAborted(current, signal).catch((error: unknown) => {
-        if (!signal.aborted) forget()
-        throw error
-      })
-      return await work(opened)
-    } finally {
-      waiting -= 1
-    }
-  }
-
-  return {
-    name,
-    encode: (request, signal) => use((opened) => opened.embed(request, signal), signal),
-    countTokens: (texts, signal) => use((opened) => opened.countTokens(texts, signal), signal),
-    maxTokens: async () => (await findModel()).maxTokens,
-    async close() {
-      isClosed = true
-      const opened = await current?.catch(() => undefined)
-      opened?.kill()
-      await opened?.ended
-    },
+/** Resolves when the model is loaded. Throws what the child says, or `unavailable` when it dies. */
+export async function openEmbedProcess(child: EmbedChild, model: EmbedModel): Promise<EmbedProcess> {
+  const { ready, ...connected } = connect(child, model)
+  try {
+    return { ...connected, maxTokens: await ready }
+  } catch (error) {
+    connected.kill()
+    throw error
   }
 }
 
-const stopped = () => new AppError('unavailable', 'The service is shutting down.')
-
-function connect(child: EmbedChild, model: EmbedModel): Process {
-  const ready = Promise.withResolvers<void>()
+function connect(child: EmbedChild, model: EmbedModel): Omit<EmbedProcess, 'maxTokens'> & Readonly<{ ready: Promise<number> }> {
+  const ready = Promise.withResolvers<number>()
   const ended = Promise.withResolvers<string>()
   const asked = new Map<number, PromiseWithResolvers<Answer>>()
   let lastId = 0
@@ -97,7 +49,7 @@ function connect(child: EmbedChild, model: EmbedModel): Process {
   child.onMessage((message) => {
     switch (message.type) {
       case 'model-ready':
-        return ready.resolve()
+        return ready.resolve(message.maxTokens)
       case 'model-failed':
         return ready.reject(new AppError(message.code, message.message))
       case 'embed-end':
@@ -116,22 +68,21 @@ function connect(child: EmbedChild, model: EmbedModel): Process {
     asked.clear()
     ended.resolve(reason)
   })
-  // Whoever asked for it hears of it; where nobody did, it is no failure of the program.
-  ready.promise.catch(() => {})
   child.send({ type: 'model-load', model })
   return {
+    model,
     ready: ready.promise,
     ended: ended.promise,
     kill: () => child.kill(),
-    async embed({ texts, truncate }, signal) {
-      const answer = await ask((id) => ({ type: 'embed-start', id, texts, truncate }), signal)
+    async embed(question, signal) {
+      const answer = await ask((id) => ({ ...question, id }), signal)
       if (answer.type === 'embed-end') return answer
-      throw new AppError('internal', `The process that makes vectors answered with "${answer.type}".`)
+      throw unexpected(answer)
     },
     async countTokens(texts, signal) {
       const answer = await ask((id) => ({ type: 'tokens-count', id, texts }), signal)
       if (answer.type === 'tokens-counted') return answer.counts
-      throw new AppError('internal', `The process that makes vectors answered with "${answer.type}".`)
+      throw unexpected(answer)
     },
   }
 
@@ -148,3 +99,5 @@ function connect(child: EmbedChild, model: EmbedModel): Process {
     }
   }
 }
+
+const unexpected = ({ type }: Answer) => new AppError('internal', `The process that makes vectors answered with "${type}".`)

@@ -1,5 +1,7 @@
 /** A vector of the same direction and length 1; one of zeros stays as it is. */
 export function toUnitLength(vector: Float32Array): Float32Array {
-  const length = Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0))
-  return vector.map((value) => (length === 0 ? 0 : value / length))
+  let squares = 0
+  for (const value of vector) squares += value * value
+  const factor = squares === 0 ? 0 : 1 / Math.sqrt(squares)
+  return vector.map((value) => value * factor)
 }

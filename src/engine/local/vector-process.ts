@@ -17,7 +17,15 @@ export type VectorIndexParts = Readonly<{
   readVectors: ReadVectors
   /** Searches at once; more are refused. */
   maxWaiting: number
+  /** From so many numbers (vectors times dimensions) on, a graph answers. */
+  graphNumbers?: number
 }>
+
+/**
+ * Comparing 20 million numbers takes about a millisecond (52,000 vectors of 384 dimensions; docs/vectors.md), less than the vector of
+ * the query takes to make. A graph would save nothing that is felt, and cost memory and minutes of work.
+ */
+const usualGraphNumbers = 20_000_000
 
 /** A process, and what it has in memory. */
 type Opened = Readonly<{
@@ -41,7 +49,8 @@ type OpenSpace = {
  * and `statistics` throw `busy` beyond `maxWaiting` at once, and what `readVectors` throws. A change that does not reach the process
  * is no error: the space is then read again, and the database has it.
  */
-export function createVectorIndex({ spawn, readVectors, maxWaiting }: VectorIndexParts): VectorIndex {
+export function createVectorIndex(parts: VectorIndexParts): VectorIndex {
+  const { spawn, readVectors, maxWaiting, graphNumbers = usualGraphNumbers } = parts
   let current: Opened | undefined
   let lastSpace = 0
   let waiting = 0
@@ -75,7 +84,7 @@ export function createVectorIndex({ spawn, readVectors, maxWaiting }: VectorInde
   async function load(opened: Opened, space: VectorSpace, number: number): Promise<void> {
     const isWanted = () => opened.spaces.get(space.key)?.number === number
     // One piece is on its way while the next is read: more would only fill memory.
-    let last = opened.ask(number, { type: 'space-open', dimensions: space.dimensions })
+    let last = opened.ask(number, { type: 'space-open', dimensions: space.dimensions, graphNumbers })
     last.catch(() => {})
     for await (const batch of readVectors(space)) {
       for (const piece of cutBatch(space, batch)) {

@@ -6,7 +6,7 @@ export type VectorPiece = Readonly<{ ids: Float64Array; vectors: Float32Array }>
 
 /** What is done with a space. Each is answered, under the number of the request. */
 export type VectorRequest =
-  | Readonly<{ type: 'space-open'; dimensions: number }>
+  | Readonly<{ type: 'space-open'; dimensions: number; graphNumbers: number }>
   | (Readonly<{ type: 'vectors-add' }> & VectorPiece)
   | Readonly<{ type: 'vectors-remove'; ids: Float64Array }>
   /** All that the database holds has come. */

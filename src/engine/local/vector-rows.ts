@@ -8,8 +8,7 @@ const firstRows = 64
 export interface Slab {
   readonly count: number
   /** `[count, dimensions]`. From the start of its buffer, as usearch's exact search heeds no offset. */
-  codes(): Int8Array
-  vectors(): Float32Array
+  readonly codes: Int8Array
   /** The most that the code of one of its vectors is away from it; see `encodeDirection`. */
   readonly codeError: number
   idAt(row: number): number
@@ -27,8 +26,9 @@ export interface VectorRows {
   /** Whether it was there. */
   remove(id: number): boolean
   score(query: Float32Array, row: number): number
+  vectorAt(row: number): Float32Array
   slabs(): Iterable<Slab>
-  /** A copy of some rows. */
+  /** A copy of some rows, which lasts until the next copy. */
   gather(rows: Uint32Array): Slab
 }
 
@@ -37,6 +37,8 @@ type Block = { count: number; ids: Float64Array; vectors: Float32Array; codes: I
 export function createVectorRows(dimensions: number, blockRows = usualBlockRows): VectorRows {
   const blocks: Block[] = []
   const rowOfId = new Map<number, number>()
+  // Kept for the next copy: new memory costs more than what is written to it.
+  let copied = new Int8Array(0)
   const blockOf = (row: number) => blocks[Math.floor(row / blockRows)]
   const startOf = (row: number) => (row % blockRows) * dimensions
 
@@ -81,6 +83,7 @@ export function createVectorRows(dimensions: number, blockRows = usualBlockRows)
       blocks.reduce((sum, { ids, vectors, codes }) => sum + ids.byteLength + vectors.byteLength + codes.byteLength, 0),
     rowOf: (id) => rowOfId.get(id),
     score,
+    vectorAt: (row) => blockOf(row)?.vectors.subarray(startOf(row), startOf(row) + dimensions) ?? new Float32Array(dimensions),
     set(id, vector) {
       const row = rowOfId.get(id)
       const block = row === undefined ? blockWithRoom() : blockOf(row)
@@ -110,28 +113,22 @@ export function createVectorRows(dimensions: number, blockRows = usualBlockRows)
       for (const block of blocks) yield slabOf(block, dimensions)
     },
     gather(rows) {
-      const codes = new Int8Array(rows.length * dimensions)
+      const size = rows.length * dimensions
+      if (copied.length < size) copied = new Int8Array(size)
       let codeError = 0
-      for (const [place, row] of rows.entries()) {
+      for (let place = 0; place < rows.length; place += 1) {
+        const row = rows[place] ?? 0
         const block = blockOf(row)
         if (block === undefined) continue
         const start = startOf(row)
-        codes.set(block.codes.subarray(start, start + dimensions), place * dimensions)
+        copied.set(block.codes.subarray(start, start + dimensions), place * dimensions)
         codeError = Math.max(codeError, block.codeError)
       }
       const rowAt = (place: number) => rows[place] ?? 0
       return {
         count: rows.length,
         codeError,
-        codes: () => codes,
-        vectors() {
-          const vectors = new Float32Array(rows.length * dimensions)
-          for (const [place, row] of rows.entries()) {
-            const start = startOf(row)
-            vectors.set(blockOf(row)?.vectors.subarray(start, start + dimensions) ?? [], place * dimensions)
-          }
-          return vectors
-        },
+        codes: copied.subarray(0, size),
         idAt: (place) => blockOf(rowAt(place))?.ids[rowAt(place) % blockRows] ?? 0,
         score: (query, place) => score(query, rowAt(place)),
       }
@@ -157,8 +154,7 @@ function slabOf(block: Block, dimensions: number): Slab {
   return {
     count,
     codeError,
-    codes: () => codes.subarray(0, count * dimensions),
-    vectors: () => vectors.subarray(0, count * dimensions),
+    codes: codes.subarray(0, count * dimensions),
     idAt: (row) => ids[row] ?? 0,
     score: (query, row) => dot(query, vectors, row * dimensions),
   }

@@ -1,12 +1,38 @@
 import type { VectorHit, VectorSpaceStatistics } from '../vector-index.ts'
-import { encodeDirection } from './vector-codes.ts'
-import { type CodedQuery, searchSlab } from './vector-exact.ts'
+import { markRows, searchRows } from './vector-exact.ts'
+import { createVectorGraph, type VectorGraph } from './vector-graph.ts'
 import { createNearest } from './vector-nearest.ts'
 import type { VectorPiece } from './vector-protocol.ts'
 import { createVectorRows } from './vector-rows.ts'
 
-/** So many rows of a filter are copied together at a time, which bounds the memory and stays in the processor's cache. */
-const gatherRows = 4096
+/** Vectors that are not in the graph yet are compared one by one as long as there are no more; with more, all are. */
+const pendingLimit = 2048
+
+/** With more dead nodes than this share, searches look at too many: the graph is made anew. */
+const deadLimit = 0.25
+
+/**
+ * How many candidates the graph looks at for k hits (HNSW's efSearch). Measured: 64 for ten hits find 0.991 of the true ones among
+ * 100,000 sentences, and more than 0.999 in data with clearer clusters.
+ */
+const candidatesFor = (k: number) => 24 + 4 * k
+
+/** How many of them are compared in full. Measured: one-byte codes put no true one further back than this. */
+const rescoredFor = (k: number) => 10 + k
+
+/** One candidate of the graph takes as long as comparing so many rows. */
+const rowsPerCandidate = 150
+
+/** Candidates that a filter lets through, for each hit that is wanted: fewer could miss some that lie a little further. */
+const filteredPerHit = 2
+
+export type SpaceOptions = Readonly<{
+  dimensions: number
+  /** From so many numbers (vectors times dimensions) on, a graph answers; below half of it no more. */
+  graphNumbers: number
+  /** For tests: where blocks end. */
+  blockRows?: number
+}>
 
 export type SpaceQuery = Readonly<{ vector: Float32Array; k: number; within?: Float64Array }>
 
@@ -14,48 +40,107 @@ export type SpaceQuery = Readonly<{ vector: Float32Array; k: number; within?: Fl
 export interface SpaceVectors {
   add(piece: VectorPiece): void
   remove(ids: Float64Array): void
+  /** All that the database holds has come: from now on there may be a graph. */
+  endLoad(): void
   search(query: SpaceQuery): readonly VectorHit[]
   statistics(): VectorSpaceStatistics
+  /** Puts vectors into the graph until it is late. Gives whether there is more to do. */
+  improve(isLate: () => boolean): boolean
 }
 
-export function createSpaceVectors(dimensions: number, blockRows?: number): SpaceVectors {
+export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: SpaceOptions): SpaceVectors {
   const rows = createVectorRows(dimensions, blockRows)
+  let isLoaded = false
+  let graph: VectorGraph | undefined
+  /** What is not in the graph yet. */
+  const pending = new Set<number>()
 
-  function codedQuery(vector: Float32Array): CodedQuery {
-    // A copy: usearch's exact search heeds no offset, and what comes in a message begins somewhere in it.
-    const copy = vector.slice()
-    const codes = new Int8Array(dimensions)
-    return { vector: copy, codes, codeError: encodeDirection(copy, codes) }
+  /** Decides whether there is a graph, and begins it. */
+  function arrange(): void {
+    const numbers = rows.count * dimensions
+    const isTooSmall = numbers < graphNumbers / 2
+    const isWorn = graph !== undefined && graph.deadShare() > deadLimit
+    if (graph !== undefined && (isTooSmall || isWorn)) {
+      graph = undefined
+      pending.clear()
+    }
+    if (graph !== undefined || !isLoaded || isTooSmall || (numbers < graphNumbers && !isWorn)) return
+    graph = createVectorGraph(dimensions)
+    for (const slab of rows.slabs()) for (let row = 0; row < slab.count; row += 1) pending.add(slab.idAt(row))
   }
 
-  /** The rows of the ids that are here, each once, in ascending order. */
-  function rowsOf(ids: Float64Array): Uint32Array {
-    const found = new Set<number>()
-    for (const id of ids) {
-      const row = rows.rowOf(id)
-      if (row !== undefined) found.add(row)
+  /** What the graph finds, or undefined when it should not be asked: not ready, or no quicker. */
+  function searchGraph(vector: Float32Array, k: number): readonly VectorHit[] | undefined {
+    const wanted = candidatesFor(k)
+    if (graph === undefined || pending.size > pendingLimit || wanted * rowsPerCandidate > rows.count) return undefined
+    const nearest = createNearest(k)
+    for (const id of graph.search(vector, wanted).slice(0, rescoredFor(k))) nearest.add(id, scoreOf(vector, id))
+    if (pending.size > 0) searchRows(rows, vector, nearest, markRows(rows, Float64Array.from(pending)))
+    return nearest.hits.length < Math.min(k, rows.count) ? undefined : nearest.hits
+  }
+
+  function searchWithin(vector: Float32Array, k: number, within: Float64Array): readonly VectorHit[] {
+    const marked = markRows(rows, within)
+    const { marks, count } = marked
+    const nearest = createNearest(k)
+    const wanted = Math.ceil((candidatesFor(k) * rows.count) / Math.max(1, count))
+    if (graph !== undefined && pending.size === 0 && wanted * rowsPerCandidate < count) {
+      const found = graph.search(vector, wanted).filter((id) => marks[rows.rowOf(id) ?? -1] === 1)
+      for (const id of found) nearest.add(id, scoreOf(vector, id))
+      if (found.length >= filteredPerHit * k) return nearest.hits
     }
-    return Uint32Array.from(found).sort()
+    searchRows(rows, vector, nearest, marked)
+    return nearest.hits
+  }
+
+  function scoreOf(vector: Float32Array, id: number): number {
+    const row = rows.rowOf(id)
+    return row === undefined ? Number.NEGATIVE_INFINITY : rows.score(vector, row)
   }
 
   return {
     add({ ids, vectors }) {
-      for (const [place, id] of ids.entries()) rows.set(id, vectors.subarray(place * dimensions, (place + 1) * dimensions))
+      for (const [place, id] of ids.entries()) {
+        rows.set(id, vectors.subarray(place * dimensions, (place + 1) * dimensions))
+        graph?.remove(id)
+        if (graph !== undefined) pending.add(id)
+      }
+      arrange()
     },
     remove(ids) {
-      for (const id of ids) rows.remove(id)
+      for (const id of ids) {
+        rows.remove(id)
+        graph?.remove(id)
+        pending.delete(id)
+      }
+      arrange()
+    },
+    endLoad() {
+      isLoaded = true
+      arrange()
     },
     search({ vector, k, within }) {
+      if (within !== undefined) return searchWithin(vector, k, within)
+      const found = searchGraph(vector, k)
+      if (found !== undefined) return found
       const nearest = createNearest(k)
-      const query = codedQuery(vector)
-      if (within === undefined) for (const slab of rows.slabs()) searchSlab(slab, query, nearest)
-      else {
-        const chosen = rowsOf(within)
-        for (let start = 0; start < chosen.length; start += gatherRows)
-          searchSlab(rows.gather(chosen.slice(start, start + gatherRows)), query, nearest)
-      }
+      searchRows(rows, vector, nearest)
       return nearest.hits
     },
-    statistics: () => ({ vectors: rows.count, dimensions, method: 'exact', memoryBytes: rows.memoryBytes() }),
+    statistics: () => ({
+      vectors: rows.count,
+      dimensions,
+      method: graph !== undefined && pending.size <= pendingLimit ? 'hnsw' : 'exact',
+      memoryBytes: rows.memoryBytes() + (graph?.memoryBytes() ?? 0),
+    }),
+    improve(isLate) {
+      for (const id of pending) {
+        if (graph === undefined || isLate()) break
+        const row = rows.rowOf(id)
+        if (row !== undefined) graph.add(id, rows.vectorAt(row))
+        pending.delete(id)
+      }
+      return pending.size > 0
+    },
   }
 }

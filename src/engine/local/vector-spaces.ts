@@ -2,12 +2,39 @@ import { AppError } from '../../errors.ts'
 import type { FromVectorWorker, ToVectorWorker, VectorAnswer, VectorRequest } from './vector-protocol.ts'
 import { createSpaceVectors, type SpaceVectors } from './vector-space.ts'
 
-/** Answers the requests of the main process, one after the other. What is asked of a space that was dropped changes nothing. */
-export function createVectorSpaces(send: (message: FromVectorWorker) => void) {
+/** How long graphs are worked on before requests get a turn: they wait no longer than that. */
+const turnMs = 4
+
+export type VectorSpacesParts = Readonly<{
+  send(message: FromVectorWorker): void
+  /** Lets messages come in. */
+  pause(): Promise<void>
+  /** Milliseconds of a clock. */
+  now(): number
+}>
+
+/**
+ * Answers the requests of the main process, one after the other, and works on the graphs in between. What is asked of a space that
+ * was dropped changes nothing.
+ */
+export function createVectorSpaces({ send, pause, now }: VectorSpacesParts) {
   const spaces = new Map<number, SpaceVectors>()
+  let isImproving = false
+
+  async function improve(): Promise<void> {
+    if (isImproving) return
+    isImproving = true
+    let hasMore = true
+    while (hasMore) {
+      await pause()
+      const deadline = now() + turnMs
+      hasMore = [...spaces.values()].map((space) => space.improve(() => now() >= deadline)).includes(true)
+    }
+    isImproving = false
+  }
 
   function answer(space: number, request: VectorRequest): VectorAnswer {
-    if (request.type === 'space-open') spaces.set(space, createSpaceVectors(request.dimensions))
+    if (request.type === 'space-open') spaces.set(space, createSpaceVectors(request))
     const vectors = spaces.get(space)
     switch (request.type) {
       case 'vectors-add':
@@ -15,6 +42,9 @@ export function createVectorSpaces(send: (message: FromVectorWorker) => void) {
         break
       case 'vectors-remove':
         vectors?.remove(request.ids)
+        break
+      case 'space-loaded':
+        vectors?.endLoad()
         break
       case 'space-drop':
         spaces.delete(space)
@@ -31,7 +61,6 @@ export function createVectorSpaces(send: (message: FromVectorWorker) => void) {
         if (vectors !== undefined) return { type: 'space-described', statistics: vectors.statistics() }
         break
       case 'space-open':
-      case 'space-loaded':
         break
     }
     return { type: 'done' }
@@ -45,6 +74,7 @@ export function createVectorSpaces(send: (message: FromVectorWorker) => void) {
         const { code, message } = error instanceof AppError ? error : new AppError('internal', String(error))
         send({ id, answer: { type: 'failed', code, message } })
       }
+      void improve()
     },
   }
 }

@@ -2,15 +2,19 @@ import { type Static, Type } from 'typebox'
 import { AppError } from '../../errors.ts'
 import { findJson, getJson } from './json-file.ts'
 import { openCheckpoint, type TensorInfo } from './safetensors.ts'
-
-/** How the vectors of a text's tokens become one. */
-export type BertPooling = 'mean' | 'cls' | 'last'
+import { readPooling, type TextPooling } from './text-pooling.ts'
 
 export type BertShape = Readonly<{
+  /** RoBERTa's relatives (XLM-R, CamemBERT) count positions from another number, and have another head. */
+  family: 'bert' | 'roberta'
+  /** What comes after the encoder: `score` gives one number for a pair of texts. */
+  head: 'none' | 'score'
   vocabularySize: number
   tokenTypes: number
   /** Tokens that have a position. */
   positions: number
+  /** The row of the table of positions that belongs to the first token. */
+  firstPosition: number
   hiddenSize: number
   intermediateSize: number
   layers: number
@@ -18,7 +22,7 @@ export type BertShape = Readonly<{
   normEpsilon: number
   /** `tanh` is the approximation that the first BERT's successors were trained with. */
   gelu: 'exact' | 'tanh'
-  pooling: BertPooling
+  pooling: TextPooling
   /** The longest text that the model should be given, in tokens. */
   maxTokens: number
 }>
@@ -36,8 +40,9 @@ export interface BertCheckpoint {
 
 const Count = Type.Integer({ minimum: 1 })
 const Config = Type.Object({
-  model_type: Type.Literal('bert'),
+  model_type: Type.String(),
   architectures: Type.Optional(Type.Array(Type.String())),
+  pad_token_id: Type.Optional(Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
   vocab_size: Count,
   type_vocab_size: Type.Optional(Count),
   max_position_embeddings: Count,
@@ -59,6 +64,14 @@ const gelus: Readonly<Record<string, BertShape['gelu']>> = {
   gelu_fast: 'tanh',
 }
 
+/** By `model_type` of config.json. */
+const families: Readonly<Record<string, BertShape['family']>> = {
+  bert: 'bert',
+  roberta: 'roberta',
+  'xlm-roberta': 'roberta',
+  camembert: 'roberta',
+}
+
 /**
  * Opens a folder with a BERT encoder: config.json, safetensors, and what sentence-transformers adds. Throws `not_found` when
  * a file is missing, `invalid` when it is another kind of model or its tensors are not those that its configuration needs.
@@ -77,44 +90,59 @@ export async function openBertCheckpoint(folder: string): Promise<BertCheckpoint
 
 /** What the JSON files of the folder say of the model, its pooling and longest text; reads no tensor. Throws as above. */
 export async function readBertShape(folder: string): Promise<BertShape> {
-  await checkKind(folder)
+  const kind = await checkKind(folder)
   const config = await getJson(folder, 'config.json', Config)
-  return shapeOf(config, await readPooling(folder), await findMaxTokens(folder))
+  return { ...kind, ...shapeOf(config, kind, await readPooling(folder), await findMaxTokens(folder)) }
 }
 
 const Kind = Type.Object({ model_type: Type.Optional(Type.String()), architectures: Type.Optional(Type.Array(Type.String())) })
 
-/** Whether a checkpoint folder says that it holds a BERT. Throws `not_found` when it has no config.json. */
+/** Whether a checkpoint folder says that it holds a model of the BERT family. Throws `not_found` when it has no config.json. */
 export async function isBert(folder: string): Promise<boolean> {
-  return (await getJson(folder, 'config.json', Kind)).model_type === 'bert'
+  return families[(await getJson(folder, 'config.json', Kind)).model_type ?? ''] !== undefined
 }
 
-/** Relatives differ in where positions begin, in their tokenizers or their layers: to take one for a BERT gives wrong vectors. */
-async function checkKind(folder: string): Promise<void> {
+type FamilyAndHead = Pick<BertShape, 'family' | 'head'>
+
+/** Relatives differ in where positions begin, in their tokenizers or their layers: to take one for another gives wrong vectors. */
+async function checkKind(folder: string): Promise<FamilyAndHead> {
   const { model_type: type, architectures = [] } = await getJson(folder, 'config.json', Kind)
-  if (type !== 'bert')
-    throw new AppError('invalid', `Expected a checkpoint of model_type "bert", but config.json says ${JSON.stringify(type)}.`)
-  const other = architectures.find((name) => !['BertModel', 'BertForMaskedLM', 'BertForPreTraining'].includes(name))
+  const family = families[type ?? '']
+  const known = Object.keys(families).join(', ')
+  if (family === undefined)
+    throw new AppError('invalid', `Expected a checkpoint of model_type ${known}, but config.json says ${JSON.stringify(type)}.`)
+  const other = architectures.find((name) => !/(Model|ForMaskedLM|ForPreTraining|ForSequenceClassification)$/.test(name))
   if (other !== undefined)
-    throw new AppError('invalid', `Only BERT encoders can be converted (BertModel, BertForMaskedLM), but this is a ${other}.`)
+    throw new AppError('invalid', `Only BERT encoders and rerankers can be converted (BertModel, …), but this is a ${other}.`)
+  const scores = architectures.some((name) => name.endsWith('ForSequenceClassification'))
+  return { family, head: scores ? 'score' : 'none' }
 }
 
-function shapeOf(config: Config, pooling: BertPooling, maxTokens: number | undefined): BertShape {
+function shapeOf(
+  config: Config,
+  { family }: FamilyAndHead,
+  pooling: TextPooling,
+  maxTokens: number | undefined,
+): Omit<BertShape, keyof FamilyAndHead> {
   const gelu = gelus[config.hidden_act ?? 'gelu']
   if (gelu === undefined)
     throw new AppError(
       'invalid',
       `A BERT's hidden_act must be one of ${Object.keys(gelus).join(', ')}, but is ${config.hidden_act}.`,
     )
-  const { position_embedding_type: positions = 'absolute', is_decoder: decodes = false } = config
-  if (positions !== 'absolute' || decodes)
+  const { position_embedding_type: kind = 'absolute', is_decoder: decodes = false } = config
+  if (kind !== 'absolute' || decodes)
     throw new AppError('invalid', 'Only a BERT with absolute positions that sees the whole text can be converted.')
   if (config.hidden_size % config.num_attention_heads !== 0)
     throw new AppError('invalid', `hidden_size ${config.hidden_size} is no multiple of ${config.num_attention_heads} heads.`)
+  // RoBERTa's positions begin behind that of padding: https://github.com/huggingface/transformers, create_position_ids_from_input_ids.
+  const firstPosition = family === 'bert' ? 0 : (config.pad_token_id ?? 1) + 1
+  const positions = config.max_position_embeddings - firstPosition
   return {
     vocabularySize: config.vocab_size,
     tokenTypes: config.type_vocab_size ?? 2,
-    positions: config.max_position_embeddings,
+    positions,
+    firstPosition,
     hiddenSize: config.hidden_size,
     intermediateSize: config.intermediate_size,
     layers: config.num_hidden_layers,
@@ -122,33 +150,8 @@ function shapeOf(config: Config, pooling: BertPooling, maxTokens: number | undef
     normEpsilon: config.layer_norm_eps ?? 1e-12,
     gelu,
     pooling,
-    maxTokens: Math.min(maxTokens ?? config.max_position_embeddings, config.max_position_embeddings),
+    maxTokens: Math.min(maxTokens ?? positions, positions),
   }
-}
-
-const Modules = Type.Array(Type.Object({ type: Type.String(), path: Type.String() }))
-const Pooling = Type.Object({
-  pooling_mode: Type.Optional(Type.String()),
-  pooling_mode_cls_token: Type.Optional(Type.Boolean()),
-  pooling_mode_mean_tokens: Type.Optional(Type.Boolean()),
-  pooling_mode_lasttoken: Type.Optional(Type.Boolean()),
-})
-const poolingModes: Readonly<Record<string, BertPooling>> = { mean: 'mean', cls: 'cls', lasttoken: 'last' }
-
-/** As sentence-transformers does it: from the folder of its pooling module; the mean where there are no modules. */
-async function readPooling(folder: string): Promise<BertPooling> {
-  const modules = (await findJson(folder, 'modules.json', Modules)) ?? []
-  const dense = modules.find(({ type }) => /\.Dense$/.test(type))
-  if (dense !== undefined) throw new AppError('invalid', 'Models whose vectors go through a Dense module cannot be converted.')
-  const path = modules.find(({ type }) => /\.Pooling$/.test(type))?.path ?? '1_Pooling'
-  if (!/^[\w-][\w.-]*$/.test(path)) throw new AppError('invalid', 'modules.json must name a folder inside the checkpoint.')
-  const config = await findJson(folder, `${path}/config.json`, Pooling)
-  if (config === undefined || config.pooling_mode_mean_tokens) return 'mean'
-  if (config.pooling_mode_cls_token) return 'cls'
-  if (config.pooling_mode_lasttoken) return 'last'
-  const mode = poolingModes[config.pooling_mode ?? '']
-  if (mode !== undefined) return mode
-  throw new AppError('invalid', `The pooling in ${path}/config.json is none of mean, cls and lasttoken.`)
 }
 
 const Sentences = Type.Object({ max_seq_length: Type.Optional(Type.Union([Count, Type.Null()])) })
@@ -160,7 +163,7 @@ async function findMaxTokens(folder: string): Promise<number | undefined> {
 /** Models for other tasks have the encoder in `bert.`; early checkpoints name the parts of a norm after Greek letters. */
 function plainName(name: string): string {
   return name
-    .replace(/^bert\./, '')
+    .replace(/^(?:bert|roberta)\./, '')
     .replace(/LayerNorm\.gamma$/, 'LayerNorm.weight')
     .replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
 }

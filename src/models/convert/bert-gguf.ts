@@ -1,10 +1,10 @@
-import type { BertCheckpoint, BertPooling, BertShape } from './bert-checkpoint.ts'
+import type { BertCheckpoint, BertShape } from './bert-checkpoint.ts'
 import type { BertVocabulary } from './bert-vocabulary.ts'
 import type { GgufFile, GgufTensor, GgufValue } from './gguf-writer.ts'
 import { encodeFloats, type FloatType } from './number-formats.ts'
+import { poolingTypes } from './text-pooling.ts'
 
-/** `llama_pooling_type` and `llama_ftype` of llama.h. */
-const poolingTypes: Readonly<Record<BertPooling, number>> = { mean: 1, cls: 2, last: 3 }
+/** `llama_ftype` of llama.h. */
 const fileTypes: Readonly<Record<FloatType, number>> = { F32: 0, F16: 1, BF16: 32 }
 /** Of the quantized formats; a file without any has it all the same. */
 const quantizationVersion = 2

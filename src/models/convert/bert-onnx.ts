@@ -8,11 +8,11 @@ const masked = -3.4028234663852886e38
 /**
  * A BERT encoder as an ONNX graph of standard operators, in 32-bit floats. Inputs and output have the names of the hub's
  * usual exports: `input_ids`, `attention_mask`, `token_type_ids` (int64, batch × tokens), `last_hidden_state` (batch × tokens
- * × hidden). Architecture: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, as in BertModel of transformers.
+ * × hidden), or of a reranker `logits` (batch × 1). Architecture: Devlin et al. 2018, https://arxiv.org/abs/1810.04805, as in BertModel of transformers.
  */
 export function describeBertOnnx(checkpoint: BertCheckpoint): OnnxGraph {
   const graph = createGraph(checkpoint)
-  const { layers } = checkpoint.shape
+  const { layers, head, hiddenSize, tokenTypes } = checkpoint.shape
   const mask = addMask(graph)
   let hidden = addEmbeddings(graph, checkpoint)
   for (let layer = 0; layer < layers; layer += 1) {
@@ -20,15 +20,19 @@ export function describeBertOnnx(checkpoint: BertCheckpoint): OnnxGraph {
     const attended = addAttention(graph, checkpoint, { from, hidden, mask })
     hidden = addFeedForward(graph, checkpoint, { from, hidden: attended })
   }
-  graph.add('Identity', [hidden], {}, 'last_hidden_state')
+  if (head === 'none') graph.add('Identity', [hidden], {}, 'last_hidden_state')
+  else addScore(graph, checkpoint, hidden)
   const input = (name: string) => ({ name, type: 'int64', shape: ['batch_size', 'sequence_length'] }) as const
+  const inputs = ['input_ids', 'attention_mask', ...(tokenTypes > 1 ? ['token_type_ids'] : [])]
   return {
     name: 'bert',
     nodes: graph.nodes,
     initializers: graph.initializers,
-    inputs: ['input_ids', 'attention_mask', 'token_type_ids'].map(input),
+    inputs: inputs.map(input),
     outputs: [
-      { name: 'last_hidden_state', type: 'float32', shape: ['batch_size', 'sequence_length', checkpoint.shape.hiddenSize] },
+      head === 'none'
+        ? { name: 'last_hidden_state', type: 'float32', shape: ['batch_size', 'sequence_length', hiddenSize] }
+        : { name: 'logits', type: 'float32', shape: ['batch_size', 1] },
     ],
   }
 }
@@ -112,16 +116,30 @@ function addMask({ add, integers, float }: Graph): string {
 }
 
 function addEmbeddings(graph: Graph, { shape }: BertCheckpoint): string {
-  const { vocabularySize, tokenTypes, positions, hiddenSize: hidden, normEpsilon } = shape
+  const { vocabularySize, tokenTypes, positions, firstPosition, hiddenSize: hidden, normEpsilon } = shape
   const { add, weight, integers } = graph
   const words = add('Gather', [weight('embeddings.word_embeddings.weight', [vocabularySize, hidden]), 'input_ids'])
-  const types = add('Gather', [weight('embeddings.token_type_embeddings.weight', [tokenTypes, hidden]), 'token_type_ids'])
-  // The first rows, as many as there are tokens.
+  const typeTable = weight('embeddings.token_type_embeddings.weight', [tokenTypes, hidden])
+  const types = tokenTypes > 1 ? add('Gather', [typeTable, 'token_type_ids']) : typeTable
+  // As many rows as there are tokens.
   const length = add('Shape', ['input_ids'], { start: 1, end: 2 })
-  const table = weight('embeddings.position_embeddings.weight', [positions, hidden])
-  const places = add('Slice', [table, integers([0]), length, integers([0])])
+  const table = weight('embeddings.position_embeddings.weight', [firstPosition + positions, hidden])
+  const first = integers([firstPosition])
+  const places = add('Slice', [table, first, add('Add', [length, first]), integers([0])])
   const sum = add('Add', [add('Add', [words, types]), places])
   return addNorm(graph, sum, { from: 'embeddings.LayerNorm', hidden, normEpsilon })
+}
+
+/** A number for the pair, from the state of the first token: the heads of BertFor… and RobertaForSequenceClassification. */
+function addScore(graph: Graph, { shape }: BertCheckpoint, hidden: string): void {
+  const { hiddenSize: width, family } = shape
+  const { add, integers } = graph
+  const first = add('Gather', [hidden, integers([0])], { axis: 1 })
+  const dense = family === 'bert' ? 'pooler.dense' : 'classifier.dense'
+  const pooled = add('Tanh', [addLinear(graph, first, { from: dense, output: width, input: width })])
+  const last = family === 'bert' ? 'classifier' : 'classifier.out_proj'
+  const score = addLinear(graph, pooled, { from: last, output: 1, input: width })
+  add('Squeeze', [score, integers([1])], {}, 'logits')
 }
 
 type Norm = Readonly<{ from: string; hidden: number; normEpsilon: number }>

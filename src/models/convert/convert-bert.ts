@@ -1,4 +1,5 @@
 import { basename, resolve } from 'node:path'
+import { AppError } from '../../errors.ts'
 import { openBertCheckpoint } from './bert-checkpoint.ts'
 import { describeBertGguf } from './bert-gguf.ts'
 import { describeBertOnnx } from './bert-onnx.ts'
@@ -26,7 +27,8 @@ export type ConvertBertOptions = Readonly<{
 }>
 
 /**
- * Writes a BERT embedding model as GGUF, as ONNX, or as both, tensor by tensor; each file appears whole or not at all.
+ * Writes a model of the BERT family as GGUF (only a plain BERT), as ONNX, or as both, tensor by tensor; each file appears whole or not
+ * at all.
  * Throws `not_found` when the folder lacks a file, `invalid` when it holds another kind of model or is damaged, `too_large` for
  * an ONNX file over 2 GiB, `storage_full`, `aborted`.
  */
@@ -35,6 +37,9 @@ export async function convertBert(options: ConvertBertOptions): Promise<void> {
   const checkpoint = await openBertCheckpoint(folder)
   try {
     if (ggufTarget !== undefined) {
+      const { family, head } = checkpoint.shape
+      if (family !== 'bert' || head !== 'none')
+        throw new AppError('invalid', 'A reranker, or a relative of RoBERTa, can be converted to ONNX only.')
       const vocabulary = await readBertVocabulary(folder, checkpoint.shape.vocabularySize)
       const name = options.name ?? basename(resolve(folder))
       const file = describeBertGguf({ checkpoint, vocabulary, target: ggufTarget, name, outputType })

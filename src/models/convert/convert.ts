@@ -7,6 +7,7 @@ import { type ModelConfig, readModelConfig } from './model-config.ts'
 import type { FloatType } from './number-formats.ts'
 import { planTensors } from './plan-tensors.ts'
 import { openCheckpoint } from './safetensors.ts'
+import { poolingTypes } from './text-pooling.ts'
 import { readTokenizer } from './tokenizer.ts'
 import { listWeights, type WeightSource } from './weight-sources.ts'
 
@@ -16,8 +17,8 @@ export type Conversion = Readonly<{
   /** The checkpoint: config.json, tokenizer files, safetensors. */
   folder: string
   /** The GGUF file to make; `TARGET.part` while it is written. */
-  target: string
-  /** For a BERT embedding model: an ONNX file to make as well. Other models have none. */
+  target?: string
+  /** An ONNX file to make, of a model of the BERT family. Other models have none. */
   onnxTarget?: string
   /** How matrices are kept; `auto`: in the 16 bits that lose nothing, where the checkpoint has such. */
   outputType: OutputType
@@ -38,9 +39,14 @@ export async function convertCheckpoint(
 ): Promise<void> {
   const { folder, target, onnxTarget, outputType } = conversion
   if (await isBert(folder)) {
-    const rest = { ...(onnxTarget === undefined ? {} : { onnxTarget }), ...(signal === undefined ? {} : { signal }) }
-    return convertBert({ folder, ggufTarget: target, outputType: chooseType(outputType, new Map()), report, ...rest })
+    const targets = {
+      ...(target === undefined ? {} : { ggufTarget: target }),
+      ...(onnxTarget === undefined ? {} : { onnxTarget }),
+    }
+    const rest = signal === undefined ? {} : { signal }
+    return convertBert({ folder, ...targets, outputType: chooseType(outputType, new Map()), report, ...rest })
   }
+  if (target === undefined) throw new AppError('invalid', 'Only models of the BERT family can be converted to ONNX.')
   const config = await readModelConfig(folder)
   const checkpoint = await openCheckpoint(folder)
   try {
@@ -96,6 +102,7 @@ function describeModel(config: ModelConfig, name: string, type: FloatType): Meta
     ...(gguf === 'phi3' ? [['attention.sliding_window', uint32(config.slidingWindow)] as const] : []),
     ...(config.finalSoftcap === undefined ? [] : [['final_logit_softcapping', float32(config.finalSoftcap)] as const]),
     ...(rope?.metadata ?? []),
+    ...(config.pooling === undefined ? [] : [['pooling_type', uint32(poolingTypes[config.pooling])] as const]),
   ]
   return new Map([
     ['general.architecture', { type: 'string', value: gguf }],

@@ -4,6 +4,7 @@ import { type Architecture, architectures, type Sizes } from './architectures.ts
 import { checkJson, getJson } from './json-file.ts'
 import { type PackedFormat, parsePackedFormat } from './packed-format.ts'
 import { parseRope, type Rope } from './rope.ts'
+import { hasPooling, readPooling, type TextPooling } from './text-pooling.ts'
 
 /** What config.json says of a model, in the terms that all architectures share. */
 export type ModelConfig = Readonly<{
@@ -21,6 +22,8 @@ export type ModelConfig = Readonly<{
   finalSoftcap: number | undefined
   /** Whether the output matrix is the embedding matrix. */
   tied: boolean
+  /** Of an embedding model: how the vectors of a text's tokens become one. */
+  pooling: TextPooling | undefined
   packed: PackedFormat | undefined
   /** Ids of special tokens, by `bos`, `eos` and so on. */
   tokenIds: Readonly<Record<'bos' | 'eos' | 'pad', number | undefined>>
@@ -87,7 +90,10 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
   }
   const merged = merge(architecture, file)
   const raw = checkJson(merged, configFile, Config)
-  const config = toModelConfig(architecture, raw, merged)
+  // An embedding model has no head, whatever its configuration says: nothing is predicted with it.
+  const pooling = (await hasPooling(folder)) ? await readPooling(folder) : undefined
+  const found = toModelConfig(architecture, raw, merged)
+  const config: ModelConfig = pooling === undefined ? found : { ...found, pooling, tied: true }
   checkSizes(config, raw)
   checkUnusual(config, raw)
   return config
@@ -119,6 +125,7 @@ function toModelConfig(architecture: Architecture, raw: Raw, merged: Readonly<Re
     slidingWindow: raw.sliding_window ?? 0,
     finalSoftcap: raw.final_logit_softcapping,
     tied: raw.tie_word_embeddings ?? false,
+    pooling: undefined,
     packed: raw.quantization_config === undefined ? undefined : parsePackedFormat(raw.quantization_config),
     tokenIds: { bos: firstOf(raw.bos_token_id), eos: firstOf(raw.eos_token_id), pad: firstOf(raw.pad_token_id) },
   }

@@ -129,8 +129,10 @@ function describe(config: ModelConfig, settings: TokenizerSettings, json: Tokeni
   const { vocabulary } = kind
   const { first, last } = findWrapping(json?.postProcessor)
   const bos = settings.special.get('bos') ?? first
+  // Of an embedding model the last token is the text's vector; llama.cpp puts none there but its end of text.
+  const eos = (config.pooling === undefined ? undefined : last) ?? settings.special.get('eos')
   const idOf = (name: 'bos' | 'eos' | 'unk' | 'pad') => {
-    const token = name === 'bos' ? bos : settings.special.get(name)
+    const token = name === 'bos' ? bos : name === 'eos' ? eos : settings.special.get(name)
     const id = token === undefined ? -1 : vocabulary.tokens.indexOf(token)
     const given = name === 'unk' ? undefined : config.tokenIds[name]
     return id >= 0 ? id : given !== undefined && given < vocabulary.tokens.length ? given : undefined
@@ -142,7 +144,7 @@ function describe(config: ModelConfig, settings: TokenizerSettings, json: Tokeni
     ['pad', 'tokenizer.ggml.padding_token_id'],
   ] as const
   const addsBos = settings.addsBos ?? (first === undefined ? kind.addsBos : first === bos)
-  const addsEos = settings.addsEos ?? (last !== undefined && last === settings.special.get('eos'))
+  const addsEos = (config.pooling === undefined ? settings.addsEos : undefined) ?? (last !== undefined && last === eos)
   return [
     ...kind.metadata,
     ['tokenizer.ggml.tokens', { type: 'array', of: 'string', values: vocabulary.tokens }],

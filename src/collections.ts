@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { FastifyPluginAsync } from 'fastify'
+import type { Closer } from './closer.ts'
+import type { Config } from './config.ts'
+import type { Collections, PassageSearch, Passages } from './embed/collection.ts'
+import { collectionRoutes } from './embed/collection-routes.ts'
+import { createCollections } from './embed/collections.ts'
+import { itemRoutes } from './embed/item-routes.ts'
+import { createPassageSearch } from './embed/passage-search.ts'
+import { createPassages } from './embed/passages.ts'
+import { createReEmbedding } from './embed/re-embed.ts'
+import { reEmbedRoutes } from './embed/re-embed-routes.ts'
+import { openSnapshotFiles } from './embed/snapshot-files.ts'
+import { snapshotRoutes } from './embed/snapshot-routes.ts'
+import { createSnapshots } from './embed/snapshots.ts'
+import { createReadVectors } from './embed/vector-rows.ts'
+import type { Embedders } from './engine/embedder.ts'
+import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import type { Storage } from './storage/open-storage.ts'
+
+export type CollectionsOptions = Readonly<{
+  embedders: Embedders
+  openVectorIndex: (readVectors: ReadVectors) => VectorIndex
+  now: () => number
+}>
+
+export type CollectionParts = Readonly<{
+  collections: Collections
+  passages: Passages
+  search: PassageSearch
+  caller: readonly FastifyPluginAsync[]
+  user: readonly FastifyPluginAsync[]
+}>
+
+/** Collections, what they hold, the searches in them, and their routes. */
+export async function openCollections(
+  { dataDir }: Pick<Config, 'dataDir'>,
+  { embedders: models, openVectorIndex, now }: CollectionsOptions,
+  { db, readSnapshot }: Storage,
+  closer: Closer,
+): Promise<CollectionParts> {
+  const readVectors = createReadVectors(db)
+  const files = await openSnapshotFiles(join(dataDir, 'snapshots'))
+  const vectorIndex = closer.use(openVectorIndex(readVectors))
+  const collections = createCollections({ db, models, vectorIndex, now })
+  const passages = createPassages({ db, models, vectorIndex, now })
+  const search = createPassageSearch({ db, models, vectorIndex })
+  const snapshots = createSnapshots({ db, readSnapshot, files, vectorIndex, now })
+  const wait = (ms: number, signal: AbortSignal) => setTimeout(ms, undefined, { signal })
+  const reEmbedding = closer.use(createReEmbedding({ db, models, vectorIndex, readVectors, now, wait }))
+  const items = itemRoutes({ collections, passages, search })
+  const whole = collectionRoutes({ collections, passages, vectorIndex, reEmbedding })
+  return {
+    collections,
+    passages,
+    search,
+    caller: [items.caller, whole.caller],
+    user: [items.user, whole.user, snapshotRoutes({ collections, snapshots }), reEmbedRoutes({ reEmbedding })],
+  }
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '../errors.ts'
+import { makeFolder } from '../storage/make-folder.ts'
+import { toStorageError } from '../storage/storage-error.ts'
+import type { Owner } from './collection.ts'
+
+export type SnapshotFile = Readonly<{ name: string; sizeBytes: number; createdAt: string }>
+
+export type SnapshotFiles = Readonly<{
+  /** Writes beside and renames, so that a failure leaves the old file. Throws `storage_full`, `unavailable`, `invalid` for the name. */
+  replace<T>(owner: Owner, name: string, write: (file: FileHandle) => Promise<T>): Promise<T>
+  /** A file that the reader finds `invalid` is renamed. Throws `not_found`, `invalid` for the name, and what the reader throws. */
+  read<T>(owner: Owner, name: string, read: (file: FileHandle) => Promise<T>): Promise<T>
+  /** By name. */
+  list(owner: Owner): Promise<readonly SnapshotFile[]>
+  /** Throws `not_found`. */
+  remove(owner: Owner, name: string): Promise<void>
+}>
+
+const ending = '.snapshot'
+const partEnding = '.part'
+
+/**
+ * The snapshots of all owners, each in a folder of their own. What a process that was killed had begun is removed at the start.
+ * `openFile` is a parameter so that a test can fill the disk.
+ */
+export async function openSnapshotFiles(folder: string, openFile: typeof open = open): Promise<SnapshotFiles> {
+  for (const path of await listFiles(folder, true)) if (path.endsWith(partEnding)) await rm(join(folder, path), { force: true })
+  const pathOf = (owner: Owner, name: string) => join(folderOf(folder, owner), `${checkName(name)}${ending}`)
+  return {
+    async replace(owner, name, write) {
+      const path = pathOf(owner, name)
+      const beside = `${path}.${randomUUID()}${partEnding}`
+      try {
+        makeFolder(folderOf(folder, owner), 0o700)
+        const outcome = await useFile(await openFile(beside, 'wx', 0o600), write)
+        await rename(beside, path)
+        return outcome
+      } catch (error) {
+        await rm(beside, { force: true }).catch(() => {})
+        throw toStorageError(error, 'the snapshots')
+      }
+    },
+
+    async read(owner, name, read) {
+      const path = pathOf(owner, name)
+      try {
+        return await useFile(await openPlainFile(path, name), read)
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'invalid') throw error
+        await rename(path, `${path}.damaged`).catch(() => {})
+        throw new AppError('invalid', `${error.message} The file was kept aside as ${name}${ending}.damaged.`, { cause: error })
+      }
+    },
+
+    async list(owner) {
+      const files: SnapshotFile[] = []
+      for (const file of (await listFiles(folderOf(folder, owner), false)).sort()) {
+        const facts = file.endsWith(ending) ? await stat(join(folderOf(folder, owner), file)).catch(() => undefined) : undefined
+        if (facts?.isFile() !== true) continue
+        files.push({ name: file.slice(0, -ending.length), sizeBytes: facts.size, createdAt: facts.mtime.toISOString() })
+      }
+      return files
+    },
+
+    async remove(owner, name) {
+      await rm(pathOf(owner, name)).catch((error: unknown) => {
+        throw isMissing(error) ? noSnapshot(name) : error
+      })
+    },
+  }
+}
+
+async function useFile<T>(file: FileHandle, work: (file: FileHandle) => Promise<T>): Promise<T> {
+  try {
+    return await work(file)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Never through a link: it may lead out of the folder. */
+async function openPlainFile(path: string, name: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
+    throw isMissing(error) ? noSnapshot(name) : error
+  })
+  if ((await file.stat()).isFile()) return file
+  await file.close()
+  throw noSnapshot(name)
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ELOOP')
+}
+
+const noSnapshot = (name: string) => new AppError('not_found', `You have no snapshot "${name}".`)
+
+/** A name that is no path on any system. */
+function checkName(name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name)) return name
+  const expected = '1 to 64 letters from a to z, digits, - and _, with a letter or digit first'
+  const details = [{ field: 'name', expected, got: `a text of ${name.length} characters` }]
+  throw new AppError('invalid', `The name of a snapshot must be ${expected}.`, { details })
+}
+
+/** The ids of users are ours, and hold nothing that a path could be made of. */
+function folderOf(folder: string, owner: Owner): string {
+  if (owner === null || !/^[A-Za-z0-9_-]+$/.test(owner)) throw new AppError('forbidden', 'Snapshots belong to users.')
+  return join(folder, owner)
+}
+
+async function listFiles(folder: string, recursive: boolean): Promise<string[]> {
+  return readdir(folder, { recursive }).catch((error: unknown) => {
+    if (isMissing(error)) return []
+    throw error
+  })
+}

@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { Closer } from './closer.ts'
+import { openCollections } from './collections.ts'
+import type { Config } from './config.ts'
+import type { Collection } from './embed/collection.ts'
+import { modelOf } from './embed/embedding-models.ts'
+import { readFilter } from './embed/metadata-filter.ts'
+import { ownerOf } from './embed/owner.ts'
+import { embedRoutes } from './embed/routes.ts'
+import type { Embedders, Rerankers } from './engine/embedder.ts'
+import type { ModelHost } from './engine/provider.ts'
+import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import type { Asker, Predict } from './predict/predict.ts'
+import { createAnswer } from './rag/answer.ts'
+import type { FetchPage } from './rag/fetch-page.ts'
+import { queryRoutes } from './rag/query-routes.ts'
+import { createRetrieve } from './rag/retrieve.ts'
+import { openRagDocuments } from './rag-documents.ts'
+import type { Storage } from './storage/open-storage.ts'
+
+export type KnowledgeParts = Readonly<{
+  host: ModelHost
+  embedders: Embedders
+  rerankers: Rerankers
+  openVectorIndex: (readVectors: ReadVectors) => VectorIndex
+  /** Stands in for the network in tests. */
+  fetchPage?: FetchPage
+  storage: Storage
+  predict: Predict
+  /** Counts a request to the model. */
+  limit: onRequestAsyncHookHandler
+  askerOf: (request: FastifyRequest) => Asker
+  now: () => number
+}>
+
+export type KnowledgeRoutes = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
+
+/** Collections and what they hold, the searches in them, and the answers from them. */
+export async function openKnowledge(config: Config, parts: KnowledgeParts, closer: Closer): Promise<KnowledgeRoutes> {
+  const { embedders, storage } = parts
+  const held = await openCollections(config, parts, storage, closer)
+  const { collections, passages, search } = held
+  const modelOfVectors = (collection: Collection) => modelOf(embedders, collection)
+  const { fetchPage } = parts
+  const documentParts = {
+    collections,
+    passages,
+    modelOf: modelOfVectors,
+    ownerOf,
+    ...(fetchPage === undefined ? {} : { fetchPage }),
+  }
+  const documents = await openRagDocuments(config, documentParts, closer)
+  const answer = createAnswer({
+    predict: parts.predict,
+    retrieve: createRetrieve({ search, passages }),
+    findEmbedder: modelOfVectors,
+    contextSizeOf: (model) => contextSizeOf(parts.host, model),
+  })
+  const query = queryRoutes({
+    answer,
+    collections,
+    readFilter,
+    findReranker: parts.rerankers.find,
+    askerOf: parts.askerOf,
+    ownerOf,
+    limit: parts.limit,
+    createId: randomUUID,
+  })
+  return { caller: [embedRoutes({ embedders }), ...held.caller, query], user: [...held.user, documents] }
+}
+
+/** What a model is taken to hold while it has not been loaded: the usual bound of CONTEXT_SIZE. */
+const usualContextSize = 4096
+
+async function contextSizeOf(host: ModelHost, model: string): Promise<number> {
+  const hosted = (await host.list()).find(({ name }) => name === model)
+  return hosted?.info?.contextSize ?? Math.min(hosted?.header?.trainedContext || usualContextSize, usualContextSize)
+}

@@ -1,0 +1,184 @@
+import type { Collection, PassageQuery } from '../embed/collection.ts'
+import type { Embedder, Reranker } from '../engine/embedder.ts'
+import type { ChatMessage, FinishReason, GenerateEvent, SamplingParameters, Timings, Usage } from '../engine/provider.ts'
+import { AppError } from '../errors.ts'
+import type { Asker, Predict, Target } from '../predict/predict.ts'
+import { createCitationFilter, toSentences } from './citations.ts'
+import { type Language, languageOf, nothingFound, toMessages } from './prompt.ts'
+import type { Retrieval, RetrievalMode, Retrieve, Source } from './retrieve.ts'
+import { toQueries } from './standalone-question.ts'
+import { checkSupport, type SupportedSentence } from './support.ts'
+
+export type AnswerRequest = Readonly<{
+  collection: Collection
+  question: string
+  /** Earlier turns of the conversation. */
+  history: readonly ChatMessage[]
+  mode: RetrievalMode
+  k: number
+  filter: PassageQuery['filter']
+  reranker: Reranker | undefined
+  /** Where no passage is this near to the question (as a cosine), the documents do not tell. */
+  threshold: number
+  /** Whether the model is asked; otherwise only the sources are found. */
+  wantsAnswer: boolean
+  maxTokens: number
+  sampling: SamplingParameters
+  stop: readonly string[]
+  model: string | undefined
+  provider: string | undefined
+}>
+
+/** What was looked for and found, before the model writes. */
+export type SourcesFound = Readonly<{
+  type: 'sources-found'
+  queries: readonly string[]
+  sources: readonly Source[]
+  retrieval: Retrieval
+  /** What goes before the model; empty when it is not asked. */
+  messages: readonly ChatMessage[]
+}>
+
+export type AnswerEnd = Readonly<{
+  type: 'answer-end'
+  text: string
+  /** Whether the documents do not tell, by what was found or by what the model says. */
+  abstained: boolean
+  sentences: readonly SupportedSentence[]
+  reason: FinishReason
+  /** Undefined where the model was not asked. */
+  usage: Usage | undefined
+  timings: Timings | undefined
+  target: Target
+}>
+
+export type AnswerEvent = SourcesFound | Readonly<{ type: 'text-delta'; text: string }> | AnswerEnd
+
+export type AnswerParts = Readonly<{
+  predict: Pick<Predict, 'choose' | 'complete' | 'stream'>
+  retrieve: Retrieve
+  /** The model of a collection's vectors. Throws `conflict` when it is there no more. */
+  findEmbedder: (collection: Collection) => Promise<Pick<Embedder, 'encode'>>
+  /** Tokens of a model's context window. */
+  contextSizeOf: (model: string) => Promise<number>
+}>
+
+export type Answer = (request: AnswerRequest, asker: Asker, signal: AbortSignal) => AsyncGenerator<AnswerEvent>
+
+/** A token has at least so many characters in most languages and in code; where it has fewer, sources are left out until they fit. */
+const charactersPerToken = 3
+
+/**
+ * Answers from a collection. The first event is `sources-found`, the last is `answer-end`; text comes between, with citations that
+ * resolve. Throws what retrieval and the model throw, and `context_length_exceeded` when the question leaves no room for a source.
+ */
+export function createAnswer(parts: AnswerParts): Answer {
+  return async function* answer(request, asker, signal) {
+    const target = await parts.predict.choose(request)
+    const { history, question } = request
+    const queries = await toQueries({ ...parts, ...request }, history, question, asker, signal)
+    const room = await roomForSources(parts, request, target)
+    const retrieval = await parts.retrieve({ ...request, queries, mostCharacters: room }, signal)
+    const language = languageOf(question)
+    const isTold = (retrieval.bestCosine ?? 1) >= request.threshold && retrieval.sources.length > 0
+    if (!request.wantsAnswer || !isTold) {
+      const sources = request.wantsAnswer ? [] : retrieval.sources
+      yield { type: 'sources-found', queries, sources, retrieval, messages: [] }
+      const text = request.wantsAnswer ? nothingFound[language] : ''
+      if (text !== '') yield { type: 'text-delta', text }
+      const nothing = { sentences: [], reason: 'stop', usage: undefined, timings: undefined } as const
+      yield { type: 'answer-end', text, abstained: request.wantsAnswer, ...nothing, target }
+      return
+    }
+    const { events, sources, messages } = await begin(
+      parts,
+      { request, sources: retrieval.sources, language, target, asker },
+      signal,
+    )
+    yield { type: 'sources-found', queries, sources, retrieval, messages }
+    yield* write(parts, { events, sources, target, language, collection: request.collection }, signal)
+  }
+}
+
+async function roomForSources({ contextSizeOf }: AnswerParts, request: AnswerRequest, { model }: Target): Promise<number> {
+  const contextSize = await contextSizeOf(model)
+  const { history, question, maxTokens } = request
+  const fixed = toMessages({ language: languageOf(question), history, sources: [], question })
+  const fixedTokens = fixed.reduce((sum, { content }) => sum + content.length / charactersPerToken + 8, 0)
+  // An answer may end the context, but it should have half of what is left at most.
+  const left = contextSize - fixedTokens
+  return Math.max(0, charactersPerToken * (left - Math.min(maxTokens, left / 2)))
+}
+
+type Beginning = Readonly<{
+  request: AnswerRequest
+  sources: readonly Source[]
+  language: Language
+  target: Target
+  asker: Asker
+}>
+
+type Begun = Readonly<{ events: AsyncIterable<GenerateEvent>; sources: readonly Source[]; messages: readonly ChatMessage[] }>
+
+/** Starts the model's answer. Where the prompt turns out too long, the last source is left out, until one is left. */
+async function begin(
+  parts: AnswerParts,
+  { request, sources, language, target, asker }: Beginning,
+  signal: AbortSignal,
+): Promise<Begun> {
+  const { history, question, maxTokens, sampling, stop, provider } = request
+  const shown = sources.map(({ number, name, place, text }) => ({ number, name, page: place.page, section: place.section, text }))
+  for (let count = shown.length; ; count -= 1) {
+    const messages = toMessages({ language, history, sources: shown.slice(0, count), question })
+    const prompt = { type: 'chat', messages } as const
+    const asked = { prompt, maxTokens, choices: 1, sampling, stop, grammar: undefined, model: target.model, provider }
+    const iterator = parts.predict.stream(asked, asker, signal)[Symbol.asyncIterator]()
+    try {
+      const first = await iterator.next()
+      return { events: resume(first, iterator), sources: sources.slice(0, count), messages }
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'context_length_exceeded' || count <= 1) throw error
+    }
+  }
+}
+
+async function* resume<T>(first: IteratorResult<T>, iterator: AsyncIterator<T>): AsyncGenerator<T> {
+  try {
+    for (let next = first; next.done !== true; next = await iterator.next()) yield next.value
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+type Writing = Readonly<{
+  events: AsyncIterable<GenerateEvent>
+  sources: readonly Source[]
+  target: Target
+  language: Language
+  collection: Collection
+}>
+
+async function* write({ findEmbedder }: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
+  const { events, sources, target, language, collection } = writing
+  const filter = createCitationFilter(sources.length)
+  let text = ''
+  let reason: FinishReason = 'stop'
+  for await (const event of events) {
+    const piece = event.type === 'text-delta' ? filter.push(event.text) : event.type === 'choice-end' ? filter.end() : ''
+    text += piece
+    if (piece !== '') yield { type: 'text-delta', text: piece }
+    if (event.type === 'choice-end') reason = event.reason
+    if (event.type !== 'generation-end') continue
+    const abstained = text.trim().startsWith(nothingFound[language])
+    const encode = async (texts: readonly string[]) =>
+      (await (await findEmbedder(collection)).encode({ texts, truncate: true }, signal)).vectors
+    const sentences = abstained
+      ? []
+      : await checkSupport(
+          { encode },
+          toSentences(text),
+          sources.map((source) => source.text),
+        )
+    yield { type: 'answer-end', text, abstained, sentences, reason, usage: event.usage, timings: event.timings, target }
+  }
+}
