@@ -35,7 +35,8 @@ export async function openService(config: Config, { version }: Readonly<{ versio
 /** Processes of embedding models and rerankers at once. */
 const mostEmbedProcesses = 3
 
-async function openEmbedders(config: Config, catalog: Catalog): Promise<Pick<AppParts, 'embedders' | 'rerankers'>> {
+/** The embedding models and rerankers of this machine. */
+export async function openEmbedders(config: Config, catalog: Catalog): Promise<Pick<AppParts, 'embedders' | 'rerankers'>> {
   const { modelsDir, embeddingModel, maxQueue: maxWaiting, keepAliveSeconds } = config
   const registry = createModelRegistry(modelsDir)
   const aliases = config.modelAliases ?? new Map()
@@ -68,7 +69,7 @@ async function chooseModel({ configFile, defaultModel, llmProvider }: Config): P
   return selection?.selectedModel ?? defaultModel
 }
 
-function openCatalog(config: Config): Catalog {
+export function openCatalog(config: Config): Catalog {
   return createCatalog({
     registry: createModelRegistry(config.modelsDir),
     readFacts: readModelKind,

@@ -1,20 +1,17 @@
 import { afterAll, expect, test } from 'vitest'
-import { createEmbedder, spawnEmbedder } from '../../src/engine/local/embed-process.ts'
-import { embeddingModel, findEmbeddingModel } from '../../src/models/embedding-model.ts'
+import { loadConfig } from '../../src/config.ts'
 import { extract } from '../../src/rag/extract/extract.ts'
 import { splitText } from '../../src/rag/split-text.ts'
+import { openCatalog, openEmbedders } from '../../src/service.ts'
 import { tenOfEach } from '../ten-documents.ts'
 
 // Ten documents of each format, cut with the tokenizer of all-MiniLM-L6-v2 and found by its vectors.
 
 const never = new AbortController().signal
-const embedder = createEmbedder({
-  name: embeddingModel,
-  spawn: () => spawnEmbedder(() => {}),
-  findModel: () => findEmbeddingModel('model_llm', 2),
-  maxWaiting: 8,
-})
-afterAll(() => embedder.close())
+const config = loadConfig({ environment: { MODELS_DIR: 'model_llm' } })
+const { embedders, rerankers } = await openEmbedders(config, openCatalog(config))
+const embedder = embedders.usual
+afterAll(() => Promise.all([embedders.close(), rerankers.close()]))
 
 for (const [format, documents] of Object.entries(tenOfEach)) {
   test(`${format}: every chunk fits into the window, and the question about the fact finds its page and section`, async () => {
