@@ -86,9 +86,6 @@ export type RagAnswer = Readonly<{
   sources: readonly Readonly<{ number: number; source: string; text: string }>[]
 }>
 
-export type RagDocument = Readonly<{ id: string; name: string; source: string }>
-export type RagChunk = Readonly<{ text: string; section?: string }>
-
 type OpenAiChunk = Readonly<{
   choices: ReadonlyArray<Readonly<{ delta: Readonly<{ content?: string | null }>; finish_reason: string | null }>>
   usage?: Readonly<{ completion_tokens: number }> | null
@@ -161,20 +158,6 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       yield* readPrediction(bodyOf(response, signal))
     },
     ragQuery: (body: RagQuery, signal?: AbortSignal) => json<RagAnswer>('POST', '/rag/query', body, signal),
-    ragDocuments: ({
-      limit,
-      ...wanted
-    }: Readonly<{ collection: string | undefined; after: string | undefined; limit: number }>) =>
-      json<Readonly<{ documents: readonly RagDocument[]; next_after: string | null }>>(
-        'GET',
-        `/rag/documents${query({ ...wanted, limit: String(limit) })}`,
-      ),
-    /** With its first chunks. */
-    ragDocument: (id: string, chunks: number) =>
-      json<RagDocument & Readonly<{ chunks?: readonly RagChunk[] }>>(
-        'GET',
-        `/rag/documents/${encodeURIComponent(id)}?chunks=true&limit=${chunks}`,
-      ),
     async *chatStream(body: ChatBody, signal?: AbortSignal): AsyncGenerator<ChatEvent> {
       const request = { ...body, stream: true, stream_options: { include_usage: true } }
       yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))

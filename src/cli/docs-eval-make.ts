@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import type { Client, RagChunk } from '../client.ts'
+import type { Client, DocumentChunk, ListedDocument } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { type Complete, makeQuestion, type QuestionMaterial } from '../rag/make-questions.ts'
 import { formatQuestions, type Question } from '../rag/question-set.ts'
@@ -9,7 +9,6 @@ import { inTurn, readNumber } from './docs-eval.ts'
 import type { SayOfDocsEval } from './docs-eval-messages.ts'
 
 const mostQuestions = 10_000
-const documentsPerPage = 200
 /** Chunks of a document that a question may be about. */
 const chunksRead = 50
 const fewestCharacters = 80
@@ -43,8 +42,7 @@ async function makeQuestions(parts: Parts, wanted: number): Promise<readonly Que
   const questions: Question[] = []
   for (const { id, source, name } of drawn) {
     if (questions.length === wanted) break
-    const { chunks = [] } = await client.ragDocument(id, chunksRead)
-    const material = draw(chunks, random, { source, title: name })
+    const material = draw(await readChunks(client, id), random, { source, title: name })
     if (material === undefined) continue
     const number = String(questions.length + 1)
     questions.push(await makeQuestion(material, { id: number, complete }, new AbortController().signal))
@@ -54,19 +52,24 @@ async function makeQuestions(parts: Parts, wanted: number): Promise<readonly Que
   return questions
 }
 
-async function listDocuments(client: Client, collection: string | undefined) {
-  const documents: Awaited<ReturnType<Client['ragDocuments']>>['documents'][number][] = []
-  for (let after: string | undefined; ; ) {
-    const page = await client.ragDocuments({ collection, after, limit: documentsPerPage })
-    documents.push(...page.documents)
-    if (page.next_after === null) return documents
-    after = page.next_after
+async function listDocuments(client: Client, collection: string | undefined): Promise<readonly ListedDocument[]> {
+  const documents: ListedDocument[] = []
+  for await (const document of client.documents(collection)) documents.push(document)
+  return documents
+}
+
+async function readChunks(client: Client, id: string): Promise<readonly DocumentChunk[]> {
+  const chunks: DocumentChunk[] = []
+  for await (const chunk of client.documentChunks(id)) {
+    chunks.push(chunk)
+    if (chunks.length === chunksRead) break
   }
+  return chunks
 }
 
 /** A chunk that says something, or undefined when there is none. */
 function draw(
-  chunks: readonly RagChunk[],
+  chunks: readonly DocumentChunk[],
   random: () => number,
   document: Pick<QuestionMaterial, 'source' | 'title'>,
 ): QuestionMaterial | undefined {

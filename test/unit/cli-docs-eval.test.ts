@@ -122,8 +122,8 @@ const text = 'High water comes about every twelve hours and twenty-five minutes.
 const collection = {
   '/rag/documents?collection=sea&limit=200': { body: { documents: [page], next_after: 'd1' } },
   '/rag/documents?collection=sea&after=d1&limit=200': { body: { documents: [second], next_after: null } },
-  '/rag/documents/d1?chunks=true&limit=50': { body: { ...page, chunks: [{ text, section: 'Tides > When it is high' }] } },
-  '/rag/documents/d2?chunks=true&limit=50': { body: { ...second, chunks: [{ text: 'Short.' }] } },
+  '/rag/documents/d1?chunks=true&from=0&limit=200': { body: { ...page, chunks: [{ text, section: 'Tides > When it is high' }] } },
+  '/rag/documents/d2?chunks=true&from=0&limit=200': { body: { ...second, chunks: [{ text: 'Short.' }] } },
 }
 const writes = (line: string): Given => ({ body: { choices: [{ index: 0, text: line, finish_reason: 'stop' }] } })
 
