@@ -141,7 +141,8 @@ async function openLlamaServer(command: string, folder: string): Promise<Target>
   const outputType = values.quantization === 'F32' ? 'F32' : 'F16'
   await convertBert({ folder: checkpoint, ggufTarget: gguf, outputType, report: () => {} })
   const port = await freePort()
-  const size = ['-c', '16384', '-b', '4096', '-ub', '4096', '-np', '16', '-kvu']
+  // Its usual batch and slots: with larger ones it is slower here, by half for many long texts.
+  const size = ['-c', '2048', '-b', '2048', '-ub', '512', '-np', '4', '-kvu']
   const args = ['-m', gguf, '--embeddings', '-t', values.threads, '-tb', values.threads, ...size, '--port', String(port)]
   const program = start(command, args)
   program.child.stdout.resume()
