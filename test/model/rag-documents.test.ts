@@ -1,6 +1,11 @@
 import { afterAll, expect, test } from 'vitest'
-import { createEmbedder, spawnEmbedder } from '../../src/engine/local/embed-process.ts'
-import { embeddingModel, findEmbeddingModel } from '../../src/models/embedding-model.ts'
+import { spawnEmbedder } from '../../src/engine/local/embed-process.ts'
+import { createServedEmbedModel, toEmbedder } from '../../src/engine/local/served-embed-model.ts'
+import { createCatalog } from '../../src/models/catalog.ts'
+import { createEmbedModels } from '../../src/models/embed-models.ts'
+import { embeddingModel } from '../../src/models/embedding-model.ts'
+import { readModelKind } from '../../src/models/model-kind.ts'
+import { createModelRegistry } from '../../src/models/registry.ts'
 import { extract } from '../../src/rag/extract/extract.ts'
 import { splitText } from '../../src/rag/split-text.ts'
 import { tenOfEach } from '../ten-documents.ts'
@@ -8,13 +13,17 @@ import { tenOfEach } from '../ten-documents.ts'
 // Ten documents of each format, cut with the tokenizer of all-MiniLM-L6-v2 and found by its vectors.
 
 const never = new AbortController().signal
-const embedder = createEmbedder({
-  name: embeddingModel,
+const registry = createModelRegistry('model_llm')
+const aliases = new Map()
+const catalog = createCatalog({ registry, readFacts: readModelKind, aliases, estimateBytes: () => 0 })
+const { describe } = createEmbedModels({ modelsDir: 'model_llm', registry, catalog, aliases, threads: 2 })
+const served = createServedEmbedModel({
   spawn: () => spawnEmbedder(() => {}),
-  findModel: () => findEmbeddingModel('model_llm', 2),
+  findModel: () => describe(embeddingModel),
   maxWaiting: 8,
 })
-afterAll(() => embedder.close())
+const embedder = toEmbedder(embeddingModel, served)
+afterAll(() => served.close())
 
 for (const [format, documents] of Object.entries(tenOfEach)) {
   test(`${format}: every chunk fits into the window, and the question about the fact finds its page and section`, async () => {
