@@ -4,7 +4,7 @@ import type { ChatMessage, FinishReason, GenerateEvent, SamplingParameters, Timi
 import { AppError } from '../errors.ts'
 import type { Asker, Predict, Target } from '../predict/predict.ts'
 import { createCitationFilter, toSentences } from './citations.ts'
-import { type Language, languageOf, nothingFound, toMessages } from './prompt.ts'
+import { answerStops, type Language, languageOf, nothingFound, toMessages } from './prompt.ts'
 import type { Retrieval, RetrievalMode, Retrieve, Source } from './retrieve.ts'
 import { toQueries } from './standalone-question.ts'
 import { checkSupport, type SupportedSentence } from './support.ts'
@@ -131,7 +131,16 @@ async function begin(
   for (let count = shown.length; ; count -= 1) {
     const messages = toMessages({ language, history, sources: shown.slice(0, count), question })
     const prompt = { type: 'chat', messages } as const
-    const asked = { prompt, maxTokens, choices: 1, sampling, stop, grammar: undefined, model: target.model, provider }
+    const asked = {
+      prompt,
+      maxTokens,
+      choices: 1,
+      sampling,
+      stop: [...stop, ...answerStops],
+      grammar: undefined,
+      model: target.model,
+      provider,
+    }
     const iterator = parts.predict.stream(asked, asker, signal)[Symbol.asyncIterator]()
     try {
       const first = await iterator.next()

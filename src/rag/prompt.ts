@@ -71,6 +71,9 @@ const examples: Readonly<Record<Language, readonly Example[]>> = {
   ],
 }
 
+/** Where a model that knows no turns would go on with the next question and its sources. */
+export const answerStops: readonly string[] = ['\n<source', '\n</source', '\nQuestion:', '\nPregunta:']
+
 export type AnswerPrompt = Readonly<{
   language: Language
   /** Earlier turns of the conversation. */
