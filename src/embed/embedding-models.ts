@@ -23,10 +23,16 @@ export async function modelOf(models: EmbeddingModels, collection: Collection): 
 /** What tells somebody that a collection and a model do not belong together, and what to do. */
 export function otherModelMessage(collection: Collection, model: Readonly<{ name: string; dimensions?: number }>): string {
   const size = model.dimensions === undefined ? '' : ` (${model.dimensions} dimensions)`
+  const held = `The collection "${collection.name}" holds vectors of the model "${collection.model}" (${collection.dimensions} dimensions)`
+  const reEmbed = `POST /embed/collections/${collection.id}/re-embed`
+  if (model.name === collection.model)
+    return (
+      `${held}, and what is installed under that name now is another one${size}. Nothing was changed: install the earlier one again, ` +
+      `or re-embed the collection with a model of another name: ${reEmbed}.`
+    )
   return (
-    `The collection "${collection.name}" holds vectors of the model "${collection.model}" (${collection.dimensions} dimensions), ` +
-    `and the model in use is "${model.name}"${size}. Their vectors cannot be compared. Nothing was changed: re-embed the collection ` +
-    `with POST /embed/collections/${collection.id}/re-embed, or use "${collection.model}" again.`
+    `${held}, and the model in use is "${model.name}"${size}. Their vectors cannot be compared. Nothing was changed: re-embed the ` +
+    `collection with ${reEmbed}, or use "${collection.model}" again.`
   )
 }
 
