@@ -119,6 +119,12 @@ test('its own process gives the same vectors to many at once, whatever a request
     code: 'context_length_exceeded',
     message: expect.stringMatching(/Text 2 has 302 tokens, and the model takes 256/),
   })
-  expect((await embedder.encode({ texts: [long], truncate: true }, signal)).truncated).toEqual([true])
+  await expect(embedder.encode({ texts: ['word '.repeat(10_000)], truncate: false }, signal)).rejects.toMatchObject({
+    code: 'context_length_exceeded',
+    message: expect.stringMatching(/10002 tokens/),
+  })
+  const cut = await embedder.encode({ texts: [`${long} one end`, `${long} another`], truncate: true }, signal)
+  expect(cut).toMatchObject({ truncated: [true, true], tokens: [256, 256] })
+  expect(cosine(cut.vectors[0] ?? new Float32Array(0), cut.vectors[1] ?? new Float32Array(0))).toBeGreaterThan(0.99999)
   await embedder.close()
 })
