@@ -41,6 +41,9 @@ test('links between the documents lead to files that exist', async () => {
     'docs/errors.md',
     'docs/settings.md',
     'docs/quantization.md',
+    'docs/rag.md',
+    'docs/vectors.md',
+    'docs/embedding-models.md',
   ]
   for (const document of documents) {
     const links = [...(await readFile(document, 'utf8')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => link)
