@@ -17,9 +17,9 @@ const document = { text: 'x', sections: [], mediaType: 'text/plain' }
 
 /** A child that answers as the script says; `hang` never does, `die` ends. */
 function scripted(script: (message: ToExtractor) => FromExtractor | 'hang' | 'die') {
-  const spawned: Array<{ killed: boolean }> = []
+  const spawned: Array<{ killed: boolean; listeners: number }> = []
   const spawn = (): ExtractorChild => {
-    const state = { killed: false }
+    const state = { killed: false, listeners: 0 }
     spawned.push(state)
     let answer: (message: FromExtractor) => void = () => {}
     let exit: (reason: string) => void = () => {}
@@ -34,6 +34,7 @@ function scripted(script: (message: ToExtractor) => FromExtractor | 'hang' | 'di
         queueMicrotask(() => exit('SIGKILL'))
       },
       onMessage: (listener) => {
+        state.listeners += 1
         answer = listener
       },
       onExit: (listener) => {
@@ -47,12 +48,12 @@ function scripted(script: (message: ToExtractor) => FromExtractor | 'hang' | 'di
 const byPath = ({ path }: ToExtractor) =>
   path === 'hang' ? 'hang' : path === 'die' ? 'die' : ({ type: 'extracted', document } as const)
 
-test('one process reads file after file', async () => {
+test('one process reads file after file, and is listened to once', async () => {
   const { spawn, spawned } = scripted(byPath)
   const extractor = createExtractor(spawn)
   await Promise.all(['a', 'b', 'c'].map((path) => extractor.extract(path, hints, never)))
   await extractor.close()
-  expect(spawned).toEqual([{ killed: true }])
+  expect(spawned).toEqual([{ killed: true, listeners: 1 }])
 })
 
 test('a file that takes too long, and one of which the process dies, fail alone', async () => {

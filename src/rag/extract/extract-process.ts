@@ -30,7 +30,13 @@ export interface Extractor {
 }
 
 type Job = Readonly<{ message: ToExtractor; signal: AbortSignal; outcome: PromiseWithResolvers<Extracted> }>
-type Worker = Readonly<{ child: ExtractorChild; ended: Promise<string> }>
+type Answer = FromExtractor | Readonly<{ type: 'ended'; reason: string }>
+type Worker = Readonly<{
+  child: ExtractorChild
+  /** Gives the next answer, or how the process ended. */
+  next: () => Promise<Answer>
+  ended: Promise<string>
+}>
 
 /** A process is kept for the next file, and replaced when it died or was killed. */
 export function createExtractor(spawn: () => ExtractorChild, limits: ExtractLimits = usualExtractLimits): Extractor {
@@ -60,12 +66,24 @@ export function createExtractor(spawn: () => ExtractorChild, limits: ExtractLimi
   function startWorker(): Worker {
     const child = spawn()
     const ended = Promise.withResolvers<string>()
+    let answer: (message: Answer) => void = () => {}
+    let exit: string | undefined
+    // Once, not for each file: the process reads many.
+    child.onMessage((message) => answer(message))
     child.onExit((reason) => {
+      exit = reason
+      answer({ type: 'ended', reason })
       ended.resolve(reason)
       // One that ends while it has no work is replaced without a word.
       if (worker?.child === child && working === undefined) worker = undefined
     })
-    return { child, ended: ended.promise }
+    function next(): Promise<Answer> {
+      if (exit !== undefined) return Promise.resolve({ type: 'ended', reason: exit })
+      return new Promise((resolve) => {
+        answer = resolve
+      })
+    }
+    return { child, next, ended: ended.promise }
   }
 
   async function endWorker(): Promise<void> {
@@ -98,15 +116,15 @@ export function createExtractor(spawn: () => ExtractorChild, limits: ExtractLimi
 
 type Outcome = Readonly<{ keepsWorker: boolean } & ({ document: Extracted } | { error: AppError })>
 
-function runJob({ child, ended }: Worker, { message, signal }: Job, timeMs: number): Promise<Outcome> {
+function runJob({ child, next }: Worker, { message, signal }: Job, timeMs: number): Promise<Outcome> {
   return new Promise((resolve) => {
     const fail = (error: AppError) => end({ keepsWorker: false, error })
     const abort = () => fail(stopped())
     const timer = setTimeout(() => fail(tooSlow(timeMs)), timeMs)
     signal.addEventListener('abort', abort, { once: true })
-    void ended.then((reason) => fail(died(reason)))
-    child.onMessage((answer) => {
+    void next().then((answer) => {
       if (answer.type === 'extracted') end({ keepsWorker: true, document: answer.document })
+      else if (answer.type === 'ended') fail(died(answer.reason))
       else end({ keepsWorker: true, error: new AppError(answer.code, answer.message) })
     })
     child.send(message)
