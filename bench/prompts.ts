@@ -1,3 +1,5 @@
+import { createRandom } from '../src/engine/local/random.ts'
+
 /** Common words: nearly every vocabulary has one token for each, with the space before it. */
 const words = (
   'the of and to in is was for that on with as it at by from his an were are which this be had also but has one not have her ' +
@@ -31,14 +33,3 @@ export function createPrompts(seed: number): Prompts {
 }
 
 const lineTokens = 15
-
-/** Mulberry32: numbers from 0 to below 1, the same for the same seed. */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}

@@ -1,4 +1,4 @@
-import { createRandom } from '../prompts.ts'
+import { createRandom } from '../../src/engine/local/random.ts'
 import type { Ask } from './ask.ts'
 import { judge, type KnownAnswer } from './judge.ts'
 import type { Asked } from './requests.ts'

@@ -1,7 +1,8 @@
 import type { ChatBody } from '../../src/client.ts'
+import { createRandom } from '../../src/engine/local/random.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import type { PredictBody } from '../../src/predict/schema.ts'
-import { createPrompts, createRandom, type Prompts } from '../prompts.ts'
+import { createPrompts, type Prompts } from '../prompts.ts'
 
 /** How a request goes: to /predict, streamed or whole, or as a conversation to the OpenAI dialect, streamed. */
 export type Send = Readonly<{ way: 'stream' | 'whole'; body: PredictBody }> | Readonly<{ way: 'chat'; body: ChatBody }>

@@ -120,7 +120,13 @@ export interface Passages {
   listChunks(documentId: string, range: Readonly<{ from: number; to: number }>): Promise<readonly Passage[]>
 }
 
-export type PassageQuery = Readonly<{ text: string; k: number; filter?: MetadataFilter }>
+export type PassageQuery = Readonly<{
+  text: string
+  k: number
+  filter?: MetadataFilter
+  /** Whether a text that is longer than the model's window is looked for by its beginning; otherwise it is refused. */
+  truncate?: boolean
+}>
 
 /** Finds passages of one collection, best first. */
 export interface PassageSearch {

@@ -4,7 +4,7 @@ const mostWords = 64
 const shortestPrefix = 4
 /** What many words of English and Spanish end in, so that "headings" finds "heading" and "flores" finds "flor"; longest first. */
 const endings = ['ing', 'es', 'ed', 's', 'e'] as const
-/** Words that make no phrase: each stands beside any other. */
+/** Words that tell nothing, each beside any other: looked for only where there is nothing else, as they are in nearly every text. */
 const functionWords: ReadonlySet<string> = new Set(
   (
     'a an and are as at be but by can could did do does for from had has have how i if in into is it its me my no not of on or our ' +
@@ -15,7 +15,7 @@ const functionWords: ReadonlySet<string> = new Set(
 )
 
 /**
- * A query for FTS5 that finds whatever holds one of the words of a text; undefined where it has none. Words that stand side by side count
+ * A query for FTS5 that finds whatever holds one of the telling words of a text; undefined where it has none. Words that stand side by side count
  * once more as a phrase. Each is quoted, so that nothing of the text is read as an operator, and what FTS5 does not take for a part of a
  * word is left out.
  */
@@ -27,7 +27,8 @@ export function toWordQuery(text: string): string | undefined {
     const next = words[index + 1]
     return next === undefined || isFunctionWord(word) || isFunctionWord(next) ? [] : [`"${word} ${next}"`]
   })
-  return [...new Set([...words.map(toTerm), ...phrases])].join(' OR ')
+  const telling = words.filter((word) => !isFunctionWord(word))
+  return [...new Set([...(telling.length > 0 ? telling : words).map(toTerm), ...phrases])].join(' OR ')
 }
 
 const isFunctionWord = (word: string) => functionWords.has(word.toLowerCase().normalize('NFD').replaceAll(/\p{M}/gu, ''))

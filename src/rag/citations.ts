@@ -14,11 +14,11 @@ export interface CitationFilter {
 }
 
 /** `[1]`, `[1, 3]`; with the blanks before, which go with a citation that is taken out. */
-const citation = /([ \t]*)(!?)\[([\d,; \t]+)\]/g
+const citation = /(?<![ \t])([ \t]*)(!?)\[([\d,; \t]+)\]/g
 /** An opening bracket that one more would follow: without the inner one, "[4[9]]" would become a citation that was none. */
 const openedTwice = /\[(?=[\d,; \t]*!?\[)/g
-/** What may still become a citation, an image or a code fence with the next piece: a run that ends the text. */
-const unfinished = /(?:[ \t![][ \t![\d,;]*|`+)$/
+/** What a citation may have before its end. */
+const insideCitation: ReadonlySet<string> = new Set(' \t![0123456789,;')
 
 /**
  * Lets through only citations that resolve: `[9]` of five sources is taken out, `[1, 9]` becomes `[1]`, `[1, 2]` becomes `[1][2]`. An
@@ -30,7 +30,7 @@ export function createCitationFilter(sources: number): CitationFilter {
   return {
     push(piece) {
       const text = held + piece
-      const cut = unfinished.exec(text)?.index ?? text.length
+      const cut = unfinishedFrom(text)
       held = text.slice(cut)
       return clean(text.slice(0, cut))
     },
@@ -40,6 +40,17 @@ export function createCitationFilter(sources: number): CitationFilter {
       return rest
     },
   }
+}
+
+/** Where the end of a text begins that may still become a citation, an image or a code fence with the next piece. */
+function unfinishedFrom(text: string): number {
+  let at = text.length
+  while (at > 0 && text[at - 1] === '`') at -= 1
+  if (at < text.length) return at
+  while (at > 0 && insideCitation.has(text[at - 1] ?? '')) at -= 1
+  // A number alone begins none.
+  while (at < text.length && !' \t!['.includes(text[at] ?? '')) at += 1
+  return at
 }
 
 /** Follows where code begins and ends: between runs of as many backticks. */

@@ -86,9 +86,7 @@ export function createRetrieve(parts: RetrieveParts): Retrieve {
       ranked.map((hit) => ({ item: hit, relevance: hit.score, vector: vectors.get(hit.item.id) })),
       fusedDepth,
     )
-    const cosines = new Map(
-      found.flatMap(({ by, passages }) => (by === 'vector' ? passages : [])).map((one) => [one.id, one.score]),
-    )
+    const cosines = bestCosines(found)
     const { kept, beyond } = joinNeighbours(chosen, request.k)
     const { sources, left } = await toSources(parts, request, kept, cosines)
     return {
@@ -108,10 +106,20 @@ export function createRetrieve(parts: RetrieveParts): Retrieve {
 type Found = Retrieval['found'][number]
 type Hit = Readonly<{ item: FoundPassage; score: number }>
 
+/** Of each passage and the wording that it is nearest to. */
+function bestCosines(found: readonly Found[]): ReadonlyMap<number, number> {
+  const best = new Map<number, number>()
+  for (const { by, passages } of found) {
+    if (by !== 'vector') continue
+    for (const { id, score } of passages) best.set(id, Math.max(score, best.get(id) ?? -1))
+  }
+  return best
+}
+
 async function searchAll(search: PassageSearch, request: RetrieveRequest, signal: AbortSignal): Promise<readonly Found[]> {
   const { collection, mode, filter } = request
   const searches = request.queries.flatMap((query) => {
-    const asked = { text: query, k: searchDepth, ...(filter === undefined ? {} : { filter }) }
+    const asked = { text: query, k: searchDepth, truncate: true, ...(filter === undefined ? {} : { filter }) }
     return [
       ...(mode === 'words'
         ? []

@@ -1,3 +1,5 @@
+import { createRandom } from '../engine/local/random.ts'
+
 /** NaN of none. */
 export function mean(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0) / values.length
@@ -31,15 +33,4 @@ export function bootstrap(values: readonly number[], seed = 1): Estimate {
     return total / values.length
   })
   return { mean: mean(values), low: percentile(means, 2.5), high: percentile(means, 97.5) }
-}
-
-/** Numbers from 0 up to 1 that depend on the seed alone (the generator "mulberry32", of 32 bits). */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

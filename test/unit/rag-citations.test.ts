@@ -42,6 +42,15 @@ test('an answer shows the same wherever it is cut into pieces', () => {
   )
 })
 
+test('a model that goes on with blanks for ever holds nothing up', () => {
+  const filter = createCitationFilter(3)
+  const blanks = ' '.repeat(50_000)
+  // Each comparison of regular expressions with the square of the blanks would be billions.
+  expect(filter.push(`a${blanks}`) + filter.push('b') + filter.push(`${'[1 '.repeat(20_000)}x`) + filter.end()).toHaveLength(
+    110_003,
+  )
+})
+
 test('every citation that is left resolves', () => {
   const outside = (text: string) => [...text.matchAll(/\[(\d+)\]/g)].map((match) => Number(match[1]))
   const bit = fc.oneof(

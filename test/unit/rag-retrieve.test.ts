@@ -16,7 +16,12 @@ const collection: Collection = {
 type Row = Readonly<{ text: string; document?: string; position?: number; vector?: readonly [number, number] }>
 
 /** A collection of rows; each search finds the ids that it is told, in that order. */
-function createWorld(rows: readonly Row[], found: Readonly<{ vector?: readonly number[]; words?: readonly number[] }>) {
+function createWorld(
+  rows: readonly Row[],
+  found: Readonly<{ vector?: readonly number[]; words?: readonly number[] }>,
+  /** What the vector searches find, one after the other, where they differ. */
+  inTurn: readonly (readonly number[])[] = [],
+) {
   const passageOf = (id: number): Passage => {
     const { text = '', document, position = id } = rows[id] ?? { text: '' }
     return { id, itemId: `item-${id}`, documentId: document, position, text, metadata: {} }
@@ -28,7 +33,7 @@ function createWorld(rows: readonly Row[], found: Readonly<{ vector?: readonly n
     search: {
       byVector: async (_collection, { text }) => {
         asked.push(`vector:${text}`)
-        return toFound(found.vector)
+        return toFound(inTurn[asked.length - 1] ?? found.vector)
       },
       byWords: async (_collection, { text }) => {
         asked.push(`words:${text}`)
@@ -96,6 +101,16 @@ test.each([
   const { retrieve, asked } = createWorld(rows, { vector: [0], words: [1] })
   await retrieve(request({ mode }), idle)
   expect(asked).toEqual(expected)
+})
+
+test('a passage is as near as to the wording that it is nearest to', async () => {
+  const { retrieve } = createWorld(rows, { vector: [0, 1] }, [
+    [0, 1],
+    [1, 0],
+  ])
+  const { sources, bestCosine } = await retrieve(request({ queries: ['a', 'b'], mode: 'vector' }), idle)
+  expect(bestCosine).toBe(0.9)
+  expect(sources.map(({ cosine }) => cosine)).toEqual([0.9, 0.9])
 })
 
 test('each wording of the question is looked for', async () => {

@@ -33,6 +33,12 @@ test('words side by side find the text that has them so first', () => {
   expect(open(texts)('tab stop')[0]).toBe(texts[1])
 })
 
+test('words that tell nothing are looked for only where there is nothing else', () => {
+  const find = open(['the house of the lake', 'what is it'])
+  expect(find('what is the house')).toEqual(['the house of the lake'])
+  expect(find('what is it')).toEqual(['what is it'])
+})
+
 test('a number is not the beginning of another one', () => {
   expect(open(['2024'])('202')).toEqual([])
 })
