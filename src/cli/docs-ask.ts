@@ -95,7 +95,7 @@ function showSources(end: End, sources: readonly SourceBody[], { notes, say }: S
   if (sources.length > 0) writeLine(notes, `\n${say('sources')}:`)
   for (const source of sources) writeLine(notes, `  [${source.number}] ${printable(placeOf(source, say))}`)
   for (const { text: sentence, supported, citations, nearest_source: number } of end.sentences) {
-    if (!supported) writeLine(notes, `  ! ${say('unsupported', { sentence: printable(sentence) })}`)
+    if (supported === false) writeLine(notes, `  ! ${say('unsupported', { sentence: printable(sentence) })}`)
     else if (citations.length === 0 && number !== null)
       writeLine(notes, `  · ${say('likelySource', { number, sentence: printable(sentence) })}`)
   }

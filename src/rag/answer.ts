@@ -3,11 +3,11 @@ import type { Embedder, Reranker } from '../engine/embedder.ts'
 import type { ChatMessage, FinishReason, GenerateEvent, SamplingParameters, Timings, Usage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import type { Asker, Predict, Target } from '../predict/predict.ts'
-import { createCitationFilter, toSentences } from './citations.ts'
+import { createCitationFilter, type Sentence, toSentences } from './citations.ts'
 import { answerStops, type Language, languageOf, nothingFound, toMessages } from './prompt.ts'
 import type { Retrieval, RetrievalMode, Retrieve, Source } from './retrieve.ts'
 import { toQueries } from './standalone-question.ts'
-import { checkSupport, type SupportedSentence } from './support.ts'
+import { type CheckedSentence, checkSupport } from './support.ts'
 
 export type AnswerRequest = Readonly<{
   collection: Collection
@@ -44,7 +44,7 @@ export type AnswerEnd = Readonly<{
   text: string
   /** Whether the documents do not tell, by what was found or by what the model says. */
   abstained: boolean
-  sentences: readonly SupportedSentence[]
+  sentences: readonly CheckedSentence[]
   reason: FinishReason
   /** Undefined where the model was not asked. */
   usage: Usage | undefined
@@ -167,7 +167,7 @@ type Writing = Readonly<{
   collection: Collection
 }>
 
-async function* write({ findEmbedder }: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
+async function* write(parts: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
   const { events, sources, target, language, collection } = writing
   const filter = createCitationFilter(sources.length)
   let text = ''
@@ -179,15 +179,27 @@ async function* write({ findEmbedder }: AnswerParts, writing: Writing, signal: A
     if (event.type === 'choice-end') reason = event.reason
     if (event.type !== 'generation-end') continue
     const abstained = text.trim().startsWith(nothingFound[language])
-    const encode = async (texts: readonly string[]) =>
-      (await (await findEmbedder(collection)).encode({ texts, truncate: true }, signal)).vectors
-    const sentences = abstained
-      ? []
-      : await checkSupport(
-          { encode },
-          toSentences(text),
-          sources.map((source) => source.text),
-        )
+    const sentences = abstained ? [] : await check(parts, toSentences(text), { sources, collection }, signal)
     yield { type: 'answer-end', text, abstained, sentences, reason, usage: event.usage, timings: event.timings, target }
+  }
+}
+
+type Checked = Readonly<{ sources: readonly Source[]; collection: Collection }>
+
+/** The answer is there already: where it cannot be checked, it is given unchecked. */
+async function check(
+  { findEmbedder }: AnswerParts,
+  sentences: readonly Sentence[],
+  { sources, collection }: Checked,
+  signal: AbortSignal,
+): Promise<readonly CheckedSentence[]> {
+  const texts = sources.map(({ text }) => text)
+  const encode = async (wanted: readonly string[]) =>
+    (await (await findEmbedder(collection)).encode({ texts: wanted, truncate: true }, signal)).vectors
+  try {
+    return await checkSupport({ encode }, sentences, texts)
+  } catch (error) {
+    if (signal.aborted) throw error
+    return sentences.map((sentence) => ({ ...sentence, supported: undefined, support: 0, nearest: undefined }))
   }
 }

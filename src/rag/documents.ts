@@ -1,6 +1,5 @@
 import type { Collection, Collections, Document, Metadata, NewPassage, Owner, Passages } from '../embed/collection.ts'
 import type { Embedder } from '../engine/embedder.ts'
-import type { AppError } from '../errors.ts'
 import type { Extracted } from './extract/extract.ts'
 import type { Extractor } from './extract/extract-process.ts'
 import { type Chunk, leastChunkTokens, splitText, usualChunkTokens } from './split-text.ts'
@@ -156,6 +155,3 @@ async function* reportEmbedding(save: Save, total: number, signal: AbortSignal):
     await saving.catch(() => {})
   }
 }
-
-/** How a file that failed is told beside others that did not. */
-export type IngestFailure = Readonly<{ status: 'failed'; error: AppError }>

@@ -88,7 +88,7 @@ async function findCollection(options: QueryRoutesOptions, request: FastifyReque
   if (collection !== undefined) return collection
   throw new AppError(
     'not_found',
-    `There is no collection "${name.slice(0, 100)}". Add documents to it first, with POST /rag/documents.`,
+    `There is no collection "${name.slice(0, 100)}". Add documents to it first: "./run_llm.sh docs add", or POST /rag/documents.`,
   )
 }
 
@@ -163,7 +163,7 @@ function toEnd(end: AnswerEnd, found: SourcesFound, { id, debug }: Head): QueryE
         text,
         offset,
         citations: citations.map(({ number }) => number),
-        supported,
+        supported: supported ?? null,
         support,
         nearest_source: nearest ?? null,
       }

@@ -100,7 +100,11 @@ const sentenceBody = Type.Object({
   text: Type.String(),
   offset: Type.Integer(),
   citations: Type.Array(Type.Integer()),
-  supported: Type.Boolean({ description: 'Whether a source says this: one that it cites, or any where it cites none.' }),
+  supported: orNull(
+    Type.Boolean({
+      description: 'Whether a source says this: one that it cites, or any where it cites none. null: not checked.',
+    }),
+  ),
   support: Type.Number({ description: 'How near the nearest sentence of those sources is (cosine).' }),
   nearest_source: orNull(Type.Integer()),
 })

@@ -2,10 +2,10 @@ import { type Sentence, withoutCitations } from './citations.ts'
 import { cosine } from './diversify.ts'
 
 /** A sentence of an answer, and what speaks for it. */
-export type SupportedSentence = Sentence &
+export type CheckedSentence = Sentence &
   Readonly<{
-    /** Whether a source says it: one that it cites, or any where it cites none. */
-    supported: boolean
+    /** Whether a source says it: one that it cites, or any where it cites none. Undefined where it could not be checked. */
+    supported: boolean | undefined
     /** How near the nearest sentence of those sources is, as a cosine. */
     support: number
     /** The source with that sentence. */
@@ -35,7 +35,7 @@ export async function checkSupport(
   { encode }: SupportParts,
   sentences: readonly Sentence[],
   sources: readonly string[],
-): Promise<readonly SupportedSentence[]> {
+): Promise<readonly CheckedSentence[]> {
   if (sentences.length === 0 || sources.length === 0)
     return sentences.map((sentence) => ({ ...sentence, supported: false, support: 0, nearest: undefined }))
   const said = sources.flatMap(splitSource).slice(0, mostSourceSentences)
@@ -75,7 +75,7 @@ function speaksFor(
 
 function splitSource(source: string, index: number): readonly SourceSentence[] {
   return [...new Intl.Segmenter(undefined, { granularity: 'sentence' }).segment(source)].flatMap(({ segment }) => {
-    const text = segment.trim()
+    const text = withoutCitations(segment)
     return text === '' ? [] : [{ number: index + 1, text: text.slice(0, 1000) }]
   })
 }

@@ -16,6 +16,8 @@ type World = Readonly<{
   texts?: readonly string[]
   bestCosine?: number
   contextSize?: number
+  /** The embedding model does not answer. */
+  cannotCheck?: boolean
 }>
 
 /** Characters of the prompt are its tokens, with a context window of so many. */
@@ -55,18 +57,21 @@ function createWorld({
       looked.push(queries)
       return { sources, bestCosine: world.bestCosine ?? 0.8, found: [], fused: [], dropped: [] }
     },
-    findEmbedder: async () => ({
-      // Texts that share their first letter are alike.
-      encode: async ({ texts: given }) => ({
-        vectors: given.map((text) => {
-          const vector = new Float32Array(128)
-          vector[(text.toLowerCase().charCodeAt(0) || 0) % 128] = 1
-          return vector
+    findEmbedder: async () => {
+      if (world.cannotCheck) throw new AppError('busy', 'Too many wait.')
+      return {
+        // Texts that share their first letter are alike.
+        encode: async ({ texts: given }) => ({
+          vectors: given.map((text) => {
+            const vector = new Float32Array(128)
+            vector[(text.toLowerCase().charCodeAt(0) || 0) % 128] = 1
+            return vector
+          }),
+          tokens: given.map(() => 1),
+          truncated: given.map(() => false),
         }),
-        tokens: given.map(() => 1),
-        truncated: given.map(() => false),
-      }),
-    }),
+      }
+    },
     contextSizeOf: async () => contextSize,
   })
   return { answer, asked, looked }
@@ -132,6 +137,12 @@ test('a sentence that cites the wrong source is marked', async () => {
     [false, 2],
     [true, 1],
   ])
+})
+
+test('an answer that cannot be checked is given all the same, unchecked', async () => {
+  const { end, text } = await run({ cannotCheck: true })
+  expect(text).toBe('It opens at ten [1].')
+  expect(end?.sentences).toMatchObject([{ supported: undefined, citations: [{ number: 1 }] }])
 })
 
 test('where nothing is near enough, the documents do not tell, in the language of the question, and no model is asked', async () => {
