@@ -22,20 +22,21 @@ const insideCitation: ReadonlySet<string> = new Set(' \t![0123456789,;')
 
 /**
  * Lets through only citations that resolve: `[9]` of five sources is taken out, `[1, 9]` becomes `[1]`, `[1, 2]` becomes `[1][2]`. An
- * image becomes a link, so that showing an answer asks nobody for anything. Code is left as it is. The pieces may be cut anywhere.
+ * image becomes a link ("![" gets a space between), so that showing an answer asks nobody for anything. Citations in code are left alone. The pieces may be cut anywhere.
  */
 export function createCitationFilter(sources: number): CitationFilter {
   const clean = createCleaner(sources)
+  const part = createImageParter()
   let held = ''
   return {
     push(piece) {
       const text = held + piece
       const cut = unfinishedFrom(text)
       held = text.slice(cut)
-      return clean(text.slice(0, cut))
+      return part(clean(text.slice(0, cut)))
     },
     end() {
-      const rest = clean(held)
+      const rest = part(clean(held))
       held = ''
       return rest
     },
@@ -51,6 +52,17 @@ function unfinishedFrom(text: string): number {
   // A number alone begins none.
   while (at < text.length && !' \t!['.includes(text[at] ?? '')) at += 1
   return at
+}
+
+/** Parts each "![" that is left, in code too: what is code to us need not be code to whoever shows it. */
+function createImageParter(): (text: string) => string {
+  let endsWithMark = false
+  return (text) => {
+    if (text === '') return ''
+    const parted = `${endsWithMark && text.startsWith('[') ? ' ' : ''}${text.replaceAll('![', '! [')}`
+    endsWithMark = text.endsWith('!')
+    return parted
+  }
 }
 
 /** Follows where code begins and ends: between runs of as many backticks. */
@@ -81,15 +93,12 @@ function createCleaner(sources: number): (text: string) => string {
 }
 
 function keepResolving(text: string, sources: number): string {
-  return text
-    .replaceAll(openedTwice, '(')
-    .replaceAll(citation, (whole, blanks: string, mark: string, list: string) => {
-      const numbers = list.match(/\d+/g)
-      if (numbers === null) return whole
-      const known = [...new Set(numbers.map(Number))].filter((number) => number >= 1 && number <= sources)
-      return known.length === 0 ? mark : `${blanks}${mark}${known.map((number) => `[${number}]`).join('')}`
-    })
-    .replaceAll(/!\[(?!\d+\])/g, '[')
+  return text.replaceAll(openedTwice, '(').replaceAll(citation, (whole, blanks: string, mark: string, list: string) => {
+    const numbers = list.match(/\d+/g)
+    if (numbers === null) return whole
+    const known = [...new Set(numbers.map(Number))].filter((number) => number >= 1 && number <= sources)
+    return known.length === 0 ? mark : `${blanks}${mark}${known.map((number) => `[${number}]`).join('')}`
+  })
 }
 
 export type Sentence = Readonly<{

