@@ -20,8 +20,8 @@ export const docsMessages = {
   },
   removed: { en: '{name}: removed', es: '{name}: borrado' },
   summary: {
-    en: '{done} taken, {unchanged} unchanged, {removed} removed, {failed} failed.',
-    es: '{done} incorporados, {unchanged} sin cambios, {removed} borrados, {failed} con error.',
+    en: '{done} taken, {unchanged} unchanged, {duplicate} duplicates, {removed} removed, {failed} failed.',
+    es: '{done} incorporados, {unchanged} sin cambios, {duplicate} duplicados, {removed} borrados, {failed} con error.',
   },
   askGreeting: {
     en: 'Ask about your documents. An empty line ends the conversation.',

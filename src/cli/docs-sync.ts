@@ -3,7 +3,7 @@ import type { ListedDocument } from '../client.ts'
 import { listDocumentFiles, sha256Of } from './docs-files.ts'
 
 export type SyncPlan = Readonly<{
-  /** Files that are new or have changed. */
+  /** Files that have changed, then new ones, to be sent in this order. */
   send: readonly string[]
   unchanged: readonly string[]
   /** Documents whose files have vanished. */
@@ -13,20 +13,24 @@ export type SyncPlan = Readonly<{
 /**
  * What brings the documents of a collection in step with a folder, whose absolute path begins their sources. A file with the same bytes as
  * another one is sent too: the service knows it as a duplicate, and when the other goes, it takes its place.
+ * So the documents that vanish are to be removed first, and the changed files go before the new ones: a new file would otherwise count as
+ * a duplicate of what is about to be replaced, and its text would be nowhere.
  */
 export async function planSync(folder: string, documents: readonly ListedDocument[]): Promise<SyncPlan> {
   const inFolder = new Map(
     documents.filter(({ source }) => source.startsWith(folder + sep)).map((document) => [document.source, document]),
   )
-  const send: string[] = []
+  const changed: string[] = []
+  const added: string[] = []
   const unchanged: string[] = []
   for await (const path of listDocumentFiles(folder)) {
     const known = inFolder.get(path)
-    if (known !== undefined && known.sha256 === (await sha256Of(path))) unchanged.push(path)
-    else send.push(path)
+    if (known === undefined) added.push(path)
+    else if (known.sha256 === (await sha256Of(path))) unchanged.push(path)
+    else changed.push(path)
     inFolder.delete(path)
   }
-  return { send, unchanged, remove: [...inFolder.values()] }
+  return { send: [...changed, ...added], unchanged, remove: [...inFolder.values()] }
 }
 
 export type WatchParts = Readonly<{

@@ -14,7 +14,7 @@ import { waitForStop } from './stop-signals.ts'
 /** How long a folder must be quiet before its changes are looked at. */
 const settleMs = 500
 
-type Counts = { done: number; unchanged: number; removed: number; failed: number }
+type Counts = { done: number; unchanged: number; duplicate: number; removed: number; failed: number }
 type Work = Readonly<{
   context: Context
   client: Client
@@ -109,7 +109,7 @@ async function withDocuments(context: Context, run: (work: Work) => Promise<numb
   )
 }
 
-const noCounts = (): Counts => ({ done: 0, unchanged: 0, removed: 0, failed: 0 })
+const noCounts = (): Counts => ({ done: 0, unchanged: 0, duplicate: 0, removed: 0, failed: 0 })
 
 async function addPath(work: Work, path: string, counts: Counts): Promise<'file' | 'folder'> {
   const kind = await kindOf(path)
@@ -208,7 +208,7 @@ function follow({ context, say }: Work, message: IngestMessage, path: string, co
     return
   }
   const { status, passages, source, pages_without_text: count } = message
-  counts[status === 'unchanged' || status === 'duplicate' ? 'unchanged' : 'done'] += 1
+  counts[status === 'unchanged' || status === 'duplicate' ? status : 'done'] += 1
   writeLine(notes, `${clear}${say(status, { name, passages, source: printable(source) })}`)
   if (count !== undefined) writeLine(notes, say('pagesWithoutText', { name, count }))
 }

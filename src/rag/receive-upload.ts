@@ -14,8 +14,8 @@ const mostFieldBytes = 65_536
 export type ReceiveOptions = Readonly<{ tempFiles: TempFiles; maxBytes: number; signal: AbortSignal }>
 
 /**
- * Files and fields of a form, in whatever order they come. All files together are bounded. Throws `too_large`, `invalid` (no file, a
- * field that is not known or not what it should be); nothing is left of the files then.
+ * Files and fields of a form, in whatever order they come. All files together are bounded. Throws `too_large`, `invalid` (no file,
+ * two of one name, a field that is not known or not what it should be); nothing is left of the files then.
  */
 export async function receiveUpload(request: FastifyRequest, { tempFiles, maxBytes, signal }: ReceiveOptions): Promise<Upload> {
   // Said before all of it has come. A form is somewhat larger than its files.
@@ -33,6 +33,7 @@ export async function receiveUpload(request: FastifyRequest, { tempFiles, maxByt
       } else fields.set(part.fieldname, readField(part.value, part.valueTruncated))
     }
     if (saved.length === 0) throw invalid('file', 'at least one file', 'no file')
+    refuseSameNames(saved)
     const read = readFields(fields)
     if (read.source !== undefined && saved.length > 1)
       throw invalid('source', 'sent with one file only', `sent with ${saved.length}`)
@@ -46,6 +47,17 @@ export async function receiveUpload(request: FastifyRequest, { tempFiles, maxByt
 /** Browsers send names, but other programs paths; a name tells no place on this machine. */
 function nameOf({ filename }: MultipartFile): string {
   return filename.split(/[/\\]/).at(-1)?.slice(0, 500) || 'document'
+}
+
+/** The name is what a document is known by: of two files with one name, the second would take the place of the first. */
+function refuseSameNames(files: ReadonlyArray<Pick<IncomingFile, 'name'>>): void {
+  const places = new Map<string, number>()
+  for (const [index, { name }] of files.entries()) {
+    const first = places.get(name)
+    if (first !== undefined)
+      throw invalid('file', 'of another name each time', `number ${first} and number ${index + 1} of the name "${name}"`)
+    places.set(name, index + 1)
+  }
 }
 
 function readField(value: unknown, isCut: boolean): string {

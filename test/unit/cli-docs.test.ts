@@ -28,7 +28,10 @@ test('a folder is taken with those in it, without what is hidden or no document'
   await write('deep/b.txt', 'Five people sail her.')
   for (const name of ['node_modules/c.md', '.git/d.md', '.e.md', 'photo.jpg']) await write(name, 'x')
   const { code, notes } = await run(`docs add ${folder}`)
-  expect({ code, notes }).toEqual({ code: 0, notes: expect.stringContaining('2 taken, 0 unchanged, 0 removed, 0 failed.') })
+  expect({ code, notes }).toEqual({
+    code: 0,
+    notes: expect.stringContaining('2 taken, 0 unchanged, 0 duplicates, 0 removed, 0 failed.'),
+  })
   expect(await names()).toEqual(['a.md', 'deep/b.txt'])
   const [first] = await list()
   const shown = await run(`docs show ${first?.id}`)
@@ -54,15 +57,26 @@ test('syncing sends what is new or changed and removes what vanished', async () 
   await write('a.txt', 'First.')
   await write('b.txt', 'Second.')
   await write('c.txt', 'Third.')
-  expect((await run(`docs sync ${folder}`)).notes).toContain('3 taken, 0 unchanged, 0 removed')
-  expect((await run(`docs sync ${folder}`)).notes).toContain('0 taken, 3 unchanged, 0 removed')
+  expect((await run(`docs sync ${folder}`)).notes).toContain('3 taken, 0 unchanged, 0 duplicates, 0 removed')
+  expect((await run(`docs sync ${folder}`)).notes).toContain('0 taken, 3 unchanged, 0 duplicates, 0 removed')
   await write('a.txt', 'First, in a new version.')
   await rm(join(folder, 'b.txt'))
   await rename(join(folder, 'c.txt'), join(folder, 'moved.txt'))
   const { notes } = await run(`docs sync ${folder}`)
   expect(notes).toContain('a.txt: replaced')
-  expect(notes).toContain('2 taken, 0 unchanged, 2 removed')
+  expect(notes).toContain('2 taken, 0 unchanged, 0 duplicates, 2 removed')
   expect((await names()).sort()).toEqual(['a.txt', 'moved.txt'])
+})
+
+test('a copy of a file that changes in the same sync keeps its text', async () => {
+  const { run, folder, write, names } = await createDocsCli()
+  await write('a.txt', 'The same.')
+  await write('b.txt', 'The same.')
+  await run(`docs add ${folder}/b.txt`)
+  expect((await run(`docs sync ${folder}`)).notes).toContain('0 taken, 1 unchanged, 1 duplicates, 0 removed')
+  await write('b.txt', 'Something else.')
+  expect((await run(`docs sync ${folder}`)).notes).toContain('2 taken, 0 unchanged, 0 duplicates, 0 removed')
+  expect(await names()).toEqual(['b.txt', 'a.txt'])
 })
 
 test('a folder that has become empty empties no collection', async () => {

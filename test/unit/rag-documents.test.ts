@@ -152,6 +152,21 @@ test('a bad file among good ones has its error beside their success', async () =
   ])
 })
 
+test('two files of one name in one form are refused, and nothing of them is kept', async () => {
+  const { ana } = await start()
+  const { status, body } = await ana.upload([
+    ['a/readme.md', 'First text.'],
+    ['c.txt', 'Second text.'],
+    ['b/readme.md', 'Third text.'],
+  ])
+  expect({ status, error: body.error }).toMatchObject({
+    status: 400,
+    error: { code: 'invalid', message: expect.stringMatching(/number 1 and number 3 .*"readme\.md"/) },
+  })
+  expect(await ana.temporaryFiles()).toEqual([])
+  expect((await ana.ask('GET', '/embed/collections')).body).toMatchObject({ collections: [] })
+})
+
 test('what is too large is a 413, by its header and without one', async () => {
   const { server, ana } = await start({ MAX_DOCUMENT_BYTES: '200000' })
   const large = 'word '.repeat(100_000)

@@ -81,6 +81,21 @@ test('a caller who leaves ends the reading of their file, and the next one goes 
   await extractor.close()
 })
 
+test('a caller who leaves while their file waits is answered at once, and their place is free', async () => {
+  const { spawn } = scripted(() => 'hang')
+  const extractor = createExtractor(spawn, { ...usualExtractLimits, maxWaiting: 1 })
+  const gone = new AbortController()
+  const codeOf = ({ code }: { code: string }) => code
+  const first = extractor.extract('a', hints, never).catch(codeOf)
+  const second = extractor.extract('b', hints, gone.signal)
+  gone.abort()
+  await expect(second).rejects.toMatchObject({ code: 'aborted' })
+  await expect(extractor.extract('c', hints, gone.signal)).rejects.toMatchObject({ code: 'aborted' })
+  const third = extractor.extract('d', hints, never).catch(codeOf)
+  await extractor.close()
+  expect(await Promise.all([first, third])).toEqual(['unprocessable', 'unavailable'])
+})
+
 test('past the limit of the queue it is busy, and closing ends what waits', async () => {
   const { spawn } = scripted(() => 'hang')
   const extractor = createExtractor(spawn, { ...usualExtractLimits, maxWaiting: 1 })

@@ -1,6 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { zipSync } from 'fflate'
 import { expect, test } from 'vitest'
 import { extract } from '../../src/rag/extract/extract.ts'
+import { unzip } from '../../src/rag/extract/unzip.ts'
 import { type Chunk, splitText } from '../../src/rag/split-text.ts'
 import { makeDocx, makeEpub, makePdf, makeScan, zipTexts } from '../document-files.ts'
 
@@ -47,6 +50,29 @@ test('an archive that unpacks to too much is refused before it is unpacked', asy
   const before = process.memoryUsage().arrayBuffers
   await expect(extract(bomb, { name: 'bomb.docx' })).rejects.toMatchObject({ code: 'too_large' })
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(50 * 1024 ** 2)
+})
+
+/** The archive, claiming in its directory that each file unpacks to nothing. */
+function claimNothing(archive: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(archive)
+  for (let at = bytes.indexOf('PK\x01\x02'); at !== -1; at = bytes.indexOf('PK\x01\x02', at + 4)) bytes.writeUInt32LE(0, at + 24)
+  return new Uint8Array(bytes)
+}
+
+const noise = randomBytes(1000)
+const sized = { maxFiles: 2, maxBytes: 1500 }
+
+test.each([
+  ['stored files that claim to be empty', claimNothing(zipSync({ a: noise, b: noise }, { level: 0 })), 'unprocessable'],
+  ['a large compressed file that claims to be empty', claimNothing(zipSync({ a: randomBytes(2000) }, { level: 9 })), 'too_large'],
+  ['files that take too much together', zipSync({ a: noise, b: noise }, { level: 0 }), 'too_large'],
+  ['too many files', zipTexts({ a: '', b: '', c: '' }), 'too_large'],
+])('an archive of %s is refused', (_what, archive, code) => {
+  expect(() => unzip(archive, () => true, sized)).toThrow(expect.objectContaining({ code }))
+})
+
+test('stored files come out as they went in', () => {
+  expect(unzip(zipSync({ a: noise }, { level: 0 }), () => true, sized)).toEqual(new Map([['a', new Uint8Array(noise)]]))
 })
 
 const spanish = 'El niño comió piñas en Cádiz; después fue a la playa y escribió una canción sobre el otoño y la lluvia.'

@@ -29,7 +29,13 @@ export interface Extractor {
   close(): Promise<void>
 }
 
-type Job = Readonly<{ message: ToExtractor; signal: AbortSignal; outcome: PromiseWithResolvers<Extracted> }>
+type Job = Readonly<{
+  message: ToExtractor
+  signal: AbortSignal
+  outcome: PromiseWithResolvers<Extracted>
+  /** Ends it while it waits. */
+  leave: () => void
+}>
 type Answer = FromExtractor | Readonly<{ type: 'ended'; reason: string }>
 type Worker = Readonly<{
   child: ExtractorChild
@@ -46,13 +52,28 @@ export function createExtractor(spawn: () => ExtractorChild, limits: ExtractLimi
   let idle: NodeJS.Timeout | undefined
   let isClosed = false
 
+  /** One whose caller leaves while it waits ends at once, and its place in the queue is free. */
+  function enqueue(message: ToExtractor, signal: AbortSignal): Promise<Extracted> {
+    const outcome = Promise.withResolvers<Extracted>()
+    const leave = () => {
+      waiting.splice(waiting.indexOf(job), 1)
+      outcome.reject(stopped())
+    }
+    const job: Job = { message, signal, outcome, leave }
+    waiting.push(job)
+    signal.addEventListener('abort', leave, { once: true })
+    return outcome.promise
+  }
+
+  function takeJob(): Job | undefined {
+    const job = waiting.shift()
+    job?.signal.removeEventListener('abort', job.leave)
+    return job
+  }
+
   async function work(): Promise<void> {
     clearTimeout(idle)
-    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
-      if (job.signal.aborted) {
-        job.outcome.reject(stopped())
-        continue
-      }
+    for (let job = takeJob(); job !== undefined; job = takeJob()) {
       worker ??= startWorker()
       const outcome = await runJob(worker, job, limits.timeMs)
       if (outcome.keepsWorker === false) await endWorker()
@@ -95,17 +116,17 @@ export function createExtractor(spawn: () => ExtractorChild, limits: ExtractLimi
 
   return {
     extract(path, hints, signal) {
-      if (isClosed) return Promise.reject(new AppError('unavailable', 'The service is shutting down.'))
+      if (isClosed) return Promise.reject(closing())
+      if (signal.aborted) return Promise.reject(stopped())
       if (waiting.length >= limits.maxWaiting)
         return Promise.reject(new AppError('busy', `${waiting.length} documents wait to be read already. Try again shortly.`))
-      const outcome = Promise.withResolvers<Extracted>()
-      waiting.push({ message: { path, hints }, signal, outcome })
+      const extracted = enqueue({ path, hints }, signal)
       working ??= work()
-      return outcome.promise
+      return extracted
     },
     async close() {
       isClosed = true
-      for (const { outcome } of waiting.splice(0)) outcome.reject(new AppError('unavailable', 'The service is shutting down.'))
+      for (let job = takeJob(); job !== undefined; job = takeJob()) job.outcome.reject(closing())
       worker?.child.kill()
       await working
       clearTimeout(idle)
@@ -137,6 +158,7 @@ function runJob({ child, next }: Worker, { message, signal }: Job, timeMs: numbe
   })
 }
 
+const closing = () => new AppError('unavailable', 'The service is shutting down.')
 const stopped = () => new AppError('aborted', 'Reading the document was stopped.')
 
 function tooSlow(timeMs: number): AppError {
