@@ -108,6 +108,8 @@ test('what changes during the load holds after it, and is seen by the search tha
   const changes = [index.remove(space, [5]), index.add(space, batchOf([350])), index.remove(space, [350, 299])]
   changes.push(index.add(space, { ids: [350], vectors: [vectorOf(5)] }))
   const later = index.search(space, search(5), never)
+  // Time enough for a change that would not wait.
+  for (let turn = 0; turn < 20; turn += 1) await setImmediate()
   goOn.resolve()
   await found
   await Promise.all(changes)

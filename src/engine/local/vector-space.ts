@@ -1,5 +1,4 @@
 import type { VectorHit, VectorSpaceStatistics } from '../vector-index.ts'
-import { candidatesFor, comparedFor, createBreadthMeasure } from './vector-breadth.ts'
 import { markRows, searchRows } from './vector-exact.ts'
 import { createVectorGraph, type VectorGraph } from './vector-graph.ts'
 import { createNearest } from './vector-nearest.ts'
@@ -12,8 +11,14 @@ const pendingLimit = 2048
 /** With more dead nodes than this share, searches look at too many: the graph is made anew. */
 const deadLimit = 0.25
 
-/** The breadth of searches is measured anew when the space has grown by this factor. */
-const growthLimit = 2
+/**
+ * How many candidates the graph looks at for k hits (HNSW's efSearch). Measured: 64 for ten hits find 0.991 of the true ones among
+ * 100,000 sentences, and more than 0.999 in data with clearer clusters.
+ */
+const candidatesFor = (k: number) => 24 + 4 * k
+
+/** How many of them are compared in full. Measured: one-byte codes put no true one further back than this. */
+const rescoredFor = (k: number) => 10 + k
 
 /** One candidate of the graph takes as long as comparing so many rows. */
 const rowsPerCandidate = 150
@@ -49,10 +54,6 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
   let graph: VectorGraph | undefined
   /** What is not in the graph yet. */
   const pending = new Set<number>()
-  /** How far searches look in the graph; undefined before it was measured. */
-  let breadth: number | undefined
-  let measure: (() => number | undefined) | undefined
-  let measuredCount = 0
 
   /** Decides whether there is a graph, and begins it. */
   function arrange(): void {
@@ -61,8 +62,6 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
     const isWorn = graph !== undefined && graph.deadShare() > deadLimit
     if (graph !== undefined && (isTooSmall || isWorn)) {
       graph = undefined
-      breadth = undefined
-      measure = undefined
       pending.clear()
     }
     if (graph !== undefined || !isLoaded || isTooSmall || (numbers < graphNumbers && !isWorn)) return
@@ -72,10 +71,10 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
 
   /** What the graph finds, or undefined when it should not be asked: not ready, or no quicker. */
   function searchGraph(vector: Float32Array, k: number): readonly VectorHit[] | undefined {
-    const wanted = candidatesFor(k, breadth ?? Number.POSITIVE_INFINITY)
+    const wanted = candidatesFor(k)
     if (graph === undefined || pending.size > pendingLimit || wanted * rowsPerCandidate > rows.count) return undefined
     const nearest = createNearest(k)
-    for (const id of graph.search(vector, wanted).slice(0, comparedFor(k))) nearest.add(id, scoreOf(vector, id))
+    for (const id of graph.search(vector, wanted).slice(0, rescoredFor(k))) nearest.add(id, scoreOf(vector, id))
     if (pending.size > 0) searchRows(rows, vector, nearest, markRows(rows, Float64Array.from(pending)))
     return nearest.hits.length < Math.min(k, rows.count) ? undefined : nearest.hits
   }
@@ -84,7 +83,7 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
     const marked = markRows(rows, within)
     const { marks, count } = marked
     const nearest = createNearest(k)
-    const wanted = Math.ceil((candidatesFor(k, breadth ?? Number.POSITIVE_INFINITY) * rows.count) / Math.max(1, count))
+    const wanted = Math.ceil((candidatesFor(k) * rows.count) / Math.max(1, count))
     if (graph !== undefined && pending.size === 0 && wanted * rowsPerCandidate < count) {
       const found = graph.search(vector, wanted).filter((id) => marks[rows.rowOf(id) ?? -1] === 1)
       for (const id of found) nearest.add(id, scoreOf(vector, id))
@@ -131,28 +130,17 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
     statistics: () => ({
       vectors: rows.count,
       dimensions,
-      method: Number.isFinite(breadth) && pending.size <= pendingLimit ? 'hnsw' : 'exact',
+      method: graph !== undefined && pending.size <= pendingLimit ? 'hnsw' : 'exact',
       memoryBytes: rows.memoryBytes() + (graph?.memoryBytes() ?? 0),
     }),
     improve(isLate) {
-      if (graph === undefined) return false
       for (const id of pending) {
-        if (isLate()) return true
+        if (graph === undefined || isLate()) break
         const row = rows.rowOf(id)
         if (row !== undefined) graph.add(id, rows.vectorAt(row))
         pending.delete(id)
       }
-      if (breadth !== undefined && rows.count < growthLimit * measuredCount) return false
-      measure ??= createBreadthMeasure(rows, graph)
-      while (!isLate()) {
-        const measured = measure()
-        if (measured === undefined) continue
-        breadth = measured
-        measuredCount = rows.count
-        measure = undefined
-        return false
-      }
-      return true
+      return pending.size > 0
     },
   }
 }
