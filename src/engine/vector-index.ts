@@ -33,7 +33,10 @@ export type VectorSpaceStatistics = Readonly<{
  * asked for, and again when the process that holds it has died.
  */
 export interface VectorIndex {
-  /** Best first; equal scores by id. Throws `unavailable` (its process died; the next call begins anew), `aborted`. */
+  /**
+   * Best first; equal scores by id. Throws `invalid` (other dimensions, or not of unit length), `busy`, `unavailable` (its process
+   * died; the next call begins anew), `aborted`, and what reading the space throws.
+   */
   search(space: VectorSpace, query: VectorQuery, signal: AbortSignal): Promise<readonly VectorHit[]>
   /** After the rows were committed. An id that is there already gets the new vector. A space that is not in memory stays out of it. */
   add(space: VectorSpace, batch: VectorBatch): Promise<void>

@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { chooseSamples, createBreadthMeasure } from '../../src/engine/local/vector-breadth.ts'
+import { createVectorRows } from '../../src/engine/local/vector-rows.ts'
 import { createSpaceVectors } from '../../src/engine/local/vector-space.ts'
 import { bruteForce, clustered, createRandom, findDifference, randomUnit, unit } from './vector-world.ts'
 
@@ -86,4 +88,31 @@ test('a query that is a part of a larger array is the one that is searched for',
   space.add(pieceOf([...all.entries()], 16))
   const flat = Float32Array.from(all.flatMap((vector) => [...vector]))
   for (const id of [0, 1, 150, 299]) expect(space.search({ vector: flat.subarray(id * 16, (id + 1) * 16), k: 1 })[0]?.id).toBe(id)
+})
+
+test('a graph is searched as broadly as the recall in the space itself demands, and not at all where no breadth is enough', () => {
+  const all = new Map(clustered(1000, 16, 4).entries())
+  const rows = createVectorRows(16)
+  for (const [id, vector] of all) rows.set(id, vector)
+  const outside = chooseSamples(rows)
+  const inside = new Map([...all].filter(([id]) => !outside.has(id)))
+  /** Finds what is nearest, but only when asked for enough. */
+  const graphFrom = (enough: number) => ({
+    count: all.size,
+    deadShare: () => 0,
+    memoryBytes: () => 0,
+    add() {},
+    remove() {},
+    search: (vector: Float32Array, k: number) => (k < enough ? [] : bruteForce(inside, { vector, k }).map(({ id }) => id)),
+  })
+  const measured = (enough: number) => {
+    const measure = createBreadthMeasure(rows, graphFrom(enough), chooseSamples(rows))
+    for (;;) {
+      const breadth = measure()
+      if (breadth !== undefined) return breadth
+    }
+  }
+  expect(measured(1)).toBe(24)
+  expect(measured(60)).toBe(64)
+  expect(measured(1000)).toBe(Number.POSITIVE_INFINITY)
 })

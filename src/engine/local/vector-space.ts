@@ -1,5 +1,5 @@
 import type { VectorHit, VectorSpaceStatistics } from '../vector-index.ts'
-import { candidatesFor, comparedFor, createBreadthMeasure } from './vector-breadth.ts'
+import { candidatesFor, chooseSamples, comparedFor, createBreadthMeasure } from './vector-breadth.ts'
 import { markRows, searchRows } from './vector-exact.ts'
 import { createVectorGraph, type VectorGraph } from './vector-graph.ts'
 import { createNearest } from './vector-nearest.ts'
@@ -12,8 +12,8 @@ const pendingLimit = 2048
 /** With more dead nodes than this share, searches look at too many: the graph is made anew. */
 const deadLimit = 0.25
 
-/** The breadth of searches is measured anew when the space has grown by this factor. */
-const growthLimit = 2
+/** When the space has grown by this factor, the graph is made anew, to measure how broadly it must be searched. */
+const growthLimit = 3
 
 /** One candidate of the graph takes as long as comparing so many rows. */
 const rowsPerCandidate = 150
@@ -53,12 +53,15 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
   let breadth: number | undefined
   let measure: (() => number | undefined) | undefined
   let measuredCount = 0
+  /** What stays out of the graph until its breadth is measured. */
+  let held: ReadonlySet<number> = new Set()
 
   /** Decides whether there is a graph, and begins it. */
   function arrange(): void {
     const numbers = rows.count * dimensions
     const isTooSmall = numbers < graphNumbers / 2
-    const isWorn = graph !== undefined && graph.deadShare() > deadLimit
+    const hasGrown = breadth !== undefined && rows.count > growthLimit * measuredCount
+    const isWorn = graph !== undefined && (hasGrown || graph.deadShare() > deadLimit)
     if (graph !== undefined && (isTooSmall || isWorn)) {
       graph = undefined
       breadth = undefined
@@ -67,6 +70,7 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
     }
     if (graph !== undefined || !isLoaded || isTooSmall || (numbers < graphNumbers && !isWorn)) return
     graph = createVectorGraph(dimensions)
+    held = chooseSamples(rows)
     for (const slab of rows.slabs()) for (let row = 0; row < slab.count; row += 1) pending.add(slab.idAt(row))
   }
 
@@ -135,22 +139,22 @@ export function createSpaceVectors({ dimensions, graphNumbers, blockRows }: Spac
       memoryBytes: rows.memoryBytes() + (graph?.memoryBytes() ?? 0),
     }),
     improve(isLate) {
-      if (graph === undefined) return false
       for (const id of pending) {
+        if (graph === undefined) break
+        if (breadth === undefined && held.has(id)) continue
         if (isLate()) return true
         const row = rows.rowOf(id)
         if (row !== undefined) graph.add(id, rows.vectorAt(row))
         pending.delete(id)
       }
-      if (breadth !== undefined && rows.count < growthLimit * measuredCount) return false
-      measure ??= createBreadthMeasure(rows, graph)
+      if (graph === undefined || breadth !== undefined) return false
+      // Those that were removed or replaced meanwhile are pending too, or gone; both do no harm.
+      measure ??= createBreadthMeasure(rows, graph, held)
       while (!isLate()) {
-        const measured = measure()
-        if (measured === undefined) continue
-        breadth = measured
+        breadth = measure()
+        if (breadth === undefined) continue
         measuredCount = rows.count
-        measure = undefined
-        return false
+        return pending.size > 0
       }
       return true
     },
