@@ -6,6 +6,10 @@ import { bruteForce, clustered, createRandom, findDifference, randomUnit } from 
 
 const dimensions = 16
 const done = () => false
+/** As the worker does it: turn after turn, until there is nothing more to do. */
+function finish(space: SpaceVectors): void {
+  while (space.improve(done));
+}
 /** Enough that asking the graph is worth it, for ten hits. */
 const count = 10_500
 const vectors = clustered(count + 60, dimensions, 9)
@@ -45,12 +49,12 @@ test('a graph answers when it is made, exactly until then, and follows what is a
     model,
     ids.map((id) => [id, vectorOf(id)] as const),
   )
-  expect(space.improve(done)).toBe(false)
+  finish(space)
   expect(space.statistics()).toMatchObject({ vectors: count, method: 'exact' })
   space.endLoad()
   expect(space.improve(() => true)).toBe(true)
   expect([space.statistics().method, recall(space, model)]).toEqual(['exact', 1])
-  expect(space.improve(done)).toBe(false)
+  finish(space)
   expect(space.statistics().method).toBe('hnsw')
   expect(recall(space, model)).toBeGreaterThan(0.99)
 
@@ -68,7 +72,7 @@ test('a graph answers when it is made, exactly until then, and follows what is a
   )
   expect(space.statistics().method).toBe('hnsw')
   expect(recall(space, model)).toBeGreaterThan(0.99)
-  space.improve(done)
+  finish(space)
   expect(recall(space, model)).toBeGreaterThan(0.99)
 
   for (const part of [1, 2, 3, 20])
@@ -82,19 +86,44 @@ test('a graph answers when it is made, exactly until then, and follows what is a
   expect(recall(space, model, [5, 6, 99_999])).toBe(1)
 })
 
+test('the vectors that a graph is measured with come into it only afterwards', () => {
+  const space = createSpaceVectors({ dimensions, graphNumbers: 1000 * dimensions })
+  addAll(space, new Map(), vectors.slice(0, 1500).entries())
+  space.endLoad()
+  expect(space.improve(done)).toBe(true)
+  const measured = space.statistics()
+  finish(space)
+  expect(measured.method).toBe('hnsw')
+  expect(space.statistics().memoryBytes).toBeGreaterThan(measured.memoryBytes)
+})
+
+test('a graph of a space that has grown is made anew, and measured again', () => {
+  const space = createSpaceVectors({ dimensions, graphNumbers: 1000 * dimensions })
+  const model = new Map<number, Float32Array>()
+  addAll(space, model, vectors.slice(0, 1000).entries())
+  space.endLoad()
+  finish(space)
+  addAll(space, model, [...vectors.slice(0, 3000).entries()].slice(1000))
+  expect(space.statistics().method).toBe('hnsw')
+  addAll(space, model, [[3000, vectorOf(3000)]])
+  expect(space.statistics().method).toBe('exact')
+  finish(space)
+  expect(space.statistics()).toMatchObject({ method: 'hnsw', vectors: 3001 })
+})
+
 test('a graph with many dead nodes is made anew, and one of a space that became small is given up', () => {
   const space = createSpaceVectors({ dimensions, graphNumbers: 1000 * dimensions })
   const model = new Map<number, Float32Array>()
   addAll(space, model, vectors.slice(0, 1500).entries())
   space.endLoad()
-  space.improve(done)
+  finish(space)
   const first = space.statistics().memoryBytes
   removeAll(
     space,
     model,
     Array.from({ length: 400 }, (_, id) => id),
   )
-  expect(space.improve(done)).toBe(false)
+  finish(space)
   expect(space.statistics()).toMatchObject({ method: 'hnsw', vectors: 1100 })
   expect(space.statistics().memoryBytes).toBeLessThan(first)
   removeAll(

@@ -17,8 +17,11 @@ export interface VectorGraph {
   /** Whatever was there under the id is not found any more. */
   add(id: number, vector: Float32Array): void
   remove(id: number): void
-  /** Ids of candidates, the nearest first; the more are wanted, the more surely the nearest are among them. May be fewer. */
-  search(vector: Float32Array, wanted: number): readonly number[]
+  /**
+   * Looks at `candidates` and gives the ids of the best of them, the nearest first: the more it looks at, the more surely the nearest
+   * are among them. May be fewer.
+   */
+  search(vector: Float32Array, candidates: number, best?: number): readonly number[]
 }
 
 /** In the place of the id of a node that is dead. */
@@ -63,11 +66,17 @@ export function createVectorGraph(dimensions: number): VectorGraph {
       idOfNode.push(id)
     },
     remove,
-    search(vector, wanted) {
+    search(vector, candidates, best = candidates) {
       if (nodeOfId.size === 0) return []
-      const nodes = Math.min(idOfNode.length, Math.ceil(wanted / (1 - deadShare())))
-      const found = index.search(vector, nodes, 1)
-      return Array.from(found.keys, (node) => idOfNode[Number(node)] ?? nobody).filter((id) => id !== nobody)
+      const nodes = Math.min(idOfNode.length, Math.ceil(candidates / (1 - deadShare())))
+      const { keys } = index.search(vector, nodes, 1)
+      const ids: number[] = []
+      // A loop by place: turning all keys into numbers costs more than comparing the best in full.
+      for (let place = 0; place < keys.length && ids.length < best; place += 1) {
+        const id = idOfNode[Number(keys[place])] ?? nobody
+        if (id !== nobody) ids.push(id)
+      }
+      return ids
     },
   }
 }

@@ -21,6 +21,7 @@ export interface VectorRows {
   readonly count: number
   memoryBytes(): number
   rowOf(id: number): number | undefined
+  idAt(row: number): number
   /** Puts the vector in the place of the one with the same id. */
   set(id: number, vector: Float32Array): void
   /** Whether it was there. */
@@ -82,6 +83,7 @@ export function createVectorRows(dimensions: number, blockRows = usualBlockRows)
     memoryBytes: () =>
       blocks.reduce((sum, { ids, vectors, codes }) => sum + ids.byteLength + vectors.byteLength + codes.byteLength, 0),
     rowOf: (id) => rowOfId.get(id),
+    idAt: (row) => blockOf(row)?.ids[row % blockRows] ?? -1,
     score,
     vectorAt: (row) => blockOf(row)?.vectors.subarray(startOf(row), startOf(row) + dimensions) ?? new Float32Array(dimensions),
     set(id, vector) {
