@@ -26,7 +26,8 @@ export async function planSync(folder: string, documents: readonly ListedDocumen
   for await (const path of listDocumentFiles(folder)) {
     const known = inFolder.get(path)
     if (known === undefined) added.push(path)
-    else if (known.sha256 === (await sha256Of(path))) unchanged.push(path)
+    // One that cannot be read, or has gone meanwhile, is told when it is sent.
+    else if (known.sha256 === (await sha256Of(path).catch(() => undefined))) unchanged.push(path)
     else changed.push(path)
     inFolder.delete(path)
   }
@@ -42,9 +43,13 @@ export type WatchParts = Readonly<{
   signal: AbortSignal
 }>
 
-/** Brings both in step again after changes, once for those that come together, until the signal. */
+/**
+ * Brings both in step again after changes, once for those that come together, until the signal; and once at the beginning, for what
+ * changed before anybody watched.
+ */
 export async function keepInStep({ changes, settle, sync, signal }: WatchParts): Promise<void> {
   let changed = Promise.withResolvers<void>()
+  changed.resolve()
   const watching = (async () => {
     for await (const _change of changes) changed.resolve()
   })().catch((error: unknown) => {

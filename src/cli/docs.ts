@@ -46,6 +46,7 @@ export async function syncFolders(context: Context): Promise<number> {
     const folder = resolve(context.words[0] ?? '')
     if ((await kindOf(folder)) !== 'folder') throw new AppError('invalid', work.say('noFolder', { path: printable(folder) }))
     const counts = await syncFolder(work, folder)
+    tell(work, counts)
     if (context.flags.has('watch')) await watchFolders(work, [folder])
     return counts.failed === 0 ? 0 : 1
   })
@@ -139,7 +140,6 @@ async function syncFolder(work: Work, folder: string): Promise<Counts> {
   }
   counts.unchanged += unchanged.length
   for (const file of files) await sendFile(work, file, counts)
-  tell(work, counts)
   return counts
 }
 
@@ -148,9 +148,17 @@ async function watchFolders(work: Work, folders: readonly string[]): Promise<voi
   await Promise.all(
     folders.map((folder) => {
       writeLine(work.context.terminal.notes, work.say('watching', { path: printable(folder) }))
-      const sync = () => syncFolder(work, folder).catch((error: unknown) => tellFailure(work, folder, error))
+      const sync = async () => {
+        const counts = await syncFolder(work, folder)
+        if (counts.done + counts.duplicate + counts.removed + counts.failed > 0) tell(work, counts)
+      }
       const settle = () => setTimeout(settleMs, undefined, { signal }).catch(() => {})
-      return keepInStep({ changes: watch(folder, { recursive: true, signal }), settle, sync, signal })
+      return keepInStep({
+        changes: watch(folder, { recursive: true, signal }),
+        settle,
+        sync: () => sync().catch((error: unknown) => tellFailure(work, folder, error)),
+        signal,
+      })
     }),
   )
 }
