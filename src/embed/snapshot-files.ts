@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
+import { isLeftBehind } from '../storage/left-behind.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { toStorageError } from '../storage/storage-error.ts'
 import type { Owner } from './collection.ts'
@@ -24,16 +25,16 @@ const ending = '.snapshot'
 const partEnding = '.part'
 
 /**
- * The snapshots of all owners, each in a folder of their own. What a process that was killed had begun is removed at the start.
- * `openFile` is a parameter so that a test can fill the disk.
+ * The snapshots of all owners, each in a folder of their own. What a process that was killed had begun is removed at the start,
+ * and nothing of one that runs: a second one may be started by mistake. `openFile` is a parameter so that a test can fill the disk.
  */
 export async function openSnapshotFiles(folder: string, openFile: typeof open = open): Promise<SnapshotFiles> {
-  for (const path of await listFiles(folder, true)) if (path.endsWith(partEnding)) await rm(join(folder, path), { force: true })
+  for (const path of await listFiles(folder, true)) if (isDeadPart(path)) await rm(join(folder, path), { force: true })
   const pathOf = (owner: Owner, name: string) => join(folderOf(folder, owner), `${checkName(name)}${ending}`)
   return {
     async replace(owner, name, write) {
       const path = pathOf(owner, name)
-      const beside = `${path}.${randomUUID()}${partEnding}`
+      const beside = `${path}.${process.pid}.${randomUUID()}${partEnding}`
       try {
         makeFolder(folderOf(folder, owner), 0o700)
         const outcome = await useFile(await openFile(beside, 'wx', 0o600), write)
@@ -72,6 +73,12 @@ export async function openSnapshotFiles(folder: string, openFile: typeof open = 
       })
     },
   }
+}
+
+function isDeadPart(path: string): boolean {
+  if (!path.endsWith(partEnding)) return false
+  const [, pid] = /\.(\d+)\.[^.]+\.part$/.exec(path) ?? []
+  return pid === undefined || isLeftBehind(Number(pid))
 }
 
 async function useFile<T>(file: FileHandle, work: (file: FileHandle) => Promise<T>): Promise<T> {

@@ -66,7 +66,8 @@ function userOf({ url, dataDir }: TestServer, token: string) {
       return body.results.map(({ text }: { text: string }) => text)
     },
     list: async (): Promise<Listed> => (await ask('GET', '/rag/documents')).body,
-    temporaryFiles: () => readdir(join(dataDir, 'uploads')).catch(() => []),
+    /** Those of this process. */
+    temporaryFiles: () => readdir(join(dataDir, 'uploads', String(process.pid))).catch(() => []),
   }
 }
 
