@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts'
 import { isLeftBehind } from '../storage/left-behind.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { toStorageError } from '../storage/storage-error.ts'
-import type { Owner } from './collection.ts'
+import type { Collection, Owner } from './collection.ts'
 
 export type SnapshotFile = Readonly<{ name: string; sizeBytes: number; createdAt: string }>
 
@@ -106,8 +106,21 @@ function isMissing(error: unknown): boolean {
 const noSnapshot = (name: string) => new AppError('not_found', `You have no snapshot "${name}".`)
 
 /** A name that is no path on any system. */
+const nameFormat = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
+
+/**
+ * The collection's own name where a file can bear it; otherwise what is left of it without accents and blanks, with the beginning of the
+ * id, so that two collections never share a file.
+ */
+export function snapshotNameOf({ name, id }: Pick<Collection, 'name' | 'id'>): string {
+  if (nameFormat.test(name)) return name
+  const plain = name.normalize('NFD').replace(/\p{M}/gu, '')
+  const safe = plain.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^[-_]+|[-_]+$/g, '')
+  return [safe.slice(0, 50), id.slice(0, 8)].filter((part) => part !== '').join('-')
+}
+
 function checkName(name: string): string {
-  if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name)) return name
+  if (nameFormat.test(name)) return name
   const expected = '1 to 64 letters from a to z, digits, - and _, with a letter or digit first'
   const details = [{ field: 'name', expected, got: `a text of ${name.length} characters` }]
   throw new AppError('invalid', `The name of a snapshot must be ${expected}.`, { details })
