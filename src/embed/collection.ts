@@ -62,6 +62,9 @@ export type FoundPassage = Passage & Readonly<{ score: number }>
 /** What a document is found by in its collection; of several with the same bytes, the oldest. */
 export type DocumentKey = Readonly<{ id: string } | { source: string } | { sha256: string }>
 
+/** Where a document stands in the list of its collection, whether or not it is still there. */
+export type DocumentPlace = Readonly<Pick<Document, 'createdAt' | 'id'>>
+
 /** The collections of all owners. Whatever belongs to others looks as if it did not exist. */
 export interface Collections {
   /** Those of the owner, and those that others share. */
@@ -113,7 +116,8 @@ export interface Passages {
   findDocument(collection: Collection, which: DocumentKey): Promise<Document | undefined>
   /** A document of any collection that the owner may read; `isOwn` says whether they may change it. */
   findDocumentOf(owner: Owner, id: string): Promise<Readonly<{ document: Document; isOwn: boolean }> | undefined>
-  listDocuments(collection: Collection, page: Readonly<{ limit: number; after?: string }>): Promise<readonly Document[]>
+  /** Oldest first. */
+  listDocuments(collection: Collection, page: Readonly<{ limit: number; after?: DocumentPlace }>): Promise<readonly Document[]>
   /** With all its chunks. Throws `not_found` when it is gone. */
   removeDocument(document: Document): Promise<void>
   /** Chunks of a document by position, those of the range that exist, its ends with it. */

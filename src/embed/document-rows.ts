@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type SelectQueryBuilder, sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import type { Database, DocumentsTable, Tables } from '../storage/tables.ts'
-import type { Document, DocumentKey, NewDocument, Owner, Passage } from './collection.ts'
+import type { Document, DocumentKey, DocumentPlace, NewDocument, Owner, Passage } from './collection.ts'
 import { toDocument, toPassage } from './passage-rows.ts'
 
 /** Throws `not_found`. */
@@ -47,15 +47,14 @@ export async function findDocumentOf(
 export async function listDocuments(
   db: Database,
   collectionId: string,
-  { limit, after }: Readonly<{ limit: number; after?: string }>,
+  { limit, after }: Readonly<{ limit: number; after?: DocumentPlace }>,
 ): Promise<readonly Document[]> {
   const rows = await documents(db)
     .where('documents.collectionId', '=', collectionId)
-    .$if(after !== undefined, (query) =>
-      query.where(
-        sql<boolean>`(documents.created_at, documents.id) > (select created_at, id from documents where id = ${after ?? ''})`,
-      ),
-    )
+    .$call((query) => {
+      if (after === undefined) return query
+      return query.where(sql<boolean>`(documents.created_at, documents.id) > (${after.createdAt}, ${after.id})`)
+    })
     .orderBy('documents.createdAt')
     .orderBy('documents.id')
     .limit(limit)

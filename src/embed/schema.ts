@@ -192,7 +192,7 @@ export type SnapshotParams = Static<typeof snapshotParams>
 export const saveBody = Type.Object({ name: Type.Optional(snapshotName), collection: collectionField }, strict)
 export type SaveBody = Static<typeof saveBody>
 export const saveAnswer = Type.Object({
-  name: Type.String({ description: 'Without one it is the name of the collection.' }),
+  name: Type.String({ description: 'Without one it is the name of the collection, as far as a file can bear it.' }),
   collection: Type.String({ description: 'The id of the collection.' }),
   model: Type.String(),
   documents: Type.Integer(),

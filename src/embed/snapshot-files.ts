@@ -3,9 +3,10 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
+import { isLeftBehind } from '../storage/left-behind.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { toStorageError } from '../storage/storage-error.ts'
-import type { Owner } from './collection.ts'
+import type { Collection, Owner } from './collection.ts'
 
 export type SnapshotFile = Readonly<{ name: string; sizeBytes: number; createdAt: string }>
 
@@ -24,16 +25,16 @@ const ending = '.snapshot'
 const partEnding = '.part'
 
 /**
- * The snapshots of all owners, each in a folder of their own. What a process that was killed had begun is removed at the start.
- * `openFile` is a parameter so that a test can fill the disk.
+ * The snapshots of all owners, each in a folder of their own. What a process that was killed had begun is removed at the start,
+ * and nothing of one that runs: a second one may be started by mistake. `openFile` is a parameter so that a test can fill the disk.
  */
 export async function openSnapshotFiles(folder: string, openFile: typeof open = open): Promise<SnapshotFiles> {
-  for (const path of await listFiles(folder, true)) if (path.endsWith(partEnding)) await rm(join(folder, path), { force: true })
+  for (const path of await listFiles(folder, true)) if (isDeadPart(path)) await rm(join(folder, path), { force: true })
   const pathOf = (owner: Owner, name: string) => join(folderOf(folder, owner), `${checkName(name)}${ending}`)
   return {
     async replace(owner, name, write) {
       const path = pathOf(owner, name)
-      const beside = `${path}.${randomUUID()}${partEnding}`
+      const beside = `${path}.${process.pid}.${randomUUID()}${partEnding}`
       try {
         makeFolder(folderOf(folder, owner), 0o700)
         const outcome = await useFile(await openFile(beside, 'wx', 0o600), write)
@@ -74,6 +75,12 @@ export async function openSnapshotFiles(folder: string, openFile: typeof open = 
   }
 }
 
+function isDeadPart(path: string): boolean {
+  if (!path.endsWith(partEnding)) return false
+  const [, pid] = /\.(\d+)\.[^.]+\.part$/.exec(path) ?? []
+  return pid === undefined || isLeftBehind(Number(pid))
+}
+
 async function useFile<T>(file: FileHandle, work: (file: FileHandle) => Promise<T>): Promise<T> {
   try {
     return await work(file)
@@ -99,8 +106,21 @@ function isMissing(error: unknown): boolean {
 const noSnapshot = (name: string) => new AppError('not_found', `You have no snapshot "${name}".`)
 
 /** A name that is no path on any system. */
+const nameFormat = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
+
+/**
+ * The collection's own name where a file can bear it; otherwise what is left of it without accents and blanks, with the beginning of the
+ * id, so that two collections never share a file.
+ */
+export function snapshotNameOf({ name, id }: Pick<Collection, 'name' | 'id'>): string {
+  if (nameFormat.test(name)) return name
+  const plain = name.normalize('NFD').replace(/\p{M}/gu, '')
+  const safe = plain.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^[-_]+|[-_]+$/g, '')
+  return [safe.slice(0, 50), id.slice(0, 8)].filter((part) => part !== '').join('-')
+}
+
 function checkName(name: string): string {
-  if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name)) return name
+  if (nameFormat.test(name)) return name
   const expected = '1 to 64 letters from a to z, digits, - and _, with a letter or digit first'
   const details = [{ field: 'name', expected, got: `a text of ${name.length} characters` }]
   throw new AppError('invalid', `The name of a snapshot must be ${expected}.`, { details })

@@ -15,6 +15,7 @@ import {
   snapshotList,
   snapshotParams,
 } from './schema.ts'
+import { snapshotNameOf } from './snapshot-files.ts'
 import type { Snapshots } from './snapshots.ts'
 
 export type SnapshotRoutesOptions = Readonly<{ collections: Collections; snapshots: Snapshots }>
@@ -36,7 +37,7 @@ export function snapshotRoutes({ collections, snapshots }: SnapshotRoutesOptions
       const { collection: nameOrId = usualCollection, name } = request.body
       const collection = await collections.find(owner, nameOrId)
       if (collection === undefined) throw noCollection(nameOrId)
-      const saved = await snapshots.save(owner, collection, name ?? collection.name)
+      const saved = await snapshots.save(owner, collection, name ?? snapshotNameOf(collection))
       return {
         name: saved.name,
         collection: collection.id,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
+import { isProcessAlive } from '../storage/left-behind.ts'
 import { isSystemError } from './verified-file.ts'
 
 export type LockOptions = Readonly<{
@@ -87,9 +88,5 @@ async function findOwner(path: string): Promise<string | undefined> {
 function isAlive(owner: string): boolean {
   const pid = Number(owner.split(' ')[0])
   if (pid === process.pid) return held.has(owner)
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return isSystemError(error, 'EPERM')
-  }
+  return isProcessAlive(pid)
 }

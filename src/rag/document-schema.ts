@@ -17,7 +17,8 @@ export const ingestFields = {
     Type.Integer({
       minimum: 16,
       maximum: 8192,
-      description: 'Tokens of a chunk at most. Default: 200, or what the model takes.',
+      description:
+        'Tokens of a chunk at most. Default: 200, or what the model takes. A document whose bytes are there keeps its chunks, but for `force`.',
     }),
   ),
   overlap_tokens: Type.Optional(
@@ -27,8 +28,17 @@ export const ingestFields = {
       description: 'Tokens of a chunk that the next one repeats, in whole sentences. Default: 0.',
     }),
   ),
-  metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Goes with each chunk, for filters.' })),
-  force: Type.Optional(Type.Boolean({ description: 'Reads it anew even when nothing of it has changed.' })),
+  metadata: Type.Optional(
+    Type.Record(Type.String(), Type.Unknown(), {
+      description:
+        'Goes with each chunk, for filters. Other metadata than before is a change; without it, unchanged bytes keep theirs.',
+    }),
+  ),
+  force: Type.Optional(
+    Type.Boolean({
+      description: 'Reads it anew even when nothing of it has changed, as for other `chunk_tokens` or `overlap_tokens`.',
+    }),
+  ),
 }
 
 export const uploadFields = Type.Object(ingestFields, { additionalProperties: false })
@@ -111,7 +121,7 @@ export const listQuery = Type.Object(
   {
     collection: Type.Optional(name('Name or id. Default: "default".')),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-    after: Type.Optional(Type.String({ maxLength: 100, description: 'The id of the last document of the page before.' })),
+    after: Type.Optional(Type.String({ maxLength: 100, description: '`next_after` of the page before.' })),
   },
   { additionalProperties: false },
 )

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Collection, Collections, Document, Metadata, NewPassage, Owner, Passages } from '../embed/collection.ts'
 import type { Embedder } from '../engine/embedder.ts'
 import type { Extracted } from './extract/extract.ts'
@@ -20,14 +21,14 @@ export type IngestOptions = Readonly<{
   collection: string
   chunkTokens?: number
   overlapTokens?: number
-  /** Goes with each chunk, for filters. */
+  /** Goes with each chunk, for filters. Without it a document whose bytes are there keeps what it has. */
   metadata?: Metadata
   /** Reads and splits it anew even when nothing of it has changed. */
   force?: boolean
 }>
 
 /**
- * What became of a file. `unchanged`: the same bytes from the same source are there. `duplicate`: the same bytes are there from another
+ * What became of a file. `unchanged`: the same bytes from the same source are there, with the same metadata. `duplicate`: the same bytes are there from another
  * source, and `document` is that one.
  */
 export type IngestResult = Readonly<{
@@ -43,7 +44,7 @@ export type IngestEvent =
 
 export type DocumentsParts = Readonly<{
   collections: Pick<Collections, 'find' | 'open'>
-  passages: Pick<Passages, 'findDocument' | 'replaceDocument'>
+  passages: Pick<Passages, 'findDocument' | 'listChunks' | 'replaceDocument'>
   extractor: Pick<Extractor, 'extract'>
   /** The model that makes the vectors of a collection. */
   modelOf: (collection: Collection) => Promise<Pick<Embedder, 'countTokens' | 'maxTokens'>>
@@ -93,9 +94,18 @@ export function createIngest({ collections, passages, extractor, modelOf }: Docu
     // One that somebody else shares is never written to.
     if (collection === undefined || collection.ownerId !== owner) return undefined
     const same = await passages.findDocument(collection, { source: file.source })
-    if (same !== undefined) return same.sha256 === file.sha256 ? { status: 'unchanged', document: same } : undefined
+    if (same !== undefined) {
+      const isUnchanged = same.sha256 === file.sha256 && (await hasMetadata(same, options.metadata))
+      return isUnchanged ? { status: 'unchanged', document: same } : undefined
+    }
     const copy = await passages.findDocument(collection, { sha256: file.sha256 })
     return copy === undefined ? undefined : { status: 'duplicate', document: copy }
+  }
+
+  async function hasMetadata({ id }: Document, metadata: Metadata | undefined): Promise<boolean> {
+    const [first] = metadata === undefined ? [] : await passages.listChunks(id, { from: 0, to: 0 })
+    // As it would be stored: -0 becomes 0.
+    return first === undefined || isDeepStrictEqual(first.metadata, JSON.parse(JSON.stringify(metadata)))
   }
 }
 

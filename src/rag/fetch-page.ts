@@ -54,7 +54,7 @@ export function createFetchPage(parts: FetchPageParts): FetchPage {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
     let url = start
     for (let redirects = 0; ; redirects += 1) {
-      const addresses = await findAddresses(parts, url)
+      const addresses = await findAddresses(parts, url, limit).catch((cause: unknown) => fail(url, cause, signal))
       const answer = await ask(url, addresses, limit).catch((cause: unknown) => fail(url, cause, signal))
       const { statusCode = 0, headers } = answer
       if ([301, 302, 303, 307, 308].includes(statusCode)) {
@@ -72,10 +72,17 @@ export function createFetchPage(parts: FetchPageParts): FetchPage {
 async function findAddresses(
   { lookup, isAllowed = isPublic }: FetchPageParts,
   { hostname }: URL,
+  signal: AbortSignal,
 ): Promise<readonly LookupAddress[]> {
   const host = hostname.replace(/^\[|\]$/g, '')
   const family = isIP(host)
-  const found = family === 0 ? await lookup(host).catch(() => []) : [{ address: host, family }]
+  const found =
+    family === 0
+      ? await unlessAborted(
+          lookup(host).catch(() => []),
+          signal,
+        )
+      : [{ address: host, family }]
   if (found.length === 0) throw new AppError('upstream', `The address of ${host} cannot be found.`)
   if (found.every(({ address }) => isAllowed(address))) return found
   throw new AppError('invalid', `"url" must lead to the public internet, but ${host} is an address inside of this network.`)
@@ -85,7 +92,23 @@ async function findAddresses(
 export function isPublic(address: string): boolean {
   if (!ipaddr.isValid(address)) return false
   // `process` takes an IPv4 address that is mapped into IPv6 for what it is.
-  return ipaddr.process(address).range() === 'unicast'
+  const parsed = ipaddr.process(address)
+  if (parsed.range() !== 'unicast') return false
+  // Of IPv6 only 2000::/3 is given out (RFC 4291, section 2.4); what is not is no public address.
+  return !(parsed instanceof ipaddr.IPv6) || (parsed.parts[0] ?? 0) >> 13 === 1
+}
+
+/** What `work` gives, unless the signal comes first: a lookup cannot be stopped, only left. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const stop = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }
 
 function ask(url: URL, addresses: readonly LookupAddress[], signal: AbortSignal): Promise<IncomingMessage> {

@@ -7,6 +7,7 @@ import type { Collections, Document, Owner, Passage, Passages } from '../embed/c
 import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
+import { readCursor, toCursor } from './document-cursor.ts'
 import {
   type DocumentAnswer,
   documentAnswer,
@@ -204,9 +205,13 @@ function readRoutes({ collections, passages, ownerOf }: DocumentRoutesOptions): 
           if (name !== usualCollection) throw new AppError('not_found', `There is no collection "${name.slice(0, 100)}".`)
           return { documents: [], next_after: null }
         }
-        const found = await passages.listDocuments(collection, { limit: limit + 1, ...(after === undefined ? {} : { after }) })
+        const found = await passages.listDocuments(collection, {
+          limit: limit + 1,
+          ...(after === undefined ? {} : { after: readCursor(after) }),
+        })
         const page = found.slice(0, limit)
-        return { documents: page.map(toDocumentBody), next_after: found.length > limit ? (page.at(-1)?.id ?? null) : null }
+        const last = found.length > limit ? page.at(-1) : undefined
+        return { documents: page.map(toDocumentBody), next_after: last === undefined ? null : toCursor(last) }
       },
     )
 

@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AppError } from '../errors.ts'
+import { isLeftBehind } from '../storage/left-behind.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 
 export type TempFile = Readonly<{
@@ -16,7 +17,7 @@ export type TempFile = Readonly<{
 
 /** Documents on their way in. They are files, so that none is ever in this process's memory whole. */
 export interface TempFiles {
-  /** An absolute path. */
+  /** An absolute path, of this process alone. */
   readonly folder: string
   /** Throws `too_large` past the limit, and whatever the source throws; the file is then gone. */
   save(source: AsyncIterable<Uint8Array>, maxBytes: number, signal: AbortSignal): Promise<TempFile>
@@ -26,10 +27,14 @@ export interface TempFiles {
   close(): Promise<void>
 }
 
-/** Makes the folder anew: what a killed service left behind in it is gone. */
+/**
+ * Each process has a folder of its own in the given one. What a killed service left is removed, and nothing of one that runs: a second
+ * one may be started by mistake.
+ */
 export async function openTempFiles(path: string): Promise<TempFiles> {
-  const folder = resolve(path)
-  await rm(folder, { recursive: true, force: true })
+  const folder = join(resolve(path), String(process.pid))
+  for (const name of await listNames(path))
+    if (!/^\d+$/.test(name) || isLeftBehind(Number(name))) await rm(join(path, name), { recursive: true, force: true })
 
   return {
     folder,
@@ -60,6 +65,13 @@ export async function openTempFiles(path: string): Promise<TempFiles> {
     },
     close: () => rm(folder, { recursive: true, force: true }),
   }
+}
+
+async function listNames(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  })
 }
 
 export function tooLarge(maxBytes: number): AppError {

@@ -294,12 +294,22 @@ describe('documents', () => {
     for (const name of ['a', 'b', 'c', 'd', 'e']) await passages.replaceDocument(collection, file(name), chunksOf(name), never)
     const pages: string[][] = []
     for (let after: Document | undefined; pages.length < 4; ) {
-      const page = await passages.listDocuments(collection, { limit: 2, ...(after === undefined ? {} : { after: after.id }) })
+      const page = await passages.listDocuments(collection, { limit: 2, ...(after === undefined ? {} : { after }) })
       if (page.length === 0) break
       pages.push(page.map(({ name }) => name))
       after = page.at(-1)
     }
     expect(pages).toEqual([['a', 'b'], ['c', 'd'], ['e']])
+  })
+
+  test('the next page comes although the last document of the one before was removed', async () => {
+    const { collections, passages } = await openCollections()
+    const collection = await collections.open(ana, 'default')
+    for (const name of ['a', 'b', 'c']) await passages.replaceDocument(collection, file(name), chunksOf(name), never)
+    const [, last] = await passages.listDocuments(collection, { limit: 2 })
+    if (last === undefined) throw new Error('There is no second document.')
+    await passages.removeDocument(last)
+    expect(await passages.listDocuments(collection, { limit: 2, after: last })).toMatchObject([{ name: 'c' }])
   })
 
   test('others find them where the collection is shared, and know that they are not theirs', async () => {

@@ -7,6 +7,7 @@ import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
 import { magic, type RecordKind, recordKinds } from '../../src/embed/snapshot-format.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { ana, bea, type CollectionsWorldOptions, never, openCollections } from '../collections-world.ts'
+import { endedPid } from '../ended-process.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
 
 type Options = CollectionsWorldOptions & Readonly<{ openFile?: typeof open }>
@@ -221,6 +222,30 @@ describe('a full disk', () => {
     expect((await world.snapshots.list(ana)).map(({ name }) => name)).toEqual(['whole'])
     await openSnapshotFiles(world.snapshotFolder)
     expect(await readdir(join(world.snapshotFolder, ana))).toEqual(['whole.snapshot'])
+  })
+
+  test('what was begun stays while its process runs, and goes when it has ended', async () => {
+    const world = await openWorld()
+    await fill(world)
+    await world.snapshots.save(ana, await world.openDefault(), 'whole')
+    const begun = (pid: number) => writeFile(`${world.pathOf('whole')}.${pid}.abc.part`, 'half')
+    await Promise.all([begun(process.ppid), begun(endedPid()), begun(process.pid)])
+    await openSnapshotFiles(world.snapshotFolder)
+    expect(await readdir(join(world.snapshotFolder, ana))).toEqual(['whole.snapshot', `whole.snapshot.${process.ppid}.abc.part`])
+  })
+
+  test('a file that is being written bears the number of its process', async () => {
+    let names: string[] = []
+    const world = await openWorld({
+      openFile: async (path, flags, mode) => {
+        const file = await open(path, flags, mode)
+        names = readdirSync(join(world.snapshotFolder, ana))
+        return file
+      },
+    })
+    await fill(world, 3)
+    await world.snapshots.save(ana, await world.openDefault(), 'whole')
+    expect(names).toEqual([expect.stringMatching(new RegExp(`^whole\\.snapshot\\.${process.pid}\\.[0-9a-f-]+\\.part$`))])
   })
 })
 

@@ -141,3 +141,18 @@ describe('who may', () => {
       expect(await callerOf(server)(method, path, body)).toMatchObject({ status: 401 })
   })
 })
+
+test('a snapshot without a name is called after the collection, as far as a file can bear it', async () => {
+  await using world = await startWithUser()
+  const { call } = world
+  const save = async (collection: string) => {
+    await call('POST', '/embed/add', { collection, documents: ['a text'] })
+    return call('POST', '/embed/save', { collection })
+  }
+  expect(await save('notes')).toMatchObject({ status: 200, name: 'notes' })
+  expect(await save('Mis días')).toMatchObject({ status: 200, name: expect.stringMatching(/^Mis-dias-[0-9a-f]{8}$/) })
+  expect(await save('文書')).toMatchObject({ status: 200, name: expect.stringMatching(/^[0-9a-f]{8}$/) })
+  // Two collections never share a file.
+  await save('Mis dias')
+  expect(await call('GET', '/embed/snapshots')).toMatchObject({ snapshots: Array.from({ length: 4 }, () => ({})) })
+})

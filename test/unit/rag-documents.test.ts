@@ -66,7 +66,8 @@ function userOf({ url, dataDir }: TestServer, token: string) {
       return body.results.map(({ text }: { text: string }) => text)
     },
     list: async (): Promise<Listed> => (await ask('GET', '/rag/documents')).body,
-    temporaryFiles: () => readdir(join(dataDir, 'uploads')).catch(() => []),
+    /** Those of this process. */
+    temporaryFiles: () => readdir(join(dataDir, 'uploads', String(process.pid))).catch(() => []),
   }
 }
 
@@ -309,4 +310,28 @@ test('a list comes in pages', async () => {
   expect([...first.documents, ...second.documents].map(({ source }) => source)).toEqual(['a.txt', 'b.txt', 'c.txt'])
   expect(second.next_after).toBeNull()
   expect((await ana.ask('GET', '/rag/documents?collection=missing')).status).toBe(404)
+})
+
+test('a list goes on although the last document of the page was removed meanwhile', async () => {
+  const { ana } = await start()
+  await ana.upload(['a', 'b', 'c'].map((name) => [`${name}.txt`, `Text of ${name}.`]))
+  const first = (await ana.ask('GET', '/rag/documents?limit=2')).body
+  await ana.ask('DELETE', `/rag/documents/${first.documents[1].id}`)
+  const second = (await ana.ask('GET', `/rag/documents?limit=2&after=${first.next_after}`)).body
+  expect(second).toMatchObject({ documents: [{ source: 'c.txt' }], next_after: null })
+  const wrong = await ana.ask('GET', `/rag/documents?after=${first.documents[0].id}`)
+  expect([wrong.status, wrong.body.error.code]).toEqual([400, 'invalid'])
+})
+
+test('the same bytes with other metadata are a change; with the same, or without any, they are none', async () => {
+  const { ana } = await start()
+  const send = async (more: object) =>
+    (await ana.ask('POST', '/rag/documents', { name: 'n.txt', text: 'Five sail.', ...more })).body.documents[0]
+  const { id } = await send({ metadata: { year: 2025, tags: ['a'] } })
+  expect(await send({ metadata: { tags: ['a'], year: 2025 } })).toMatchObject({ status: 'unchanged', id })
+  expect(await send({})).toMatchObject({ status: 'unchanged', id })
+  expect(await send({ metadata: { year: 2026 } })).toMatchObject({ status: 'replaced', id })
+  const shown = await ana.ask('GET', `/rag/documents/${id}?chunks=true`)
+  expect(shown.body.chunks).toMatchObject([{ metadata: { year: 2026 } }])
+  expect(shown.body.chunks[0].metadata).toEqual({ year: 2026 })
 })

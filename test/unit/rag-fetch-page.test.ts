@@ -58,6 +58,9 @@ test.each([
   '64:ff9b::7f00:1',
   '2002:7f00:1::',
   '2001:db8::1',
+  '4000::1',
+  '8000::1',
+  '1fff::1',
   'not an address',
 ])('%s is no address of the public internet', (address) => {
   expect(isPublic(address)).toBe(false)
@@ -173,6 +176,17 @@ test('a server that never answers, and one that stops in the middle, end in time
   })
   const half = await serve((_request, response) => void response.write('half'))
   await expect(fetchText(`http://a.example.org:${half.port}/`, given)).rejects.toMatchObject({ code: 'upstream' })
+})
+
+test('a lookup that never answers ends in time, and when the reader leaves', async () => {
+  const lookup = () => new Promise<never>(() => {})
+  const page = readPageUrl('http://a.example.org/')
+  const late = createFetchPage(parts({ lookup, timeoutMs: 20 }))(page, never)
+  await expect(late).rejects.toMatchObject({ code: 'upstream', message: expect.stringContaining('too long') })
+  const leaving = new AbortController()
+  const left = createFetchPage(parts({ lookup }))(page, leaving.signal)
+  leaving.abort()
+  await expect(left).rejects.toMatchObject({ code: 'aborted' })
 })
 
 test('with LOCAL_ONLY nothing is fetched, nor any name looked up', async () => {
