@@ -2,7 +2,7 @@ import { freemem } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
-import { ensureEmbeddingModel } from '../models/embedding-model.ts'
+import { embeddingModel, ensureEmbeddingModel } from '../models/embedding-model.ts'
 import { ensurePackagedCheckpoint, miniLm } from '../models/packaged-checkpoint.ts'
 import type { PullOptions } from '../models/pull.ts'
 import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
@@ -33,11 +33,15 @@ export async function prepareEmbeddingModel(context: Context, config: Config, si
   }
 }
 
-/** Makes sure that the models of the tests are there: one that answers, and a checkpoint of one that makes vectors. */
+/** Makes sure that the models of the tests are there: one that answers, and one that makes vectors. */
 export async function prepareTestModels(context: Context, config: Config): Promise<void> {
   const options = setupOptions(context, config)
   await ensurePackagedModel(options)
   await ensurePackagedCheckpoint({ ...options, checkpoint: miniLm })
+  await ensureEmbeddingModel(
+    { ...pullOptions(context, config), model: embeddingModel, run: runProgram, report: showSetup(context) },
+    new AbortController().signal,
+  )
 }
 
 function setupOptions(context: Context, config: Config): SetupOptions {
