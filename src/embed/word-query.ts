@@ -15,9 +15,9 @@ const functionWords: ReadonlySet<string> = new Set(
 )
 
 /**
- * A query for FTS5 that finds whatever holds one of the telling words of a text; undefined where it has none. Words that stand side by side count
- * once more as a phrase. Each is quoted, so that nothing of the text is read as an operator, and what FTS5 does not take for a part of a
- * word is left out.
+ * A query for FTS5 that finds whatever holds one of the telling words of a text; undefined where it has no words. Words that stand side by
+ * side count once more as a phrase. Each is quoted, so that nothing of the text is read as an operator, and what FTS5 does not take for a
+ * part of a word is left out.
  */
 export function toWordQuery(text: string): string | undefined {
   const given = text.toWellFormed().match(/[\p{L}\p{N}\p{M}\p{Co}]+/gu)

@@ -62,9 +62,9 @@ export type Retrieval = Readonly<{
 
 export type RetrieveParts = Readonly<{ search: PassageSearch; passages: Pick<Passages, 'findDocument' | 'listChunks'> }>
 
-/** Passages that each search gives to the fusion. */
+/** Passages that each search gives to the fusion, as many as may be asked for. */
 const searchDepth = 50
-/** The best of the fusion, which a reranker reads and which are made diverse. */
+/** The best of the fusion, at least, which a reranker reads and which are made diverse. */
 const fusedDepth = 30
 
 export type Retrieve = (request: RetrieveRequest, signal: AbortSignal) => Promise<Retrieval>
@@ -76,7 +76,8 @@ export type Retrieve = (request: RetrieveRequest, signal: AbortSignal) => Promis
 export function createRetrieve(parts: RetrieveParts): Retrieve {
   return async (request, signal) => {
     const found = await searchAll(parts.search, request, signal)
-    const fused = fuseRankings(found.map(toRanking)).slice(0, fusedDepth)
+    const depth = Math.max(fusedDepth, request.k)
+    const fused = fuseRankings(found.map(toRanking)).slice(0, depth)
     const ranked = await rerank(request, fused, signal)
     const vectors = await parts.search.vectorsOf(
       request.collection,
@@ -84,7 +85,7 @@ export function createRetrieve(parts: RetrieveParts): Retrieve {
     )
     const { chosen, duplicates } = diversify(
       ranked.map((hit) => ({ item: hit, relevance: hit.score, vector: vectors.get(hit.item.id) })),
-      fusedDepth,
+      depth,
     )
     const cosines = bestCosines(found)
     const { kept, beyond } = joinNeighbours(chosen, request.k)

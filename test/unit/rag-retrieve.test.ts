@@ -160,6 +160,12 @@ test('what is left out is named with the reason', async () => {
   )
 })
 
+test('as many sources come as are asked for, where there are so many', async () => {
+  const many = Array.from({ length: 50 }, (_, id): Row => ({ text: `text ${id}` }))
+  const { retrieve } = createWorld(many, { vector: many.map((_, id) => id) })
+  expect((await retrieve(request({ k: 50 }), idle)).sources).toHaveLength(50)
+})
+
 test('a reranker has the last word on the order', async () => {
   const reranker: Reranker = {
     name: 'by-length',
