@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import type { Client, DocumentChunk } from '../client.ts'
+import { usualCollection } from '../embed/schema.ts'
 import { createRandom } from '../engine/local/random.ts'
 import { AppError } from '../errors.ts'
 import { type Complete, makeQuestion, type QuestionMaterial } from '../rag/make-questions.ts'
@@ -37,7 +38,7 @@ async function makeQuestions(parts: Parts, wanted: number): Promise<readonly Que
   const random = createRandom(1)
   const collection = context.values.get('collection')
   const drawn = shuffle(await listAll(client.documents(collection)), random)
-  if (drawn.length === 0) throw new AppError('not_found', say('noDocuments', { name: collection ?? 'default' }))
+  if (drawn.length === 0) throw new AppError('not_found', say('noDocuments', { name: collection ?? usualCollection }))
   const complete = completeWith(parts)
   const questions: Question[] = []
   for (const { id, source, name } of drawn) {

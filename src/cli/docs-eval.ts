@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import type { Client } from '../client.ts'
+import { usualCollection } from '../embed/schema.ts'
 import { AppError } from '../errors.ts'
 import { type Evaluation, evaluate, type Reply } from '../rag/evaluate.ts'
 import type { QueryAnswer } from '../rag/query-schema.ts'
@@ -31,7 +32,7 @@ export async function evalDocuments(context: Context): Promise<number> {
     for (const mode of settings.modes)
       evaluations.set(mode, await evaluateMode({ client, context, settings, say }, mode, questions))
   })
-  const { k, collection = 'default' } = settings
+  const { k, collection = usualCollection } = settings
   const report = toReport(evaluations, { questions: values.get('questions'), split: values.get('split') ?? null, collection, k })
   const file = values.get('output')
   if (file !== undefined) await writeFile(file, `${JSON.stringify(report, null, 2)}\n`)

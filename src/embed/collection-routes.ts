@@ -3,7 +3,7 @@ import Type from 'typebox'
 import type { VectorIndex } from '../engine/vector-index.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
-import { type Collection, type Collections, type Owner, type Passages, usualCollection } from './collection.ts'
+import type { Collection, Collections, Owner, Passages } from './collection.ts'
 import { noCollection } from './collections.ts'
 import { ownerOf } from './owner.ts'
 import type { ReEmbedding } from './re-embed.ts'
@@ -19,6 +19,7 @@ import {
   type StatsAnswer,
   shareBody,
   statsAnswer,
+  usualCollection,
 } from './schema.ts'
 import { spaceOf } from './vector-rows.ts'
 

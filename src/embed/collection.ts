@@ -16,9 +16,6 @@ export type Collection = Readonly<{
   nextModel: string | undefined
 }>
 
-/** The collection of whoever names none. */
-export const usualCollection = 'default'
-
 export type Metadata = Readonly<Record<string, unknown>>
 
 /** Where a chunk stands in its document. */

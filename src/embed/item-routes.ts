@@ -1,14 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
-import {
-  type Collections,
-  type FoundPassage,
-  type NewItem,
-  type PassageSearch,
-  type Passages,
-  usualCollection,
-} from './collection.ts'
+import type { Collections, FoundPassage, NewItem, PassageSearch, Passages } from './collection.ts'
 import { noCollection } from './collections.ts'
 import { readFilter } from './metadata-filter.ts'
 import { ownerOf } from './owner.ts'
@@ -23,6 +16,7 @@ import {
   type SearchBody,
   searchAnswer,
   searchBody,
+  usualCollection,
 } from './schema.ts'
 
 export type ItemRoutesOptions = Readonly<{ collections: Collections; passages: Passages; search: PassageSearch }>

@@ -1,4 +1,5 @@
 import type { Embedder } from '../engine/embedder.ts'
+import { dot } from '../engine/local/vector-codes.ts'
 import type { ReadVectors, VectorHit, VectorIndex, VectorSpace } from '../engine/vector-index.ts'
 import type { Database } from '../storage/tables.ts'
 import { embeddedText } from './embedded-text.ts'
@@ -108,8 +109,7 @@ async function readSample(db: Database, collectionId: string): Promise<ReadonlyA
 function compare(query: Query, ids: readonly number[], others: readonly Float32Array[]): void {
   const { vector, nearest } = query
   for (const [index, other] of others.entries()) {
-    let score = 0
-    for (let place = 0; place < vector.length; place += 1) score += (vector[place] ?? 0) * (other[place] ?? 0)
+    const score = dot(vector, other, 0)
     if (ids[index] === query.id) query.itself = score
     const id = ids[index]
     const worst = nearest.at(neighbours - 1)

@@ -1,5 +1,8 @@
 import Type, { type Static } from 'typebox'
 
+/** The collection of whoever names none. */
+export const usualCollection = 'default'
+
 /** Texts of one request at most, and characters of one. */
 const mostTexts = 2048
 const mostCharacters = 1_000_000

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import Type from 'typebox'
 import { errorBody } from '../http/error-reply.ts'
-import { type Collections, usualCollection } from './collection.ts'
+import type { Collections } from './collection.ts'
 import { noCollection } from './collections.ts'
 import { ownerOf } from './owner.ts'
 import {
@@ -14,6 +14,7 @@ import {
   saveBody,
   snapshotList,
   snapshotParams,
+  usualCollection,
 } from './schema.ts'
 import { snapshotNameOf } from './snapshot-files.ts'
 import type { Snapshots } from './snapshots.ts'

@@ -1,3 +1,5 @@
+import { dot } from '../engine/local/vector-codes.ts'
+
 export type Candidate<Item> = Readonly<{
   item: Item
   /** Higher is better; any scale. */
@@ -60,12 +62,5 @@ function scaleRelevance<Item>(candidates: readonly Candidate<Item>[]): (candidat
 /** The greatest cosine to one of the chosen; -1 where nothing can be compared. */
 function likenessTo<Item>(chosen: readonly Candidate<Item>[], { vector }: Candidate<Item>): number {
   if (vector === undefined) return -1
-  return chosen.reduce((most, other) => (other.vector === undefined ? most : Math.max(most, cosine(vector, other.vector))), -1)
-}
-
-/** Of vectors of unit length. */
-export function cosine(one: Float32Array, other: Float32Array): number {
-  let sum = 0
-  for (let index = 0; index < one.length; index += 1) sum += (one[index] ?? 0) * (other[index] ?? 0)
-  return sum
+  return chosen.reduce((most, other) => (other.vector === undefined ? most : Math.max(most, dot(vector, other.vector, 0))), -1)
 }

@@ -1,8 +1,9 @@
 import Type, { type Static } from 'typebox'
+import { usualCollection } from '../embed/schema.ts'
 import { predictAnswer, predictBounds } from '../predict/schema.ts'
 
 /** What is used where a request says nothing. The schema names them, so that the API's description shows them. */
-export const queryDefaults = { collection: 'default', k: 5, threshold: 0.25, maxTokens: 512, temperature: 0 } as const
+export const queryDefaults = { collection: usualCollection, k: 5, threshold: 0.25, maxTokens: 512, temperature: 0 } as const
 
 const mostCharacters = 20_000
 

@@ -4,6 +4,7 @@ import multipart from '@fastify/multipart'
 import type { FastifyBaseLogger, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Collections, Document, Owner, Passage, Passages } from '../embed/collection.ts'
+import { usualCollection } from '../embed/schema.ts'
 import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
@@ -42,7 +43,6 @@ const failures = { '4xx': errorBody, '5xx': errorBody }
 const idParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
 type IdParams = Static<typeof idParams>
 
-const usualCollection = 'default'
 const silenceMs = 15_000
 
 /** /rag/documents and /rag/documents/{id}, for the user scope. */

@@ -1,5 +1,5 @@
+import { dot } from '../engine/local/vector-codes.ts'
 import { type Sentence, withoutCitations } from './citations.ts'
-import { cosine } from './diversify.ts'
 
 /** A sentence of an answer, and what speaks for it. */
 export type CheckedSentence = Sentence &
@@ -57,7 +57,7 @@ export async function checkSupport(
 }
 
 const compare = (one: Float32Array | undefined, other: Float32Array | undefined) =>
-  one === undefined || other === undefined ? 0 : cosine(one, other)
+  one === undefined || other === undefined ? 0 : dot(one, other, 0)
 
 function speaksFor(
   source: string,

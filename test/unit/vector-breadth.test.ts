@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
+import { createRandom } from '../../src/engine/local/random.ts'
 import { candidatesFor, comparedFor, createBreadthMeasure } from '../../src/engine/local/vector-breadth.ts'
 import { searchRows } from '../../src/engine/local/vector-exact.ts'
 import { createVectorGraph, type VectorGraph } from '../../src/engine/local/vector-graph.ts'
 import { createNearest } from '../../src/engine/local/vector-nearest.ts'
 import { createVectorRows } from '../../src/engine/local/vector-rows.ts'
-import { bruteForce, clustered, createRandom, randomUnit } from './vector-world.ts'
+import { bruteForce, clustered, randomUnit } from './vector-world.ts'
 
 const dimensions = 16
 

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createRandom } from '../../src/engine/local/random.ts'
 import { createVectorGraph } from '../../src/engine/local/vector-graph.ts'
 import { createSpaceVectors, type SpaceVectors } from '../../src/engine/local/vector-space.ts'
-import { bruteForce, clustered, createRandom, findDifference, randomUnit } from './vector-world.ts'
+import { bruteForce, clustered, findDifference, randomUnit } from './vector-world.ts'
 
 const dimensions = 16
 const done = () => false

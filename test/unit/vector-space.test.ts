@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createRandom } from '../../src/engine/local/random.ts'
 import { createSpaceVectors } from '../../src/engine/local/vector-space.ts'
-import { bruteForce, clustered, createRandom, findDifference, randomUnit, unit } from './vector-world.ts'
+import { bruteForce, clustered, findDifference, randomUnit, unit } from './vector-world.ts'
 
 const pieceOf = (entries: ReadonlyArray<readonly [number, Float32Array]>, dimensions: number) => {
   const vectors = new Float32Array(entries.length * dimensions)

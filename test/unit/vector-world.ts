@@ -1,15 +1,5 @@
+import { createRandom } from '../../src/engine/local/random.ts'
 import type { VectorHit } from '../../src/engine/vector-index.ts'
-
-/** Numbers from 0 to 1, always the same ones (mulberry32). */
-export function createRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 /** From the normal distribution (Box-Muller). */
 export function normal(random: () => number): number {
