@@ -14,7 +14,6 @@ import { readSelection, type Selection, writeSelection } from './config/selectio
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
-import { jsonObjectGrammar, jsonSchemaToGrammar } from './engine/json-grammar.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
@@ -32,7 +31,7 @@ import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
 import { createCache } from './predict/cache.ts'
-import { type Asker, createPredict, type Predict } from './predict/predict.ts'
+import { type Asker, createPredict, type Meter, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
@@ -90,7 +89,15 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
-  const predict = createPredict({ provider: host, cache, admission: lifecycle, metrics, createId: randomUUID, now })
+  const predict = createPredict({
+    provider: host,
+    cache,
+    admission: lifecycle,
+    meter: freeOfCharge,
+    metrics,
+    createId: randomUUID,
+    now,
+  })
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
@@ -187,8 +194,7 @@ function listRoutes({
   knowledge,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
-  const common = { predict, askerOf, jsonSchemaToGrammar }
-  const grammars = { fromSchema: jsonSchemaToGrammar, anyObject: jsonObjectGrammar }
+  const common = { predict, askerOf }
   const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
   const models = {
     host,
@@ -210,7 +216,6 @@ function listRoutes({
         predict,
         askerOf,
         limit: limits.limitGeneration,
-        grammars,
         listModels: () => listModels(host),
         embedders,
         rerankers,
@@ -229,8 +234,8 @@ function listRoutes({
 /** A user has one queue turn, cache and rate limit, wherever they ask from; someone without a name has those of their address. */
 function askerOf(request: FastifyRequest): Asker {
   const { caller } = request
-  if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true }
-  return { key: `address:${addressOf(request)}`, authenticated: false }
+  if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true, userId: caller.id, keyId: undefined }
+  return { key: `address:${addressOf(request)}`, authenticated: false, userId: undefined, keyId: undefined }
 }
 
 /** Those that answer first: some clients take the first one. */
@@ -240,6 +245,7 @@ async function listModels(host: ModelHost): Promise<readonly string[]> {
   return [...namesOf('chat'), ...namesOf('embedding')]
 }
 
+const freeOfCharge: Meter = { admit: async () => {}, note: async () => {} }
 const uptimeSeconds = () => process.uptime()
 const versionOf = ({ version = 'unknown' }: AppParts) => version
 

@@ -9,6 +9,7 @@ export const errorCodes = [
   'too_large',
   'unprocessable',
   'rate_limited',
+  'quota_exceeded',
   'aborted',
   'internal',
   'upstream',

@@ -5,7 +5,7 @@ import { readSelection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
 import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
-import type { ChatPrompt } from './engine/local/answer-request.ts'
+import type { RenderedChat } from './engine/local/answer-request.ts'
 import { spawnEmbedder } from './engine/local/embed-process.ts'
 import { createEmbedders } from './engine/local/embedders.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
@@ -151,7 +151,7 @@ async function renderChat(
   renderer: ChatTemplateRenderer,
   model: LoadedModel,
   messages: readonly ChatMessage[],
-): Promise<ChatPrompt> {
+): Promise<RenderedChat> {
   const { chatTemplate: template, bosToken, eosToken, controlTokens } = model
   if (template === undefined) return { prompt: renderPlainChat(messages), stop: plainChatStops, dropsFirstSpace: true }
   const request = { template, messages, bosToken, eosToken, controlTokens, addGenerationPrompt: true }

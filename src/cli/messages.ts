@@ -144,6 +144,7 @@ export const failures: Readonly<Record<ErrorCode, Text>> = {
   too_large: { en: 'That is too large.', es: 'Eso es demasiado grande.' },
   unprocessable: { en: 'The document cannot be read.', es: 'No se puede leer el documento.' },
   rate_limited: { en: 'Too many requests. Wait a little.', es: 'Demasiadas peticiones. Espera un poco.' },
+  quota_exceeded: { en: 'The quota is used up.', es: 'La cuota está agotada.' },
   aborted: { en: 'Stopped.', es: 'Detenido.' },
   internal: { en: 'Something failed inside simpleIA.', es: 'Algo falló dentro de simpleIA.' },
   upstream: { en: 'Another server failed.', es: 'Falló otro servidor.' },

@@ -21,6 +21,7 @@ const typeOf: Readonly<Record<ErrorCode, string>> = {
   too_large: 'invalid_request_error',
   unprocessable: 'invalid_request_error',
   rate_limited: 'rate_limit_error',
+  quota_exceeded: 'insufficient_quota',
   aborted: 'server_error',
   internal: 'server_error',
   upstream: 'server_error',
@@ -35,6 +36,7 @@ const codeOf: Readonly<Partial<Record<ErrorCode, string>>> = {
   // Under /v1 only a model can be asked for by name.
   not_found: 'model_not_found',
   rate_limited: 'rate_limit_exceeded',
+  quota_exceeded: 'insufficient_quota',
   busy: 'server_busy',
 }
 

@@ -11,14 +11,6 @@ import {
   type ResponseFormat,
 } from './openai-schema.ts'
 
-/** How answers are kept to JSON. */
-export type JsonGrammars = Readonly<{
-  /** Throws `invalid` for a schema that is wrong or can't be kept to. */
-  fromSchema: (schema: unknown) => string
-  /** Any JSON object. */
-  anyObject: string
-}>
-
 /** Fields that are accepted only with a value that asks for nothing. */
 const harmlessValues: Readonly<Record<string, readonly unknown[]>> = {
   audio: [],
@@ -52,13 +44,13 @@ const harmlessInMessage: Readonly<Record<string, readonly unknown[]>> = {
 }
 
 /** The request of the wire as ours. Throws `invalid`. */
-export function fromChatBody(body: ChatBody, grammars: JsonGrammars): PredictRequest {
+export function fromChatBody(body: ChatBody): PredictRequest {
   refuseUnsupported(body, harmlessValues, '')
   return {
     ...fromCommonFields(body),
     prompt: { type: 'chat', messages: body.messages.map(toMessage) },
     maxTokens: body.max_completion_tokens ?? body.max_tokens,
-    grammar: toGrammar(body.response_format, grammars),
+    ...toFormat(body.response_format),
   }
 }
 
@@ -70,7 +62,6 @@ export function fromCompletionBody(body: CompletionBody): PredictRequest {
     ...fromCommonFields(body),
     prompt: { type: 'text', text },
     maxTokens: body.max_tokens ?? defaultCompletionTokens,
-    grammar: undefined,
   }
 }
 
@@ -136,28 +127,17 @@ function missing(field: string): never {
 
 const schemaField = 'response_format.json_schema.schema'
 
-function toGrammar(format: ResponseFormat | undefined, grammars: JsonGrammars): string | undefined {
+function toFormat(format: ResponseFormat | undefined): Pick<PredictRequest, 'format'> {
   switch (format?.type) {
     case undefined:
     case 'text':
-      return undefined
+      return {}
     case 'json_object':
-      return grammars.anyObject
+      return { format: { type: 'json-object' } }
     case 'json_schema': {
-      const schema = format.json_schema?.schema
-      return schema === undefined ? missing(schemaField) : fromSchema(schema, grammars)
+      const { schema, name } = format.json_schema ?? {}
+      if (schema === undefined) return missing(schemaField)
+      return { format: { type: 'json-schema', schema, field: schemaField, ...(name === undefined ? {} : { name }) } }
     }
-  }
-}
-
-function fromSchema(schema: unknown, grammars: JsonGrammars): string {
-  try {
-    return grammars.fromSchema(schema)
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    const [detail = { field: '#', expected: 'a JSON schema that can be kept to', got: 'another' }] = error.details ?? []
-    // The place inside the schema is a JSON pointer, the place of the schema in the request a path.
-    const field = `${schemaField}${detail.field.slice(1)}`
-    throw new AppError(error.code, error.message, { cause: error, details: [{ ...detail, field }] })
   }
 }

@@ -168,7 +168,7 @@ const usageBody = Type.Object({
 })
 export type UsageBody = Static<typeof usageBody>
 
-const finishReason = Type.Union([Type.Literal('stop'), Type.Literal('length')])
+const finishReason = Type.Enum(['stop', 'length', 'tool_calls', 'content_filter'])
 const answerHead = { id: Type.String(), created: Type.Integer({ description: 'Seconds since 1970.' }), model: Type.String() }
 
 export const chatAnswer = Type.Object({

@@ -2,6 +2,11 @@ import type { FinishReason, GenerateEvent, Usage } from '../engine/provider.ts'
 import { formatEvent } from '../http/event-stream.ts'
 import type { UsageBody } from './openai-schema.ts'
 
+const finishReasons = { stop: 'stop', length: 'length', 'tool-calls': 'tool_calls', 'content-filter': 'content_filter' } as const
+
+/** Why an answer ended, in this dialect's words. */
+export const toFinishReason = (reason: FinishReason) => finishReasons[reason]
+
 export function toUsageBody(usage: Usage): UsageBody {
   return {
     prompt_tokens: usage.promptTokens,
@@ -25,13 +30,13 @@ export type ChunkFormat = Readonly<{
 export const chatChunks: ChunkFormat = {
   start: (index) => ({ index, delta: { role: 'assistant', content: '', refusal: null }, logprobs: null, finish_reason: null }),
   piece: (index, content) => ({ index, delta: { content }, logprobs: null, finish_reason: null }),
-  end: (index, reason) => ({ index, delta: {}, logprobs: null, finish_reason: reason }),
+  end: (index, reason) => ({ index, delta: {}, logprobs: null, finish_reason: toFinishReason(reason) }),
 }
 
 export const completionChunks: ChunkFormat = {
   start: () => undefined,
   piece: (index, text) => ({ index, text, logprobs: null, finish_reason: null }),
-  end: (index, reason) => ({ index, text: '', logprobs: null, finish_reason: reason }),
+  end: (index, reason) => ({ index, text: '', logprobs: null, finish_reason: toFinishReason(reason) }),
 }
 
 /**

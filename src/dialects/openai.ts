@@ -5,7 +5,7 @@ import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.t
 import type { Asker, Completion, Predict, PredictRequest } from '../predict/predict.ts'
 import { serveEmbeddings } from './openai-embeddings.ts'
 import { openaiErrorBody, replyWithOpenaiErrors, toOpenaiErrorBody } from './openai-error.ts'
-import { fromChatBody, fromCompletionBody, type JsonGrammars } from './openai-request.ts'
+import { fromChatBody, fromCompletionBody } from './openai-request.ts'
 import {
   type ChatAnswer,
   type ChatBody,
@@ -18,7 +18,7 @@ import {
   modelAnswer,
   modelListAnswer,
 } from './openai-schema.ts'
-import { type ChunkFormat, chatChunks, completionChunks, toChunks, toUsageBody } from './openai-stream.ts'
+import { type ChunkFormat, chatChunks, completionChunks, toChunks, toFinishReason, toUsageBody } from './openai-stream.ts'
 import { serveRerank } from './rerank.ts'
 
 export type OpenaiRoutesOptions = Readonly<{
@@ -26,7 +26,6 @@ export type OpenaiRoutesOptions = Readonly<{
   askerOf: (request: FastifyRequest) => Asker
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
-  grammars: JsonGrammars
   embedders: Embedders
   rerankers: Rerankers
   /** The names of the models that can be asked for. */
@@ -102,7 +101,7 @@ function serveModels(http: FastifyInstance, { predict, listModels, now }: Openai
 function serveChat(http: FastifyInstance, options: OpenaiRoutesOptions): void {
   const schema = { summary: 'Answer a conversation', tags, body: chatBody, response: { 200: chatAnswer, ...errors } }
   http.post<{ Body: ChatBody }>('/chat/completions', { schema, onRequest: options.limit }, (request, reply) => {
-    const question = fromChatBody(request.body, options.grammars)
+    const question = fromChatBody(request.body)
     const endpoint = { prefix: 'chatcmpl-', object: 'chat.completion.chunk', chunks: chatChunks, toAnswer: toChatAnswer }
     return answer(options, endpoint, question, request, reply)
   })
@@ -140,10 +139,10 @@ async function answer<Answer>(
     const completion = await predict.complete(question, asker, gone)
     return toAnswer(completion, { id: `${prefix}${completion.id}`, created, model: completion.model })
   }
-  const { model } = await predict.choose(question)
-  const head = { id: `${prefix}${predict.createId()}`, object, created, model }
+  const { id, target, events } = await predict.open(question, asker, gone)
+  const head = { id: `${prefix}${id}`, object, created, model: target.model }
   await sendEventStream(reply, {
-    frames: toChunks(predict.stream(question, asker, gone), head, chunks, streamOptions?.include_usage === true),
+    frames: toChunks(events, head, chunks, streamOptions?.include_usage === true),
     gone,
     toAppError: (error) => toAppError(error, request.log),
     formatFailure: (error) => formatEvent(JSON.stringify(toOpenaiErrorBody(error))),
@@ -159,7 +158,7 @@ function toChatAnswer({ choices, usage }: Completion, head: Head): ChatAnswer {
       index,
       message: { role: 'assistant', content: text, refusal: null },
       logprobs: null,
-      finish_reason: reason,
+      finish_reason: toFinishReason(reason),
     })),
     usage: toUsageBody(usage),
   }
@@ -169,7 +168,7 @@ function toCompletionAnswer({ choices, usage }: Completion, head: Head): Complet
   return {
     ...head,
     object: 'text_completion',
-    choices: choices.map(({ index, text, reason }) => ({ index, text, logprobs: null, finish_reason: reason })),
+    choices: choices.map(({ index, text, reason }) => ({ index, text, logprobs: null, finish_reason: toFinishReason(reason) })),
     usage: toUsageBody(usage),
   }
 }

@@ -1,7 +1,7 @@
 import type { PromptPart } from './chat-template-tokens.ts'
 import type { ChatMessage } from './provider.ts'
 
-const labels = { user: 'User', assistant: 'Assistant' } as const
+const labels = { user: 'User', assistant: 'Assistant', tool: 'Tool' } as const
 
 /** Where a model without a chat template would go on with the other side's turn; stop strings of each such answer. */
 export const plainChatStops: readonly string[] = ['\nUser:', '\nAssistant:']

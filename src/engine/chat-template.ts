@@ -78,11 +78,12 @@ async function renderMessages(
 /** For templates that refuse a system message or two turns of one side: the same words in user and assistant turns that alternate. */
 function mergeTurns(messages: readonly ChatMessage[]): readonly ChatMessage[] {
   const merged: ChatMessage[] = []
-  for (const { role, content } of messages) {
-    const asked = role === 'system' ? 'user' : role
+  for (const message of messages) {
+    const { role, content } = message
+    const asked = role === 'system' ? ({ role: 'user', content } as const) : message
     const last = merged.at(-1)
-    if (last?.role === asked) merged.splice(-1, 1, { role: asked, content: `${last.content}\n\n${content}` })
-    else merged.push({ role: asked, content })
+    if (last?.role === asked.role) merged.splice(-1, 1, { ...last, content: `${last.content}\n\n${content}` })
+    else merged.push(asked)
   }
   return merged
 }

@@ -1,11 +1,73 @@
+/** A function that the model wants to be called. */
+export type ToolCall = Readonly<{
+  /** Made by who answers; the result is sent back under it. */
+  id: string
+  name: string
+  /** A JSON object, as text. A model may have written it wrong. */
+  arguments: string
+}>
+
 /** One message of a conversation. */
-export type ChatMessage = Readonly<{ role: 'system' | 'user' | 'assistant'; content: string }>
+export type ChatMessage =
+  | Readonly<{ role: 'system'; content: string }>
+  /** Images are `data:` or `https:` addresses, and stand before the text. */
+  | Readonly<{ role: 'user'; content: string; images?: readonly string[] }>
+  | Readonly<{
+      role: 'assistant'
+      content: string
+      toolCalls?: readonly ToolCall[]
+      /** What it thought before it answered; the signature is that of the provider which wrote it. */
+      reasoning?: string
+      reasoningSignature?: string
+    }>
+  /** What a call has given. */
+  | Readonly<{ role: 'tool'; content: string; toolCallId: string }>
+
+/** A function that the caller offers. */
+export type Tool = Readonly<{
+  name: string
+  description?: string
+  /** A JSON schema of an object: the arguments. */
+  parameters: unknown
+}>
+
+export type Tools = Readonly<{
+  tools: readonly Tool[]
+  /** `auto`: the model decides; `required`: it must call one or more; a name: it must call this one. */
+  choice: 'auto' | 'none' | 'required' | Readonly<{ name: string }>
+  /** Whether it may call several in one answer. */
+  parallel: boolean
+}>
+
+/** How long a model thinks before it answers, where it can; `none`: not at all. */
+export type ReasoningEffort = 'none' | 'low' | 'medium' | 'high'
+
+export type ChatPrompt = Readonly<{
+  type: 'chat'
+  /** Where the last message is the assistant's, and calls nothing, the answer goes on where it ends. */
+  messages: readonly ChatMessage[]
+  tools?: Tools
+  /** Absent: as the model usually does. */
+  reasoning?: ReasoningEffort
+}>
 
 /**
  * What the model is to continue: a text as it stands, or a conversation that the model's own chat template turns into one.
  * Special tokens that a caller typed stay ordinary text in both.
  */
-export type Prompt = Readonly<{ type: 'text'; text: string }> | Readonly<{ type: 'chat'; messages: readonly ChatMessage[] }>
+export type Prompt = Readonly<{ type: 'text'; text: string }> | ChatPrompt
+
+/** What the answer must be. A model that reasons does so first, freely. */
+export type AnswerFormat =
+  | Readonly<{ type: 'json-object' }>
+  | Readonly<{
+      type: 'json-schema'
+      schema: unknown
+      /** As the caller calls it. */
+      name?: string
+      /** Where the request holds the schema, for error messages: `response_format.json_schema.schema`. */
+      field: string
+    }>
 
 /** How the next token is chosen. All are resolved: the route fills in the defaults. */
 export type SamplingParameters = Readonly<{
@@ -19,6 +81,12 @@ export type SamplingParameters = Readonly<{
   minP: number
   /** Above 1, tokens among the last 64 become less likely. 1 switches it off. */
   repeatPenalty: number
+  /** Lowers the score of a token by this for each time that the answer holds it already. Absent: 0. */
+  frequencyPenalty?: number
+  /** Lowers the score of a token by this once the answer holds it. Absent: 0. */
+  presencePenalty?: number
+  /** Added to the scores of tokens, by their number in the model's vocabulary; -100 forbids one. */
+  logitBias?: Readonly<Record<string, number>>
   /** From 0 to 2^32 − 1. The same seed, prompt and parameters give the same text. Undefined: a random one each time. */
   seed: number | undefined
 }>
@@ -34,8 +102,10 @@ export type GenerateRequest = Readonly<{
   sampling: SamplingParameters
   /** Texts that end the answer; the text itself is not part of it. The earliest match wins. */
   stop: readonly string[]
-  /** A GBNF grammar that the answer must follow, or undefined for free text. */
-  grammar: string | undefined
+  /** Absent: free text. */
+  format?: AnswerFormat
+  /** With each token its log-probability, and those of so many of the likeliest tokens in its place. Absent: none. */
+  logprobs?: number
   /** Who asks: the queue takes turns between different values. */
   user: string
 }>
@@ -45,6 +115,8 @@ export type Usage = Readonly<{
   completionTokens: number
   /** Prompt tokens whose state was already in memory and was not computed again. */
   cachedPromptTokens: number
+  /** Those of the completion tokens that were thought, where it is known. */
+  reasoningTokens?: number
 }>
 
 export type Timings = Readonly<{
@@ -60,11 +132,30 @@ export type Timings = Readonly<{
   tokensPerSecond: number
 }>
 
-export type FinishReason = 'stop' | 'length'
+/** `stop`: the model ended its turn, or wrote a stop text. */
+export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'content-filter'
+
+export type TokenScore = Readonly<{
+  text: string
+  /** UTF-8; a token may hold a part of a character only. */
+  bytes: readonly number[]
+  /** Natural logarithm of the probability that the model gave it, before anything was cut or penalized. */
+  logprob: number
+}>
+
+/** A token of the answer; `top`: the likeliest tokens in its place, likeliest first. */
+export type TokenLogprob = TokenScore & Readonly<{ top: readonly TokenScore[] }>
 
 export type GenerateEvent =
-  | Readonly<{ type: 'text-delta'; index: number; text: string }>
-  | Readonly<{ type: 'choice-end'; index: number; reason: FinishReason }>
+  /** `tokens` where log-probabilities were asked for: those that the text is made of. */
+  | Readonly<{ type: 'text-delta'; index: number; text: string; tokens?: readonly TokenLogprob[] }>
+  /** What it thinks before it answers. */
+  | Readonly<{ type: 'reasoning-delta'; index: number; text: string; signature?: string }>
+  /** `call` counts the calls of the choice from 0. Its arguments follow in pieces, before the next call begins. */
+  | Readonly<{ type: 'tool-call-start'; index: number; call: number; id: string; name: string }>
+  | Readonly<{ type: 'tool-call-delta'; index: number; call: number; text: string }>
+  /** `stopText`: which of the request's stop texts ended it. */
+  | Readonly<{ type: 'choice-end'; index: number; reason: FinishReason; stopText?: string }>
   | Readonly<{ type: 'generation-end'; usage: Usage; timings: Timings }>
 
 /** What is known of a model that can answer. */
@@ -108,10 +199,12 @@ export interface Provider {
   /**
    * Yields the answer piece by piece. Each choice ends with `choice-end`; the last event is always `generation-end`.
    * A model that is not in memory is loaded first. Leaving the loop early, or `signal`, frees the model within one step.
-   * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a grammar that does not parse, a model that
-   * cannot be loaded), `unavailable` (the engine died), `aborted`.
+   * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a schema that cannot be kept to,
+   * images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  /** The tokens that a prompt has, as `generate` would count them. Throws like `generate`. */
+  countTokens(request: Pick<GenerateRequest, 'model' | 'prompt' | 'user'>, signal: AbortSignal): Promise<number>
   close(): Promise<void>
 }
 

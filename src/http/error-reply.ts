@@ -13,6 +13,7 @@ export const statusOf: Record<ErrorCode, number> = {
   too_large: 413,
   unprocessable: 422,
   rate_limited: 429,
+  quota_exceeded: 429,
   aborted: 499,
   internal: 500,
   upstream: 502,
@@ -61,9 +62,12 @@ export function sendError(reply: FastifyReply, error: AppError): FastifyReply {
 
 /** `Retry-After` on each answer that tells the caller to come back later; a whole number of seconds, at least one. */
 export function setRetryAfter(reply: FastifyReply, { code, retryAfterSeconds }: AppError): void {
-  if (code !== 'busy' && code !== 'rate_limited' && code !== 'unavailable') return
+  if (!isForLater(code)) return
   reply.header('retry-after', Math.max(1, Math.ceil(retryAfterSeconds ?? defaultRetrySeconds)))
 }
+
+const isForLater = (code: ErrorCode) =>
+  code === 'busy' || code === 'rate_limited' || code === 'quota_exceeded' || code === 'unavailable'
 
 /** The error handler of every scope whose answers have the common shape. */
 export function replyWithError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

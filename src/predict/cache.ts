@@ -39,7 +39,7 @@ export function cacheKey({ provider, modelIdentity, request }: CacheQuestion): s
     provider,
     modelIdentity,
     request.user,
-    prompt.type === 'text' ? prompt.text : prompt.messages.map((message) => [message.role, message.content]),
+    inFixedOrder(prompt),
     request.maxTokens ?? null,
     request.choices,
     sampling.temperature,
@@ -47,11 +47,23 @@ export function cacheKey({ provider, modelIdentity, request }: CacheQuestion): s
     sampling.topK,
     sampling.minP,
     sampling.repeatPenalty,
+    sampling.frequencyPenalty ?? 0,
+    sampling.presencePenalty ?? 0,
+    inFixedOrder(sampling.logitBias ?? {}),
     sampling.seed ?? null,
     request.stop,
-    request.grammar ?? null,
+    request.format === undefined ? null : inFixedOrder(request.format),
+    request.logprobs ?? null,
   ]
   return hash('sha256', JSON.stringify(question))
+}
+
+/** Objects as lists of their fields, sorted; whether a text was a key or a value stays told. */
+function inFixedOrder(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return ['list', ...value.map(inFixedOrder)]
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined)
+  return ['fields', ...fields.sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, field]) => [name, inFixedOrder(field)])]
 }
 
 /** Whether asking again must give the same text: only then may an answer be kept. */

@@ -1,6 +1,7 @@
-import type { FinishReason, GenerateEvent, GenerateRequest, Provider, Timings, Usage } from '../engine/provider.ts'
+import type { GenerateEvent, GenerateRequest, Prompt, Provider, Usage } from '../engine/provider.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type AnswerCache, cacheKey, isDeterministic } from './cache.ts'
+import { type CollectedAnswer, collect } from './collect.ts'
 
 /** What a caller asks for, resolved: the route has filled in the defaults. */
 export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
@@ -12,37 +13,52 @@ export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
   }>
 
 /** Who asks. `key` is stable for one user, API key or (for the anonymous) address: queue turns and cached answers belong to it. */
-export type Asker = Readonly<{ key: string; authenticated: boolean }>
+export type Asker = Readonly<{
+  key: string
+  authenticated: boolean
+  /** Undefined for the anonymous. */
+  userId: string | undefined
+  /** The API key that the request came with. */
+  keyId: string | undefined
+}>
 
 /** What answers. */
 export type Target = Readonly<{ provider: string; model: string; ranOn: 'local' | 'cloud' }>
 
-export type CompletionChoice = Readonly<{ index: number; text: string; reason: FinishReason }>
-
 export type Completion = Target &
+  CollectedAnswer &
   Readonly<{
     id: string
-    choices: readonly CompletionChoice[]
-    usage: Usage
-    timings: Timings
     /** True when the model did not run: the same caller had asked the same before. Usage and timings are those of that time. */
     cached: boolean
   }>
+
+/** A prompt, and what is to read it. */
+export type PromptRequest = Readonly<{ prompt: Prompt }> & Pick<PredictRequest, 'model' | 'provider'>
+
+/** An answer that has begun. */
+export type OpenAnswer = Readonly<{
+  id: string
+  /** What answers, known now that it does. */
+  target: Target
+  /** Piece by piece; the last one is always `generation-end`. Leaving the loop early frees the model. */
+  events: AsyncIterable<GenerateEvent>
+}>
 
 /** The one way to an answer, for JSON, SSE, WebSocket and each dialect. */
 export interface Predict {
   /** Names what would answer. Throws `not_found` (model), `invalid` (provider), `unavailable` (no model is selected). */
   choose(request: Pick<PredictRequest, 'model' | 'provider'>): Promise<Target>
   /**
-   * Yields the answer piece by piece; the last event is always `generation-end`. Never cached.
-   * Leaving the loop early, or `signal`, frees the model. Throws what `choose` and the provider throw, and `unavailable` when
-   * the service is shut down meanwhile.
+   * Begins an answer, and gives it when its first piece is there. Never cached. `signal` frees the model, and so does leaving the
+   * loop over the events, which must be begun. Throws what `choose` and the provider throw, `quota_exceeded`, and `unavailable` when
+   * the service is shut down meanwhile; the events throw the same.
    */
-  stream(request: PredictRequest, asker: Asker, signal: AbortSignal): AsyncIterable<GenerateEvent>
-  /** The whole answer; from the cache when the request is deterministic and this asker had it before. Throws like `stream`. */
+  open(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<OpenAnswer>
+  /** The whole answer; from the cache when the request is deterministic and this asker had it before. Throws like `open`. */
   complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion>
-  /** A new name for one prediction, under which feedback can refer to it. */
-  createId(): string
+  /** The tokens of a prompt, for the model that would answer it. Throws like `open`. */
+  countTokens(request: PromptRequest, asker: Asker, signal: AbortSignal): Promise<Readonly<{ target: Target; tokens: number }>>
 }
 
 /** What the pipeline counts. */
@@ -52,6 +68,14 @@ export interface PredictMetrics {
   firstToken(seconds: number): void
   generationEnd(usage: Usage): void
   generationFailed(code: ErrorCode): void
+}
+
+/** Counts what callers use, and refuses what passes their quota. */
+export interface Meter {
+  /** Called before a model is asked. Throws `quota_exceeded`. */
+  admit(asker: Asker, target: Target): Promise<void>
+  /** Called when an answer has ended, also one from the cache (which used nothing). Never rejects. */
+  note(asker: Asker, target: Target, usage: Usage): Promise<void>
 }
 
 /** Lets generations in until the service shuts down; `signal` aborts those that are still running when the grace time is over. */
@@ -66,6 +90,7 @@ export type PredictParts = Readonly<{
   provider: Provider
   cache: AnswerCache
   admission: Admission
+  meter: Meter
   metrics: PredictMetrics
   createId: () => string
   /** Milliseconds. */
@@ -73,33 +98,56 @@ export type PredictParts = Readonly<{
 }>
 
 export function createPredict(parts: PredictParts): Predict {
-  const { provider, cache, metrics, createId } = parts
+  const { provider, cache, meter, metrics, createId } = parts
 
-  async function* stream(request: PredictRequest, asker: Asker, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+  async function open(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<OpenAnswer> {
     const { target } = await chooseTarget(provider, request)
-    yield* generate(parts, toGenerateRequest(request, target, asker), signal)
+    await meter.admit(asker, target)
+    const iterator = generate(parts, { request, target, asker }, signal)
+    const first = await iterator.next()
+    return { id: createId(), target, events: resume(first, iterator) }
   }
 
   async function complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion> {
     const { target, identity } = await chooseTarget(provider, request)
+    await meter.admit(asker, target)
+    const ask = async () => ({ ...target, ...(await collect(generate(parts, { request, target, asker }, signal))) })
+    if (!isDeterministic(request)) return { id: createId(), ...(await ask()), cached: false }
     const question = toGenerateRequest(request, target, asker)
-    if (!isDeterministic(question)) {
-      return { id: createId(), ...(await collect(target, generate(parts, question, signal))), cached: false }
-    }
     const key = cacheKey({ provider: target.provider, modelIdentity: identity, request: question })
     const known = cache.find(key)
     if (known !== undefined) {
       metrics.cacheHit()
+      await meter.note(asker, target, nothingUsed)
       return { id: createId(), ...known, cached: true }
     }
     metrics.cacheMiss()
-    const answer = await collect(target, generate(parts, question, signal))
+    const answer = await ask()
     // When its file has changed on the way, nobody knows which of the two has answered.
     if (await isStill(provider, target.model, identity)) cache.save(key, answer)
     return { id: createId(), ...answer, cached: false }
   }
 
-  return { choose: async (request) => (await chooseTarget(provider, request)).target, stream, complete, createId }
+  return {
+    choose: async (request) => (await chooseTarget(provider, request)).target,
+    open,
+    complete,
+    async countTokens({ prompt, ...request }, asker, signal) {
+      const { target } = await chooseTarget(provider, request)
+      return { target, tokens: await provider.countTokens({ prompt, model: target.model, user: asker.key }, signal) }
+    },
+  }
+}
+
+const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
+
+/** An iteration whose first step is done. */
+async function* resume<T>(first: IteratorResult<T>, iterator: AsyncIterator<T>): AsyncGenerator<T> {
+  try {
+    for (let next = first; next.done !== true; next = await iterator.next()) yield next.value
+  } finally {
+    await iterator.return?.()
+  }
 }
 
 async function chooseTarget(
@@ -129,9 +177,11 @@ function toGenerateRequest(
   return { ...request, model, user: asker.key }
 }
 
+type Question = Readonly<{ request: PredictRequest; target: Target; asker: Asker }>
+
 async function* generate(
-  { provider, admission, metrics, now }: PredictParts,
-  request: GenerateRequest,
+  { provider, admission, meter, metrics, now }: PredictParts,
+  { request, target, asker }: Question,
   signal: AbortSignal,
 ): AsyncGenerator<GenerateEvent> {
   const admitted = admission.admit(signal)
@@ -139,7 +189,7 @@ async function* generate(
   let started = false
   let ended = false
   try {
-    for await (const event of provider.generate(request, admitted.signal)) {
+    for await (const event of provider.generate(toGenerateRequest(request, target, asker), admitted.signal)) {
       if (!started) {
         started = true
         metrics.firstToken((now() - startMs) / 1000)
@@ -147,6 +197,7 @@ async function* generate(
       if (event.type === 'generation-end') {
         ended = true
         metrics.generationEnd(event.usage)
+        await meter.note(asker, target, event.usage)
       }
       yield event
     }
@@ -158,24 +209,4 @@ async function* generate(
   } finally {
     admitted.release()
   }
-}
-
-/** Gathers a whole answer. Throws unless every choice came to its end. */
-async function collect(target: Target, events: AsyncIterable<GenerateEvent>): Promise<Omit<Completion, 'id' | 'cached'>> {
-  const texts = new Map<number, string>()
-  const choices: CompletionChoice[] = []
-  for await (const event of events) {
-    switch (event.type) {
-      case 'text-delta':
-        texts.set(event.index, (texts.get(event.index) ?? '') + event.text)
-        break
-      case 'choice-end':
-        choices.push({ index: event.index, text: texts.get(event.index) ?? '', reason: event.reason })
-        break
-      case 'generation-end':
-        choices.sort((a, b) => a.index - b.index)
-        return { ...target, choices, usage: event.usage, timings: event.timings }
-    }
-  }
-  throw new AppError('internal', 'The engine stopped before the answer was complete.')
 }

@@ -1,16 +1,15 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
-import type { FinishReason, GenerateEvent } from '../engine/provider.ts'
+import type { FinishReason } from '../engine/provider.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, createTextFormatter, formatEvent, sendEventStream } from '../http/event-stream.ts'
-import type { Asker, Completion, Predict, PredictRequest, Target } from './predict.ts'
+import type { Asker, Completion, OpenAnswer, Predict, PredictRequest } from './predict.ts'
 import { type PredictAnswer, type PredictBody, predictAnswer, predictBody, toTimingsBody, toUsageBody } from './schema.ts'
-import { type JsonSchemaToGrammar, refuseManyStreams, toPredictRequest } from './to-request.ts'
+import { refuseManyStreams, toPredictRequest } from './to-request.ts'
 
 export type PredictRoutesOptions = Readonly<{
   predict: Predict
   askerOf: (request: FastifyRequest) => Asker
   limit: onRequestAsyncHookHandler
-  jsonSchemaToGrammar: JsonSchemaToGrammar
 }>
 
 const schema = {
@@ -25,11 +24,11 @@ const schema = {
 }
 
 /** POST /predict, for the caller scope. */
-export function predictRoutes({ predict, askerOf, limit, jsonSchemaToGrammar }: PredictRoutesOptions): FastifyPluginAsync {
+export function predictRoutes({ predict, askerOf, limit }: PredictRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     http.post<{ Body: PredictBody }>('/predict', { schema, onRequest: limit }, async (request, reply) => {
       const { stream, ...body } = request.body
-      const question = toPredictRequest(body, jsonSchemaToGrammar)
+      const question = toPredictRequest(body)
       const asker = askerOf(request)
       const gone = clientGone(reply)
       if (stream !== true) return toAnswer(await predict.complete(question, asker, gone))
@@ -49,10 +48,9 @@ type StreamParts = Readonly<{
 }>
 
 async function streamAnswer({ predict, question, asker, gone, request, reply }: StreamParts): Promise<FastifyReply> {
-  const target = await predict.choose(question)
-  const events = predict.stream(question, asker, gone)
+  const opened = await predict.open(question, asker, gone)
   await sendEventStream(reply, {
-    frames: toFrames(events, target, predict.createId()),
+    frames: toFrames(opened),
     gone,
     toAppError: (error) => toAppError(error, request.log),
     formatFailure: (error) => formatEvent(JSON.stringify(toErrorBody(error)), 'error'),
@@ -60,7 +58,7 @@ async function streamAnswer({ predict, question, asker, gone, request, reply }: 
   return reply
 }
 
-async function* toFrames(events: AsyncIterable<GenerateEvent>, target: Target, id: string): AsyncGenerator<string> {
+async function* toFrames({ id, target, events }: OpenAnswer): AsyncGenerator<string> {
   const format = createTextFormatter()
   let reason: FinishReason = 'stop'
   for await (const event of events) {

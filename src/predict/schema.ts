@@ -120,7 +120,7 @@ export type SocketRequest = Static<typeof socketRequest>
 export const socketStop = Type.Object({ type: Type.Literal('stop'), request_id: requestId }, { additionalProperties: false })
 export type SocketStop = Static<typeof socketStop>
 
-const finishReason = Type.Union([Type.Literal('stop'), Type.Literal('length')])
+const finishReason = Type.Enum(['stop', 'length', 'tool-calls', 'content-filter'])
 
 const usageBody = Type.Object({
   prompt_tokens: Type.Integer(),

@@ -2,12 +2,9 @@ import { AppError } from '../errors.ts'
 import type { PredictRequest } from './predict.ts'
 import { type PredictBody, predictDefaults } from './schema.ts'
 
-/** A GBNF grammar for the answers that a JSON schema allows; throws `invalid` for a schema it cannot keep to. */
-export type JsonSchemaToGrammar = (schema: Readonly<Record<string, unknown>>) => string
-
-/** The request of the wire, with the defaults filled in. Throws `invalid`. */
-export function toPredictRequest(body: Omit<PredictBody, 'stream'>, jsonSchemaToGrammar: JsonSchemaToGrammar): PredictRequest {
-  const { stop = [] } = body
+/** The request of the wire, with the defaults filled in. */
+export function toPredictRequest(body: Omit<PredictBody, 'stream'>): PredictRequest {
+  const { stop = [], json_schema: schema } = body
   return {
     prompt: { type: 'text', text: body.prompt },
     maxTokens: body.max_length ?? predictDefaults.maxTokens,
@@ -21,7 +18,7 @@ export function toPredictRequest(body: Omit<PredictBody, 'stream'>, jsonSchemaTo
       seed: body.seed,
     },
     stop: typeof stop === 'string' ? [stop] : stop,
-    grammar: body.json_schema === undefined ? undefined : jsonSchemaToGrammar(body.json_schema),
+    ...(schema === undefined ? {} : { format: { type: 'json-schema', schema, field: 'json_schema' } }),
     model: body.model,
     provider: body.provider,
   }

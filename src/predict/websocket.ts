@@ -7,7 +7,7 @@ import { messageFor, toAppError } from '../http/error-reply.ts'
 import { type Connection, closeCodes, type SocketHandlers, type Sockets } from '../http/websocket.ts'
 import type { Asker, Predict, PredictRequest, Target } from './predict.ts'
 import { type SocketRequest, type SocketStop, socketRequest, socketStop, toTimingsBody, toUsageBody } from './schema.ts'
-import { type JsonSchemaToGrammar, toPredictRequest } from './to-request.ts'
+import { toPredictRequest } from './to-request.ts'
 
 export type PredictSocketOptions = Readonly<{
   predict: Predict
@@ -15,7 +15,6 @@ export type PredictSocketOptions = Readonly<{
   askerOf: (request: FastifyRequest) => Asker
   /** Counts one generation; throws `rate_limited`. */
   countGeneration: (request: FastifyRequest) => Promise<void>
-  jsonSchemaToGrammar: JsonSchemaToGrammar
 }>
 
 const maxRunningPerSocket = 16
@@ -64,7 +63,7 @@ function servePredictions(connection: Connection, request: FastifyRequest, optio
     if (running.size >= maxRunningPerSocket) {
       throw new AppError('busy', `One socket may have ${maxRunningPerSocket} requests under way.`, { retryAfterSeconds: 1 })
     }
-    const question = toPredictRequest(withoutEnvelope(message), options.jsonSchemaToGrammar)
+    const question = toPredictRequest(withoutEnvelope(message))
     await options.countGeneration(request)
     // It may have closed while the caller was checked: nobody would ever stop what begins now.
     if (isClosed) return
@@ -110,17 +109,20 @@ async function answer(connection: Connection, parts: AnswerParts, message: Socke
   const { predict, question, asker, stop, log } = parts
   const name = named(message.request_id)
   let begun = false
+  let id = ''
   try {
-    const target = await predict.choose(question)
+    const opened = await predict.open(question, asker, stop)
+    id = opened.id
     const reasons: FinishReason[] = []
-    for await (const event of predict.stream(question, asker, stop)) {
+    for await (const event of opened.events) {
       begun = true
       if (event.type === 'text-delta') await connection.send({ type: 'token', ...name, index: event.index, text: event.text })
       else if (event.type === 'choice-end') reasons[event.index] = event.reason
-      else await connection.send({ type: 'done', ...name, id: predict.createId(), ...toDone(event, target, reasons) })
+      else if (event.type === 'generation-end')
+        await connection.send({ type: 'done', ...name, id, ...toDone(event, opened.target, reasons) })
     }
   } catch (error) {
-    if (stop.aborted) return connection.send({ type: 'done', ...name, id: predict.createId(), finish_reason: 'stopped' })
+    if (stop.aborted) return connection.send({ type: 'done', ...name, id, finish_reason: 'stopped' })
     await connection.sendError(toAppError(error, log), name)
     // Half an answer went out and the rest cannot come: the socket says so too, once its other requests have ended.
     if (begun) connection.closeWhenIdle(closeCodes.failure, 'An answer failed on its way.')

@@ -55,7 +55,7 @@ export type AnswerEnd = Readonly<{
 export type AnswerEvent = SourcesFound | Readonly<{ type: 'text-delta'; text: string }> | AnswerEnd
 
 export type AnswerParts = Readonly<{
-  predict: Pick<Predict, 'choose' | 'complete' | 'stream'>
+  predict: Pick<Predict, 'choose' | 'complete' | 'open'>
   retrieve: Retrieve
   /** The model of a collection's vectors. Throws `conflict` when it is there no more. */
   findEmbedder: (collection: Collection) => Promise<Pick<Embedder, 'encode'>>
@@ -137,25 +137,15 @@ async function begin(
       choices: 1,
       sampling,
       stop: [...stop, ...answerStops],
-      grammar: undefined,
       model: target.model,
       provider,
     }
-    const iterator = parts.predict.stream(asked, asker, signal)[Symbol.asyncIterator]()
     try {
-      const first = await iterator.next()
-      return { events: resume(first, iterator), sources: sources.slice(0, count), messages }
+      const { events } = await parts.predict.open(asked, asker, signal)
+      return { events, sources: sources.slice(0, count), messages }
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'context_length_exceeded' || count <= 1) throw error
     }
-  }
-}
-
-async function* resume<T>(first: IteratorResult<T>, iterator: AsyncIterator<T>): AsyncGenerator<T> {
-  try {
-    for (let next = first; next.done !== true; next = await iterator.next()) yield next.value
-  } finally {
-    await iterator.return?.()
   }
 }
 

@@ -65,7 +65,6 @@ async function rewrite(
       choices: 1,
       sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined },
       stop: ['\n'],
-      grammar: undefined,
       model,
       provider,
     },

@@ -43,7 +43,7 @@ test('two thousand different prompts leave the memory of the engine as it was (B
   const model = (await host.choose(undefined)).name
   const sampling = { temperature: 0.8, topP: 1, topK: 40, minP: 0, repeatPenalty: 1, seed: undefined }
   const ask = async (index: number) => {
-    const request = { maxTokens: 2, choices: 1, sampling, stop: [], grammar: undefined, user: `${index % 7}` }
+    const request = { maxTokens: 2, choices: 1, sampling, stop: [], user: `${index % 7}` }
     const prompt = { type: 'text', text: `Note ${index} of ${index * 7919}: the ship` } as const
     for await (const _event of host.generate({ ...request, model, prompt }, new AbortController().signal));
   }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { GenerateRequest } from '../../src/engine/provider.ts'
 import { type CachedAnswer, type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
+import { textChoice } from '../answers.ts'
 
 const request: CacheQuestion['request'] = {
   prompt: { type: 'text', text: 'x' },
@@ -9,7 +10,6 @@ const request: CacheQuestion['request'] = {
   choices: 1,
   sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined },
   stop: ['a', 'b'],
-  grammar: undefined,
   user: 'user:1',
 }
 const question: CacheQuestion = { provider: 'hf', modelIdentity: 'file 1', request }
@@ -43,8 +43,12 @@ const changes: Readonly<Record<string, CacheQuestion>> = {
   'stop, joined': withRequest({ stop: ['a|b'] }),
   'stop, joined otherwise': withRequest({ stop: ['a","b'] }),
   'stop, other order': withRequest({ stop: ['b', 'a'] }),
-  grammar: withRequest({ grammar: 'root ::= "x"' }),
-  'empty grammar': withRequest({ grammar: '' }),
+  'JSON object': withRequest({ format: { type: 'json-object' } }),
+  'JSON schema': withRequest({ format: { type: 'json-schema', schema: {}, field: 'x' } }),
+  logprobs: withRequest({ logprobs: 0 }),
+  'presence penalty': withSampling({ presencePenalty: 1 }),
+  'frequency penalty': withSampling({ frequencyPenalty: 1 }),
+  'logit bias': withSampling({ logitBias: { 7: 1 } }),
 }
 
 describe('the key', () => {
@@ -80,7 +84,6 @@ describe('the key', () => {
         choices: fc.constantFrom(1, 2),
         sampling,
         stop: fc.array(text, { maxLength: 3 }),
-        grammar: fc.option(text, { nil: undefined }),
         user: text,
       }),
     })
@@ -110,7 +113,7 @@ describe('the cache', () => {
     provider: 'hf',
     model: 'm',
     ranOn: 'local',
-    choices: [{ index: 0, text, reason: 'stop' }],
+    choices: [textChoice(text)],
     usage: { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 },
     timings: { queueMs: 0, promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 },
   })

@@ -58,6 +58,7 @@ export function scriptedHost(pieces: Iterable<string>) {
       const timings = { queueMs: 0, promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 }
       yield { type: 'generation-end', usage: { promptTokens: 1, completionTokens, cachedPromptTokens: 0 }, timings }
     },
+    countTokens: async () => 1,
     select: load,
     load,
     unload: async () => {},

@@ -19,7 +19,7 @@ const never = new AbortController().signal
 const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined }
 
 function ask(model: string, text = 'x', maxTokens = 50): GenerateRequest {
-  const base = { maxTokens, choices: 1, sampling, stop: [], grammar: undefined, user: 'ana' }
+  const base = { maxTokens, choices: 1, sampling, stop: [], user: 'ana' }
   return { model, prompt: { type: 'text', text }, ...base }
 }
 

@@ -22,7 +22,7 @@ const never = new AbortController().signal
 /** Of the selected model, unless `model` names another. */
 function ask(text: string, more: Partial<GenerateRequest> = {}): Omit<GenerateRequest, 'model'> & { model?: string } {
   const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined }
-  const base = { maxTokens: 50, choices: 1, sampling, stop: [], grammar: undefined, user: 'ana' }
+  const base = { maxTokens: 50, choices: 1, sampling, stop: [], user: 'ana' }
   return { prompt: { type: 'text', text }, ...base, ...more }
 }
 
@@ -230,7 +230,7 @@ test('a process that has died refuses what is started on it', async () => {
   const engine = await openEngine(child, loadOptions)
   child.die('SIGKILL')
   await engine.ended
-  const options = { ...ask('x'), ...noPrompt, adapter: undefined, repeatable: true }
+  const options = { ...ask('x'), ...noPrompt, grammar: undefined, adapter: undefined, repeatable: true }
   const event = await new Promise((resolve) => {
     engine.start({ ...options, sampling: { ...options.sampling, seed: 1 } }, resolve)
   })
@@ -263,6 +263,7 @@ test('the times of an answer count from its arrival, and add up', async () => {
       model: createFakeModel(),
       residentBytes: () => 0,
       loadAdapter: async () => {},
+      countTokens: async () => 1,
       start(_options, listener) {
         const usage = { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 }
         const timings = { promptMs: 5, firstTokenMs: 25, generationMs: 100, tokensPerSecond: 9 }
@@ -316,4 +317,11 @@ test('closing ends the processes', async () => {
   await host.close()
   await outcome
   expect(host.status().state).toBe('empty')
+})
+
+test('the tokens of a prompt can be counted without an answer, also of a model that is not in memory', async () => {
+  const { host } = createWorld()
+  const prompt = { type: 'text', text: 'four' } as const
+  expect(await host.countTokens({ model: 'a', prompt, user: 'ana' }, never)).toBe(4)
+  await host.close()
 })

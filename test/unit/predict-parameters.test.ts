@@ -83,19 +83,19 @@ test('the loaded model and provider may be named', async () => {
   expect((await server.predict({ prompt: 'x', model, provider: 'hf' })).status).toBe(200)
 })
 
-test('a JSON schema becomes the grammar that the engine keeps to; one that cannot be kept to is refused', async () => {
-  const grammars: Array<string | undefined> = []
+test('a JSON schema is what the answer must be; one that cannot be kept to is refused', async () => {
+  const formats: unknown[] = []
   const host = createFakeEngine({ answer: () => ({ pieces: ['a'] }) })
   const listening = {
     ...host,
     generate: (...[request, signal]: Parameters<typeof host.generate>) => {
-      grammars.push(request.grammar)
-      return host.generate({ ...request, grammar: undefined }, signal)
+      formats.push(request.format)
+      return host.generate(request, signal)
     },
   }
   await using other = await startServer({ host: listening })
   expect((await other.predict({ prompt: 'x', json_schema: { type: 'object' } })).status).toBe(200)
-  expect(grammars).toEqual([expect.stringContaining('root ::=')])
+  expect(formats).toEqual([{ type: 'json-schema', schema: { type: 'object' }, field: 'json_schema' }])
   const refused = await other.predict({ prompt: 'x', json_schema: { type: 123 } })
   expect([refused.status, (await bodyOf(refused)).error.code]).toEqual([400, 'invalid'])
 })

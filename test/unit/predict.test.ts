@@ -4,6 +4,7 @@ import { AppError } from '../../src/errors.ts'
 import { createLifecycle } from '../../src/http/lifecycle.ts'
 import { createCache } from '../../src/predict/cache.ts'
 import { createPredict, type PredictMetrics, type PredictRequest } from '../../src/predict/predict.ts'
+import { textChoice } from '../answers.ts'
 
 const usage = { promptTokens: 3, completionTokens: 2, cachedPromptTokens: 1 }
 const timings = { queueMs: 0, promptMs: 1, firstTokenMs: 2, generationMs: 3, tokensPerSecond: 4 }
@@ -11,7 +12,7 @@ const end: GenerateEvent = { type: 'generation-end', usage, timings }
 const text = (index: number, piece: string): GenerateEvent => ({ type: 'text-delta', index, text: piece })
 const choiceEnd = (index: number): GenerateEvent => ({ type: 'choice-end', index, reason: 'stop' })
 const never = new AbortController().signal
-const asker = { key: 'user:1', authenticated: true }
+const asker = { key: 'user:1', authenticated: true, userId: '1', keyId: undefined }
 
 const question: PredictRequest = {
   prompt: { type: 'text', text: 'x' },
@@ -19,7 +20,6 @@ const question: PredictRequest = {
   choices: 2,
   sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined },
   stop: [],
-  grammar: undefined,
   model: undefined,
   provider: undefined,
 }
@@ -40,6 +40,7 @@ function fakeProvider(script: readonly GenerateEvent[]) {
         freed += 1
       }
     },
+    countTokens: async () => 1,
     async close() {},
   }
   return { provider, freed: () => freed }
@@ -61,6 +62,7 @@ function world(script: readonly GenerateEvent[], wrap = (provider: Provider) => 
     provider: wrap(provider),
     cache: createCache({ maxEntries: 10, ttlSeconds: 10, now: () => 1 }),
     admission: lifecycle,
+    meter: { admit: async () => {}, note: async () => {} },
     metrics,
     createId: () => {
       id += 1
@@ -79,10 +81,7 @@ test('choices are gathered by their index, however they are mixed', async () => 
     provider: 'hf',
     model: 'm',
     ranOn: 'local',
-    choices: [
-      { index: 0, text: 'aA', reason: 'stop' },
-      { index: 1, text: 'bB', reason: 'stop' },
-    ],
+    choices: [textChoice('aA'), textChoice('bB', 1)],
     usage,
     timings,
     cached: false,
@@ -122,7 +121,7 @@ test('an answer that ends without saying so is an error, and is not kept', async
 
 test('a reader who breaks off frees the model and the place', async () => {
   const { predict, freed, lifecycle } = world([text(0, 'a'), text(0, 'b'), choiceEnd(0), end])
-  for await (const _event of predict.stream(question, asker, never)) break
+  for await (const _event of (await predict.open(question, asker, never)).events) break
   expect([freed(), lifecycle.running()]).toEqual([1, 0])
 })
 

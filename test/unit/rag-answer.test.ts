@@ -4,6 +4,7 @@ import { AppError } from '../../src/errors.ts'
 import type { Predict, PredictRequest } from '../../src/predict/predict.ts'
 import { type AnswerEvent, type AnswerRequest, createAnswer } from '../../src/rag/answer.ts'
 import type { Source } from '../../src/rag/retrieve.ts'
+import { textChoice } from '../answers.ts'
 
 const usage = { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 }
 const timings = { queueMs: 0, promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 }
@@ -20,6 +21,14 @@ type World = Readonly<{
   cannotCheck?: boolean
 }>
 
+const target = { provider: 'hf', model: 'fake', ranOn: 'local' } as const
+
+async function* write(pieces: readonly string[]): AsyncGenerator<GenerateEvent> {
+  for (const text of pieces) yield { type: 'text-delta', index: 0, text }
+  yield { type: 'choice-end', index: 0, reason: 'stop' }
+  yield { type: 'generation-end', usage, timings }
+}
+
 /** Characters of the prompt are its tokens, with a context window of so many. */
 function createWorld({
   writes = ['It opens at ten [1].'],
@@ -30,21 +39,18 @@ function createWorld({
   const asked: PredictRequest[] = []
   const looked: (readonly string[])[] = []
   const { contextSize = 100_000 } = world
-  const predict: Pick<Predict, 'choose' | 'complete' | 'stream'> = {
-    choose: async () => ({ provider: 'hf', model: 'fake', ranOn: 'local' }),
+  const predict: Pick<Predict, 'choose' | 'complete' | 'open'> = {
+    choose: async () => target,
     async complete(request) {
       asked.push(request)
-      const choices = [{ index: 0, text: rewrites, reason: 'stop' as const }]
-      return { id: 'x', provider: 'hf', model: 'fake', ranOn: 'local', choices, usage, timings, cached: false }
+      return { id: 'x', ...target, choices: [textChoice(rewrites)], usage, timings, cached: false }
     },
-    async *stream(request): AsyncGenerator<GenerateEvent> {
+    async open(request) {
       asked.push(request)
       const length = messagesOf(request).reduce((sum, { content }) => sum + content.length, 0)
       if (length > contextSize)
         throw new AppError('context_length_exceeded', `The prompt has ${length} tokens, ${contextSize} fit.`)
-      for (const text of writes) yield { type: 'text-delta', index: 0, text }
-      yield { type: 'choice-end', index: 0, reason: 'stop' }
-      yield { type: 'generation-end', usage, timings }
+      return { id: 'x', target, events: write(writes) }
     },
   }
   const sources = texts.map((text, index): Source => {
@@ -100,7 +106,7 @@ const request = (changes: Partial<AnswerRequest> = {}): AnswerRequest => ({
 async function run(world: World, changes: Partial<AnswerRequest> = {}) {
   const made = createWorld(world)
   const events: AnswerEvent[] = []
-  const asker = { key: 'someone', authenticated: false }
+  const asker = { key: 'someone', authenticated: false, userId: undefined, keyId: undefined }
   for await (const event of made.answer(request(changes), asker, new AbortController().signal)) events.push(event)
   const [found] = events.flatMap((event) => (event.type === 'sources-found' ? [event] : []))
   const [end] = events.flatMap((event) => (event.type === 'answer-end' ? [event] : []))

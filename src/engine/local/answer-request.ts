@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { AppError } from '../../errors.ts'
+import { grammarOf } from '../answer-format.ts'
 import type { GenerateEvent, GenerateRequest, Prompt } from '../provider.ts'
 import type { Engine } from './engine-process.ts'
 import { createEventQueue } from './event-queue.ts'
@@ -7,14 +8,14 @@ import type { AdapterFile, GenerationEvent, LoadedModel, StartOptions } from './
 import { unlessAborted } from './unless-aborted.ts'
 
 /** `stop`: texts that end the answer, for models that do not say themselves when their turn is over. */
-export type ChatPrompt = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'>
+export type RenderedChat = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'>
 
 export type AnswerParts = Readonly<{
   engine: Engine
   request: GenerateRequest
   adapter: AdapterFile | undefined
   /** Turns a conversation into the prompt of the model at hand. */
-  renderChat(model: LoadedModel, prompt: Extract<Prompt, { type: 'chat' }>): Promise<ChatPrompt>
+  renderChat(model: LoadedModel, prompt: Extract<Prompt, { type: 'chat' }>): Promise<RenderedChat>
   /** When the request arrived, by `clock`. */
   arrivedAt: number
   /** Milliseconds. */
@@ -46,9 +47,18 @@ export async function* answerRequest(parts: AnswerParts, signal: AbortSignal): A
   }
 }
 
+/** The prompt as the model at hand reads it. */
+export async function renderPrompt(
+  model: LoadedModel,
+  prompt: Prompt,
+  renderChat: AnswerParts['renderChat'],
+): Promise<RenderedChat> {
+  return prompt.type === 'chat' ? renderChat(model, prompt) : textPrompt(prompt.text)
+}
+
 async function startOptions({ engine, request, renderChat }: AnswerParts): Promise<Omit<StartOptions, 'adapter'>> {
-  const { prompt, sampling, maxTokens, choices, stop, grammar } = request
-  const rendered = prompt.type === 'chat' ? await renderChat(engine.model, prompt) : textPrompt(prompt.text)
+  const { prompt, sampling, maxTokens, choices, stop, format } = request
+  const rendered = await renderPrompt(engine.model, prompt, renderChat)
   return {
     ...rendered,
     stop: [...stop, ...rendered.stop],
@@ -56,11 +66,11 @@ async function startOptions({ engine, request, renderChat }: AnswerParts): Promi
     repeatable: sampling.seed !== undefined || sampling.temperature === 0,
     maxTokens,
     choices,
-    grammar,
+    grammar: format === undefined ? undefined : grammarOf(format),
   }
 }
 
-function textPrompt(text: string): ChatPrompt {
+function textPrompt(text: string): RenderedChat {
   return { prompt: [{ text, special: false }], stop: [], dropsFirstSpace: false }
 }
 

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import type { PromptPart } from '../chat-template-tokens.ts'
 import type { AdapterFile, FromWorker, GenerationEvent, LoadedModel, LoadOptions, StartOptions, ToWorker } from './protocol.ts'
 import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 
@@ -15,6 +16,8 @@ export interface Engine {
   loadAdapter(adapter: AdapterFile): Promise<void>
   /** Events go to `listener` until `generation-end` or `generation-error`, or until cancelled. */
   start(options: StartOptions, listener: (event: GenerationEvent) => void): { cancel(): void }
+  /** The tokens that a prompt has. Throws `unavailable` when the process dies. */
+  countTokens(prompt: readonly PromptPart[]): Promise<number>
   /** Ends the process at once; what runs gets an `unavailable` error. Resolves when the process is gone. */
   close(): Promise<void>
   /** Resolves with the reason when the process has ended, for whatever cause. */
@@ -60,6 +63,8 @@ function connect(child: Child): Connection {
   const ended = Promise.withResolvers<string>()
   const generations = createGenerations()
   const adapters = new Map<string, PromiseWithResolvers<void>>()
+  const counts = new Map<number, PromiseWithResolvers<number>>()
+  let lastCount = 0
   let residentBytes = 0
   let death: string | undefined
 
@@ -78,6 +83,10 @@ function connect(child: Child): Connection {
         adapters.get(message.identity)?.reject(new AppError(message.code, message.message))
         adapters.delete(message.identity)
         break
+      case 'tokens-counted':
+        counts.get(message.id)?.resolve(message.tokens)
+        counts.delete(message.id)
+        break
       case 'events':
         residentBytes = message.residentBytes ?? residentBytes
         message.events.forEach(generations.deliver)
@@ -90,8 +99,7 @@ function connect(child: Child): Connection {
     const what = `The engine's process ended while it loaded the model (${reason}).`
     loaded.reject(new AppError('unavailable', `${what} ${likelyCause(reason)}`))
     generations.endAll(reason)
-    for (const adapter of adapters.values())
-      adapter.reject(new AppError('unavailable', `The engine's process ended (${reason}).`))
+    for (const waiting of [...adapters.values(), ...counts.values()]) waiting.reject(hasEnded(reason))
     ended.resolve(reason)
   })
   return {
@@ -104,7 +112,7 @@ function connect(child: Child): Connection {
       const loading = Promise.withResolvers<void>()
       adapters.set(adapter.identity, loading)
       if (death === undefined) child.send({ type: 'adapter-load', adapter })
-      else loading.reject(new AppError('unavailable', `The engine's process ended (${death}).`))
+      else loading.reject(hasEnded(death))
       return loading.promise
     },
     start(options, listener) {
@@ -115,6 +123,14 @@ function connect(child: Child): Connection {
         if (generations.remove(id)) child.send({ type: 'generation-cancel', id })
       }
       return { cancel }
+    },
+    countTokens(prompt) {
+      lastCount += 1
+      const counting = Promise.withResolvers<number>()
+      counts.set(lastCount, counting)
+      if (death === undefined) child.send({ type: 'tokens-count', id: lastCount, prompt })
+      else counting.reject(hasEnded(death))
+      return counting.promise
     },
     async close() {
       if (death === undefined) child.kill()
@@ -152,6 +168,8 @@ function died(id: number, reason: string): GenerationEvent {
   const message = `The engine's process ended while it answered (${reason}). It is being started again.`
   return { type: 'generation-error', id, code: 'unavailable', message }
 }
+
+const hasEnded = (reason: string) => new AppError('unavailable', `The engine's process ended (${reason}).`)
 
 function likelyCause(reason: string): string {
   if (reason === 'SIGKILL') return 'Most likely there was not enough memory: choose a smaller model or quantization.'

@@ -9,7 +9,7 @@ import type {
   ModelHost,
   ModelInfo,
 } from '../provider.ts'
-import { type AnswerParts, answerRequest } from './answer-request.ts'
+import { type AnswerParts, answerRequest, renderPrompt } from './answer-request.ts'
 import { createModelPool, type ModelPoolParts } from './model-pool.ts'
 import type { AdapterFile } from './protocol.ts'
 import type { ModelFile } from './served-model.ts'
@@ -162,6 +162,15 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     ranOn: 'local',
     choose,
     generate,
+    async countTokens({ model: name, prompt }, signal) {
+      const { engine, release } = await pool.lease(pool.get(withoutAdapter(await find(name))), signal)
+      try {
+        const rendered = await unlessAborted(renderPrompt(engine.model, prompt, parts.renderChat), signal)
+        return await unlessAborted(engine.countTokens(rendered.prompt), signal)
+      } finally {
+        release()
+      }
+    },
     load: async (name, signal) => (await load(name, withClosing(signal))).info,
     select(name, signal) {
       selecting += 1

@@ -49,6 +49,7 @@ export type ToWorker =
   | Readonly<{ type: 'adapter-load'; adapter: AdapterFile }>
   | Readonly<{ type: 'generation-start'; id: number; options: StartOptions }>
   | Readonly<{ type: 'generation-cancel'; id: number }>
+  | Readonly<{ type: 'tokens-count'; id: number; prompt: readonly PromptPart[] }>
 
 /** What the file and the context say of a loaded model. */
 export type LoadedModel = Readonly<{
@@ -77,6 +78,7 @@ export type FromWorker =
   | Readonly<{ type: 'model-ready'; model: LoadedModel }>
   | Readonly<{ type: 'model-failed'; code: ErrorCode; message: string }>
   | Readonly<{ type: 'adapter-ready'; identity: string }>
+  | Readonly<{ type: 'tokens-counted'; id: number; tokens: number }>
   | Readonly<{ type: 'adapter-failed'; identity: string; code: ErrorCode; message: string }>
   /** All that one step of the scheduler brought, for every request. */
   | Readonly<{ type: 'events'; events: readonly GenerationEvent[]; residentBytes?: number }>

@@ -87,6 +87,9 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
         case 'generation-cancel':
           scheduler?.cancel(message.id)
           break
+        case 'tokens-count':
+          parts.send({ type: 'tokens-counted', id: message.id, tokens: backend?.tokenize(message.prompt).length ?? 0 })
+          break
       }
       if (scheduler?.busy() && !running) run(scheduler).catch(parts.fail)
     },

@@ -1,0 +1,78 @@
+import type { FinishReason, GenerateEvent, Timings, TokenLogprob, ToolCall, Usage } from '../engine/provider.ts'
+import { AppError } from '../errors.ts'
+
+/** One whole answer. */
+export type CompletionChoice = Readonly<{
+  index: number
+  text: string
+  reason: FinishReason
+  /** What the model thought before; empty where it did not. */
+  reasoning: string
+  /** Of the provider that reasoned, to be sent back with the reasoning. */
+  reasoningSignature: string | undefined
+  toolCalls: readonly ToolCall[]
+  /** Where log-probabilities were asked for. */
+  tokens: readonly TokenLogprob[]
+  /** Which of the request's stop texts ended it. */
+  stopText: string | undefined
+}>
+
+export type CollectedAnswer = Readonly<{ choices: readonly CompletionChoice[]; usage: Usage; timings: Timings }>
+
+type OpenChoice = {
+  text: string
+  reasoning: string
+  signature: string | undefined
+  toolCalls: Array<{ id: string; name: string; arguments: string }>
+  tokens: TokenLogprob[]
+}
+
+/** Gathers whole answers, by their index. Throws `internal` unless every choice came to its end. */
+export async function collect(events: AsyncIterable<GenerateEvent>): Promise<CollectedAnswer> {
+  const open = new Map<number, OpenChoice>()
+  const choices: CompletionChoice[] = []
+  for await (const event of events) {
+    switch (event.type) {
+      case 'choice-end': {
+        const { text, reasoning, signature, toolCalls, tokens } = choiceOf(open, event.index)
+        const { index, reason, stopText } = event
+        choices.push({ index, text, reason, reasoning, reasoningSignature: signature, toolCalls, tokens, stopText })
+        break
+      }
+      case 'generation-end':
+        choices.sort((a, b) => a.index - b.index)
+        return { choices, usage: event.usage, timings: event.timings }
+      default:
+        add(choiceOf(open, event.index), event)
+    }
+  }
+  throw new AppError('internal', 'The engine stopped before the answer was complete.')
+}
+
+function choiceOf(open: Map<number, OpenChoice>, index: number): OpenChoice {
+  const known = open.get(index)
+  if (known !== undefined) return known
+  const choice: OpenChoice = { text: '', reasoning: '', signature: undefined, toolCalls: [], tokens: [] }
+  open.set(index, choice)
+  return choice
+}
+
+function add(choice: OpenChoice, event: Exclude<GenerateEvent, { type: 'choice-end' | 'generation-end' }>): void {
+  switch (event.type) {
+    case 'text-delta':
+      choice.text += event.text
+      choice.tokens.push(...(event.tokens ?? []))
+      break
+    case 'reasoning-delta':
+      choice.reasoning += event.text
+      choice.signature = event.signature ?? choice.signature
+      break
+    case 'tool-call-start':
+      choice.toolCalls[event.call] = { id: event.id, name: event.name, arguments: '' }
+      break
+    case 'tool-call-delta': {
+      const call = choice.toolCalls[event.call]
+      if (call !== undefined) call.arguments += event.text
+    }
+  }
+}
