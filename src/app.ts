@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type Answers, openAnswers } from './answers.ts'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
@@ -15,7 +15,8 @@ import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
-import type { ModelHost } from './engine/provider.ts'
+import type { EngineStatus, ModelHost } from './engine/provider.ts'
+import { defaultRoute, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import { createFeedback } from './feedback/feedback.ts'
 import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
@@ -31,7 +32,7 @@ import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
 import { createCache } from './predict/cache.ts'
-import { type Asker, createPredict, type Meter, type Predict } from './predict/predict.ts'
+import type { Asker } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
@@ -39,8 +40,12 @@ import { openStorage, type Storage } from './storage/open-storage.ts'
 import { webPages } from './web-client/pages.ts'
 
 export type AppParts = Readonly<{
-  /** The model that answers. */
+  /** The models of this machine. */
   host: ModelHost
+  /** Reads what answers besides them. */
+  readElsewhere?: () => Promise<Elsewhere>
+  /** Which of them answers who names none; default: a model of this machine. */
+  selected?: Selected
   /** What makes vectors. */
   embedders: Embedders
   /** What orders texts by how well they answer. */
@@ -89,15 +94,8 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
-  const predict = createPredict({
-    provider: host,
-    cache,
-    admission: lifecycle,
-    meter: freeOfCharge,
-    metrics,
-    createId: randomUUID,
-    now,
-  })
+  const answers = await openAnswers({ ...parts, cache, lifecycle, metrics, now }, closer)
+  const { predict } = answers
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
@@ -120,7 +118,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
     closer,
   )
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, answers, limits, sockets, jobs, knowledge })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -173,7 +171,7 @@ type RouteParts = Readonly<{
   access: Access
   lifecycle: Lifecycle
   metrics: Metrics
-  predict: Predict
+  answers: Answers
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -187,17 +185,21 @@ function listRoutes({
   access,
   lifecycle,
   metrics,
-  predict,
+  answers,
   limits,
   sockets,
   jobs,
   knowledge,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
+  const { predict, providers, reloadProviders } = answers
   const common = { predict, askerOf }
-  const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
+  const engine = () => statusOf(host, providers)
+  const health = { version: versionOf(parts), engine, isDraining: lifecycle.isDraining, uptimeSeconds }
   const models = {
     host,
+    providers,
+    reloadProviders,
     install: jobs.install,
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     readSelection: () => readSelection(config.configFile),
@@ -216,7 +218,7 @@ function listRoutes({
         predict,
         askerOf,
         limit: limits.limitGeneration,
-        listModels: () => listModels(host),
+        listModels: () => listModels(host, providers),
         embedders,
         rerankers,
         now,
@@ -239,13 +241,20 @@ function askerOf(request: FastifyRequest): Asker {
 }
 
 /** Those that answer first: some clients take the first one. */
-async function listModels(host: ModelHost): Promise<readonly string[]> {
+async function listModels(host: ModelHost, providers: Providers): Promise<readonly string[]> {
   const models = await host.list()
   const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
-  return [...namesOf('chat'), ...namesOf('embedding')]
+  const elsewhere = providers.list().flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model}`))
+  const routes = providers.routes().filter((route) => route !== defaultRoute)
+  return [...namesOf('chat'), ...routes, ...elsewhere, ...namesOf('embedding')]
 }
 
-const freeOfCharge: Meter = { admit: async () => {}, note: async () => {} }
+/** Where another provider is selected, requests are answered whether or not a local model is there. */
+function statusOf(host: ModelHost, providers: Providers): EngineStatus {
+  const isElsewhere = providers.selected().provider !== host.name
+  return isElsewhere ? { ...host.status(), state: 'ready', reason: undefined } : host.status()
+}
+
 const uptimeSeconds = () => process.uptime()
 const versionOf = ({ version = 'unknown' }: AppParts) => version
 

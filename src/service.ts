@@ -9,11 +9,12 @@ import type { RenderedChat } from './engine/local/answer-request.ts'
 import { spawnEmbedder } from './engine/local/embed-process.ts'
 import { createEmbedders } from './engine/local/embedders.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
-import { createLocalProvider } from './engine/local/local-provider.ts'
+import { createLocalProvider, localProvider } from './engine/local/local-provider.ts'
 import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
 import type { LoadedModel } from './engine/local/protocol.ts'
 import { createVectorIndex, spawnVectorIndex } from './engine/local/vector-process.ts'
 import type { ChatMessage, ModelHost } from './engine/provider.ts'
+import type { Selected } from './engine/providers.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
 import { type Catalog, createCatalog } from './models/catalog.ts'
@@ -25,11 +26,13 @@ import { createModelRegistry } from './models/registry.ts'
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version }: Readonly<{ version: string }>): Promise<App> {
   const catalog = openCatalog(config)
-  const host = await openHost(config, await chooseModel(config), catalog)
+  const selected = await readSelected(config)
+  const isLocal = selected.provider === localProvider
+  const host = await openHost(config, isLocal ? selected.model : undefined, catalog)
   const embedding = await openEmbedders(config, catalog)
   const openVectorIndex: AppParts['openVectorIndex'] = (readVectors) =>
     createVectorIndex({ spawn: () => spawnVectorIndex(logEngine), readVectors, maxWaiting: config.maxQueue })
-  return createApp(config, { host, ...embedding, openVectorIndex, version, logStream: openLogStream(1) })
+  return createApp(config, { host, selected, ...embedding, openVectorIndex, version, logStream: openLogStream(1) })
 }
 
 /** Processes of embedding models and rerankers at once. */
@@ -54,19 +57,13 @@ export async function openEmbedders(config: Config, catalog: Catalog): Promise<P
 
 const threadsOf = ({ threads }: Config) => (threads > 0 ? threads : availableParallelism())
 
-/** What was selected last, else DEFAULT_MODEL, else undefined: the first installed. */
-async function chooseModel({ configFile, defaultModel, llmProvider }: Config): Promise<string | undefined> {
+/** Who answers, and with which model: what was selected last, else the settings; undefined: the usual model. */
+async function readSelected({ configFile, defaultModel, llmProvider }: Config): Promise<Selected> {
   const selection = await readSelection(configFile)
   // A file to edit, with what holds without it; a folder that cannot be written is no reason not to start.
   if (selection === undefined)
     await writeSelection(configFile, { selectedModel: undefined, provider: llmProvider }).catch(() => {})
-  const provider = selection?.provider ?? llmProvider
-  if (provider !== 'hf')
-    throw new AppError(
-      'invalid',
-      `The provider "${provider}" is not part of this version. Set it to "hf", the model on this machine.`,
-    )
-  return selection?.selectedModel ?? defaultModel
+  return { provider: selection?.provider ?? llmProvider, model: selection?.selectedModel ?? defaultModel }
 }
 
 export function openCatalog(config: Config): Catalog {

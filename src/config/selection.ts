@@ -6,15 +6,16 @@ import { replaceFile } from '../storage/replace-file.ts'
 
 /** What can change while the service runs: the file config/config.json. */
 export type Selection = Readonly<{
-  /** Name of an installed model; undefined: nobody has chosen yet. */
+  /** One of the provider's; undefined: nobody has chosen yet. */
   selectedModel: string | undefined
-  provider: 'hf' | 'claude' | 'openai' | 'custom'
+  /** `hf`: the models of this machine. */
+  provider: string
 }>
 
 const selectionFile = Type.Object(
   {
     selected_model: Type.Union([Type.String({ minLength: 1, maxLength: 500 }), Type.Null()]),
-    provider: Type.Enum(['hf', 'claude', 'openai', 'custom']),
+    provider: Type.String({ minLength: 1, maxLength: 50 }),
   },
   { additionalProperties: false },
 )

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest,
 import type { Embedders, Rerankers } from '../engine/embedder.ts'
 import { toAppError } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.ts'
+import { setOriginHeaders } from '../http/origin-headers.ts'
 import type { Asker, Completion, Predict, PredictRequest } from '../predict/predict.ts'
 import { serveEmbeddings } from './openai-embeddings.ts'
 import { openaiErrorBody, replyWithOpenaiErrors, toOpenaiErrorBody } from './openai-error.ts'
@@ -137,9 +138,11 @@ async function answer<Answer>(
   const created = toSeconds(now())
   if (!stream) {
     const completion = await predict.complete(question, asker, gone)
+    setOriginHeaders(reply, completion)
     return toAnswer(completion, { id: `${prefix}${completion.id}`, created, model: completion.model })
   }
   const { id, target, events } = await predict.open(question, asker, gone)
+  setOriginHeaders(reply, target)
   const head = { id: `${prefix}${id}`, object, created, model: target.model }
   await sendEventStream(reply, {
     frames: toChunks(events, head, chunks, streamOptions?.include_usage === true),

@@ -191,6 +191,8 @@ export type ChosenModel = Readonly<{
 export interface Provider {
   readonly name: string
   readonly ranOn: 'local' | 'cloud'
+  /** The models that it is known to have, for lists; a host tells more by its own `list`. */
+  readonly models?: readonly string[]
   /**
    * Names what would answer: the model that is asked for, or else the selected one. It need not be in memory.
    * Throws `not_found`, `invalid` (a name that is none, a model that answers no prompts), `unavailable` (none is selected).

@@ -46,6 +46,11 @@ export type LogOptions = Readonly<{ level: string; stream?: Readonly<{ write(lin
 const requestTimeoutMs = 120_000
 const maxSocketMessageBytes = 1_048_576
 const flushMs = 1000
+/** What scripts of other origins may read of an answer. */
+const exposedHeaders = [
+  ...['x-request-id', 'retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
+  ...['x-simpleia-provider', 'x-simpleia-model', 'x-simpleia-ran-on', 'x-simpleia-why', 'x-simpleia-passed-by'],
+]
 
 /** A server with everything that holds for each request, and no routes yet. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
@@ -86,7 +91,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     origin: options.corsOrigins.length === 0 ? false : [...options.corsOrigins],
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
+    exposedHeaders,
   })
   return http
 }

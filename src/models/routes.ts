@@ -2,11 +2,15 @@ import type { FastifyPluginAsync } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Selection } from '../config/selection.ts'
 import type { HostedModel, ModelHost, ModelInfo } from '../engine/provider.ts'
-import { AppError } from '../errors.ts'
+import type { Providers } from '../engine/providers.ts'
 import { errorBody } from '../http/error-reply.ts'
 
 export type ModelRoutesOptions = Readonly<{
   host: ModelHost
+  /** The host, and what else answers. */
+  providers: Providers
+  /** Reads the providers besides the host again. Throws `invalid`, and changes nothing then. */
+  reloadProviders: () => Promise<void>
   /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
   install: (name: string, signal: AbortSignal) => Promise<void>
   /** Writes the choice, so that the next start makes it again. */
@@ -18,6 +22,7 @@ export type ModelRoutesOptions = Readonly<{
 const modelAnswer = Type.Object({
   model_name: Type.Union([Type.String(), Type.Null()]),
   provider: Type.String(),
+  ran_on: Type.Enum(['local', 'cloud'], { description: 'Where it answers.' }),
   loaded: Type.Boolean(),
   state: Type.Enum(['empty', 'unloaded', 'loading', 'ready', 'failed'], {
     description: '`unloaded`: not in memory, and loaded when a request needs it.',
@@ -60,6 +65,18 @@ const listedModel = Type.Object({
 
 const modelsAnswer = Type.Object({ models: Type.Array(listedModel) })
 
+const providersAnswer = Type.Object({
+  providers: Type.Array(
+    Type.Object({
+      name: Type.String({ description: '`hf`: the models of this machine.' }),
+      ran_on: Type.Enum(['local', 'cloud']),
+      selected: Type.Boolean({ description: 'Answers who names nobody.' }),
+      models: Type.Array(Type.String(), { description: 'Those that are listed; empty: whatever it has.' }),
+    }),
+  ),
+  routes: Type.Array(Type.String(), { description: 'Names that can be given as a model.' }),
+})
+
 const selectBody = Type.Object(
   {
     model_name: Type.String({
@@ -68,7 +85,13 @@ const selectBody = Type.Object(
       description:
         'An installed name, an alias, BASE+ADAPTER, a path inside the models folder, or a name on the hub (owner/repository, with :QUANT if it matters), which is downloaded where it is not installed.',
     }),
-    provider: Type.Optional(Type.Enum(['hf', 'claude', 'openai', 'custom'], { description: 'Only "hf" for now.' })),
+    provider: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 50,
+        description: '"hf", or one that is configured. The model is one of its own then.',
+      }),
+    ),
   },
   { additionalProperties: false },
 )
@@ -79,20 +102,35 @@ const loadSummary = 'POST /models/{name}/load and /unload: bring a model into me
 const failures = { '4xx': errorBody, '5xx': errorBody }
 
 /** GET /model and GET /models, for the caller scope. */
-export function modelRoutes({ host }: Pick<ModelRoutesOptions, 'host'>): FastifyPluginAsync {
+export function modelRoutes({ host, providers }: Pick<ModelRoutesOptions, 'host' | 'providers'>): FastifyPluginAsync {
   return async (http) => {
     const response = { 200: modelAnswer, ...failures }
-    http.get('/model', { schema: { summary: 'The model that answers now', tags, response } }, async () => describe(host))
+    http.get('/model', { schema: { summary: 'The model that answers now', tags, response } }, async () =>
+      describe(host, providers),
+    )
 
     const listResponse = { 200: modelsAnswer, ...failures }
     http.get('/models', { schema: { summary: 'Installed models', tags, response: listResponse } }, async () => {
       return { models: (await host.list()).map(toListed) }
     })
+
+    const providersResponse = { 200: providersAnswer, ...failures }
+    const providersSchema = { summary: 'Who can answer, and the routes between them', tags, response: providersResponse }
+    http.get('/providers', { schema: providersSchema }, async () => {
+      const { provider } = providers.selected()
+      return {
+        providers: providers.list().map(({ name, ranOn, models }) => {
+          return { name, ran_on: ranOn, selected: name === provider, models: [...(models ?? [])] }
+        }),
+        routes: [...providers.routes()],
+      }
+    })
   }
 }
 
 /** POST /model and POST /admin/reload, for the admin scope. */
-export function modelAdminRoutes({ host, install, saveSelection, readSelection }: ModelRoutesOptions): FastifyPluginAsync {
+export function modelAdminRoutes(options: ModelRoutesOptions): FastifyPluginAsync {
+  const { host, providers, install, saveSelection, readSelection, reloadProviders } = options
   return async (http) => {
     const response = { 200: modelAnswer, ...failures }
     const select = {
@@ -102,13 +140,18 @@ export function modelAdminRoutes({ host, install, saveSelection, readSelection }
       response,
     }
     http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request) => {
-      const { model_name: name, provider = 'hf' } = request.body
-      refuseOtherProvider(host, provider)
+      const { model_name: name, provider = host.name } = request.body
+      if (provider !== host.name) {
+        await providers.select(provider, name)
+        await saveSelection({ selectedModel: name, provider })
+        return describe(host, providers)
+      }
       // Not given up with its caller: a download takes longer than many of them wait.
       await install(name, new AbortController().signal)
       const { name: selectedModel } = await host.select(name)
+      await providers.select(provider, selectedModel)
       await saveSelection({ selectedModel, provider })
-      return describe(host)
+      return describe(host, providers)
     })
 
     const action = { tags, response: { 200: modelsAnswer, ...failures } }
@@ -126,29 +169,34 @@ export function modelAdminRoutes({ host, install, saveSelection, readSelection }
       },
     )
 
-    const reload = { summary: 'Read config/config.json again and switch to what it says', tags, response }
+    const reload = {
+      summary: 'Read config/config.json and config/providers.json again and switch to what they say',
+      tags,
+      response,
+    }
     http.post('/admin/reload', { schema: reload }, async () => {
+      await reloadProviders()
       const selection = await readSelection()
-      if (selection === undefined) return describe(host)
-      refuseOtherProvider(host, selection.provider)
-      const { selectedModel } = selection
-      if (selectedModel !== undefined && selectedModel !== host.selected()?.name) await host.select(selectedModel)
-      return describe(host)
+      if (selection === undefined) return describe(host, providers)
+      const { selectedModel, provider } = selection
+      if (provider === host.name && selectedModel !== undefined && selectedModel !== host.selected()?.name)
+        await host.select(selectedModel)
+      await providers.select(provider, selectedModel)
+      return describe(host, providers)
     })
   }
 }
 
-function refuseOtherProvider(host: ModelHost, provider: string): void {
-  if (provider === host.name) return
-  throw new AppError('invalid', `The provider "${provider}" is not configured: this service answers from "${host.name}" only.`, {
-    details: [{ field: 'provider', expected: `"${host.name}"`, got: JSON.stringify(provider) }],
-  })
-}
-
-function describe(host: ModelHost): ModelAnswer {
+function describe(host: ModelHost, providers: Providers): ModelAnswer {
+  const selected = providers.selected()
+  const elsewhere = selected.provider === host.name ? undefined : providers.find(selected.provider)
+  if (elsewhere !== undefined) {
+    const { name: provider, ranOn } = elsewhere
+    return { model_name: selected.model ?? null, provider, ran_on: ranOn, loaded: true, state: 'ready' }
+  }
   const { state, reason } = host.status()
   const { name = null, info } = host.selected() ?? {}
-  const service = { provider: host.name, state, ...(reason === undefined ? {} : { reason }) }
+  const service = { provider: host.name, ran_on: host.ranOn, state, ...(reason === undefined ? {} : { reason }) }
   if (info === undefined) return { model_name: name, loaded: false, ...service }
   return { model_name: name, loaded: true, ...service, ...toInfo(info) }
 }

@@ -1,10 +1,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { GenerateRequest } from '../engine/provider.ts'
-import type { Completion } from './predict.ts'
-
-/** The part of a completion that is the same whenever the same question is asked again. */
-export type CachedAnswer = Omit<Completion, 'id' | 'cached'>
+import type { CollectedAnswer } from './collect.ts'
 
 /** Everything that can change an answer: what computes it, what is asked, and who asks. */
 export type CacheQuestion = Readonly<{ provider: string; modelIdentity: string; request: Omit<GenerateRequest, 'model'> }>
@@ -13,8 +10,8 @@ export type CacheStatistics = Readonly<{ entries: number; hits: number; misses: 
 
 /** Whole answers to deterministic requests, least recently used out first, each for a limited time. */
 export interface AnswerCache {
-  find(key: string): CachedAnswer | undefined
-  save(key: string, answer: CachedAnswer): void
+  find(key: string): CollectedAnswer | undefined
+  save(key: string, answer: CollectedAnswer): void
   statistics(): CacheStatistics
 }
 
@@ -76,7 +73,7 @@ export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): Answ
   let misses = 0
   let evictions = 0
   if (maxEntries === 0 || ttlSeconds === 0) return noCache
-  const answers = new LRUCache<string, CachedAnswer>({
+  const answers = new LRUCache<string, CollectedAnswer>({
     max: maxEntries,
     maxSize: maxCharacters,
     sizeCalculation: (answer) => 1 + answer.choices.reduce((sum, choice) => sum + choice.text.length, 0),

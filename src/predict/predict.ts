@@ -1,4 +1,5 @@
-import type { GenerateEvent, GenerateRequest, Prompt, Provider, Usage } from '../engine/provider.ts'
+import type { ChosenModel, GenerateEvent, GenerateRequest, Prompt, Provider, Usage } from '../engine/provider.ts'
+import { type Candidate, canPassOn, type Providers } from '../engine/providers.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type AnswerCache, cacheKey, isDeterministic } from './cache.ts'
 import { type CollectedAnswer, collect } from './collect.ts'
@@ -22,8 +23,18 @@ export type Asker = Readonly<{
   keyId: string | undefined
 }>
 
-/** What answers. */
-export type Target = Readonly<{ provider: string; model: string; ranOn: 'local' | 'cloud' }>
+/** One that was asked before and could not begin to answer. */
+export type PassedBy = Readonly<{ provider: string; model: string | undefined; code: ErrorCode }>
+
+/** What answers, and why. */
+export type Target = Readonly<{
+  provider: string
+  model: string
+  ranOn: 'local' | 'cloud'
+  /** `requested`: the request named it; `default`: it is selected; `fallback`: those before it in the route could not. */
+  why: 'requested' | 'default' | 'fallback'
+  passedBy: readonly PassedBy[]
+}>
 
 export type Completion = Target &
   CollectedAnswer &
@@ -47,7 +58,7 @@ export type OpenAnswer = Readonly<{
 
 /** The one way to an answer, for JSON, SSE, WebSocket and each dialect. */
 export interface Predict {
-  /** Names what would answer. Throws `not_found` (model), `invalid` (provider), `unavailable` (no model is selected). */
+  /** Names what would answer first. Throws `not_found` (model), `invalid` (provider), `unavailable` (no model is selected). */
   choose(request: Pick<PredictRequest, 'model' | 'provider'>): Promise<Target>
   /**
    * Begins an answer, and gives it when its first piece is there. Never cached. `signal` frees the model, and so does leaving the
@@ -87,7 +98,7 @@ export interface Admission {
 }
 
 export type PredictParts = Readonly<{
-  provider: Provider
+  providers: Pick<Providers, 'choose'>
   cache: AnswerCache
   admission: Admission
   meter: Meter
@@ -98,45 +109,88 @@ export type PredictParts = Readonly<{
 }>
 
 export function createPredict(parts: PredictParts): Predict {
-  const { provider, cache, meter, metrics, createId } = parts
+  const { providers, cache, meter, metrics, createId } = parts
 
-  async function open(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<OpenAnswer> {
-    const { target } = await chooseTarget(provider, request)
+  /** Asks one candidate; its first event is there when this resolves. */
+  async function begin(asked: Asked, request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<OpenAnswer> {
+    const { target } = asked
     await meter.admit(asker, target)
-    const iterator = generate(parts, { request, target, asker }, signal)
+    const iterator = generate(parts, { request, asked, asker }, signal)
     const first = await iterator.next()
     return { id: createId(), target, events: resume(first, iterator) }
   }
 
   async function complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion> {
-    const { target, identity } = await chooseTarget(provider, request)
-    await meter.admit(asker, target)
-    const ask = async () => ({ ...target, ...(await collect(generate(parts, { request, target, asker }, signal))) })
-    if (!isDeterministic(request)) return { id: createId(), ...(await ask()), cached: false }
-    const question = toGenerateRequest(request, target, asker)
-    const key = cacheKey({ provider: target.provider, modelIdentity: identity, request: question })
-    const known = cache.find(key)
-    if (known !== undefined) {
+    const isKept = isDeterministic(request)
+    const opened = await firstOf(providers, request, async (asked): Promise<Begun> => {
+      const { target, model, provider } = asked
+      const question = toGenerateRequest(request, target, asker)
+      const key = isKept ? cacheKey({ provider: provider.name, modelIdentity: model.identity, request: question }) : ''
+      const known = isKept ? cache.find(key) : undefined
+      if (known === undefined) {
+        if (isKept) metrics.cacheMiss()
+        return { ...(await begin(asked, request, asker, signal)), asked, key, known }
+      }
       metrics.cacheHit()
+      await meter.admit(asker, target)
       await meter.note(asker, target, nothingUsed)
-      return { id: createId(), ...known, cached: true }
-    }
-    metrics.cacheMiss()
-    const answer = await ask()
+      return { id: createId(), target, asked, key, known }
+    })
+    const { id, target, asked, key, known } = opened
+    if (known !== undefined) return { id, ...target, ...known, cached: true }
+    const answer = await collect(opened.events)
     // When its file has changed on the way, nobody knows which of the two has answered.
-    if (await isStill(provider, target.model, identity)) cache.save(key, answer)
-    return { id: createId(), ...answer, cached: false }
+    if (isKept && (await isStill(asked))) cache.save(key, answer)
+    return { id, ...target, ...answer, cached: false }
   }
 
   return {
-    choose: async (request) => (await chooseTarget(provider, request)).target,
-    open,
+    choose: (request) => firstOf(providers, request, async ({ target }) => target),
+    open: (request, asker, signal) => firstOf(providers, request, (asked) => begin(asked, request, asker, signal)),
     complete,
-    async countTokens({ prompt, ...request }, asker, signal) {
-      const { target } = await chooseTarget(provider, request)
-      return { target, tokens: await provider.countTokens({ prompt, model: target.model, user: asker.key }, signal) }
-    },
+    countTokens: ({ prompt, ...wanted }, asker, signal) =>
+      firstOf(providers, wanted, async ({ provider, target }) => {
+        return { target, tokens: await provider.countTokens({ prompt, model: target.model, user: asker.key }, signal) }
+      }),
   }
+}
+
+/** The candidate whose turn it is. */
+type Asked = Readonly<{ provider: Provider; model: ChosenModel; target: Target }>
+
+type Begun = Readonly<{ id: string; target: Target; asked: Asked; key: string }> &
+  (Readonly<{ known: CollectedAnswer }> | Readonly<{ known: undefined; events: AsyncIterable<GenerateEvent> }>)
+
+/** Gives what the first candidate gives that can; the next one is asked where `canPassOn` says that it may do better. */
+async function firstOf<T>(
+  providers: PredictParts['providers'],
+  wanted: Pick<PredictRequest, 'model' | 'provider'>,
+  ask: (asked: Asked) => Promise<T>,
+): Promise<T> {
+  const { candidates, why } = await providers.choose(wanted)
+  const passedBy: PassedBy[] = []
+  for (const [index, candidate] of candidates.entries()) {
+    let model: ChosenModel | undefined
+    try {
+      model = await candidate.choose()
+      return await ask(toAsked(candidate, model, { why, passedBy }))
+    } catch (error) {
+      if (index === candidates.length - 1 || !canPassOn(error)) throw error
+      passedBy.push({ provider: candidate.provider.name, model: model?.name, code: error.code })
+    }
+  }
+  throw new AppError('internal', 'A choice of providers is empty.')
+}
+
+function toAsked({ provider }: Candidate, model: ChosenModel, { why, passedBy }: Pick<Target, 'why' | 'passedBy'>): Asked {
+  const reason = passedBy.length > 0 ? 'fallback' : why
+  const target = { provider: provider.name, model: model.name, ranOn: provider.ranOn, why: reason, passedBy: [...passedBy] }
+  return { provider, model, target }
+}
+
+async function isStill({ provider, model }: Asked): Promise<boolean> {
+  const now = await provider.choose(model.name).catch(() => undefined)
+  return now?.identity === model.identity
 }
 
 const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
@@ -150,25 +204,6 @@ async function* resume<T>(first: IteratorResult<T>, iterator: AsyncIterator<T>):
   }
 }
 
-async function chooseTarget(
-  provider: Provider,
-  request: Pick<PredictRequest, 'model' | 'provider'>,
-): Promise<Readonly<{ target: Target; identity: string }>> {
-  if (request.provider !== undefined && request.provider !== provider.name) {
-    const message = `The provider "${request.provider}" is not configured: this service answers from "${provider.name}" only.`
-    throw new AppError('invalid', message, {
-      details: [{ field: 'provider', expected: `"${provider.name}", or nothing`, got: `"${request.provider}"` }],
-    })
-  }
-  const { name, identity } = await provider.choose(request.model)
-  return { target: { provider: provider.name, model: name, ranOn: provider.ranOn }, identity }
-}
-
-async function isStill(provider: Provider, model: string, identity: string): Promise<boolean> {
-  const now = await provider.choose(model).catch(() => undefined)
-  return now?.identity === identity
-}
-
 function toGenerateRequest(
   { provider: _provider, ...request }: PredictRequest,
   { model }: Target,
@@ -177,11 +212,11 @@ function toGenerateRequest(
   return { ...request, model, user: asker.key }
 }
 
-type Question = Readonly<{ request: PredictRequest; target: Target; asker: Asker }>
+type Question = Readonly<{ request: PredictRequest; asked: Asked; asker: Asker }>
 
 async function* generate(
-  { provider, admission, meter, metrics, now }: PredictParts,
-  { request, target, asker }: Question,
+  { admission, meter, metrics, now }: PredictParts,
+  { request, asked: { provider, target }, asker }: Question,
   signal: AbortSignal,
 ): AsyncGenerator<GenerateEvent> {
   const admitted = admission.admit(signal)

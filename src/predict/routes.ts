@@ -3,7 +3,15 @@ import type { FinishReason } from '../engine/provider.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, createTextFormatter, formatEvent, sendEventStream } from '../http/event-stream.ts'
 import type { Asker, Completion, OpenAnswer, Predict, PredictRequest } from './predict.ts'
-import { type PredictAnswer, type PredictBody, predictAnswer, predictBody, toTimingsBody, toUsageBody } from './schema.ts'
+import {
+  type PredictAnswer,
+  type PredictBody,
+  predictAnswer,
+  predictBody,
+  toOrigin,
+  toTimingsBody,
+  toUsageBody,
+} from './schema.ts'
 import { refuseManyStreams, toPredictRequest } from './to-request.ts'
 
 export type PredictRoutesOptions = Readonly<{
@@ -16,7 +24,7 @@ const schema = {
   summary: 'Continue a prompt',
   description:
     'With stream:true the answer is text/event-stream: each piece of text as `data:` (a line break in the text makes a further ' +
-    '`data:` line, so \\r\\n and \\r arrive as \\n), then `event: done` with {id,model,provider,finish_reason,usage,timings,ran_on}. ' +
+    '`data:` line, so \\r\\n and \\r arrive as \\n), then `event: done` with {id,model,provider,finish_reason,usage,timings,ran_on,why}. ' +
     'A failure on the way is `event: error` with the error body.',
   tags: ['predict'],
   body: predictBody,
@@ -79,7 +87,7 @@ async function* toFrames({ id, target, events }: OpenAnswer): AsyncGenerator<str
           finish_reason: reason,
           usage: toUsageBody(event.usage),
           timings: toTimingsBody(event.timings),
-          ran_on: target.ranOn,
+          ...toOrigin(target),
         }
         yield formatEvent(JSON.stringify(end), 'done')
       }
@@ -96,6 +104,6 @@ function toAnswer(completion: Completion): PredictAnswer {
     usage: toUsageBody(completion.usage),
     timings: toTimingsBody(completion.timings),
     cached: completion.cached,
-    ran_on: completion.ranOn,
+    ...toOrigin(completion),
   }
 }

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import type { Timings, Usage } from '../engine/provider.ts'
+import type { Target } from './predict.ts'
 
 /** What is used where a request says nothing. The schema names them, so that the API's description shows them. */
 export const predictDefaults = {
@@ -146,8 +147,20 @@ export const predictAnswer = Type.Object({
   timings: timingsBody,
   cached: Type.Boolean(),
   ran_on: Type.Union([Type.Literal('local'), Type.Literal('cloud')]),
+  why: Type.Enum(['requested', 'default', 'fallback'], { description: 'Why this one has answered.' }),
+  passed_by: Type.Optional(
+    Type.Array(Type.Object({ provider: Type.String(), model: Type.Union([Type.String(), Type.Null()]), code: Type.String() }), {
+      description: 'After a fallback: who was asked before and could not.',
+    }),
+  ),
 })
 export type PredictAnswer = Static<typeof predictAnswer>
+
+/** Where an answer comes from, and why. */
+export function toOrigin({ ranOn, why, passedBy }: Target) {
+  const before = passedBy.map(({ provider, model, code }) => ({ provider, model: model ?? null, code }))
+  return { ran_on: ranOn, why, ...(before.length === 0 ? {} : { passed_by: before }) }
+}
 
 export function toUsageBody(usage: Usage): Static<typeof usageBody> {
   return {

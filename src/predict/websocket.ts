@@ -6,7 +6,7 @@ import { describeProblems } from '../http/describe-problem.ts'
 import { messageFor, toAppError } from '../http/error-reply.ts'
 import { type Connection, closeCodes, type SocketHandlers, type Sockets } from '../http/websocket.ts'
 import type { Asker, Predict, PredictRequest, Target } from './predict.ts'
-import { type SocketRequest, type SocketStop, socketRequest, socketStop, toTimingsBody, toUsageBody } from './schema.ts'
+import { type SocketRequest, type SocketStop, socketRequest, socketStop, toOrigin, toTimingsBody, toUsageBody } from './schema.ts'
 import { toPredictRequest } from './to-request.ts'
 
 export type PredictSocketOptions = Readonly<{
@@ -139,7 +139,7 @@ function toDone({ usage, timings }: GenerationEnd, target: Target, reasons: read
     choices: reasons.map((reason, index) => ({ index, finish_reason: reason })),
     usage: toUsageBody(usage),
     timings: toTimingsBody(timings),
-    ran_on: target.ranOn,
+    ...toOrigin(target),
   }
 }
 

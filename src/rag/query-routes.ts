@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, createTextFormatter, formatEvent, sendEventStream } from '../http/event-stream.ts'
 import type { Asker } from '../predict/predict.ts'
-import { predictDefaults, toTimingsBody, toUsageBody } from '../predict/schema.ts'
+import { predictDefaults, toOrigin, toTimingsBody, toUsageBody } from '../predict/schema.ts'
 import type { Answer, AnswerEnd, AnswerEvent, AnswerRequest, SourcesFound } from './answer.ts'
 import {
   type QueryAnswer,
@@ -171,7 +171,7 @@ function toEnd(end: AnswerEnd, found: SourcesFound, { id, debug }: Head): QueryE
     finish_reason: end.reason,
     usage: end.usage === undefined ? null : toUsageBody(end.usage),
     timings: end.timings === undefined ? null : toTimingsBody(end.timings),
-    ran_on: end.target.ranOn,
+    ...toOrigin(end.target),
     ...(debug ? { debug: toDebugBody(found) } : {}),
   }
 }

@@ -134,6 +134,8 @@ const answerProperties = {
   usage: orNull(predictAnswer.properties.usage),
   timings: orNull(predictAnswer.properties.timings),
   ran_on: predictAnswer.properties.ran_on,
+  why: predictAnswer.properties.why,
+  passed_by: predictAnswer.properties.passed_by,
 }
 
 /** The last event of a stream. */

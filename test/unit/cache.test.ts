@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { GenerateRequest } from '../../src/engine/provider.ts'
-import { type CachedAnswer, type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
+import { type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
+import type { CollectedAnswer } from '../../src/predict/collect.ts'
 import { textChoice } from '../answers.ts'
 
 const request: CacheQuestion['request'] = {
@@ -109,10 +110,7 @@ test('only temperature 0 or a seed makes an answer that can be kept', () => {
 })
 
 describe('the cache', () => {
-  const answer = (text: string): CachedAnswer => ({
-    provider: 'hf',
-    model: 'm',
-    ranOn: 'local',
+  const answer = (text: string): CollectedAnswer => ({
     choices: [textChoice(text)],
     usage: { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 },
     timings: { queueMs: 0, promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 },

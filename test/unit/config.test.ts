@@ -149,7 +149,7 @@ test('a selection that is damaged or holds something else is refused with what i
     '{',
     '[]',
     '{"provider":"hf"}',
-    '{"selected_model":"a","provider":"x"}',
+    '{"selected_model":"a","provider":""}',
     '{"selected_model":null,"provider":"hf","x":1}',
   ]) {
     await writeFile(path, text)

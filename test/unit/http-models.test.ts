@@ -193,6 +193,7 @@ test('without a model the service says so, everywhere', async () => {
   await using server = await startServer({ host })
   expect(await bodyOf(await fetch(`${server.url}/model`))).toEqual({
     model_name: null,
+    ran_on: 'local',
     provider: 'hf',
     loaded: false,
     state: 'empty',

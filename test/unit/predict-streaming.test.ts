@@ -52,7 +52,8 @@ test('a stream ends with what the whole answer says', async () => {
   const { id, timings, ...rest } = done
   expect(id).toMatch(/^[0-9a-f-]{36}$/)
   expect(timings).toHaveProperty('tokens_per_second')
-  expect(rest).toEqual({ model: whole.model, provider: 'hf', finish_reason: 'stop', usage: rest.usage, ran_on: 'local' })
+  const origin = { ran_on: 'local', why: 'default' }
+  expect(rest).toEqual({ model: whole.model, provider: 'hf', finish_reason: 'stop', usage: rest.usage, ...origin })
   expect(rest.usage.completion_tokens).toBe(whole.usage.completion_tokens)
   expect(messages.at(-1)).toMatchObject({ type: 'done', ...rest, usage: { completion_tokens: 2 } })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { GenerateEvent, Provider } from '../../src/engine/provider.ts'
+import { createProviders } from '../../src/engine/providers.ts'
 import { AppError } from '../../src/errors.ts'
 import { createLifecycle } from '../../src/http/lifecycle.ts'
 import { createCache } from '../../src/predict/cache.ts'
@@ -59,7 +60,7 @@ function world(script: readonly GenerateEvent[], wrap = (provider: Provider) => 
   const lifecycle = createLifecycle()
   let id = 0
   const predict = createPredict({
-    provider: wrap(provider),
+    providers: createProviders(wrap(provider), { providers: [], routes: new Map() }),
     cache: createCache({ maxEntries: 10, ttlSeconds: 10, now: () => 1 }),
     admission: lifecycle,
     meter: { admit: async () => {}, note: async () => {} },
@@ -81,6 +82,8 @@ test('choices are gathered by their index, however they are mixed', async () => 
     provider: 'hf',
     model: 'm',
     ranOn: 'local',
+    why: 'default',
+    passedBy: [],
     choices: [textChoice('aA'), textChoice('bB', 1)],
     usage,
     timings,
@@ -129,9 +132,9 @@ describe('what answers', () => {
   const { predict } = world([])
 
   test('is the selected model, when it is named or nothing is', async () => {
-    const target = { provider: 'hf', model: 'm', ranOn: 'local' }
+    const target = { provider: 'hf', model: 'm', ranOn: 'local', why: 'default', passedBy: [] }
     expect(await predict.choose({ model: undefined, provider: undefined })).toEqual(target)
-    expect(await predict.choose({ model: 'm', provider: 'hf' })).toEqual(target)
+    expect(await predict.choose({ model: 'm', provider: 'hf' })).toEqual({ ...target, why: 'requested' })
   })
 
   test('is nothing else', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { ChatMessage, GenerateEvent } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
-import type { Predict, PredictRequest } from '../../src/predict/predict.ts'
+import type { Predict, PredictRequest, Target } from '../../src/predict/predict.ts'
 import { type AnswerEvent, type AnswerRequest, createAnswer } from '../../src/rag/answer.ts'
 import type { Source } from '../../src/rag/retrieve.ts'
 import { textChoice } from '../answers.ts'
@@ -21,7 +21,7 @@ type World = Readonly<{
   cannotCheck?: boolean
 }>
 
-const target = { provider: 'hf', model: 'fake', ranOn: 'local' } as const
+const target: Target = { provider: 'hf', model: 'fake', ranOn: 'local', why: 'default', passedBy: [] }
 
 async function* write(pieces: readonly string[]): AsyncGenerator<GenerateEvent> {
   for (const text of pieces) yield { type: 'text-delta', index: 0, text }

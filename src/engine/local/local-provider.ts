@@ -15,6 +15,9 @@ import type { AdapterFile } from './protocol.ts'
 import type { ModelFile } from './served-model.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
+/** What the models of this machine are called among the providers. */
+export const localProvider = 'hf'
+
 /** What a name stands for: a model, perhaps with an adapter on it (`base+adapter`). */
 export type InstalledModel = ModelFile & Readonly<{ adapter?: AdapterFile }>
 
@@ -158,7 +161,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   }
 
   return {
-    name: 'hf',
+    name: localProvider,
     ranOn: 'local',
     choose,
     generate,

@@ -1,0 +1,169 @@
+import { AppError, type ErrorCode } from '../errors.ts'
+import type { ChosenModel, Provider } from './provider.ts'
+
+/** What a request says of what is to answer it. */
+export type Wanted = Readonly<{
+  /** A model's name, `PROVIDER/MODEL`, or a route's name; undefined: what is selected. */
+  model: string | undefined
+  provider: string | undefined
+}>
+
+/** One who may answer; which of its models does is found out when its turn comes. */
+export type Candidate = Readonly<{ provider: Provider; choose(): Promise<ChosenModel> }>
+
+export type Choice = Readonly<{
+  /** In the order in which they are asked: the next one when the one before cannot begin to answer. Never empty. */
+  candidates: readonly Candidate[]
+  why: 'requested' | 'default'
+}>
+
+/** By name, the providers that are asked one after the other: `PROVIDER` or `PROVIDER/MODEL` each. */
+export type FallbackRoutes = ReadonlyMap<string, readonly string[]>
+
+/** Providers besides the models of this machine. */
+export type Elsewhere = Readonly<{ providers: readonly Provider[]; routes: FallbackRoutes }>
+
+/** The route of requests that name no model, where there is one. */
+export const defaultRoute = 'default'
+
+/** Everything that can answer. */
+export interface Providers {
+  /**
+   * Who answers. Nothing leaves this machine unless the request, the selection or a route that somebody wrote says so: a name that an
+   * installed model has means that model. Throws `not_found`, and `invalid` for a provider that is not configured.
+   */
+  choose(wanted: Wanted): Promise<Choice>
+  /** Who answers requests that name nobody. */
+  selected(): Selected
+  /** Makes another one answer them. Throws like `choose`. */
+  select(provider: string, model: string | undefined): Promise<void>
+  find(name: string): Provider | undefined
+  /** The local one first. */
+  list(): readonly Provider[]
+  routes(): readonly string[]
+  /** Puts others in place of all but the local one. Answers under way go on. Throws `invalid` for a route that leads nowhere. */
+  replace(elsewhere: Elsewhere): Promise<void>
+  /** Closes all but the local one. */
+  close(): Promise<void>
+}
+
+export type Selected = Readonly<{ provider: string; model: string | undefined }>
+
+/** Chooses among the local models and `elsewhere`. Throws `invalid` like `replace`, and for a selected provider that there is not. */
+export function createProviders(local: Provider, elsewhere: Elsewhere, selected?: Selected): Providers {
+  let { providers, routes } = checked(local, elsewhere)
+  let selection = selected ?? { provider: local.name, model: undefined }
+  if (local.name !== selection.provider) get(selection.provider)
+
+  function list(): readonly Provider[] {
+    return [local, ...providers]
+  }
+
+  function find(name: string): Provider | undefined {
+    return list().find((provider) => provider.name === name)
+  }
+
+  function get(name: string): Provider {
+    const provider = find(name)
+    if (provider !== undefined) return provider
+    const names = list().map((one) => `"${one.name}"`)
+    throw new AppError('invalid', `The provider "${name}" is not configured. There is ${names.join(', ')}.`, {
+      details: [{ field: 'provider', expected: names.join(' or '), got: JSON.stringify(name.slice(0, 100)) }],
+    })
+  }
+
+  const toCandidate = (provider: Provider, model: string | undefined): Candidate => ({
+    provider,
+    choose: () => provider.choose(model),
+  })
+
+  function followRoute(steps: readonly string[]): readonly Candidate[] {
+    return steps.map((step) => {
+      const { name, model } = splitStep(step)
+      return toCandidate(get(name), model ?? usualModelOf(name))
+    })
+  }
+
+  /** The local provider knows its selection itself. */
+  const usualModelOf = (name: string) => (name === selection.provider && name !== local.name ? selection.model : undefined)
+
+  async function chooseByName(model: string): Promise<readonly Candidate[]> {
+    const steps = routes.get(model)
+    if (steps !== undefined) return followRoute(steps)
+    try {
+      await local.choose(model)
+      return [toCandidate(local, model)]
+    } catch (error) {
+      if (!(error instanceof AppError) || (error.code !== 'not_found' && error.code !== 'invalid')) throw error
+      const { name, model: rest } = splitStep(model)
+      const named = find(name)
+      if (named !== undefined) return [toCandidate(named, rest ?? usualModelOf(name))]
+      // The models of the selected provider need not be named with it.
+      if (selection.provider === local.name || error.code !== 'not_found') throw error
+      return [toCandidate(get(selection.provider), model)]
+    }
+  }
+
+  return {
+    async choose({ model, provider }) {
+      if (provider !== undefined)
+        return { candidates: [toCandidate(get(provider), model ?? usualModelOf(provider))], why: 'requested' }
+      if (model !== undefined) return { candidates: await chooseByName(model), why: 'requested' }
+      const steps = routes.get(defaultRoute)
+      const candidates =
+        steps === undefined ? [toCandidate(get(selection.provider), usualModelOf(selection.provider))] : followRoute(steps)
+      return { candidates, why: 'default' }
+    },
+    selected: () => selection,
+    async select(name, model) {
+      const provider = get(name)
+      if (provider !== local) await provider.choose(model)
+      selection = { provider: name, model }
+    },
+    find,
+    list,
+    routes: () => [...routes.keys()],
+    async replace(next) {
+      const before = providers
+      ;({ providers, routes } = checked(local, next))
+      if (find(selection.provider) === undefined) selection = { provider: local.name, model: undefined }
+      await Promise.all(before.map((provider) => provider.close()))
+    },
+    close: () => Promise.all(providers.map((provider) => provider.close())).then(() => {}),
+  }
+}
+
+/** What stopped one candidate and need not stop the next. */
+const passableCodes: readonly ErrorCode[] = [
+  'busy',
+  'unavailable',
+  'upstream',
+  'rate_limited',
+  'quota_exceeded',
+  'context_length_exceeded',
+]
+
+/** Whether the next candidate may do better. */
+export const canPassOn = (error: unknown): error is AppError => error instanceof AppError && passableCodes.includes(error.code)
+
+/** `PROVIDER/MODEL`; a model's name may hold slashes itself. */
+function splitStep(step: string): Readonly<{ name: string; model: string | undefined }> {
+  const slash = step.indexOf('/')
+  return slash < 0 ? { name: step, model: undefined } : { name: step.slice(0, slash), model: step.slice(slash + 1) }
+}
+
+function checked(local: Provider, elsewhere: Elsewhere): Elsewhere {
+  const names = [local, ...elsewhere.providers].map(({ name }) => name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new AppError('invalid', `Two providers are called "${twice}".`)
+  for (const [route, steps] of elsewhere.routes) {
+    if (steps.length === 0) throw new AppError('invalid', `The route "${route}" has no steps.`)
+    const unknown = steps.find((step) => !names.includes(splitStep(step).name))
+    if (unknown === undefined) continue
+    throw new AppError(
+      'invalid',
+      `The route "${route}" leads to "${unknown}", but there is no such provider: ${names.join(', ')}.`,
+    )
+  }
+  return elsewhere
+}
