@@ -1,6 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type Accounting, openAccounting } from './accounting.ts'
+import { createApiKeys, isApiKey } from './auth/api-keys.ts'
 import { createGuard, type Guard } from './auth/guard.ts'
+import { keyRoutes } from './auth/key-routes.ts'
+import { openToKeys } from './auth/key-scopes.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { createPasswords } from './auth/passwords.ts'
@@ -13,6 +17,7 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import { toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -31,11 +36,13 @@ import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
 import { createCache } from './predict/cache.ts'
-import { type Asker, createPredict, type Meter, type Predict } from './predict/predict.ts'
+import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
+import { usageRoutes } from './usage/routes.ts'
+import { dayOf, readUsage } from './usage/usage-days.ts'
 import { webPages } from './web-client/pages.ts'
 
 export type AppParts = Readonly<{
@@ -89,20 +96,21 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
+  const http = closer.use(await openServer(config, parts, lifecycle, metrics))
+  const accounting = openAccounting(config, { db: storage.db, now, log: http.log, askerOf, localProvider: host.name })
   const predict = createPredict({
     provider: host,
     cache,
     admission: lifecycle,
-    meter: freeOfCharge,
+    meter: accounting.meter,
     metrics,
     createId: randomUUID,
     now,
   })
-  const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
-    keyOf: (request) => askerOf(request).key,
+    keyOf: bucketOf,
   })
   http.addHook('onRequest', limits.limitAll)
   const sockets = createSockets({
@@ -116,11 +124,11 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { requireUser, requireAdmin, allowCaller } = access.guard
   const knowledge = await openKnowledge(
     config,
-    { ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now },
+    { ...parts, storage, predict, limit: limits.limitGeneration, metered: accounting.metered, askerOf, now },
     closer,
   )
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
+  const routes = listRoutes({ config, parts, access, accounting, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -134,7 +142,12 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   }
 }
 
-type Access = Readonly<{ guard: Guard; auth: AuthRoutes; feedback: FeedbackRoutes }>
+type Access = Readonly<{
+  guard: Guard
+  auth: AuthRoutes
+  keys: ReturnType<typeof keyRoutes>
+  feedback: FeedbackRoutes
+}>
 
 async function openAccess(config: Config, { db }: Storage, now: () => number): Promise<Access> {
   const { environment, dataDir, allowAnonymous, allowRegistration } = config
@@ -142,8 +155,12 @@ async function openAccess(config: Config, { db }: Storage, now: () => number): P
   const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })
   const users = createUsers({ db, passwords: createPasswords(), now, allowRegistration })
   const throttle = createLoginThrottle({ now })
+  const apiKeys = createApiKeys({ db, now })
+  const findCaller = (token: string) => (isApiKey(token) ? apiKeys.findCaller(token) : tokens.findCaller(token))
+  const usageOf = (ids: readonly string[]) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now()))))
   return {
-    guard: createGuard({ findCaller: tokens.findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
+    guard: createGuard({ findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
+    keys: keyRoutes({ apiKeys, usageOf }),
     auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
     feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
   }
@@ -171,6 +188,7 @@ type RouteParts = Readonly<{
   config: Config
   parts: AppParts
   access: Access
+  accounting: Accounting
   lifecycle: Lifecycle
   metrics: Metrics
   predict: Predict
@@ -185,6 +203,7 @@ function listRoutes({
   config,
   parts,
   access,
+  accounting,
   lifecycle,
   metrics,
   predict,
@@ -202,40 +221,61 @@ function listRoutes({
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     readSelection: () => readSelection(config.configFile),
   }
+  const { meter, metered, findLimits } = accounting
+  const limitHeaders = { findLimits: findLimits(limits), now }
+  const openai = openaiRoutes({
+    predict,
+    askerOf,
+    limit: limits.limitGeneration,
+    metered,
+    listModels: () => listModels(host),
+    embedders,
+    rerankers,
+    now,
+  })
   return {
     public: [
       healthRoutes(health),
-      metricsRoutes({ metrics, requireToken: access.guard.requireUser }),
+      openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
       access.auth.public,
       webPages,
     ],
     caller: [
-      predictRoutes({ ...common, limit: limits.limitGeneration }),
-      predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
-      openaiRoutes({
-        predict,
-        askerOf,
-        limit: limits.limitGeneration,
-        listModels: () => listModels(host),
-        embedders,
-        rerankers,
-        now,
-      }),
-      modelRoutes(models),
-      ...jobs.caller,
+      openToKeys('inference', [
+        predictRoutes({ ...common, limit: limits.limitGeneration }),
+        predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
+        withLimitHeaders({ ...limitHeaders, format: toOpenaiHeaders }, [openai]),
+        modelRoutes(models),
+        ...jobs.caller,
+      ]),
       ...knowledge.caller,
-      access.feedback.caller,
+      openToKeys('feedback', [access.feedback.caller]),
     ],
-    user: [access.auth.user, ...knowledge.user],
-    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
+    user: [
+      openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
+      access.auth.user,
+      access.keys.user,
+      ...knowledge.user,
+    ],
+    admin: [
+      access.auth.admin,
+      access.keys.admin,
+      openToKeys('admin', [access.feedback.admin, modelAdminRoutes(models), ...jobs.admin]),
+    ],
   }
 }
 
 /** A user has one queue turn, cache and rate limit, wherever they ask from; someone without a name has those of their address. */
 function askerOf(request: FastifyRequest): Asker {
   const { caller } = request
-  if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true, userId: caller.id, keyId: undefined }
+  if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true, userId: caller.id, keyId: caller.key?.id }
   return { key: `address:${addressOf(request)}`, authenticated: false, userId: undefined, keyId: undefined }
+}
+
+/** Each API key has a rate limit of its own. */
+function bucketOf(request: FastifyRequest): string {
+  const { key, keyId } = askerOf(request)
+  return keyId === undefined ? key : `key:${keyId}`
 }
 
 /** Those that answer first: some clients take the first one. */
@@ -245,7 +285,6 @@ async function listModels(host: ModelHost): Promise<readonly string[]> {
   return [...namesOf('chat'), ...namesOf('embedding')]
 }
 
-const freeOfCharge: Meter = { admit: async () => {}, note: async () => {} }
 const uptimeSeconds = () => process.uptime()
 const versionOf = ({ version = 'unknown' }: AppParts) => version
 
