@@ -1,18 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type Access, openAccess } from './access.ts'
 import { type Accounting, openAccounting } from './accounting.ts'
-import { createApiKeys, isApiKey } from './auth/api-keys.ts'
-import { createGuard, type Guard } from './auth/guard.ts'
-import { keyRoutes } from './auth/key-routes.ts'
 import { openToKeys } from './auth/key-scopes.ts'
-import { createLoginThrottle } from './auth/login-throttle.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
-import { createPasswords } from './auth/passwords.ts'
 import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.ts'
-import { type AuthRoutes, authRoutes } from './auth/routes.ts'
-import { openSecretKey } from './auth/secret-key.ts'
-import { createTokens } from './auth/tokens.ts'
-import { createUsers } from './auth/users.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
@@ -22,8 +14,6 @@ import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
-import { createFeedback } from './feedback/feedback.ts'
-import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
@@ -40,9 +30,8 @@ import { type Asker, createPredict, type Predict } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
-import { openStorage, type Storage } from './storage/open-storage.ts'
+import { openStorage } from './storage/open-storage.ts'
 import { usageRoutes } from './usage/routes.ts'
-import { dayOf, readUsage } from './usage/usage-days.ts'
 import { webPages } from './web-client/pages.ts'
 
 export type AppParts = Readonly<{
@@ -139,30 +128,6 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
       closing ??= close(graceMs)
       return closing
     },
-  }
-}
-
-type Access = Readonly<{
-  guard: Guard
-  auth: AuthRoutes
-  keys: ReturnType<typeof keyRoutes>
-  feedback: FeedbackRoutes
-}>
-
-async function openAccess(config: Config, { db }: Storage, now: () => number): Promise<Access> {
-  const { environment, dataDir, allowAnonymous, allowRegistration } = config
-  const secretKey = await openSecretKey({ configured: config.secretKey, dataDir, environment })
-  const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })
-  const users = createUsers({ db, passwords: createPasswords(), now, allowRegistration })
-  const throttle = createLoginThrottle({ now })
-  const apiKeys = createApiKeys({ db, now })
-  const findCaller = (token: string) => (isApiKey(token) ? apiKeys.findCaller(token) : tokens.findCaller(token))
-  const usageOf = (ids: readonly string[]) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now()))))
-  return {
-    guard: createGuard({ findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
-    keys: keyRoutes({ apiKeys, usageOf }),
-    auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
-    feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
   }
 }
 
