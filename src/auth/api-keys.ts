@@ -21,8 +21,8 @@ export type NewApiKey = Readonly<{
   name: string
   scopes: readonly KeyScope[]
   quota: Quota
-  /** Undefined: it lives until somebody deletes it. */
-  expiresAt: Date | undefined
+  /** A time as in ISO 8601. Undefined: it lives until somebody deletes it. */
+  expiresAt: string | undefined
 }>
 export type ApiKeyPage = Readonly<{ items: readonly ApiKey[]; nextCursor: string | undefined }>
 
@@ -72,7 +72,8 @@ export function createApiKeys({ db, now }: Readonly<{ db: Database; now: () => n
 
 async function create(db: Database, nowMs: number, owner: Pick<UserCaller, 'id' | 'role'>, key: NewApiKey) {
   const { name, scopes, quota, expiresAt } = key
-  if (expiresAt !== undefined && expiresAt.getTime() <= nowMs) throw alreadyExpired(expiresAt)
+  // A leap second has the right format, and is no time to JavaScript.
+  if (expiresAt !== undefined && !(Date.parse(expiresAt) > nowMs)) throw notToCome(expiresAt)
   if (scopes.includes('admin') && owner.role !== 'admin')
     throw new AppError('forbidden', 'Only an admin can make a key with the scope "admin".')
   const id = randomBytes(8).toString('hex')
@@ -89,16 +90,21 @@ async function create(db: Database, nowMs: number, owner: Pick<UserCaller, 'id' 
     const row = { id, userId: owner.id, name, secretHash: hashOf(secret), lastFour: secret.slice(-4), ...quota }
     await transaction
       .insertInto('apiKeys')
-      .values({ ...row, scopes: JSON.stringify(scopes), createdAt, expiresAt: expiresAt?.toISOString() ?? null })
+      .values({
+        ...row,
+        scopes: JSON.stringify(scopes),
+        createdAt,
+        expiresAt: expiresAt === undefined ? null : new Date(expiresAt).toISOString(),
+      })
       .execute()
   })
   const created = await rows(db).where('apiKeys.id', '=', id).executeTakeFirstOrThrow()
   return { key: `${prefixOf(id)}-${secret}`, created: toApiKey(created) }
 }
 
-function alreadyExpired(expiresAt: Date): AppError {
-  const details = [{ field: 'expires_at', expected: 'a time to come', got: expiresAt.toISOString() }]
-  return new AppError('invalid', `"expires_at" must be a time to come, but is ${expiresAt.toISOString()}.`, { details })
+function notToCome(got: string): AppError {
+  const details = [{ field: 'expires_at', expected: 'a time to come', got }]
+  return new AppError('invalid', `"expires_at" must be a time to come, but is ${got}.`, { details })
 }
 
 // The secret is 256 random bits: no guessing is made harder by a slow hash.

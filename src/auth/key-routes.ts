@@ -51,7 +51,7 @@ function userRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync 
         name: name.trim(),
         scopes,
         quota: { requestsPerDay: null, tokensPerDay: null, costMicrosPerDay: null, ...fromQuotaBody(quota) },
-        expiresAt: expiresAt === undefined ? undefined : new Date(expiresAt),
+        expiresAt,
       })
       const listed = toListedKey(created, (await usageOf([created.id]))[0])
       reply.code(201)

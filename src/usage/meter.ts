@@ -2,6 +2,7 @@ import type { Usage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import type { Asker, Meter, Target } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
+import { writeLightly } from '../storage/write-lightly.ts'
 import { type DefaultQuota, findSubjects, type Subject, withoutLimits } from './quota.ts'
 import { addUsage, type DayUsage, dayOf, nextDayMs, readUsage, tokensOf } from './usage-days.ts'
 
@@ -49,7 +50,7 @@ export function createMeter(options: MeterOptions): UsageMeter {
       if (promptTokens + completionTokens + costMicros === 0) return
       const day = dayOf(now())
       try {
-        await db.transaction().execute(async (transaction) => {
+        await writeLightly(db, async (transaction) => {
           for (const name of namesOf(asker, target))
             await addUsage(transaction, name, day, { promptTokens, completionTokens, costMicros })
         })
@@ -94,7 +95,7 @@ function refuseUnknownPrice(subjects: readonly Subject[], { provider, model }: T
 
 async function countRequest(db: Database, subjects: readonly Subject[], nowMs: number): Promise<void> {
   const day = dayOf(nowMs)
-  await db.transaction().execute(async (transaction) => {
+  await writeLightly(db, async (transaction) => {
     for (const subject of subjects) {
       // First counted and then compared: whoever comes at the same time waits at the row. A refusal takes it all back.
       await addUsage(transaction, subject.name, day, { requests: 1 })

@@ -169,6 +169,7 @@ describe('making a key', () => {
     [{ name: 'x', scopes: ['everything'] }, 'scopes'],
     [{ name: 'x', expires_at: 'tomorrow' }, 'expires_at'],
     [{ name: 'x', expires_at: '2026-01-01T00:00:00Z' }, 'expires_at'],
+    [{ name: 'x', expires_at: '2026-12-31T23:59:60Z' }, 'expires_at'],
     [{ name: 'x', quota: { requests_per_day: 0 } }, 'quota.requests_per_day'],
     [{ name: 'x', quota: { requests: 5 } }, 'quota.requests'],
     [{ name: 'x', user_id: 'someone' }, 'user_id'],

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
@@ -164,6 +165,16 @@ test('where a limit on costs holds, a model without a price is not asked', async
     message: expect.stringContaining('price'),
   })
   expect(await refusal(meter.admit(anonymous, { ...cloud, provider: 'openai' }))).toBeUndefined()
+})
+
+test('after it has counted, whatever else is written waits for the disk again', async () => {
+  const world = await openWorld({ defaults: { requestsPerDay: 1, tokensPerDay: 0 } })
+  const synchronous = async () =>
+    (await sql<{ synchronous: number }>`pragma synchronous`.execute(world.db())).rows[0]?.synchronous
+  await world.meter.admit(ana, local)
+  expect(await synchronous()).toBe(2)
+  await refusal(world.meter.admit(ana, local))
+  expect(await synchronous()).toBe(2)
 })
 
 test('the anonymous leave nothing behind', async () => {
