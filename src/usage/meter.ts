@@ -47,12 +47,12 @@ export function createMeter(options: MeterOptions): UsageMeter {
     async note(asker, target, usage) {
       const { promptTokens, completionTokens } = usage
       const costMicros = target.ranOn === 'cloud' ? Math.ceil(costOf(target, usage) ?? 0) : 0
-      if (promptTokens + completionTokens + costMicros === 0) return
+      const names = namesOf(asker, target)
+      if (names.length === 0 || promptTokens + completionTokens + costMicros === 0) return
       const day = dayOf(now())
       try {
         await writeLightly(db, async (transaction) => {
-          for (const name of namesOf(asker, target))
-            await addUsage(transaction, name, day, { promptTokens, completionTokens, costMicros })
+          for (const name of names) await addUsage(transaction, name, day, { promptTokens, completionTokens, costMicros })
         })
       } catch (error) {
         onFailure(error)

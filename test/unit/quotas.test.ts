@@ -188,3 +188,18 @@ test('the official OpenAI client reads what is left from the headers, of answers
   const anonymous = await clientOf(world.server.url, 'none').chat.completions.create({ model: 'fake', messages }).withResponse()
   expect(headersOf(anonymous).slice(0, 3)).toEqual(['50', null, '49'])
 })
+
+test('what the rate limit refuses says so in the same headers', async () => {
+  await using world = await openWorld({ RATE_LIMIT_REQUESTS: '1' })
+  const ask = () =>
+    clientOf(world.server.url, 'none')
+      .chat.completions.create({ model: 'fake', messages: [{ role: 'user', content: 'x' }] })
+      .catch((error: unknown) => error)
+  await ask()
+  const refused = await ask()
+  expect(refused).toBeInstanceOf(OpenAI.RateLimitError)
+  if (!(refused instanceof OpenAI.RateLimitError)) return
+  expect(refused.code).toBe('rate_limit_exceeded')
+  expect(refused.headers.get('x-ratelimit-limit-requests')).toBe('1')
+  expect(refused.headers.get('x-ratelimit-remaining-requests')).toBe('0')
+})
