@@ -15,6 +15,7 @@ export type AnswersParts = Readonly<{
   selected?: Selected
   cache: AnswerCache
   lifecycle: Lifecycle
+  meter: Meter
   metrics: Metrics
   now: () => number
 }>
@@ -23,12 +24,10 @@ export type Answers = Readonly<{ predict: Predict; providers: Providers; reloadP
 
 /** Who can answer, and the one way to an answer. */
 export async function openAnswers(parts: AnswersParts, closer: Closer): Promise<Answers> {
-  const { host, selected, readElsewhere = async () => nothing, cache, lifecycle, metrics, now } = parts
+  const { host, selected, readElsewhere = async () => nothing, cache, lifecycle, meter, metrics, now } = parts
   const providers = closer.use(createProviders(host, await readElsewhere(), selected))
-  const meter = freeOfCharge
   const predict = createPredict({ providers, cache, admission: lifecycle, meter, metrics, createId: randomUUID, now })
   return { predict, providers, reloadProviders: async () => providers.replace(await readElsewhere()) }
 }
 
 const nothing: Elsewhere = { providers: [], routes: new Map() }
-const freeOfCharge: Meter = { admit: async () => {}, note: async () => {} }

@@ -1,25 +1,20 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type Access, openAccess } from './access.ts'
+import { type Accounting, openAccounting } from './accounting.ts'
 import { type Answers, openAnswers } from './answers.ts'
-import { createGuard, type Guard } from './auth/guard.ts'
-import { createLoginThrottle } from './auth/login-throttle.ts'
+import { openToKeys } from './auth/key-scopes.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
-import { createPasswords } from './auth/passwords.ts'
 import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.ts'
-import { type AuthRoutes, authRoutes } from './auth/routes.ts'
-import { openSecretKey } from './auth/secret-key.ts'
-import { createTokens } from './auth/tokens.ts'
-import { createUsers } from './auth/users.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import { toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { EngineStatus, ModelHost } from './engine/provider.ts'
 import { defaultRoute, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
-import { createFeedback } from './feedback/feedback.ts'
-import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
@@ -36,7 +31,8 @@ import type { Asker } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
-import { openStorage, type Storage } from './storage/open-storage.ts'
+import { openStorage } from './storage/open-storage.ts'
+import { usageRoutes } from './usage/routes.ts'
 import { webPages } from './web-client/pages.ts'
 
 export type AppParts = Readonly<{
@@ -94,13 +90,14 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
-  const answers = await openAnswers({ ...parts, cache, lifecycle, metrics, now }, closer)
-  const { predict } = answers
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
+  const accounting = openAccounting(config, { db: storage.db, now, log: http.log, askerOf, localProvider: host.name })
+  const answers = await openAnswers({ ...parts, cache, lifecycle, meter: accounting.meter, metrics, now }, closer)
+  const { predict } = answers
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
-    keyOf: (request) => askerOf(request).key,
+    keyOf: bucketOf,
   })
   http.addHook('onRequest', limits.limitAll)
   const sockets = createSockets({
@@ -114,11 +111,11 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { requireUser, requireAdmin, allowCaller } = access.guard
   const knowledge = await openKnowledge(
     config,
-    { ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now },
+    { ...parts, storage, predict, limit: limits.limitGeneration, metered: accounting.metered, askerOf, now },
     closer,
   )
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, answers, limits, sockets, jobs, knowledge })
+  const routes = listRoutes({ config, parts, access, accounting, lifecycle, metrics, answers, limits, sockets, jobs, knowledge })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -129,21 +126,6 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
       closing ??= close(graceMs)
       return closing
     },
-  }
-}
-
-type Access = Readonly<{ guard: Guard; auth: AuthRoutes; feedback: FeedbackRoutes }>
-
-async function openAccess(config: Config, { db }: Storage, now: () => number): Promise<Access> {
-  const { environment, dataDir, allowAnonymous, allowRegistration } = config
-  const secretKey = await openSecretKey({ configured: config.secretKey, dataDir, environment })
-  const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })
-  const users = createUsers({ db, passwords: createPasswords(), now, allowRegistration })
-  const throttle = createLoginThrottle({ now })
-  return {
-    guard: createGuard({ findCaller: tokens.findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
-    auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
-    feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
   }
 }
 
@@ -169,6 +151,7 @@ type RouteParts = Readonly<{
   config: Config
   parts: AppParts
   access: Access
+  accounting: Accounting
   lifecycle: Lifecycle
   metrics: Metrics
   answers: Answers
@@ -183,6 +166,7 @@ function listRoutes({
   config,
   parts,
   access,
+  accounting,
   lifecycle,
   metrics,
   answers,
@@ -204,40 +188,61 @@ function listRoutes({
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     readSelection: () => readSelection(config.configFile),
   }
+  const { meter, metered, findLimits } = accounting
+  const limitHeaders = { findLimits: findLimits(limits), now }
+  const openai = openaiRoutes({
+    predict,
+    askerOf,
+    limit: limits.limitGeneration,
+    metered,
+    listModels: () => listModels(host, providers),
+    embedders,
+    rerankers,
+    now,
+  })
   return {
     public: [
       healthRoutes(health),
-      metricsRoutes({ metrics, requireToken: access.guard.requireUser }),
+      openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
       access.auth.public,
       webPages,
     ],
     caller: [
-      predictRoutes({ ...common, limit: limits.limitGeneration }),
-      predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
-      openaiRoutes({
-        predict,
-        askerOf,
-        limit: limits.limitGeneration,
-        listModels: () => listModels(host, providers),
-        embedders,
-        rerankers,
-        now,
-      }),
-      modelRoutes(models),
-      ...jobs.caller,
+      openToKeys('inference', [
+        predictRoutes({ ...common, limit: limits.limitGeneration }),
+        predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
+        withLimitHeaders({ ...limitHeaders, format: toOpenaiHeaders }, [openai]),
+        modelRoutes(models),
+        ...jobs.caller,
+      ]),
       ...knowledge.caller,
-      access.feedback.caller,
+      openToKeys('feedback', [access.feedback.caller]),
     ],
-    user: [access.auth.user, ...knowledge.user],
-    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
+    user: [
+      openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
+      access.auth.user,
+      access.keys.user,
+      ...knowledge.user,
+    ],
+    admin: [
+      access.auth.admin,
+      access.keys.admin,
+      openToKeys('admin', [access.feedback.admin, modelAdminRoutes(models), ...jobs.admin]),
+    ],
   }
 }
 
 /** A user has one queue turn, cache and rate limit, wherever they ask from; someone without a name has those of their address. */
 function askerOf(request: FastifyRequest): Asker {
   const { caller } = request
-  if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true, userId: caller.id, keyId: undefined }
+  if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true, userId: caller.id, keyId: caller.key?.id }
   return { key: `address:${addressOf(request)}`, authenticated: false, userId: undefined, keyId: undefined }
+}
+
+/** Each API key has a rate limit of its own. */
+function bucketOf(request: FastifyRequest): string {
+  const { key, keyId } = askerOf(request)
+  return keyId === undefined ? key : `key:${keyId}`
 }
 
 /** Those that answer first: some clients take the first one. */

@@ -1,3 +1,4 @@
+import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
 import { AppError, type ErrorCode, type ErrorDetail, errorCodes } from './errors.ts'
 import type { FeedbackItem } from './feedback/schema.ts'
@@ -7,6 +8,7 @@ import type { PredictAnswer, PredictBody } from './predict/schema.ts'
 import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
 import type { QueryAnswer, QueryBody, QueryEnd } from './rag/query-schema.ts'
 import { readEventStream } from './read-event-stream.ts'
+import type { QuotaAnswer, UserQuotaBody } from './usage/schema.ts'
 
 export type ClientOptions = Readonly<{
   /** For example `http://127.0.0.1:8000`. */
@@ -16,7 +18,11 @@ export type ClientOptions = Readonly<{
 }>
 
 export type User = Readonly<{ id: string; username: string; role: 'admin' | 'user' }>
-export type ListedUser = User & Readonly<{ created_at: string }>
+export type ListedUser = User & Readonly<{ created_at: string; quota: QuotaAnswer }>
+/** An API key; with its user where it may be somebody else's. */
+export type ApiKeyItem = KeyInList & Partial<Pick<KeyOfUser, 'user'>>
+/** The service says which scopes there are. */
+export type NewKey = Omit<NewKeyBody, 'scopes'> & Readonly<{ scopes?: readonly string[] }>
 export type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null }>
 export type Session = Readonly<{ access_token: string; token_type: 'bearer'; expires_in: number }>
 export type ModelAnswer = Readonly<{
@@ -126,6 +132,13 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     changePassword: (current: string, next: string) =>
       done('POST', '/auth/password', { current_password: current, new_password: next }),
 
+    keys: () => json<Readonly<{ keys: readonly ApiKeyItem[] }>>('GET', '/auth/keys'),
+    /** The only answer that holds the key itself. */
+    addKey: (key: NewKey) => json<ApiKeyItem & Readonly<{ key: string }>>('POST', '/auth/keys', key),
+    removeKey: (id: string) => done('DELETE', `/auth/keys/${encodeURIComponent(id)}`),
+    allKeys: (cursor?: string) => json<Page<ApiKeyItem>>('GET', `/admin/keys${query({ cursor })}`),
+    removeAnyKey: (id: string) => done('DELETE', `/admin/keys/${encodeURIComponent(id)}`),
+
     model: () => json<ModelAnswer>('GET', '/model'),
     models: () => json<ModelList>('GET', '/models'),
     changeLoaded: (name: string, change: 'load' | 'unload') =>
@@ -196,6 +209,8 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     listUsers: (cursor?: string) => json<Page<ListedUser>>('GET', `/admin/users${query({ cursor })}`),
     addUser: (username: string, password: string) => json<ListedUser>('POST', '/admin/users', { username, password }),
     setRole: (id: string, role: User['role']) => json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { role }),
+    setQuota: (id: string, quota: UserQuotaBody) =>
+      json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { quota }),
     removeUser: (id: string) => done('DELETE', `/admin/users/${encodeURIComponent(id)}`),
   }
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsync } from 'fastify'
+import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
 import type { Collections, PassageSearch, Passages } from './embed/collection.ts'
@@ -55,7 +56,14 @@ export async function openCollections(
     collections,
     passages,
     search,
-    caller: [items.caller, whole.caller],
-    user: [items.user, whole.user, snapshotRoutes({ collections, snapshots }), reEmbedRoutes({ reEmbedding })],
+    caller: [openToKeys('inference', [items.caller]), openToKeys('documents', [whole.caller])],
+    user: [
+      openToKeys('documents', [
+        items.user,
+        whole.user,
+        snapshotRoutes({ collections, snapshots }),
+        reEmbedRoutes({ reEmbedding }),
+      ]),
+    ],
   }
 }

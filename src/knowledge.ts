@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import { openCollections } from './collections.ts'
 import type { Config } from './config.ts'
@@ -18,6 +19,7 @@ import { queryRoutes } from './rag/query-routes.ts'
 import { createRetrieve } from './rag/retrieve.ts'
 import { openRagDocuments } from './rag-documents.ts'
 import type { Storage } from './storage/open-storage.ts'
+import type { Metered } from './usage/metered.ts'
 
 export type KnowledgeParts = Readonly<{
   host: ModelHost
@@ -30,6 +32,8 @@ export type KnowledgeParts = Readonly<{
   predict: Predict
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
+  /** Counts the work of embedding models. */
+  metered: Metered
   askerOf: (request: FastifyRequest) => Asker
   now: () => number
 }>
@@ -67,7 +71,10 @@ export async function openKnowledge(config: Config, parts: KnowledgeParts, close
     limit: parts.limit,
     createId: randomUUID,
   })
-  return { caller: [embedRoutes({ embedders }), ...held.caller, query], user: [...held.user, documents] }
+  return {
+    caller: [openToKeys('inference', [embedRoutes({ embedders, metered: parts.metered }), query]), ...held.caller],
+    user: [...held.user, openToKeys('documents', [documents])],
+  }
 }
 
 /** What a model is taken to hold while it has not been loaded: the usual bound of CONTEXT_SIZE. */

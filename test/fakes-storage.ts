@@ -3,7 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import { createApiKeys, isApiKey } from '../src/auth/api-keys.ts'
 import { type Caller, createGuard } from '../src/auth/guard.ts'
+import { keyRoutes } from '../src/auth/key-routes.ts'
+import { openToKeys } from '../src/auth/key-scopes.ts'
 import { createLoginThrottle } from '../src/auth/login-throttle.ts'
 import { isFromOwnPage } from '../src/auth/own-page.ts'
 import { createPasswords, type Passwords } from '../src/auth/passwords.ts'
@@ -16,6 +19,7 @@ import { createLifecycle } from '../src/http/lifecycle.ts'
 import { logAnswer } from '../src/http/request-log.ts'
 import { createServer, mountRoutes } from '../src/http/server.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
+import { dayOf, readUsage } from '../src/usage/usage-days.ts'
 
 export const cheapPasswords = (): Passwords => createPasswords({ parameters: { memoryKib: 8, passes: 1, parallelism: 1 } })
 
@@ -41,7 +45,13 @@ export async function openWorld(options: WorldOptions = {}) {
   const passwords = options.passwords ?? cheapPasswords()
   const users = createUsers({ db, passwords, now, allowRegistration })
   const tokens = createTokens({ secretKey, ttlSeconds: 3600, now, db })
-  const guard = createGuard({ findCaller: tokens.findCaller, allowAnonymous, allowedOrigins })
+  const apiKeys = createApiKeys({ db, now })
+  const findCaller = (token: string) => (isApiKey(token) ? apiKeys.findCaller(token) : tokens.findCaller(token))
+  const keys = keyRoutes({
+    apiKeys,
+    usageOf: (ids) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now())))),
+  })
+  const guard = createGuard({ findCaller, allowAnonymous, allowedOrigins })
   const throttle = createLoginThrottle({ now, maxFailures: options.maxFailures ?? 5 })
   const auth = authRoutes({ users, tokens, throttle, addressOf: ({ ip }) => ip, production })
   const feedback = feedbackRoutes({ feedback: createFeedback({ db, now }) })
@@ -64,9 +74,9 @@ export async function openWorld(options: WorldOptions = {}) {
     { caller: guard.allowCaller, user: guard.requireUser, admin: guard.requireAdmin },
     {
       public: [auth.public],
-      caller: [feedback.caller, probe(callers)],
-      user: [auth.user],
-      admin: [auth.admin, feedback.admin],
+      caller: [openToKeys('feedback', [feedback.caller]), openToKeys('inference', [probe(callers)])],
+      user: [openToKeys('any', [auth.self]), auth.user, keys.user],
+      admin: [auth.admin, keys.admin, openToKeys('admin', [feedback.admin])],
     },
   )
   return {
@@ -75,6 +85,7 @@ export async function openWorld(options: WorldOptions = {}) {
     db,
     users,
     tokens,
+    apiKeys,
     guard,
     secretKey,
     clock,

@@ -1,10 +1,21 @@
 import type {} from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
+import { isApiKey } from './api-keys.ts'
+import { type KeyScope, refuseOutOfScope } from './key-scopes.ts'
 import { isFromOwnPage } from './own-page.ts'
 import { sessionCookieName } from './session-cookie.ts'
 
-export type UserCaller = Readonly<{ type: 'user'; id: string; username: string; role: 'admin' | 'user'; tokenId: string }>
+export type UserCaller = Readonly<{
+  type: 'user'
+  id: string
+  username: string
+  role: 'admin' | 'user'
+  /** Of a login. */
+  tokenId?: string
+  /** The API key that the request came with, in the place of a login. */
+  key?: Readonly<{ id: string; scopes: readonly KeyScope[] }>
+}>
 /** Who sent the request. */
 export type Caller = UserCaller | Readonly<{ type: 'anonymous' }>
 
@@ -19,17 +30,21 @@ export type GuardHook = (request: FastifyRequest, reply: FastifyReply) => Promis
 
 /** The hooks that http/server.ts hangs on its scopes as `onRequest`; on WebSocket routes they run before the handshake is answered. */
 export interface Guard {
-  /** A good token. Throws `unauthorized`, and `forbidden` when another site's page makes use of the cookie. */
+  /**
+   * A good token or API key. Throws `unauthorized`, and `forbidden` when another site's page makes use of the cookie, or for a key
+   * that lacks the scope of the route.
+   */
   requireUser: GuardHook
-  /** A good token of an admin. Throws as `requireUser`, and `forbidden` for other users. */
+  /** A good token or API key of an admin. Throws as `requireUser`, and `forbidden` for other users. */
   requireAdmin: GuardHook
-  /** A good token, or none where anonymous callers are allowed. A token that is not good is refused, not overlooked. */
+  /** A good token or API key, or none where anonymous callers are allowed. One that is not good is refused, not overlooked. */
   allowCaller: GuardHook
-  /** Asks again, for a connection that stays open: false after logout, expiry, a password change, a new role or deletion. */
+  /** Asks again, for a connection that stays open: false after logout, expiry, a password change, a new role or deletion (of user or key). */
   isStillValid(caller: Caller): Promise<boolean>
 }
 
 export type GuardOptions = Readonly<{
+  /** Who holds a token or an API key. */
   findCaller: (token: string) => Promise<UserCaller | undefined>
   allowAnonymous: boolean
   /** Origins besides our own whose pages may use the cookie (CORS_ORIGINS). */
@@ -46,20 +61,27 @@ export function createGuard({ findCaller, allowAnonymous, allowedOrigins = [] }:
     const credential = findCredential(request)
     // The browser sends the cookie for any page that asks it to; header and query only come from who knows the token.
     if (credential?.source === 'cookie' && mayChangeState(request)) refuseForeignPage(request, allowedOrigins)
-    // Clients of other services send placeholders as key ("ollama", "none"): only what looks like a token is one.
-    if (credential === undefined || !looksLikeToken(credential.token)) return undefined
+    // Clients of other services send placeholders as key ("ollama", "sk-none"): only what looks like ours is one.
+    if (credential === undefined || !looksLikeOurs(credential)) return undefined
     const caller = await findCaller(credential.token)
     if (caller === undefined) {
       if (credential.source === 'cookie') reply.clearCookie(sessionCookieName, { path: '/' })
-      throw unauthorized(reply, 'This token is not valid, or no longer. Log in again.')
+      throw unauthorized(
+        reply,
+        isApiKey(credential.token)
+          ? 'This API key is not valid, or no longer: it was deleted, it has expired, or it never was one.'
+          : 'This token is not valid, or no longer. Log in again.',
+      )
     }
+    if (caller.key !== undefined) refuseOutOfScope(request, caller.key.scopes)
     tokenOfCaller.set(caller, credential.token)
     return caller
   }
 
   async function identifyUser(request: FastifyRequest, reply: FastifyReply): Promise<UserCaller> {
     const caller = await identify(request, reply)
-    if (caller === undefined) throw unauthorized(reply, 'This needs a token: log in, then send "Authorization: Bearer <token>".')
+    if (caller === undefined)
+      throw unauthorized(reply, 'This needs a token or an API key: log in, then send "Authorization: Bearer <token>".')
     return caller
   }
 
@@ -106,8 +128,9 @@ function findQueryToken(query: unknown): string | undefined {
   return isObject && typeof query.access_token === 'string' ? query.access_token : undefined
 }
 
-function looksLikeToken(token: string): boolean {
-  return token.split('.').length === 3
+/** A login's token; or an API key, which no browser keeps as a cookie. */
+function looksLikeOurs({ token, source }: Credential): boolean {
+  return token.split('.').length === 3 || (source !== 'cookie' && isApiKey(token))
 }
 
 function isHandshake(request: FastifyRequest): boolean {

@@ -17,7 +17,11 @@ export interface RateLimits {
   limitGeneration(request: FastifyRequest, reply: FastifyReply): Promise<void>
   /** The same bucket, for one more request on a socket that is open already. */
   countGeneration(request: FastifyRequest): Promise<void>
+  /** What the bucket held after the request was counted in it; undefined for one that was not. */
+  stateOf(request: FastifyRequest): RateLimitState | undefined
 }
+
+export type RateLimitState = Readonly<{ limit: number; remaining: number; resetSeconds: number }>
 
 /** How many requests of any kind one address may send in a window, at least. */
 const generalMinimum = 1000
@@ -41,6 +45,7 @@ export async function createRateLimits(http: FastifyInstance, options: RateLimit
     keyGenerator: addressOf,
   })
   const generation = http.createRateLimit({ max: requests, timeWindow, keyGenerator: keyOf })
+  const states = new WeakMap<FastifyRequest, RateLimitState>()
 
   return {
     async limitAll(request, reply) {
@@ -48,11 +53,17 @@ export async function createRateLimits(http: FastifyInstance, options: RateLimit
       apply(await general(request), reply)
     },
     async limitGeneration(request, reply) {
-      apply(await generation(request), reply)
+      const verdict = await generation(request)
+      if (!verdict.isAllowed) {
+        const { max: limit, remaining, ttlInSeconds: resetSeconds } = verdict
+        states.set(request, { limit, remaining, resetSeconds })
+      }
+      apply(verdict, reply)
     },
     async countGeneration(request) {
       apply(await generation(request))
     },
+    stateOf: (request) => states.get(request),
   }
 }
 

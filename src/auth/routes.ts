@@ -3,10 +3,10 @@ import type {} from '@fastify/swagger'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { AppError } from '../errors.ts'
+import { fromQuotaBody, toQuotaAnswer } from '../usage/schema.ts'
 import { userOf } from './guard.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import {
-  changedRole,
   credentials,
   loginForm,
   newPassword,
@@ -14,6 +14,7 @@ import {
   pageQuery,
   session,
   user,
+  userChanges,
   userInList,
   userPage,
   userPath,
@@ -33,11 +34,12 @@ export type AuthRoutesOptions = Readonly<{
   production: boolean
 }>
 
-export type AuthRoutes = Readonly<Record<'public' | 'user' | 'admin', FastifyPluginAsync>>
+/** `self` tells callers about themselves, and so may be open to API keys; `user` is for those who log in. */
+export type AuthRoutes = Readonly<Record<'public' | 'self' | 'user' | 'admin', FastifyPluginAsync>>
 
 /** The `/auth` and `/admin/users` endpoints, by the scope that each is mounted in. */
 export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
-  return { public: publicRoutes(options), user: userRoutes(options), admin: adminRoutes(options) }
+  return { public: publicRoutes(options), self: selfRoutes, user: userRoutes(options), admin: adminRoutes(options) }
 }
 
 function publicRoutes({ users, tokens, throttle, addressOf, production }: AuthRoutesOptions): FastifyPluginAsync {
@@ -83,18 +85,21 @@ function publicRoutes({ users, tokens, throttle, addressOf, production }: AuthRo
   }
 }
 
+const selfRoutes: FastifyPluginAsync = async (scope) => {
+  scope.get(
+    '/auth/me',
+    { schema: { tags: ['auth'], summary: 'Who the token belongs to', response: { 200: user } } },
+    async (request) => userOf(request),
+  )
+}
+
 function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
     scope.post('/auth/logout', { schema: { tags: ['auth'], summary: 'End this token' } }, async (request, reply) => {
-      await tokens.revoke(userOf(request).tokenId)
+      const { tokenId } = userOf(request)
+      if (tokenId !== undefined) await tokens.revoke(tokenId)
       return endSession(reply)
     })
-
-    scope.get(
-      '/auth/me',
-      { schema: { tags: ['auth'], summary: 'Who the token belongs to', response: { 200: user } } },
-      async (request) => userOf(request),
-    )
 
     scope.post<{ Body: Static<typeof newPassword> }>(
       '/auth/password',
@@ -139,18 +144,24 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
       },
     )
 
-    scope.patch<{ Params: Static<typeof userPath>; Body: Static<typeof changedRole> }>(
+    scope.patch<{ Params: Static<typeof userPath>; Body: Static<typeof userChanges> }>(
       '/admin/users/:id',
       {
         schema: {
           tags: ['admin'],
-          summary: 'Change the role of a user; ends every token of the user',
+          summary: 'Change the role or the quota of a user; a new role ends every token of the user',
           params: userPath,
-          body: changedRole,
+          body: userChanges,
           response: { 200: userInList },
         },
       },
-      async (request) => toListed(await users.setRole(request.params.id, request.body.role)),
+      async ({ params, body: { role, quota } }) => {
+        const changes = {
+          ...(role === undefined ? {} : { role }),
+          ...(quota === undefined ? {} : { quota: fromQuotaBody(quota) }),
+        }
+        return toListed(await users.change(params.id, changes))
+      },
     )
 
     scope.delete<{ Params: Static<typeof userPath> }>(
@@ -168,6 +179,6 @@ function endSession(reply: FastifyReply): FastifyReply {
   return reply.clearCookie(sessionCookieName, { path: '/' }).code(204).send()
 }
 
-function toListed({ id, username, role, createdAt }: User): Static<typeof userInList> {
-  return { id, username, role, created_at: createdAt }
+function toListed({ id, username, role, createdAt, ...quota }: User): Static<typeof userInList> {
+  return { id, username, role, created_at: createdAt, quota: toQuotaAnswer(quota) }
 }

@@ -1,4 +1,6 @@
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
+import { keyQuotaBody, quotaAnswer, usageAnswer, userQuotaBody } from '../usage/schema.ts'
+import { type KeyScope, keyScopes } from './key-scopes.ts'
 import type { Role } from './users.ts'
 
 const strict = { additionalProperties: false } as const
@@ -33,7 +35,11 @@ export const newPassword = Type.Object({ current_password: presentedPassword, ne
 /** An account that an admin opens; without a role it is an ordinary user's. */
 export const newUser = Type.Object({ username, password, role: Type.Optional(role) }, strict)
 
-export const changedRole = Type.Object({ role }, strict)
+/** At least one of them. */
+export const userChanges = Type.Object(
+  { role: Type.Optional(role), quota: Type.Optional(userQuotaBody) },
+  { ...strict, minProperties: 1 },
+)
 export const userPath = Type.Object({ id: Type.String({ minLength: 1, maxLength: 100 }) }, strict)
 
 export const pageQuery = Type.Object(
@@ -46,7 +52,11 @@ export const pageQuery = Type.Object(
 
 // Answers hold these fields and no others: what a route returns besides is left out.
 export const user = Type.Object({ id: Type.String(), username: Type.String(), role })
-export const userInList = Type.Object({ ...user.properties, created_at: Type.String({ format: 'date-time' }) })
+export const userInList = Type.Object({
+  ...user.properties,
+  created_at: Type.String({ format: 'date-time' }),
+  quota: quotaAnswer,
+})
 export const userPage = Type.Object({
   items: Type.Array(userInList),
   next_cursor: Type.Union([Type.String(), Type.Null()]),
@@ -56,3 +66,44 @@ export const session = Type.Object({
   token_type: Type.Literal('bearer'),
   expires_in: Type.Integer({ description: 'Seconds.' }),
 })
+
+const scopes = Type.Array(Type.Unsafe<KeyScope>({ type: 'string', enum: [...keyScopes] }), { minItems: 1, uniqueItems: true })
+const time = Type.String({ format: 'date-time' })
+const timeOrNull = Type.Union([time, Type.Null()])
+
+export const newKey = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 100, pattern: '\\S', description: 'What you call it.' }),
+    scopes: Type.Optional({ ...scopes, description: 'What it may do. Default: inference alone.' }),
+    expires_at: Type.Optional({ ...time, description: 'Default: it lives until it is deleted.' }),
+    quota: Type.Optional(keyQuotaBody),
+  },
+  strict,
+)
+export type NewKeyBody = Static<typeof newKey>
+
+export const keyInList = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  prefix: Type.String({ description: 'How the key begins.' }),
+  last_four: Type.String({ description: 'How it ends.' }),
+  scopes,
+  quota: quotaAnswer,
+  created_at: time,
+  expires_at: timeOrNull,
+  last_used_at: timeOrNull,
+  usage_today: usageAnswer,
+})
+export type KeyInList = Static<typeof keyInList>
+export const keyList = Type.Object({ keys: Type.Array(keyInList) })
+/** The one answer that holds the key itself. */
+export const madeKey = Type.Object({ ...keyInList.properties, key: Type.String() })
+
+const keyOfUser = Type.Object({ ...keyInList.properties, user: Type.Object({ id: Type.String(), username: Type.String() }) })
+export type KeyOfUser = Static<typeof keyOfUser>
+export const keyPage = Type.Object({ items: Type.Array(keyOfUser), next_cursor: Type.Union([Type.String(), Type.Null()]) })
+export const keyPageQuery = Type.Object(
+  { ...pageQuery.properties, user_id: Type.Optional(Type.String({ maxLength: 100 })) },
+  strict,
+)
+export const keyPath = Type.Object({ id: Type.String({ minLength: 1, maxLength: 100 }) }, strict)

@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Database, UsersTable } from '../storage/tables.ts'
+import type { Quota } from '../usage/quota.ts'
 import type { Passwords } from './passwords.ts'
 import { normalizeUsername, usernameKey } from './username.ts'
 
 export type Role = UsersTable['role']
-export type User = Readonly<{ id: string; username: string; role: Role; createdAt: string }>
+export type User = Readonly<{ id: string; username: string; role: Role; createdAt: string }> & Quota
 /** What a token is issued for. */
 export type Account = User & Readonly<{ tokenGeneration: number }>
 export type Credentials = Readonly<{ username: string; password: string }>
 export type UserPage = Readonly<{ items: readonly User[]; nextCursor: string | undefined }>
+
+export type UserChanges = Readonly<{ role?: Role; quota?: Partial<Quota> }>
 
 export interface Users {
   /** The first user of an installation becomes its admin. Throws `invalid`, `conflict` (taken), `forbidden` (closed). */
@@ -22,15 +25,17 @@ export interface Users {
   changePassword(id: string, current: string, next: string): Promise<true | undefined>
   /** In the order of their names. */
   list(options: Readonly<{ limit: number; cursor: string | undefined }>): Promise<UserPage>
-  /** A new role ends all tokens of the user. Throws `not_found`, and `conflict` for the last admin. */
-  setRole(id: string, role: Role): Promise<User>
+  /**
+   * A new role ends all tokens of the user, and a lower one their API keys. Throws `not_found`, and `conflict` for the last admin.
+   */
+  change(id: string, changes: UserChanges): Promise<User>
   /** Throws `not_found`, and `conflict` for the last admin. */
   remove(id: string): Promise<void>
 }
 
 export type UsersOptions = Readonly<{ db: Database; passwords: Passwords; now: () => number; allowRegistration: boolean }>
 
-const userColumns = ['id', 'username', 'role', 'createdAt'] as const
+const userColumns = ['id', 'username', 'role', 'createdAt', 'requestsPerDay', 'tokensPerDay', 'costMicrosPerDay'] as const
 
 export function createUsers({ db, passwords, now, allowRegistration }: UsersOptions): Users {
   const time = () => new Date(now()).toISOString()
@@ -60,12 +65,17 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
 
     list: (options) => list(db, options),
 
-    setRole: (id, role) =>
+    change: (id, { role, quota = {} }) =>
       withLastAdminKept(db, id, async (transaction, user) => {
-        if (user.role === role) return user
+        const isNewRole = role !== undefined && role !== user.role
+        if (isNewRole && role === 'user') await transaction.deleteFrom('apiKeys').where('userId', '=', id).execute()
         return transaction
           .updateTable('users')
-          .set(({ eb }) => ({ role, tokenGeneration: eb('tokenGeneration', '+', 1), updatedAt: time() }))
+          .set(({ eb }) => ({
+            ...quota,
+            updatedAt: time(),
+            ...(isNewRole ? { role, tokenGeneration: eb('tokenGeneration', '+', 1) } : {}),
+          }))
           .where('id', '=', id)
           .returning(userColumns)
           .executeTakeFirstOrThrow()

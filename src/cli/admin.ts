@@ -104,7 +104,7 @@ function allFeedback(client: Client) {
   return allPages((cursor) => client.listFeedback(cursor))
 }
 
-async function* allPages<T>(load: (cursor: string | undefined) => Promise<Page<T>>): AsyncGenerator<T> {
+export async function* allPages<T>(load: (cursor: string | undefined) => Promise<Page<T>>): AsyncGenerator<T> {
   let cursor: string | undefined
   do {
     const page = await load(cursor)
@@ -114,7 +114,7 @@ async function* allPages<T>(load: (cursor: string | undefined) => Promise<Page<T
 }
 
 /** The user of that name. Names are compared as the service does: without regard to case. */
-async function getUser(client: Client, name: string, { say }: Context): Promise<ListedUser> {
+export async function getUser(client: Client, name: string, { say }: Context): Promise<ListedUser> {
   const wanted = name.normalize('NFKC').toLowerCase()
   for await (const user of allUsers(client)) if (user.username.normalize('NFKC').toLowerCase() === wanted) return user
   throw new AppError('not_found', say('noUser', { name }))

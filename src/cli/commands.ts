@@ -1,6 +1,7 @@
 import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
 import { docsCommands } from './docs-commands.ts'
+import { keysCommands } from './keys-commands.ts'
 
 export type CommandFlag = Readonly<{
   name: string
@@ -171,6 +172,7 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
   },
   ...docsCommands,
+  ...keysCommands,
   {
     path: ['admin', 'users', 'list'],
     arguments: [],
@@ -249,6 +251,8 @@ export const commands: readonly Command[] = [
 /** Words that stand for longer ones: `admin users` lists the users. */
 export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   'admin users': ['admin', 'users', 'list'],
+  'admin keys': ['admin', 'keys', 'list'],
+  keys: ['keys', 'list'],
   models: ['models', 'list'],
   docs: ['docs', 'list'],
 }

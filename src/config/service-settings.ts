@@ -221,6 +221,28 @@ export const serviceSettings = {
     default: 60,
     help: { en: 'Length of that window.', es: 'Duración de esa ventana.' },
   },
+  userRequestsPerDay: {
+    env: 'USER_REQUESTS_PER_DAY',
+    group: 'limits',
+    kind: integer({ minimum: 0, maximum: 1_000_000_000_000 }),
+    default: 0,
+    defaultText: { en: '0: without limit', es: '0: sin límite' },
+    help: {
+      en: 'Requests to models that a user may send in a day (UTC); an admin can give a user another quota.',
+      es: 'Peticiones a los modelos que un usuario puede enviar en un día (UTC); un administrador puede darle otra cuota.',
+    },
+  },
+  userTokensPerDay: {
+    env: 'USER_TOKENS_PER_DAY',
+    group: 'limits',
+    kind: integer({ minimum: 0, maximum: 1_000_000_000_000 }),
+    default: 0,
+    defaultText: { en: '0: without limit', es: '0: sin límite' },
+    help: {
+      en: 'Tokens, of prompts and answers, that a user may use in a day (UTC).',
+      es: 'Tokens, de peticiones y respuestas, que un usuario puede gastar en un día (UTC).',
+    },
+  },
   cacheMaxEntries: {
     env: 'CACHE_MAX_ENTRIES',
     group: 'limits',

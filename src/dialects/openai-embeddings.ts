@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox'
 import type { Embedder, Embedders } from '../engine/embedder.ts'
 import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
+import type { Metered } from '../usage/metered.ts'
 import { openaiErrorBody } from './openai-error.ts'
 
 /** Texts of one request at most: OpenAI's own limit. */
@@ -37,14 +38,15 @@ const embeddingsAnswer = Type.Object({
 })
 
 /** POST /v1/embeddings. */
-export function serveEmbeddings(http: FastifyInstance, embedders: Embedders): void {
+export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, metered: Metered): void {
   const response = { 200: embeddingsAnswer, '4xx': openaiErrorBody, '5xx': openaiErrorBody }
   const schema = { summary: 'Turn texts into vectors', tags: ['openai'], body: embeddingsBody, response }
   http.post<{ Body: Static<typeof embeddingsBody> }>('/embeddings', { schema }, async (request, reply) => {
     const { model, input, encoding_format: format = 'float', dimensions } = request.body
     const embedder = await getEmbedder(embedders, model)
     const texts = typeof input === 'string' ? [input] : input
-    const { vectors, tokens } = await embedder.encode({ texts, truncate: false }, clientGone(reply))
+    const encode = () => embedder.encode({ texts, truncate: false }, clientGone(reply))
+    const { vectors, tokens } = await metered(request, embedder.name, encode)
     const width = vectors[0]?.length ?? 0
     if (dimensions !== undefined && dimensions !== width)
       throw new AppError('invalid', `The vectors of this model have ${width} dimensions, not ${dimensions}.`)

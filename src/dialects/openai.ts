@@ -4,6 +4,7 @@ import { toAppError } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.ts'
 import { setOriginHeaders } from '../http/origin-headers.ts'
 import type { Asker, Completion, Predict, PredictRequest } from '../predict/predict.ts'
+import type { Metered } from '../usage/metered.ts'
 import { serveEmbeddings } from './openai-embeddings.ts'
 import { openaiErrorBody, replyWithOpenaiErrors, toOpenaiErrorBody } from './openai-error.ts'
 import { fromChatBody, fromCompletionBody } from './openai-request.ts'
@@ -27,6 +28,8 @@ export type OpenaiRoutesOptions = Readonly<{
   askerOf: (request: FastifyRequest) => Asker
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
+  /** Counts the work of embedding models and rerankers. */
+  metered: Metered
   embedders: Embedders
   rerankers: Rerankers
   /** The names of the models that can be asked for. */
@@ -48,8 +51,8 @@ export function openaiRoutes(options: OpenaiRoutesOptions): FastifyPluginAsync {
         serveModels(http, options)
         serveChat(http, options)
         serveCompletions(http, options)
-        serveEmbeddings(http, options.embedders)
-        serveRerank(http, options.rerankers)
+        serveEmbeddings(http, options.embedders, options.metered)
+        serveRerank(http, options.rerankers, options.metered)
       },
       { prefix: '/v1' },
     )

@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox'
 import type { Rerankers } from '../engine/embedder.ts'
 import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
+import type { Metered } from '../usage/metered.ts'
 import { openaiErrorBody } from './openai-error.ts'
 
 /** Documents of one request at most, as in Cohere's API. */
@@ -38,7 +39,7 @@ const rerankAnswer = Type.Object({
 })
 
 /** POST /v1/rerank, which OpenAI has not: as Jina's API, and as vLLM and llama-server have it. */
-export function serveRerank(http: FastifyInstance, rerankers: Rerankers): void {
+export function serveRerank(http: FastifyInstance, rerankers: Rerankers, metered: Metered): void {
   const response = { 200: rerankAnswer, '4xx': openaiErrorBody, '5xx': openaiErrorBody }
   const schema = { summary: 'Order documents by how well they answer a query', tags: ['openai'], body: rerankBody, response }
   http.post<{ Body: Static<typeof rerankBody> }>('/rerank', { schema }, async (request, reply) => {
@@ -46,7 +47,8 @@ export function serveRerank(http: FastifyInstance, rerankers: Rerankers): void {
     const reranker = await rerankers.find(model)
     if (reranker === undefined) throw await noSuchReranker(rerankers, model)
     const texts = documents.map((document) => (typeof document === 'string' ? document : document.text))
-    const { scores, tokens } = await reranker.rerank({ query, texts }, clientGone(reply))
+    const rerank = () => reranker.rerank({ query, texts }, clientGone(reply))
+    const { scores, tokens } = await metered(request, reranker.name, rerank)
     const count = tokens.reduce((sum, one) => sum + one, 0)
     const results = scores
       .map((score, index) => ({ index, relevance_score: score }))

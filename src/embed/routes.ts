@@ -3,12 +3,13 @@ import type { Embedders } from '../engine/embedder.ts'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
+import type { Metered } from '../usage/metered.ts'
 import { type EncodeAnswer, type EncodeBody, encodeAnswer, encodeBody } from './schema.ts'
 
-export type EmbedRoutesOptions = Readonly<{ embedders: Embedders }>
+export type EmbedRoutesOptions = Readonly<{ embedders: Embedders; metered: Metered }>
 
 /** POST /embed/encode, for the caller scope. */
-export function embedRoutes({ embedders }: EmbedRoutesOptions): FastifyPluginAsync {
+export function embedRoutes({ embedders, metered }: EmbedRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     const schema = {
       summary: 'Turn texts into vectors',
@@ -21,7 +22,8 @@ export function embedRoutes({ embedders }: EmbedRoutesOptions): FastifyPluginAsy
       const embedder = model === undefined ? embedders.usual : await embedders.find(model)
       if (embedder === undefined) throw await noSuchModel(embedders, model ?? '')
       const asked = { texts, truncate, ...(purpose === undefined ? {} : { purpose }) }
-      const { vectors, tokens, truncated } = await embedder.encode(asked, clientGone(reply))
+      const encode = () => embedder.encode(asked, clientGone(reply))
+      const { vectors, tokens, truncated } = await metered(request, embedder.name, encode)
       const count = tokens.reduce((sum, one) => sum + one, 0)
       return {
         embeddings: vectors.map((vector) => [...vector]),

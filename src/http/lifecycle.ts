@@ -55,6 +55,8 @@ export function createLifecycle() {
       graceOver = true
       for (const one of running) one.abort()
       await within(letGoMs, whenIdle())
+      // Who has let go still tells its caller why.
+      await new Promise((resolve) => setImmediate(resolve))
     },
   }
 }

@@ -81,12 +81,18 @@ export interface PredictMetrics {
   generationFailed(code: ErrorCode): void
 }
 
+/** What uses something up. */
+export type MeteredTarget = Pick<Target, 'provider' | 'model' | 'ranOn'>
+
 /** Counts what callers use, and refuses what passes their quota. */
 export interface Meter {
   /** Called before a model is asked. Throws `quota_exceeded`. */
-  admit(asker: Asker, target: Target): Promise<void>
-  /** Called when an answer has ended, also one from the cache (which used nothing). Never rejects. */
-  note(asker: Asker, target: Target, usage: Usage): Promise<void>
+  admit(asker: Asker, target: MeteredTarget): Promise<void>
+  /**
+   * Called when an answer has ended, also one from the cache (which used nothing), or was stopped (the usage is then an estimate).
+   * Never rejects.
+   */
+  note(asker: Asker, target: MeteredTarget, usage: Usage): Promise<void>
 }
 
 /** Lets generations in until the service shuts down; `signal` aborts those that are still running when the grace time is over. */
@@ -223,6 +229,7 @@ async function* generate(
   const startMs = now()
   let started = false
   let ended = false
+  let pieces = 0
   try {
     for await (const event of provider.generate(toGenerateRequest(request, target, asker), admitted.signal)) {
       if (!started) {
@@ -233,7 +240,7 @@ async function* generate(
         ended = true
         metrics.generationEnd(event.usage)
         await meter.note(asker, target, event.usage)
-      }
+      } else if (event.type !== 'choice-end') pieces += 1
       yield event
     }
     if (!ended) throw new AppError('internal', 'The engine stopped before the answer was complete.')
@@ -242,6 +249,14 @@ async function* generate(
     metrics.generationFailed(reason instanceof AppError ? reason.code : 'internal')
     throw reason
   } finally {
+    // Nobody passes a quota by leaving before the end.
+    if (started && !ended) await meter.note(asker, target, estimateUsage(request, pieces))
     admitted.release()
   }
+}
+
+/** Of an answer that was stopped: a token for each piece that it gave, and for four characters of its prompt, images left aside. */
+function estimateUsage({ prompt }: PredictRequest, pieces: number): Usage {
+  const written = JSON.stringify(prompt, (name, value) => (name === 'images' ? undefined : value))
+  return { promptTokens: Math.ceil(written.length / 4), completionTokens: pieces, cachedPromptTokens: 0 }
 }

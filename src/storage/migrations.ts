@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
+import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
 import type { Database } from './tables.ts'
 
 export type Migration = Readonly<{ id: string; up: (db: Database) => Promise<void> }>
@@ -12,6 +13,8 @@ export const migrations: readonly Migration[] = [
   { id: '004-collections', up: createCollectionTables },
   { id: '005-passages-search', up: createPassagesSearch },
   { id: '006-passages-collection', up: createPassagesCollectionIndex },
+  { id: '007-api-keys', up: createApiKeysTable },
+  { id: '008-usage', up: createUsageTable },
 ]
 
 /**

@@ -11,8 +11,49 @@ export interface UsersTable {
   role: 'admin' | 'user'
   /** Goes up when every token of the user must die. */
   tokenGeneration: number
+  /** What the user may use in a UTC day. Null: what the settings say for all users; 0: without limit. */
+  requestsPerDay: number | null
+  tokensPerDay: number | null
+  costMicrosPerDay: number | null
   createdAt: string
   updatedAt: string
+}
+
+export interface ApiKeysTable {
+  /** The public part of the key. */
+  id: string
+  userId: string
+  /** As the user calls it. */
+  name: string
+  /** SHA-256 of the secret part, in hex. */
+  secretHash: string
+  /** The end of the secret, so that people can tell their keys apart. */
+  lastFour: string
+  /** A JSON array. */
+  scopes: string
+  /** What the key may use in a UTC day. Null: without limit. */
+  requestsPerDay: number | null
+  tokensPerDay: number | null
+  costMicrosPerDay: number | null
+  createdAt: string
+  /** From then on the key is dead. */
+  expiresAt: string | null
+  /** To the minute. */
+  lastUsedAt: string | null
+}
+
+/** What was used in one day. */
+export interface UsageDaysTable {
+  /** `user:ID`, `key:ID`, or `provider:NAME`. */
+  subject: string
+  /** In UTC, as `2026-01-31`. */
+  day: string
+  /** Those that were let in, whatever became of them. */
+  requests: number
+  promptTokens: number
+  completionTokens: number
+  /** Millionths of a US dollar. */
+  costMicros: number
 }
 
 /** Tokens that were logged out before their time. */
@@ -110,6 +151,8 @@ export interface SchemaMigrationsTable {
 export interface Tables {
   users: UsersTable
   revokedTokens: RevokedTokensTable
+  apiKeys: ApiKeysTable
+  usageDays: UsageDaysTable
   feedback: FeedbackTable
   collections: CollectionsTable
   documents: DocumentsTable

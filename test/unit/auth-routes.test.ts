@@ -280,7 +280,7 @@ describe('administering users', () => {
     const second = await page(`limit=3&cursor=${first.next_cursor}`)
     expect([...first.items, ...second.items].map(({ username }) => username)).toEqual(['admin', 'ana', 'Bob', 'Zoé'])
     expect(second.next_cursor).toBeNull()
-    expect(Object.keys(first.items[0] ?? {})).toEqual(['id', 'username', 'role', 'created_at'])
+    expect(Object.keys(first.items[0] ?? {})).toEqual(['id', 'username', 'role', 'created_at', 'quota'])
     expect(first.items[0]).toMatchObject({ created_at: '2026-01-01T00:00:00.000Z' })
   })
 
@@ -291,7 +291,7 @@ describe('administering users', () => {
     const added = await add({ username: 'Ｂob', password })
     expect([added.statusCode, added.json()]).toEqual([
       201,
-      { id: expect.any(String), username: 'Bob', role: 'user', created_at: expect.any(String) },
+      { id: expect.any(String), username: 'Bob', role: 'user', created_at: expect.any(String), quota: expect.any(Object) },
     ])
     const user = bearer(await world.tokenFor('bob'))
     expect((await add({ username: 'BOB', password })).statusCode).toBe(409)
@@ -316,8 +316,8 @@ describe('administering users', () => {
     const two = await world.join('two')
     await patch(world, two.id, { role: 'admin' }, one.headers)
     await Promise.allSettled([
-      world.users.setRole(one.id, 'user'),
-      world.users.setRole(two.id, 'user'),
+      world.users.change(one.id, { role: 'user' }),
+      world.users.change(two.id, { role: 'user' }),
       world.users.remove(one.id),
     ])
     const { items } = await world.users.list({ limit: 10, cursor: undefined })

@@ -3,6 +3,7 @@ import { commands } from '../../src/cli/commands.ts'
 import { docsEvalMessages } from '../../src/cli/docs-eval-messages.ts'
 import { doctorMessages } from '../../src/cli/doctor-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
+import { keysMessages } from '../../src/cli/keys-messages.ts'
 import { languageOf } from '../../src/cli/language.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
@@ -18,6 +19,7 @@ test('every text exists in both languages, with the same places', () => {
     ...doctorMessages,
     ...quantizeMessages,
     ...docsEvalMessages,
+    ...keysMessages,
   })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')

@@ -39,6 +39,7 @@ test('links between the documents lead to files that exist', async () => {
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
     'docs/errors.md',
+    'docs/keys.md',
     'docs/settings.md',
     'docs/quantization.md',
     'docs/rag.md',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { openLogStream } from '../../src/http/log-stream.ts'
 import { createFakeEngine } from '../fake-engine.ts'
-import { startServer } from '../server.ts'
+import { bodyOf, startServer } from '../server.ts'
 
 const canary = 'canary7f3a'
 
@@ -26,6 +26,15 @@ async function leave() {
   const session = await (await post('/auth/login', { username: 'ana', password })).text()
   const token: string = JSON.parse(session).access_token
   const user = { authorization: `Bearer ${token}` }
+  const { id, key } = await bodyOf<{ id: string; key: string }>(await post('/auth/keys', { name: `${canary}-key` }, user))
+  const withKey = { authorization: `Bearer ${key}` }
+  await post('/predict', { prompt: `${canary}-prompt` }, withKey)
+  await post('/feedback', { text: `${canary}-feedback` }, withKey)
+  await post('/auth/keys', { name: `${canary}-key`, scopes: [`${canary}-scope`] }, user)
+  await server.socket({}, `/predict/ws?access_token=${key}`).then(({ socket }) => socket.terminate())
+  await fetch(`${server.url}/auth/keys/${id}`, { method: 'DELETE', headers: user })
+  await post('/predict', { prompt: 'x' }, withKey)
+  await server.socket({}, `/predict/ws?access_token=${key}`).catch(() => undefined)
   await post('/auth/login', { username: 'ana', password: `${canary}-wrong-password` })
   await post('/auth/login', { username: 'ana', password: `${canary}`.repeat(1000) })
   await post('/auth/register', { username: 'ana', password, [canary.slice(0, 3)]: 1 })
@@ -47,11 +56,11 @@ async function leave() {
     socket.socket.terminate()
   }
   const metrics = await (await fetch(`${server.url}/metrics`)).text()
-  return { log: lines.join(''), shown: shown.join('\n'), metrics, token }
+  return { log: lines.join(''), shown: shown.join('\n'), metrics, token, secret: key.slice(-43) }
 }
 
-test('no password, token, prompt or answer is in the log, in errors or in the metrics', async () => {
-  const { log, shown, metrics, token } = await leave()
+test('no password, token, API key, prompt or answer is in the log, in errors or in the metrics', async () => {
+  const { log, shown, metrics, token, secret } = await leave()
   expect(log).toContain('"status":503')
   expect(log).toContain('The list of models broke.')
   expect(shown.split('\n').length).toBeGreaterThan(8)
@@ -59,6 +68,7 @@ test('no password, token, prompt or answer is in the log, in errors or in the me
   for (const text of [log, shown, metrics]) {
     expect(text).not.toContain(canary)
     expect(text).not.toContain(token)
+    expect(text).not.toContain(secret)
   }
 })
 

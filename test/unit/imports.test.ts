@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 
-const features = ['auth', 'dialects', 'embed', 'feedback', 'metrics', 'models', 'predict', 'rag']
+const features = ['auth', 'dialects', 'embed', 'feedback', 'metrics', 'models', 'predict', 'rag', 'usage']
 /** What every feature may use: the shape of errors and answers, not the work of another feature. */
 const shared = ['config', 'engine', 'errors.ts', 'http', 'storage']
 

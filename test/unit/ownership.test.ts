@@ -25,6 +25,7 @@ const ownedByNobody = [
   'path:/models/pulls/{id}',
   'path:/v1/models/{*}',
   'path:/admin/users/{id}',
+  'path:/admin/keys/{id}',
   // A rating is stored under its writer, whatever answer it names.
   'body:/feedback',
 ]
@@ -110,6 +111,7 @@ async function openWorld() {
   )
   const document = taken.documents[0]?.id
   expect((await callers.ana('POST', '/embed/save', { collection: 'notes', name: 'mine' })).status).toBe(200)
+  const apiKey = await bodyOf<{ id: string }>(await callers.ana('POST', '/auth/keys', { name: 'of ana' }))
   const api = await bodyOf<Api>(await fetch(`${server.url}/openapi.json`))
   /** What of ana's is named in each place. A route that is new fails the test until it stands here, or belongs to nobody. */
   const nameOf = (key: string): string | undefined => {
@@ -118,10 +120,12 @@ async function openWorld() {
     if (kind === 'path' && path.startsWith('/embed/collections/{id}')) return added.collection
     if (kind === 'path' && path === '/embed/snapshots/{name}') return 'mine'
     if (kind === 'path' && path === '/rag/documents/{id}') return document
+    if (kind === 'path' && path === '/auth/keys/{id}') return apiKey.id
     if (kind !== 'path' && /^\/(?:embed|rag)\//.test(path)) return added.collection
     return undefined
   }
   const stateOfAna = async () => ({
+    keys: await bodyOf<object>(await callers.ana('GET', '/auth/keys')),
     collections: await bodyOf<object>(await callers.ana('GET', '/embed/collections')),
     documents: await bodyOf<object>(await callers.ana('GET', '/rag/documents?collection=notes')),
     snapshots: await bodyOf<object>(await callers.ana('GET', '/embed/snapshots')),

@@ -1,0 +1,129 @@
+import type {} from '@fastify/swagger'
+import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import type { Static } from 'typebox'
+import { fromQuotaBody, toQuotaAnswer, toUsageAnswer } from '../usage/schema.ts'
+import type { DayUsage } from '../usage/usage-days.ts'
+import { type ApiKey, type ApiKeys, mostKeys, prefixOf } from './api-keys.ts'
+import { userOf } from './guard.ts'
+import {
+  type KeyInList,
+  type KeyOfUser,
+  keyList,
+  keyPage,
+  keyPageQuery,
+  keyPath,
+  madeKey,
+  type NewKeyBody,
+  newKey,
+} from './schema.ts'
+
+export type KeyRoutesOptions = Readonly<{
+  apiKeys: ApiKeys
+  /** What each of these keys has used today, in their order. */
+  usageOf: (ids: readonly string[]) => Promise<readonly DayUsage[]>
+}>
+
+/** `/auth/keys` for users and `/admin/keys` for admins. Keys themselves must not reach them. */
+export function keyRoutes(options: KeyRoutesOptions): Readonly<Record<'user' | 'admin', FastifyPluginAsync>> {
+  return { user: userRoutes(options), admin: adminRoutes(options) }
+}
+
+function userRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync {
+  return async (scope) => {
+    scope.get(
+      '/auth/keys',
+      { schema: { tags: ['auth'], summary: 'Your API keys, newest first', response: { 200: keyList } } },
+      async (request) => {
+        const { items } = await apiKeys.list({ userId: userOf(request).id, limit: mostKeys, cursor: undefined })
+        return { keys: await toListed(items, usageOf) }
+      },
+    )
+
+    const schema = {
+      tags: ['auth'],
+      summary: 'Make an API key; it is shown in this answer and never again',
+      body: newKey,
+      response: { 201: madeKey },
+    }
+    scope.post<{ Body: NewKeyBody }>('/auth/keys', { schema }, async (request, reply) => {
+      const { name, scopes = ['inference'], expires_at: expiresAt, quota = {} } = request.body
+      const { key, created } = await apiKeys.create(userOf(request), {
+        name: name.trim(),
+        scopes,
+        quota: { requestsPerDay: null, tokensPerDay: null, costMicrosPerDay: null, ...fromQuotaBody(quota) },
+        expiresAt,
+      })
+      const listed = toListedKey(created, (await usageOf([created.id]))[0])
+      reply.code(201)
+      return { ...listed, key }
+    })
+
+    scope.delete<{ Params: Static<typeof keyPath> }>(
+      '/auth/keys/:id',
+      { schema: { tags: ['auth'], summary: 'Delete one of your API keys; it is dead at once', params: keyPath } },
+      async (request, reply) => {
+        await apiKeys.remove(request.params.id, userOf(request).id)
+        return noContent(reply)
+      },
+    )
+  }
+}
+
+function adminRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync {
+  return async (scope) => {
+    scope.get<{ Querystring: Static<typeof keyPageQuery> }>(
+      '/admin/keys',
+      {
+        schema: {
+          tags: ['admin'],
+          summary: 'The API keys of all users, or of one, newest first',
+          querystring: keyPageQuery,
+          response: { 200: keyPage },
+        },
+      },
+      async ({ query: { limit, cursor, user_id: userId } }) => {
+        const { items, nextCursor } = await apiKeys.list({ limit, cursor, ...(userId === undefined ? {} : { userId }) })
+        const listed = await toListed(items, usageOf)
+        const withUsers = listed.map((key, index): KeyOfUser => {
+          const { userId: id = '', username = '' } = items[index] ?? {}
+          return { ...key, user: { id, username } }
+        })
+        return { items: withUsers, next_cursor: nextCursor ?? null }
+      },
+    )
+
+    scope.delete<{ Params: Static<typeof keyPath> }>(
+      '/admin/keys/:id',
+      { schema: { tags: ['admin'], summary: "Delete anybody's API key; it is dead at once", params: keyPath } },
+      async (request, reply) => {
+        await apiKeys.remove(request.params.id)
+        return noContent(reply)
+      },
+    )
+  }
+}
+
+const noContent = (reply: FastifyReply) => reply.code(204).send()
+
+async function toListed(keys: readonly ApiKey[], usageOf: KeyRoutesOptions['usageOf']): Promise<KeyInList[]> {
+  const usages = await usageOf(keys.map(({ id }) => id))
+  return keys.map((key, index) => toListedKey(key, usages[index]))
+}
+
+const nothingUsed: DayUsage = { requests: 0, promptTokens: 0, completionTokens: 0, costMicros: 0 }
+
+function toListedKey(key: ApiKey, used: DayUsage = nothingUsed): KeyInList {
+  const { id, name, lastFour, scopes, quota, createdAt, expiresAt, lastUsedAt } = key
+  return {
+    id,
+    name,
+    prefix: prefixOf(id),
+    last_four: lastFour,
+    scopes: [...scopes],
+    quota: toQuotaAnswer(quota),
+    created_at: createdAt,
+    expires_at: expiresAt,
+    last_used_at: lastUsedAt,
+    usage_today: toUsageAnswer(used),
+  }
+}
