@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { dirname, join } from 'node:path'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { createGuard, type Guard } from './auth/guard.ts'
 import { createLoginThrottle } from './auth/login-throttle.ts'
@@ -13,6 +14,10 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import { createLedger, type Ledger } from './egress/ledger.ts'
+import { openPrices, type Prices } from './egress/prices.ts'
+import { egressRoutes } from './egress/routes.ts'
+import { createEgress, type Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -49,6 +54,8 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** What reaches the world outside; whatever goes out, goes by it through the ledger. */
+  fetch?: typeof globalThis.fetch
   /** Fetches pages that users name. */
   fetchPage?: FetchPage
   version?: string
@@ -89,6 +96,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
+  const outside = await openEgress(config, parts, { storage, metrics, now })
   const predict = createPredict({
     provider: host,
     cache,
@@ -116,11 +124,11 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { requireUser, requireAdmin, allowCaller } = access.guard
   const knowledge = await openKnowledge(
     config,
-    { ...parts, storage, predict, limit: limits.limitGeneration, askerOf, now },
+    { ...parts, storage, predict, egress: outside.egress, limit: limits.limitGeneration, askerOf, now },
     closer,
   )
-  const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
+  const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
+  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge, outside })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -132,6 +140,30 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
       return closing
     },
   }
+}
+
+type Outside = Readonly<{ egress: Egress; ledger: Ledger; prices: Prices }>
+
+/** The only way out of this machine, with its ledger and the prices of what is asked there. */
+async function openEgress(
+  config: Config,
+  { fetch = globalThis.fetch }: AppParts,
+  { storage, metrics, now }: Readonly<{ storage: Storage; metrics: Metrics; now: () => number }>,
+): Promise<Outside> {
+  const prices = await openPrices(join(dirname(config.configFile), 'prices.json'))
+  const ledger = createLedger(storage)
+  await ledger.markInterrupted()
+  const egress = createEgress({
+    localOnly: config.localOnly,
+    fetch,
+    async record(entry) {
+      if (entry.durationMs !== undefined) metrics.egressEnd(entry)
+      await ledger.record(entry)
+    },
+    priceOf: prices.priceOf,
+    now,
+  })
+  return { egress, ledger, prices }
 }
 
 type Access = Readonly<{ guard: Guard; auth: AuthRoutes; feedback: FeedbackRoutes }>
@@ -178,6 +210,7 @@ type RouteParts = Readonly<{
   sockets: Sockets
   jobs: ModelJobs
   knowledge: KnowledgeRoutes
+  outside: Outside
 }>
 
 /** Which route is mounted where: this decides who may use it. */
@@ -192,15 +225,24 @@ function listRoutes({
   sockets,
   jobs,
   knowledge,
+  outside,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
   const common = { predict, askerOf }
-  const health = { version: versionOf(parts), engine: () => host.status(), isDraining: lifecycle.isDraining, uptimeSeconds }
+  const health = {
+    version: versionOf(parts),
+    localOnly: config.localOnly,
+    engine: () => host.status(),
+    isDraining: lifecycle.isDraining,
+    uptimeSeconds,
+  }
   const models = {
     host,
     install: jobs.install,
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     readSelection: () => readSelection(config.configFile),
+    onReload: outside.prices.reload,
+    userOf,
   }
   return {
     public: [
@@ -227,7 +269,13 @@ function listRoutes({
       access.feedback.caller,
     ],
     user: [access.auth.user, ...knowledge.user],
-    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
+    admin: [
+      access.auth.admin,
+      access.feedback.admin,
+      modelAdminRoutes(models),
+      ...jobs.admin,
+      egressRoutes({ ledger: outside.ledger, localOnly: config.localOnly }),
+    ],
   }
 }
 
@@ -237,6 +285,8 @@ function askerOf(request: FastifyRequest): Asker {
   if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true, userId: caller.id, keyId: undefined }
   return { key: `address:${addressOf(request)}`, authenticated: false, userId: undefined, keyId: undefined }
 }
+
+const userOf = (request: FastifyRequest) => askerOf(request).key
 
 /** Those that answer first: some clients take the first one. */
 async function listModels(host: ModelHost): Promise<readonly string[]> {

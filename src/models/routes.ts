@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Selection } from '../config/selection.ts'
 import type { HostedModel, ModelHost, ModelInfo } from '../engine/provider.ts'
@@ -8,9 +8,13 @@ import { errorBody } from '../http/error-reply.ts'
 export type ModelRoutesOptions = Readonly<{
   host: ModelHost
   /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
-  install: (name: string, signal: AbortSignal) => Promise<void>
+  install: (name: string, signal: AbortSignal, user: string) => Promise<void>
   /** Writes the choice, so that the next start makes it again. */
   saveSelection: (selection: Selection) => Promise<void>
+  /** Reads again what else can change while the service runs. Throws `invalid`. */
+  onReload: () => Promise<void>
+  /** What the ledger of what leaves this machine calls who asks. */
+  userOf: (request: FastifyRequest) => string
   /** Reads the choice again; undefined where nobody has made one. */
   readSelection: () => Promise<Selection | undefined>
 }>
@@ -92,7 +96,8 @@ export function modelRoutes({ host }: Pick<ModelRoutesOptions, 'host'>): Fastify
 }
 
 /** POST /model and POST /admin/reload, for the admin scope. */
-export function modelAdminRoutes({ host, install, saveSelection, readSelection }: ModelRoutesOptions): FastifyPluginAsync {
+export function modelAdminRoutes(options: ModelRoutesOptions): FastifyPluginAsync {
+  const { host, install, saveSelection, readSelection, onReload, userOf } = options
   return async (http) => {
     const response = { 200: modelAnswer, ...failures }
     const select = {
@@ -105,7 +110,7 @@ export function modelAdminRoutes({ host, install, saveSelection, readSelection }
       const { model_name: name, provider = 'hf' } = request.body
       refuseOtherProvider(host, provider)
       // Not given up with its caller: a download takes longer than many of them wait.
-      await install(name, new AbortController().signal)
+      await install(name, new AbortController().signal, userOf(request))
       const { name: selectedModel } = await host.select(name)
       await saveSelection({ selectedModel, provider })
       return describe(host)
@@ -126,8 +131,9 @@ export function modelAdminRoutes({ host, install, saveSelection, readSelection }
       },
     )
 
-    const reload = { summary: 'Read config/config.json again and switch to what it says', tags, response }
+    const reload = { summary: 'Read config/config.json and config/prices.json again and switch to what they say', tags, response }
     http.post('/admin/reload', { schema: reload }, async () => {
+      await onReload()
       const selection = await readSelection()
       if (selection === undefined) return describe(host)
       refuseOtherProvider(host, selection.provider)

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFetchPage, type FetchPageParts, isPublic, readPageUrl } from '../../src/rag/fetch-page.ts'
+import { openEgress } from '../open-egress.ts'
 
 const never = new AbortController().signal
 
@@ -24,7 +25,7 @@ async function serve(answer: RequestListener): Promise<{ port: number; asked: st
 }
 
 const parts = (more: Partial<FetchPageParts> = {}): FetchPageParts => ({
-  localOnly: false,
+  egress: openEgress().egress,
   maxBytes: 1000,
   lookup: async () => [{ address: '127.0.0.1', family: 4 }],
   ...more,
@@ -191,5 +192,7 @@ test('a lookup that never answers ends in time, and when the reader leaves', asy
 
 test('with LOCAL_ONLY nothing is fetched, nor any name looked up', async () => {
   const lookup = () => Promise.reject(new Error('asked'))
-  await expect(fetchText('http://example.org/', parts({ localOnly: true, lookup }))).rejects.toMatchObject({ code: 'forbidden' })
+  await expect(
+    fetchText('http://example.org/', parts({ egress: openEgress({ localOnly: true }).egress, lookup })),
+  ).rejects.toMatchObject({ code: 'forbidden' })
 })

@@ -41,16 +41,27 @@ async function* countPieces(body: AsyncIterable<unknown> | Iterable<unknown>, co
 /** The same answer, whose body is counted while it is read. */
 export function countedResponse(response: Response, count: Count): Response {
   if (response.body === null) return response
-  const counting = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      count(chunk.byteLength)
-      controller.enqueue(chunk)
-    },
-  })
   const { status, statusText, headers } = response
-  const counted = new Response(response.body.pipeThrough(counting), { status, statusText, headers })
+  const counted = new Response(countedStream(response.body, count), { status, statusText, headers })
   // A new answer has no address, and some readers name it in their messages.
   return Object.defineProperty(counted, 'url', { value: response.url })
+}
+
+/** Not piped: a pipe reads ahead, and drops what it holds when the connection breaks. */
+function countedStream(body: ReadableStream<Uint8Array>, count: Count): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await reader.read()
+        if (done) return controller.close()
+        count(value.byteLength)
+        controller.enqueue(value)
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** Bytes of a first line and of headers, as HTTP/1.1 writes them. */
