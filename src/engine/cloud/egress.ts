@@ -132,12 +132,7 @@ function createCall(options: EgressOptions, intent: EgressIntent, account: Accou
   const request = async (host: string): Promise<EgressTally> => {
     check(host)
     if (isThisMachine(host)) return uncounted
-    const name = bareHost(host)
-    account.requests += 1
-    if (!account.hosts.includes(name)) {
-      account.hosts.push(name)
-      await write(undefined)
-    } else await account.writing
+    await announce(account, bareHost(host), () => write(undefined))
     return tallyOf(account)
   }
   return {
@@ -152,8 +147,22 @@ function createCall(options: EgressOptions, intent: EgressIntent, account: Accou
       account.ended = true
       if (account.requests === 0) return
       // The entry stays open where the ledger cannot be written: what was done is done.
-      await write(options.now() - account.startedAt).catch(() => {})
+      await write(Math.max(0, options.now() - account.startedAt)).catch(() => {})
     },
+  }
+}
+
+/** Waits until the ledger knows of the request. What cannot be written there does not go out; a further try begins anew. */
+async function announce(account: Account, host: string, write: () => Promise<void>): Promise<void> {
+  account.requests += 1
+  try {
+    if (account.hosts.includes(host)) return await account.writing
+    account.hosts.push(host)
+    await write()
+  } catch (error) {
+    account.requests -= 1
+    account.hosts.splice(0, account.hosts.length, ...account.hosts.filter((asked) => asked !== host))
+    throw error
   }
 }
 
