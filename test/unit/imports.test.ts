@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 
-const features = ['auth', 'dialects', 'embed', 'feedback', 'metrics', 'models', 'predict', 'rag']
+const features = ['auth', 'dialects', 'egress', 'embed', 'feedback', 'metrics', 'models', 'predict', 'rag']
 /** What every feature may use: the shape of errors and answers, not the work of another feature. */
 const shared = ['config', 'engine', 'errors.ts', 'http', 'storage']
 
@@ -97,6 +97,33 @@ test('three files know the C interface of llama.cpp', async () => {
   expect(knowing.sort()).toEqual(
     ['devices', 'quantize'].map((part) => `engine/local/libllama-${part}.ts`).concat('engine/local/libllama.ts'),
   )
+})
+
+/** What can reach another machine, and the only files that may hold it. */
+const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
+  // client.ts calls the service; main.ts, app.ts and client.ts only hand it on to the way out or to that call.
+  ['the global fetch', /(?<!typeof )globalThis\.fetch\b|= globalThis\b|(?<![.\w])fetch\(/, []],
+]
+
+test('nothing reaches another machine but by the one way out', async () => {
+  for (const [name, pattern, allowed] of waysOut) {
+    const found: string[] = []
+    for (const file of await sourceFiles()) {
+      const text = (await readFile(join('src', file), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+      if (pattern.test(text)) found.push(file)
+    }
+    expect(found.sort(), name).toEqual([...allowed].sort())
+  }
+})
+
+test('the clouds are called by their libraries in one folder only', async () => {
+  const outside: string[] = []
+  for (const file of await sourceFiles()) {
+    const text = await readFile(join('src', file), 'utf8')
+    const isClient = /^import (?!type )[^'"]*?from '(?:openai|@anthropic-ai\/sdk|undici|axios|node-fetch|got|ws)['/]/m.test(text)
+    if (isClient && !file.startsWith('engine/cloud/')) outside.push(file)
+  }
+  expect(outside).toEqual([])
 })
 
 test('no source file is longer than 400 lines', async () => {

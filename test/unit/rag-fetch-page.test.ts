@@ -196,3 +196,33 @@ test('with LOCAL_ONLY nothing is fetched, nor any name looked up', async () => {
     fetchText('http://example.org/', parts({ egress: openEgress({ localOnly: true }).egress, lookup })),
   ).rejects.toMatchObject({ code: 'forbidden' })
 })
+
+test('what is fetched is in the ledger with all hosts, bytes and the user', async () => {
+  const { port } = await serve((request, response) => {
+    if (request.url === '/') response.writeHead(302, { location: `http://other.example:${port}/page` }).end()
+    else response.end('x'.repeat(500))
+  })
+  const { egress, entries } = openEgress()
+  const fetchPage = createFetchPage(parts({ ...anywhere, egress }))
+  await text((await fetchPage(readPageUrl(`http://page.example:${port}/`), never, 'user:1')).body)
+  expect(entries()).toMatchObject([
+    { purpose: 'page-fetch', user: 'user:1', hosts: ['page.example', 'other.example'], requests: 2, status: 200 },
+  ])
+  const [entry] = entries()
+  expect(entry?.bytesIn).toBeGreaterThan(500)
+  expect(entry?.bytesIn).toBeLessThan(1000)
+  expect(entry?.bytesOut).toBeGreaterThan(100)
+  expect(entry?.durationMs).toBeDefined()
+})
+
+test('what is refused after its answer, or reaches nobody, has an entry that has ended', async () => {
+  const { port } = await serve((_request, response) => response.writeHead(404).end())
+  const { egress, entries } = openEgress()
+  const given = parts({ ...anywhere, egress })
+  await expect(fetchText(`http://page.example:${port}/`, given)).rejects.toMatchObject({ code: 'upstream' })
+  await expect(fetchText('http://page.example:9/', given)).rejects.toMatchObject({ code: 'upstream' })
+  expect(entries()).toMatchObject([
+    { status: 404, durationMs: expect.any(Number) },
+    { status: undefined, durationMs: expect.any(Number) },
+  ])
+})
