@@ -102,7 +102,42 @@ test('three files know the C interface of llama.cpp', async () => {
 /** What can reach another machine, and the only files that may hold it. */
 const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
   // client.ts calls the service; main.ts, app.ts and client.ts only hand it on to the way out or to that call.
-  ['the global fetch', /(?<!typeof )globalThis\.fetch\b|= globalThis\b|(?<![.\w])fetch\(/, []],
+  [
+    'the global fetch',
+    /(?<!typeof )globalThis\.fetch\b|= globalThis\b|(?<![.\w])fetch\(/,
+    ['app.ts', 'client.ts', 'engine/cloud/egress.ts', 'main.ts'],
+  ],
+  // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
+  // read addresses or serve.
+  [
+    'sockets',
+    /^import (?!type )(?:(?!\bfrom\b)[^;])*?\bfrom 'node:(?:https?|http2|net|tls|dgram)'/m,
+    [
+      'cli/machine.ts',
+      'cli/web-client.ts',
+      'config/service-settings.ts',
+      'http/security-headers.ts',
+      'http/server.ts',
+      'models/hub-request.ts',
+      'rag/fetch-page.ts',
+    ],
+  ],
+  [
+    'the names of hosts',
+    /^import (?!type )(?:(?!\bfrom\b)[^;])*?\bfrom 'node:dns(?:\/promises)?'/m,
+    ['models/pull.ts', 'rag-documents.ts'],
+  ],
+  [
+    'other programs',
+    /from 'node:child_process'/,
+    [
+      'cli/run-program.ts',
+      'engine/chat-template-process.ts',
+      'engine/local/spawn-process.ts',
+      'models/convert/convert-process.ts',
+    ],
+  ],
+  ['sockets and streams as a browser has them', /new (?:WebSocket|EventSource|WebSocketStream)\(/, []],
 ]
 
 test('nothing reaches another machine but by the one way out', async () => {
