@@ -8,6 +8,7 @@ import { createLedger } from '../../src/egress/ledger.ts'
 import type { EgressPage } from '../../src/egress/schema.ts'
 import type { EgressEntry } from '../../src/engine/cloud/egress.ts'
 import { AppError } from '../../src/errors.ts'
+import { createMetrics } from '../../src/metrics/metrics.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 import { createServedCli, scriptedHost } from './cli-world.ts'
@@ -176,6 +177,20 @@ test('a download by the service is in the ledger and in the metrics, under the a
   expect(metrics).toMatch(/^simpleia_egress_requests_total\{purpose="model-download",provider="none"\} 1$/m)
   expect(metrics).toMatch(/^simpleia_egress_bytes_total\{direction="out",purpose="model-download"\} [1-9]\d*$/m)
   expect(metrics).toMatch(/^simpleia_egress_bytes_total\{direction="in",purpose="model-download"\} [1-9]\d*$/m)
+})
+
+test('the metrics have few labels, whatever a provider is called', async () => {
+  const engine = () => scriptedHost([]).host.status()
+  const cache = () => ({ entries: 0, hits: 0, misses: 0, evictions: 0 })
+  const metrics = createMetrics({ engine, cache })
+  onTestFinished(() => metrics.close())
+  for (const provider of ['claude', 'claude', 'made up', 'constructor'])
+    metrics.egressEnd(entry({ provider, costMicrodollars: 500_000 }))
+  const text = await metrics.text()
+  expect(text).toMatch(/^simpleia_egress_requests_total\{purpose="answer",provider="claude"\} 2$/m)
+  expect(text).toMatch(/^simpleia_egress_requests_total\{purpose="answer",provider="other"\} 2$/m)
+  expect(text).toMatch(/^simpleia_egress_bytes_total\{direction="out",purpose="answer"\} 4000$/m)
+  expect(text).toMatch(/^simpleia_egress_cost_dollars_total\{provider="claude"\} 1$/m)
 })
 
 test('a page is fetched for the user who named it, and one inside of the network is no errand', async () => {

@@ -29,7 +29,7 @@ export interface EgressCall {
   check(host: string): void
   /** Says that a request goes out by other means than `fetch`, and gives what counts it. Throws `forbidden` as `fetch` does. */
   request(host: string): Promise<EgressTally>
-  /** Tells the tokens that the other side has counted. */
+  /** Tells the tokens that the other side has counted; the cached ones are some of the prompt's. */
   used(usage: Usage): void
   /** Writes what happened into the ledger. Must be called, also after a failure. Never rejects. */
   end(): Promise<void>
