@@ -10,6 +10,7 @@ import { readSelection, type Selection, writeSelection } from './config/selectio
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import { toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
+import { egressRoutes } from './egress/routes.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { EngineStatus, ModelHost } from './engine/provider.ts'
@@ -26,6 +27,7 @@ import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
+import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import type { Asker } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
@@ -50,6 +52,8 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** What reaches the world outside; whatever goes out, goes by it through the ledger. */
+  fetch?: typeof globalThis.fetch
   /** Fetches pages that users name. */
   fetchPage?: FetchPage
   version?: string
@@ -90,6 +94,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
+  const outside = await openOutside(config, { ...parts, storage, metrics, now })
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const accounting = openAccounting(config, { db: storage.db, now, log: http.log, askerOf, localProvider: host.name })
   const answers = await openAnswers({ ...parts, cache, lifecycle, meter: accounting.meter, metrics, now }, closer)
@@ -111,11 +116,21 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { requireUser, requireAdmin, allowCaller } = access.guard
   const knowledge = await openKnowledge(
     config,
-    { ...parts, storage, predict, limit: limits.limitGeneration, metered: accounting.metered, askerOf, now },
+    {
+      ...parts,
+      storage,
+      predict,
+      egress: outside.egress,
+      limit: limits.limitGeneration,
+      metered: accounting.metered,
+      askerOf,
+      now,
+    },
     closer,
   )
-  const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, accounting, lifecycle, metrics, answers, limits, sockets, jobs, knowledge })
+  const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
+  const shared = { config, parts, access, accounting, lifecycle, metrics, answers, limits, sockets, jobs, knowledge, outside }
+  const routes = listRoutes(shared)
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -159,6 +174,7 @@ type RouteParts = Readonly<{
   sockets: Sockets
   jobs: ModelJobs
   knowledge: KnowledgeRoutes
+  outside: Outside
 }>
 
 /** Which route is mounted where: this decides who may use it. */
@@ -174,19 +190,25 @@ function listRoutes({
   sockets,
   jobs,
   knowledge,
+  outside,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
   const { predict, providers, reloadProviders } = answers
   const common = { predict, askerOf }
   const engine = () => statusOf(host, providers)
-  const health = { version: versionOf(parts), engine, isDraining: lifecycle.isDraining, uptimeSeconds }
+  const { localOnly } = config
+  const health = { version: versionOf(parts), localOnly, engine, isDraining: lifecycle.isDraining, uptimeSeconds }
   const models = {
     host,
     providers,
-    reloadProviders,
     install: jobs.install,
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     readSelection: () => readSelection(config.configFile),
+    async onReload() {
+      await outside.prices.reload()
+      await reloadProviders()
+    },
+    userOf,
   }
   const { meter, metered, findLimits } = accounting
   const limitHeaders = { findLimits: findLimits(limits), now }
@@ -227,7 +249,12 @@ function listRoutes({
     admin: [
       access.auth.admin,
       access.keys.admin,
-      openToKeys('admin', [access.feedback.admin, modelAdminRoutes(models), ...jobs.admin]),
+      openToKeys('admin', [
+        access.feedback.admin,
+        modelAdminRoutes(models),
+        ...jobs.admin,
+        egressRoutes({ ledger: outside.ledger, localOnly }),
+      ]),
     ],
   }
 }
@@ -244,6 +271,8 @@ function bucketOf(request: FastifyRequest): string {
   const { key, keyId } = askerOf(request)
   return keyId === undefined ? key : `key:${keyId}`
 }
+
+const userOf = (request: FastifyRequest) => askerOf(request).key
 
 /** Those that answer first: some clients take the first one. */
 async function listModels(host: ModelHost, providers: Providers): Promise<readonly string[]> {

@@ -1,4 +1,5 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
 import { AppError, type ErrorCode, type ErrorDetail, errorCodes } from './errors.ts'
 import type { FeedbackItem } from './feedback/schema.ts'
@@ -58,6 +59,9 @@ export type DocumentChunk = NonNullable<DocumentAnswer['chunks']>[number]
 export type IngestMessage =
   | Readonly<{ type: 'progress'; stage: 'extract' | 'split' | 'embed'; done?: number; total?: number }>
   | (Readonly<{ type: 'document' }> & IngestAnswer['documents'][number])
+
+export type EgressFilter = Readonly<Partial<Record<'from' | 'to' | 'user' | 'limit', string>>>
+export type { EgressItem }
 
 export type FeedbackBody =
   | Readonly<{ text: string }>
@@ -122,7 +126,8 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
 
   return {
     baseUrl,
-    health: () => json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number }>>('GET', '/health'),
+    health: () =>
+      json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),
     ready: () => json<Readonly<{ status: 'ready' }>>('GET', '/health/ready'),
 
     register: (username: string, password: string) => json<User>('POST', '/auth/register', { username, password }),
@@ -205,6 +210,10 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     async *exportFeedback(): AsyncGenerator<Uint8Array> {
       yield* bodyOf(await call('GET', '/feedback?format=jsonl'))
     },
+
+    /** Filters by their names on the wire. */
+    listEgress: (filter: EgressFilter, cursor?: string) =>
+      json<EgressPage>('GET', `/admin/egress${query({ ...filter, cursor })}`),
 
     listUsers: (cursor?: string) => json<Page<ListedUser>>('GET', `/admin/users${query({ cursor })}`),
     addUser: (username: string, password: string) => json<ListedUser>('POST', '/admin/users', { username, password }),

@@ -9,6 +9,7 @@ import { modelOf } from './embed/embedding-models.ts'
 import { readFilter } from './embed/metadata-filter.ts'
 import { ownerOf } from './embed/owner.ts'
 import { embedRoutes } from './embed/routes.ts'
+import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
@@ -28,6 +29,7 @@ export type KnowledgeParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Stands in for the network in tests. */
   fetchPage?: FetchPage
+  egress: Egress
   storage: Storage
   predict: Predict
   /** Counts a request to the model. */
@@ -52,6 +54,8 @@ export async function openKnowledge(config: Config, parts: KnowledgeParts, close
     passages,
     modelOf: modelOfVectors,
     ownerOf,
+    egress: parts.egress,
+    userOf: (request: FastifyRequest) => parts.askerOf(request).key,
     ...(fetchPage === undefined ? {} : { fetchPage }),
   }
   const documents = await openRagDocuments(config, documentParts, closer)

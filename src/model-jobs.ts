@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
+import type { Egress } from './engine/cloud/egress.ts'
 import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
@@ -22,6 +23,9 @@ import { freeBytes } from './models/verified-file.ts'
 export type ModelJobParts = Readonly<{
   host: ModelHost
   spawnQuantizer?: () => QuantizerChild
+  egress: Egress
+  /** What the ledger of what leaves this machine calls who asks. */
+  userOf: (request: FastifyRequest) => string
   now: () => number
 }>
 
@@ -29,21 +33,20 @@ export type ModelJobs = Readonly<{
   caller: readonly FastifyPluginAsync[]
   admin: readonly FastifyPluginAsync[]
   /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
-  install: (name: string, signal: AbortSignal) => Promise<void>
+  install: (name: string, signal: AbortSignal, user: string) => Promise<void>
 }>
 
 /** What changes the installed models: downloads with their conversions, removals, quantizations. A part of the composition root. */
 export function openModelJobs(
   config: Config,
-  { host, spawnQuantizer: spawn = spawnLogged, now }: ModelJobParts,
+  { host, spawnQuantizer: spawn = spawnLogged, egress, userOf, now }: ModelJobParts,
   closer: Closer,
 ): ModelJobs {
   const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
   const registry = createModelRegistry(modelsDir)
   const wait = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal })
   const memoryBudget = () => config.memoryBudget ?? 0.7 * process.availableMemory()
-  const { fetch } = globalThis
-  const pull = createPull({ fetch, modelsDir, endpoint, token, localOnly, freeBytes, memoryBudget, now, wait })
+  const pull = createPull({ egress, modelsDir, endpoint, token, localOnly, freeBytes, memoryBudget, now, wait })
   const pulls = createPulls({
     pull,
     convert: (checkpoint, signal) => convertPulled({ modelsDir, now, wait, convert: runConversion }, checkpoint, signal),
@@ -62,13 +65,13 @@ export function openModelJobs(
       }),
     ),
   )
-  const install = (name: string, signal: AbortSignal) => installFromHub({ host, pulls }, name, signal)
-  return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove })], install }
+  const install: ModelJobs['install'] = (name, signal, user) => installFromHub({ host, pulls, user }, name, signal)
+  return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove, userOf })], install }
 }
 
-type InstallParts = Readonly<{ host: ModelHost; pulls: Pulls }>
+type InstallParts = Readonly<{ host: ModelHost; pulls: Pulls; user: string }>
 
-async function installFromHub({ host, pulls }: InstallParts, name: string, signal: AbortSignal): Promise<void> {
+async function installFromHub({ host, pulls, user }: InstallParts, name: string, signal: AbortSignal): Promise<void> {
   if (parseHubName(name) === undefined) return
   const missing = await host.choose(name).then(
     () => undefined,
@@ -76,7 +79,7 @@ async function installFromHub({ host, pulls }: InstallParts, name: string, signa
   )
   if (!(missing instanceof AppError) || missing.code !== 'not_found') return
   try {
-    for await (const _event of pulls.watch(pulls.start(name).id, signal));
+    for await (const _event of pulls.watch(pulls.start(name, user).id, signal));
   } catch (error) {
     // A name that looks like one of the hub may have been meant for a file.
     const isNoHub = error instanceof AppError && ['not_found', 'unavailable', 'forbidden'].includes(error.code)

@@ -4,6 +4,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
 import type { Collection, Collections, Owner, Passages } from './embed/collection.ts'
+import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedder } from './engine/embedder.ts'
 import { createIngest } from './rag/documents.ts'
 import { createExtractor, spawnExtractor } from './rag/extract/extract-process.ts'
@@ -17,16 +18,19 @@ export type RagDocumentParts = Readonly<{
   modelOf: (collection: Collection) => Promise<Embedder>
   ownerOf: (request: FastifyRequest) => Owner
   fetchPage?: FetchPage
+  egress: Egress
+  /** What the ledger of what leaves this machine calls who asks. */
+  userOf: (request: FastifyRequest) => string
 }>
 
 /** Documents on their way into collections. A part of the composition root. */
 export async function openRagDocuments(config: Config, parts: RagDocumentParts, closer: Closer): Promise<FastifyPluginAsync> {
-  const { collections, passages, modelOf, ownerOf } = parts
-  const { localOnly, maxDocumentBytes } = config
+  const { collections, passages, modelOf, ownerOf, egress, userOf } = parts
+  const { maxDocumentBytes } = config
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'uploads')))
   const extractor = closer.use(createExtractor(() => spawnExtractor(tempFiles.folder, (text) => void process.stderr.write(text))))
   const fetchPage =
-    parts.fetchPage ?? createFetchPage({ localOnly, maxBytes: maxDocumentBytes, lookup: (name) => lookup(name, { all: true }) })
+    parts.fetchPage ?? createFetchPage({ egress, maxBytes: maxDocumentBytes, lookup: (name) => lookup(name, { all: true }) })
   const ingest = createIngest({ collections, passages, extractor, modelOf })
-  return documentRoutes({ collections, passages, ingest, fetchPage, tempFiles, maxDocumentBytes, ownerOf })
+  return documentRoutes({ collections, passages, ingest, fetchPage, tempFiles, maxDocumentBytes, ownerOf, userOf })
 }

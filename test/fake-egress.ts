@@ -16,6 +16,11 @@ export function createFakeEgress(): Egress & { readonly calls: readonly SeenCall
           call.urls.push(input instanceof Request ? input.url : String(input))
           return fetch(input, init)
         },
+        check() {},
+        async request(host) {
+          call.urls.push(host)
+          return { sent() {}, received() {}, answered() {} }
+        },
         used(usage) {
           call.usage = usage
         },

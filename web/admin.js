@@ -1,4 +1,5 @@
 // @ts-check
+import { toEgressItem, toEgressTotals } from './egress-list.js'
 import { create, createTime, get } from './elements.js'
 import { createErrorText } from './error-text.js'
 import { clearText, setText, translate } from './language.js'
@@ -26,20 +27,35 @@ const switchState = get('switch-state', HTMLElement)
 const pullForm = createPullForm({ onInstalled: showModel })
 const session = createSession({ navigation: get('navigation', HTMLElement), page: 'admin', onChange: (user) => void show(user) })
 const users = createPagedList({ path: '/admin/users', list: 'users', button: 'more-users', toItem: toUserItem })
-const feedback = createPagedList({ path: '/feedback', list: 'feedback', button: 'more-feedback', toItem: toFeedbackItem })
+const feedback = createPagedList({
+  path: '/feedback',
+  list: 'feedback',
+  button: 'more-feedback',
+  none: 'feedbackNone',
+  toItem: toFeedbackItem,
+})
+const egress = createPagedList({
+  path: '/admin/egress',
+  list: 'egress',
+  button: 'more-egress',
+  none: 'egressNone',
+  toItem: toEgressItem,
+  onPage: (/** @type {import('./egress-list.js').EgressPage} */ page) =>
+    get('egress-totals', HTMLElement).replaceChildren(...toEgressTotals(page)),
+})
 
 /** Opens the panels to an admin; everyone else is told what is missing. @param {import('./service.js').User | undefined} user */
 async function show(user) {
   panels.hidden = true
   gate.hidden = false
-  for (const list of [users, feedback]) list.clear()
+  for (const list of [users, egress, feedback]) list.clear()
   if (user === undefined) {
     setText(gate, 'adminNeeded')
     return session.openSignIn()
   }
   if (user.role !== 'admin') return void setText(gate, 'adminOnly', { username: user.username })
   try {
-    await Promise.all([showHealth(), showModel(), users.showMore(), feedback.showMore()])
+    await Promise.all([showHealth(), showModel(), users.showMore(), egress.showMore(), feedback.showMore()])
     gate.hidden = true
     panels.hidden = false
     await pullForm.resume()
@@ -111,20 +127,29 @@ async function switchModel() {
 /**
  * A list that comes in pages, newest first.
  * @template Item
- * @param {Readonly<{ path: string, list: string, button: string, toItem: (item: Item) => HTMLElement }>} options
+ * @template {{ items: Item[], next_cursor: string | null }} Page
+ * @param {Readonly<{
+ *   path: string
+ *   list: string
+ *   button: string
+ *   none?: import('./texts.js').TextKey
+ *   toItem: (item: Item) => HTMLElement
+ *   onPage?: (page: Page) => void
+ * }>} options
  */
-function createPagedList({ path, list, button, toItem }) {
+function createPagedList({ path, list, button, none, toItem, onPage }) {
   const element = get(list, HTMLElement)
   const more = get(button, HTMLButtonElement)
   let cursor = /** @type {string | null} */ (null)
 
   async function showMore() {
     const query = new URLSearchParams({ limit: '20', ...(cursor === null ? {} : { cursor }) })
-    /** @type {{ items: Item[], next_cursor: string | null }} */
+    /** @type {Page} */
     const page = await load(`${path}?${query}`)
     cursor = page.next_cursor
     element.append(...page.items.map(toItem))
-    if (element.childElementCount === 0) element.append(create('li', { class: 'quiet', say: 'feedbackNone' }))
+    onPage?.(page)
+    if (element.childElementCount === 0 && none !== undefined) element.append(create('li', { class: 'quiet', say: none }))
     more.hidden = cursor === null
   }
   function clear() {

@@ -49,6 +49,12 @@ const quantizeFlags: readonly CommandFlag[] = [
 ]
 const register: CommandFlag = { name: 'register', help: { en: 'Opens the account first.', es: 'Abre antes la cuenta.' } }
 
+const egressFlags: readonly CommandFlag[] = [
+  { name: 'from', value: 'TIME', help: { en: 'Since this day or time.', es: 'Desde este día u hora.' } },
+  { name: 'to', value: 'TIME', help: { en: 'Until this day or time.', es: 'Hasta este día u hora.' } },
+  { name: 'user', value: 'USERNAME', help: { en: 'Only for this user.', es: 'Solo de este usuario.' } },
+]
+
 export const commands: readonly Command[] = [
   {
     ...none,
@@ -212,9 +218,22 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./admin.ts')).showFeedback(context),
   },
   {
+    path: ['admin', 'egress'],
+    arguments: [],
+    flags: [...egressFlags, json],
+    help: {
+      en: 'Shows what left this machine: when, to whom, for whom, how many bytes, at what cost.',
+      es: 'Muestra lo que salió de esta máquina: cuándo, a quién, para quién, cuántos bytes, a qué coste.',
+    },
+    run: async (context) => (await import('./egress.ts')).showEgress(context),
+  },
+  {
     ...none,
     path: ['admin', 'reload'],
-    help: { en: 'Makes the service read config/config.json again.', es: 'Hace que el servicio lea de nuevo config/config.json.' },
+    help: {
+      en: 'Makes the service read config/config.json and config/prices.json again.',
+      es: 'Hace que el servicio lea de nuevo config/config.json y config/prices.json.',
+    },
     run: async (context) => (await import('./admin.ts')).reload(context),
   },
   {

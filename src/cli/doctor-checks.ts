@@ -93,6 +93,7 @@ export async function checkPlaces(machine: Machine, config: Config, tell: Tell):
     ...checkModels(files, config, tell),
     await checkMemory(machine, files, tell),
     ...checkKeys(config, tell),
+    ...(config.localOnly ? [tell('LOCAL_ONLY', 'ok', 'localOnly')] : []),
   ]
 }
 

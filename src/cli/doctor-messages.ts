@@ -75,6 +75,10 @@ export const doctorMessages = {
     en: 'LOCAL_ONLY forbids downloads: put a GGUF file into that folder.',
     es: 'LOCAL_ONLY prohíbe las descargas: pon un archivo GGUF en esa carpeta.',
   },
+  localOnly: {
+    en: 'LOCAL_ONLY is true: nothing leaves this machine (no cloud models, downloads or pages).',
+    es: 'LOCAL_ONLY es true: nada sale de esta máquina (ni modelos en la nube, ni descargas, ni páginas).',
+  },
   modelUnknown: { en: 'DEFAULT_MODEL is {name}, which is not installed.', es: 'DEFAULT_MODEL es {name}, que no está instalado.' },
   modelUnknownFix: { en: 'Set it to one of: {names}', es: 'Pon uno de estos: {names}' },
   key: { en: '{env} looks right.', es: '{env} tiene buen aspecto.' },

@@ -15,3 +15,8 @@ export function formatSeconds(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
 }
+
+/** `$0.0123`, from millionths of a dollar; four digits after the point, as most answers cost less than a cent. */
+export function formatDollars(microdollars: number): string {
+  return `$${(microdollars / 1e6).toFixed(4)}`
+}

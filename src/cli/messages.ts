@@ -98,6 +98,22 @@ export const messages = {
   roleChanged: { en: '{username} now is {role}.', es: '{username} ahora es {role}.' },
   userRemoved: { en: 'The user {username} is deleted.', es: 'El usuario {username} está borrado.' },
   noFeedback: { en: 'There is no feedback yet.', es: 'Todavía no hay opiniones.' },
+  noEgress: { en: 'Nothing has left this machine.', es: 'Nada ha salido de esta máquina.' },
+  egressLocalOnly: {
+    en: 'LOCAL_ONLY is true: nothing leaves this machine.',
+    es: 'LOCAL_ONLY es true: nada sale de esta máquina.',
+  },
+  egressOpen: { en: 'running', es: 'en curso' },
+  egressInterrupted: { en: 'broke off, its end is unknown', es: 'interrumpido, no se conoce su final' },
+  egressTraffic: { en: '{out} out, {in} in', es: '{out} enviados, {in} recibidos' },
+  egressTotals: {
+    en: '{errands} errands, {requests} requests, {out} out, {in} in, cost {cost}',
+    es: '{errands} salidas, {requests} peticiones, {out} enviados, {in} recibidos, coste {cost}',
+  },
+  egressUnpriced: {
+    en: 'The cost leaves out {count} answers whose price or tokens are not known (config/prices.json).',
+    es: 'El coste no incluye {count} respuestas cuyo precio o tokens no se conocen (config/prices.json).',
+  },
   modelInUse: { en: 'The model is {name}.', es: 'El modelo es {name}.' },
   noModelInUse: { en: 'No model is loaded.', es: 'No hay ningún modelo cargado.' },
   noModels: { en: 'No model is installed in {folder}.', es: 'No hay ningún modelo instalado en {folder}.' },

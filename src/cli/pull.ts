@@ -9,6 +9,7 @@ import { findToken } from './credentials.ts'
 import { pullOptions } from './prepare.ts'
 import { showSetup } from './show-setup.ts'
 import { waitForStop } from './stop-signals.ts'
+import { withEgress } from './with-egress.ts'
 
 const stoppedCode = 130
 
@@ -19,14 +20,8 @@ export async function pullModel(context: Context, { signal } = waitForStop(conte
   const show = showSetup(context)
   const client = await findService(context)
   try {
-    if (client === undefined) {
-      const options = pullOptions(context, configOf(context, { serves: false }))
-      const conversion = { ...options, convert: runConversion }
-      for await (const event of createPull(options)(name, signal)) {
-        show(event)
-        if (event.type === 'checkpoint-ready') for await (const next of convertPulled(conversion, event, signal)) show(next)
-      }
-    } else await pullThrough(client, name, show, signal)
+    if (client === undefined) await pullAlone(context, name, show, signal)
+    else await pullThrough(client, name, show, signal)
     return 0
   } catch (error) {
     if (signal.aborted) {
@@ -37,6 +32,18 @@ export async function pullModel(context: Context, { signal } = waitForStop(conte
     if (client !== undefined) throw await inWords(error, client, context)
     throw new AppError(error.code, describeFailure(error, language, say), { cause: error })
   }
+}
+
+async function pullAlone(context: Context, name: string, show: (event: PullEvent) => void, signal: AbortSignal): Promise<void> {
+  const config = configOf(context, { serves: false })
+  await withEgress(context, config, async (egress) => {
+    const options = pullOptions(egress, config)
+    const conversion = { ...options, convert: runConversion }
+    for await (const event of createPull(options)(name, signal)) {
+      show(event)
+      if (event.type === 'checkpoint-ready') for await (const next of convertPulled(conversion, event, signal)) show(next)
+    }
+  })
 }
 
 /** A service that lets this person change its models. */

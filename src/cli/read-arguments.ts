@@ -134,15 +134,19 @@ export function suggest(typed: string, known: readonly string[]): string | undef
   return best !== undefined && best.edits <= Math.max(1, Math.floor(typed.length / 3)) ? best.word : undefined
 }
 
-/** Letters to add, remove or change to make one word of the other. */
+/** Letters to add, remove, change or swap with their neighbour to make one word of the other. */
 function countEdits(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  let before: readonly number[] = []
   for (const [above, letter] of [...one].entries()) {
     const next = [above + 1]
     for (const [left, otherLetter] of [...other].entries()) {
       const change = (row[left] ?? 0) + (letter === otherLetter ? 0 : 1)
-      next.push(Math.min(change, (row[left + 1] ?? 0) + 1, (next[left] ?? 0) + 1))
+      const isSwapped = letter === other[left - 1] && otherLetter === one[above - 1]
+      const swap = isSwapped ? (before[left - 1] ?? 0) + 1 : change
+      next.push(Math.min(change, swap, (row[left + 1] ?? 0) + 1, (next[left] ?? 0) + 1))
     }
+    before = row
     row = next
   }
   return row.at(-1) ?? 0

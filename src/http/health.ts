@@ -6,22 +6,30 @@ import { errorBody } from './error-reply.ts'
 
 export type HealthOptions = Readonly<{
   version: string
+  /** Nothing may leave this machine. */
+  localOnly: boolean
   engine: () => EngineStatus
   isDraining: () => boolean
   uptimeSeconds: () => number
 }>
 
-const alive = Type.Object({ status: Type.Literal('ok'), version: Type.String(), uptime_seconds: Type.Number() })
+const alive = Type.Object({
+  status: Type.Literal('ok'),
+  version: Type.String(),
+  uptime_seconds: Type.Number(),
+  local_only: Type.Boolean(),
+})
 const ready = Type.Object({ status: Type.Literal('ready') })
 
 /** GET /health: the process lives. GET /health/ready: it can answer prompts; 503 with the reason until then and while it ends. */
-export function healthRoutes({ version, engine, isDraining, uptimeSeconds }: HealthOptions): FastifyPluginAsync {
+export function healthRoutes({ version, localOnly, engine, isDraining, uptimeSeconds }: HealthOptions): FastifyPluginAsync {
   return async (http) => {
     const tags = ['service']
     http.get('/health', { schema: { summary: 'Is the process alive?', tags, response: { 200: alive } } }, async () => ({
       status: 'ok' as const,
       version,
       uptime_seconds: Math.round(uptimeSeconds()),
+      local_only: localOnly,
     }))
 
     const response = { 200: ready, 503: errorBody }

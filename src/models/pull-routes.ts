@@ -11,6 +11,8 @@ export type PullRoutesOptions = Readonly<{
   pulls: Pulls
   /** Removes an installed model; gives its name. */
   remove: (name: string) => Promise<string>
+  /** What the ledger of what leaves this machine calls who asks. */
+  userOf: (request: FastifyRequest) => string
 }>
 
 const pullBody = Type.Object(
@@ -52,7 +54,7 @@ const tags = ['models']
 const failures = { '4xx': errorBody, '5xx': errorBody }
 
 /** POST /models/pull, GET /models/pulls, DELETE /models/pulls/{id} and DELETE /models/{name}, for the admin scope. */
-export function pullRoutes({ pulls, remove }: PullRoutesOptions): FastifyPluginAsync {
+export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     // Before the server waits for its last answers: those to the watchers of a pull end with it.
     http.addHook('preClose', pulls.close)
@@ -69,7 +71,7 @@ export function pullRoutes({ pulls, remove }: PullRoutesOptions): FastifyPluginA
     }
     http.post<{ Body: PullBody }>('/models/pull', { schema: pull }, async (request, reply) => {
       const { name, stream = true } = request.body
-      const running = pulls.start(name)
+      const running = pulls.start(name, userOf(request))
       const gone = clientGone(reply)
       const events = pulls.watch(running.id, gone)
       return stream ? streamEvents(running, events, { request, reply, gone }) : { name: await readName(events) }

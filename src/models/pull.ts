@@ -1,6 +1,7 @@
 import { lookup as dnsLookup } from 'node:dns/promises'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
+import type { Egress, EgressCall } from '../engine/cloud/egress.ts'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { type Choice, chooseFiles } from './choose-files.ts'
@@ -26,7 +27,7 @@ import {
 } from './verified-file.ts'
 
 export type PullOptions = Readonly<{
-  fetch: typeof globalThis.fetch
+  egress: Egress
   /** The addresses of a host's name. */
   lookup?: Hub['lookup']
   modelsDir: string
@@ -51,18 +52,30 @@ export type PullOptions = Readonly<{
  * The last event is `model-ready` or `checkpoint-ready`. Whoever leaves the loop, or aborts, stops the download and keeps what arrived for
  * the next time. Two who pull the same, also in two processes, share one transfer.
  * Throws `invalid` (no hub name; nothing fits into memory), `not_found`, `forbidden`, `storage_full`, `conflict`, `unavailable`,
- * `upstream`, `rate_limited`, `aborted`.
+ * `upstream`, `rate_limited`, `aborted`. `user`: who asked for it, for the ledger.
  */
-export type Pull = (name: string, signal: AbortSignal) => AsyncGenerator<PullEvent, void, undefined>
+export type Pull = (name: string, signal: AbortSignal, user?: string) => AsyncGenerator<PullEvent, void, undefined>
 
 type Report = (event: PullEvent) => void
 
 export function createPull(options: PullOptions): Pull {
-  return (name, signal) => toEvents((report, either) => pull(options, name, report, either), signal)
+  return (name, signal, user) => toEvents((report, either) => pullCounted(options, { name, user, report }, either), signal)
 }
 
-async function pull(options: PullOptions, name: string, report: Report, signal: AbortSignal): Promise<void> {
-  const { modelsDir, endpoint, token, fetch, now, wait } = options
+type Order = Readonly<{ name: string; user: string | undefined; report: Report }>
+
+async function pullCounted(options: PullOptions, order: Order, signal: AbortSignal): Promise<void> {
+  const { name, user } = order
+  const errand = options.egress.begin({ purpose: 'model-download', model: name, ...(user === undefined ? {} : { user }) })
+  try {
+    await pull(options, errand, order, signal)
+  } finally {
+    await errand.end()
+  }
+}
+
+async function pull(options: PullOptions, errand: EgressCall, { name, report }: Order, signal: AbortSignal): Promise<void> {
+  const { modelsDir, endpoint, token, now, wait } = options
   const asked = parseHubName(name)
   if (asked === undefined) {
     throw new AppError(
@@ -71,7 +84,8 @@ async function pull(options: PullOptions, name: string, report: Report, signal: 
     )
   }
   if (options.localOnly) throw new AppError('forbidden', 'LOCAL_ONLY is true: no model can be downloaded.')
-  const hub: Hub = { fetch, lookup: options.lookup ?? ((host) => dnsLookup(host, { all: true })), endpoint, token }
+  const { fetch, check } = errand
+  const hub: Hub = { fetch, check, lookup: options.lookup ?? ((host) => dnsLookup(host, { all: true })), endpoint, token }
   const listing = await listHubFiles({ hub, now, wait }, asked.repository, signal)
   const choice = chooseFiles(listing, asked, options.memoryBudget())
   const job: Job = {

@@ -18,8 +18,8 @@ export type PullsOptions = Readonly<{
 
 /** The pulls of this service: they go on when those who asked for them leave, and many may watch one. */
 export interface Pulls {
-  /** Begins a pull, or joins the one of the same name. Throws `invalid` for what is no hub name, `busy` when too many run. */
-  start(name: string): RunningPull
+  /** Begins a pull for a user, or joins the one of the same name. Throws `invalid` for what is no hub name, `busy` when too many run. */
+  start(name: string, user?: string): RunningPull
   /**
    * What a pull tells from now on, begun with where it stands. The last event is `model-ready`; a failure of the pull is thrown.
    * `gone` ends the watching, not the pull. Throws `not_found` for one that does not run.
@@ -36,6 +36,7 @@ type Job = {
   readonly id: string
   readonly name: string
   readonly key: string
+  readonly user: string | undefined
   readonly stop: AbortController
   readonly watchers: Set<EventFeed>
   /** The last event that is no progress, and the progress since. */
@@ -50,7 +51,7 @@ export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
   const endings = new Map<string, Promise<void>>()
   let closed = false
 
-  function start(name: string): RunningPull {
+  function start(name: string, user?: string): RunningPull {
     const key = keyOf(name)
     const running = [...jobs.values()].find((job) => job.key === key && !job.stop.signal.aborted)
     if (running !== undefined) return running
@@ -60,6 +61,7 @@ export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
       id: createId(),
       name,
       key,
+      user,
       stop: new AbortController(),
       watchers: new Set(),
       state: undefined,
@@ -73,7 +75,7 @@ export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
   async function run(job: Job): Promise<void> {
     const { signal } = job.stop
     try {
-      for await (const event of pull(job.name, signal)) {
+      for await (const event of pull(job.name, signal, job.user)) {
         publish(job, event)
         if (event.type === 'checkpoint-ready') for await (const next of convert(event, signal)) publish(job, next)
       }

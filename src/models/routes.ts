@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Selection } from '../config/selection.ts'
 import type { HostedModel, ModelHost, ModelInfo } from '../engine/provider.ts'
@@ -9,12 +9,14 @@ export type ModelRoutesOptions = Readonly<{
   host: ModelHost
   /** The host, and what else answers. */
   providers: Providers
-  /** Reads the providers besides the host again. Throws `invalid`, and changes nothing then. */
-  reloadProviders: () => Promise<void>
   /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
-  install: (name: string, signal: AbortSignal) => Promise<void>
+  install: (name: string, signal: AbortSignal, user: string) => Promise<void>
   /** Writes the choice, so that the next start makes it again. */
   saveSelection: (selection: Selection) => Promise<void>
+  /** Reads again what else can change while the service runs. Throws `invalid`, and changes nothing then. */
+  onReload: () => Promise<void>
+  /** What the ledger of what leaves this machine calls who asks. */
+  userOf: (request: FastifyRequest) => string
   /** Reads the choice again; undefined where nobody has made one. */
   readSelection: () => Promise<Selection | undefined>
 }>
@@ -130,7 +132,7 @@ export function modelRoutes({ host, providers }: Pick<ModelRoutesOptions, 'host'
 
 /** POST /model and POST /admin/reload, for the admin scope. */
 export function modelAdminRoutes(options: ModelRoutesOptions): FastifyPluginAsync {
-  const { host, providers, install, saveSelection, readSelection, reloadProviders } = options
+  const { host, providers, install, saveSelection, readSelection, onReload, userOf } = options
   return async (http) => {
     const response = { 200: modelAnswer, ...failures }
     const select = {
@@ -147,7 +149,7 @@ export function modelAdminRoutes(options: ModelRoutesOptions): FastifyPluginAsyn
         return describe(host, providers)
       }
       // Not given up with its caller: a download takes longer than many of them wait.
-      await install(name, new AbortController().signal)
+      await install(name, new AbortController().signal, userOf(request))
       const { name: selectedModel } = await host.select(name)
       await providers.select(provider, selectedModel)
       await saveSelection({ selectedModel, provider })
@@ -170,12 +172,12 @@ export function modelAdminRoutes(options: ModelRoutesOptions): FastifyPluginAsyn
     )
 
     const reload = {
-      summary: 'Read config/config.json and config/providers.json again and switch to what they say',
+      summary: 'Read config.json, providers.json and prices.json in config/ again and switch to what they say',
       tags,
       response,
     }
     http.post('/admin/reload', { schema: reload }, async () => {
-      await reloadProviders()
+      await onReload()
       const selection = await readSelection()
       if (selection === undefined) return describe(host, providers)
       const { selectedModel, provider } = selection

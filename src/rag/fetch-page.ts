@@ -4,6 +4,7 @@ import { request as requestHttps } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import { basename } from 'node:path/posix'
 import ipaddr from 'ipaddr.js'
+import type { Egress, EgressCall, EgressTally } from '../engine/cloud/egress.ts'
 import { AppError } from '../errors.ts'
 
 export type FetchedPage = Readonly<{
@@ -13,11 +14,14 @@ export type FetchedPage = Readonly<{
   mediaType: string | undefined
 }>
 
-/** Gets what is at an address of the web. The body must be read to its end or destroyed by the reader's break. */
-export type FetchPage = (url: URL, signal: AbortSignal) => Promise<FetchedPage>
+/**
+ * Gets what is at an address of the web, for a `user` as the ledger calls them. The body must be read to its end or destroyed by the reader's
+ * break.
+ */
+export type FetchPage = (url: URL, signal: AbortSignal, user?: string) => Promise<FetchedPage>
 
 export type FetchPageParts = Readonly<{
-  localOnly: boolean
+  egress: Egress
   maxBytes: number
   /** All addresses of a name: `dns.promises.lookup` with `all`. */
   lookup: (name: string) => Promise<readonly LookupAddress[]>
@@ -48,24 +52,38 @@ export function readPageUrl(text: string): URL {
  * `aborted`.
  */
 export function createFetchPage(parts: FetchPageParts): FetchPage {
-  const { localOnly, maxBytes, timeoutMs = usualTimeoutMs } = parts
-  return async (start, signal) => {
-    if (localOnly) throw new AppError('forbidden', 'LOCAL_ONLY is true: no page can be fetched.')
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
-    let url = start
-    for (let redirects = 0; ; redirects += 1) {
-      const addresses = await findAddresses(parts, url, limit).catch((cause: unknown) => fail(url, cause, signal))
-      const answer = await ask(url, addresses, limit).catch((cause: unknown) => fail(url, cause, signal))
-      const { statusCode = 0, headers } = answer
-      if ([301, 302, 303, 307, 308].includes(statusCode)) {
-        answer.destroy()
-        if (redirects === maxRedirects) throw new AppError('upstream', `${start.href} redirects more than ${maxRedirects} times.`)
-        url = readLocation(headers.location, url)
-        continue
-      }
-      refuseUnreadable(answer, url, maxBytes)
-      return { body: readBody(answer, url, signal), name: nameOf(url), mediaType: headers['content-type'] }
+  return async (start, signal, user) => {
+    const errand = parts.egress.begin({ purpose: 'page-fetch', ...(user === undefined ? {} : { user }) })
+    try {
+      return await fetchPage(parts, errand, start, signal)
+    } catch (error) {
+      await errand.end()
+      throw error
     }
+  }
+}
+
+async function fetchPage(parts: FetchPageParts, errand: EgressCall, start: URL, signal: AbortSignal): Promise<FetchedPage> {
+  const { maxBytes, timeoutMs = usualTimeoutMs } = parts
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  let url = start
+  for (let redirects = 0; ; redirects += 1) {
+    // Before the name is looked up: that question would leave the machine, too.
+    errand.check(url.hostname)
+    const addresses = await findAddresses(parts, url, limit).catch((cause: unknown) => fail(url, cause, signal))
+    const tally = await errand.request(url.hostname)
+    const answer = await ask({ url, addresses, tally }, limit).catch((cause: unknown) => fail(url, cause, signal))
+    const { statusCode = 0, headers } = answer
+    tally.answered(statusCode)
+    tally.received(headBytes(answer))
+    if ([301, 302, 303, 307, 308].includes(statusCode)) {
+      answer.destroy()
+      if (redirects === maxRedirects) throw new AppError('upstream', `${start.href} redirects more than ${maxRedirects} times.`)
+      url = readLocation(headers.location, url)
+      continue
+    }
+    refuseUnreadable(answer, url, maxBytes)
+    return { body: readBody({ answer, url, tally, errand }, signal), name: nameOf(url), mediaType: headers['content-type'] }
   }
 }
 
@@ -111,7 +129,9 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   }
 }
 
-function ask(url: URL, addresses: readonly LookupAddress[], signal: AbortSignal): Promise<IncomingMessage> {
+type Question = Readonly<{ url: URL; addresses: readonly LookupAddress[]; tally: EgressTally }>
+
+function ask({ url, addresses, tally }: Question, signal: AbortSignal): Promise<IncomingMessage> {
   const pinned: LookupFunction = (_name, { all }, done) => {
     const [first] = addresses
     if (all === true) done(null, [...addresses])
@@ -125,6 +145,8 @@ function ask(url: URL, addresses: readonly LookupAddress[], signal: AbortSignal)
     headers,
     signal,
   })
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  tally.sent(Buffer.byteLength(`GET ${url.href}\r\n${head.join('')}\r\n`))
   return new Promise((resolve, reject) => request.once('response', resolve).once('error', reject).end())
 }
 
@@ -150,13 +172,24 @@ function refuseUnreadable(answer: IncomingMessage, url: URL, maxBytes: number): 
     )
 }
 
-async function* readBody(answer: IncomingMessage, url: URL, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+/** Bytes of the first line and the headers of an answer. */
+function headBytes({ statusMessage, rawHeaders }: IncomingMessage): number {
+  return 15 + Buffer.byteLength(statusMessage ?? '') + rawHeaders.reduce((sum, text) => sum + Buffer.byteLength(text) + 2, 2)
+}
+
+type Answer = Readonly<{ answer: IncomingMessage; url: URL; tally: EgressTally; errand: EgressCall }>
+
+async function* readBody({ answer, url, tally, errand }: Answer, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    yield* answer
+    for await (const chunk of answer) {
+      tally.received(chunk.length)
+      yield chunk
+    }
   } catch (cause) {
     fail(url, cause, signal)
   } finally {
     answer.destroy()
+    await errand.end()
   }
 }
 

@@ -36,6 +36,8 @@ export type DocumentRoutesOptions = Readonly<{
   tempFiles: TempFiles
   maxDocumentBytes: number
   ownerOf: (request: FastifyRequest) => Owner
+  /** What the ledger of what leaves this machine calls who asks. */
+  userOf: (request: FastifyRequest) => string
 }>
 
 const tags = ['rag']
@@ -93,7 +95,7 @@ async function receive(
   const { url, name, text, ...fields } = request.body
   if (url !== undefined && text === undefined && name === undefined) {
     const address = readPageUrl(url)
-    const page = await options.fetchPage(address, signal)
+    const page = await options.fetchPage(address, signal, options.userOf(request))
     const file = await tempFiles.save(page.body, maxBytes, signal)
     const { mediaType } = page
     const named = { name: page.name, source: fields.source ?? address.href, ...(mediaType === undefined ? {} : { mediaType }) }

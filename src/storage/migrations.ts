@@ -15,6 +15,7 @@ export const migrations: readonly Migration[] = [
   { id: '006-passages-collection', up: createPassagesCollectionIndex },
   { id: '007-api-keys', up: createApiKeysTable },
   { id: '008-usage', up: createUsageTable },
+  { id: '009-egress', up: createEgressTable },
 ]
 
 /**
@@ -173,4 +174,28 @@ async function createPassagesSearch(db: Database): Promise<void> {
 /** The passages of a collection in the order of their ids: this is how they are read in pieces. */
 async function createPassagesCollectionIndex(db: Database): Promise<void> {
   await db.schema.createIndex('passages_collection').on('passages').columns(['collection_id', 'id']).execute()
+}
+
+async function createEgressTable(db: Database): Promise<void> {
+  await db.schema
+    .createTable('egress')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('started_at', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('purpose', 'text', (column) => column.notNull())
+    .addColumn('requested_by', 'text')
+    .addColumn('provider', 'text')
+    .addColumn('model', 'text')
+    .addColumn('hosts', 'text', (column) => column.notNull())
+    .addColumn('requests', 'integer', (column) => column.notNull())
+    .addColumn('status', 'integer')
+    .addColumn('bytes_out', 'bigint', (column) => column.notNull())
+    .addColumn('bytes_in', 'bigint', (column) => column.notNull())
+    .addColumn('prompt_tokens', 'integer')
+    .addColumn('completion_tokens', 'integer')
+    .addColumn('cached_prompt_tokens', 'integer')
+    .addColumn('cost_microdollars', 'bigint')
+    .addColumn('duration_ms', 'bigint')
+    .execute()
+  await db.schema.createIndex('egress_newest').on('egress').columns(['started_at', 'id']).execute()
 }

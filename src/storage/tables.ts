@@ -143,6 +143,34 @@ export interface VectorsTable {
   vector: Buffer
 }
 
+/** An errand that left this machine: the ledger of docs/egress.md. */
+export interface EgressTable {
+  id: string
+  startedAt: string
+  /** `interrupted`: the service started while it was open, so whoever did it has died, or still does it elsewhere. */
+  state: 'open' | 'ended' | 'interrupted'
+  purpose: string
+  /** `user:ID`, `address:…`; null where nobody asked. Outlives the user. */
+  requestedBy: string | null
+  provider: string | null
+  model: string | null
+  /** A JSON list of names and addresses. */
+  hosts: string
+  requests: number
+  /** HTTP status of the last answer; null when none came. */
+  status: number | null
+  bytesOut: number
+  bytesIn: number
+  /** Null where the other side counted none. */
+  promptTokens: number | null
+  completionTokens: number | null
+  cachedPromptTokens: number | null
+  /** Millionths of a US dollar; null where no price is known. */
+  costMicrodollars: number | null
+  /** Null until it has ended. */
+  durationMs: number | null
+}
+
 export interface SchemaMigrationsTable {
   id: string
   appliedAt: string
@@ -158,6 +186,7 @@ export interface Tables {
   documents: DocumentsTable
   passages: PassagesTable
   vectors: VectorsTable
+  egress: EgressTable
   schemaMigrations: SchemaMigrationsTable
 }
 

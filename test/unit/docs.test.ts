@@ -43,6 +43,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/settings.md',
     'docs/quantization.md',
     'docs/rag.md',
+    'docs/egress.md',
     'docs/vectors.md',
     'docs/embedding-models.md',
   ]

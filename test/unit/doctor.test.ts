@@ -55,6 +55,12 @@ test('a sound machine has nothing wrong; that no service runs is only said', asy
   expect(of('warn')).toMatchObject([{ check: 'service' }])
 })
 
+test('that nothing may leave the machine is said', async () => {
+  const { of } = await examine({}, { PORT: '9', LOCAL_ONLY: 'true' })
+  expect(of('ok')).toContainEqual(expect.objectContaining({ check: 'LOCAL_ONLY' }))
+  expect((await examine()).of('ok')).not.toContainEqual(expect.objectContaining({ check: 'LOCAL_ONLY' }))
+})
+
 const illnesses: Array<[string, Partial<Machine>, Record<string, string>, Partial<Finding>]> = [
   ['an old Node', { nodeVersion: '22.1.0' }, {}, { check: 'node', status: 'fail' }],
   ['a library that does not load', { whyNotLoadable: async () => 'wrong ELF class' }, {}, { check: 'koffi', status: 'fail' }],

@@ -7,6 +7,7 @@ import { AppError } from '../../src/errors.ts'
 import { type EmbeddingSetup, embeddingModel, ensureEmbeddingModel } from '../../src/models/embedding-model.ts'
 import { createModelRegistry } from '../../src/models/registry.ts'
 import { startHub } from '../hub.ts'
+import { openEgress } from '../open-egress.ts'
 
 const never = new AbortController().signal
 const repository = 'sentence-transformers/all-MiniLM-L6-v2'
@@ -16,7 +17,7 @@ async function createWorld(more: Partial<EmbeddingSetup> = {}) {
   onTestFinished(() => rm(modelsDir, { recursive: true }))
   const events: string[] = []
   const options: EmbeddingSetup = {
-    fetch: globalThis.fetch,
+    egress: openEgress().egress,
     modelsDir,
     model: embeddingModel,
     endpoint: 'http://127.0.0.1:9',
@@ -65,6 +66,9 @@ test('where neither the hub nor Python packages can be had, that is said', async
 })
 
 test('LOCAL_ONLY asks nobody', async () => {
-  const { options } = await createWorld({ localOnly: true, fetch: () => expect.unreachable('a call left the machine') })
+  const { options } = await createWorld({
+    localOnly: true,
+    egress: openEgress({ fetch: () => expect.unreachable('a call left the machine') }).egress,
+  })
   await expect(ensureEmbeddingModel(options, never)).rejects.toMatchObject({ message: expect.stringContaining('LOCAL_ONLY') })
 })

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 
-const features = ['auth', 'dialects', 'embed', 'feedback', 'metrics', 'models', 'predict', 'rag', 'usage']
+const features = ['auth', 'dialects', 'egress', 'embed', 'feedback', 'metrics', 'models', 'predict', 'rag', 'usage']
 /** What every feature may use: the shape of errors and answers, not the work of another feature. */
 const shared = ['config', 'engine', 'errors.ts', 'http', 'storage']
 
@@ -97,6 +97,68 @@ test('three files know the C interface of llama.cpp', async () => {
   expect(knowing.sort()).toEqual(
     ['devices', 'quantize'].map((part) => `engine/local/libllama-${part}.ts`).concat('engine/local/libllama.ts'),
   )
+})
+
+/** What can reach another machine, and the only files that may hold it. */
+const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
+  // client.ts calls the service; main.ts, app.ts and client.ts only hand it on to the way out or to that call.
+  [
+    'the global fetch',
+    /(?<!typeof )globalThis\.fetch\b|= globalThis\b|(?<![.\w])fetch\(/,
+    ['app.ts', 'client.ts', 'engine/cloud/egress.ts', 'main.ts'],
+  ],
+  // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
+  // read addresses or serve.
+  [
+    'sockets',
+    /^import (?!type )(?:(?!\bfrom\b)[^;])*?\bfrom 'node:(?:https?|http2|net|tls|dgram)'/m,
+    [
+      'cli/machine.ts',
+      'cli/web-client.ts',
+      'config/service-settings.ts',
+      'http/security-headers.ts',
+      'http/server.ts',
+      'models/hub-request.ts',
+      'rag/fetch-page.ts',
+    ],
+  ],
+  [
+    'the names of hosts',
+    /^import (?!type )(?:(?!\bfrom\b)[^;])*?\bfrom 'node:dns(?:\/promises)?'/m,
+    ['models/pull.ts', 'rag-documents.ts'],
+  ],
+  [
+    'other programs',
+    /from 'node:child_process'/,
+    [
+      'cli/run-program.ts',
+      'engine/chat-template-process.ts',
+      'engine/local/spawn-process.ts',
+      'models/convert/convert-process.ts',
+    ],
+  ],
+  ['sockets and streams as a browser has them', /new (?:WebSocket|EventSource|WebSocketStream)\(/, []],
+]
+
+test('nothing reaches another machine but by the one way out', async () => {
+  for (const [name, pattern, allowed] of waysOut) {
+    const found: string[] = []
+    for (const file of await sourceFiles()) {
+      const text = (await readFile(join('src', file), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+      if (pattern.test(text)) found.push(file)
+    }
+    expect(found.sort(), name).toEqual([...allowed].sort())
+  }
+})
+
+test('the clouds are called by their libraries in one folder only', async () => {
+  const outside: string[] = []
+  for (const file of await sourceFiles()) {
+    const text = await readFile(join('src', file), 'utf8')
+    const isClient = /^import (?!type )[^'"]*?from '(?:openai|@anthropic-ai\/sdk|undici|axios|node-fetch|got|ws)['/]/m.test(text)
+    if (isClient && !file.startsWith('engine/cloud/')) outside.push(file)
+  }
+  expect(outside).toEqual([])
 })
 
 test('no source file is longer than 400 lines', async () => {

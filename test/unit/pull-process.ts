@@ -1,11 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPull } from '../../src/models/pull.ts'
+import { openEgress } from '../open-egress.ts'
 
 // A pull in a process of its own, to be killed: node pull-process.ts ENDPOINT FOLDER NAME SEGMENT_BYTES
 const [endpoint = '', modelsDir = '', name = '', segmentBytes] = process.argv.slice(2)
 
 const pull = createPull({
-  fetch: globalThis.fetch,
+  egress: openEgress().egress,
   modelsDir,
   endpoint,
   token: undefined,

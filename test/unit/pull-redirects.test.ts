@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Fault } from '../hub.ts'
+import { openEgress } from '../open-egress.ts'
 import { content, createWorld, file, repository } from './pull-world.ts'
 
 /** The hub sends everybody who wants a file to another address. */
@@ -148,4 +149,27 @@ describe('a hub that leads elsewhere', () => {
     })
     await expect(run(repository)).rejects.toMatchObject({ code: 'upstream', message: expect.stringContaining('not encrypted') })
   })
+})
+
+test('where nothing may leave, a hub on this machine cannot lead outside, and no name is looked up', async () => {
+  const { egress } = openEgress({ localOnly: true })
+  const lookup = () => expect.unreachable('a name was looked up')
+  const { run } = await createWorld({ egress, lookup, hub: { fault: leadsTo('http://files.example/x') } })
+  await expect(run()).rejects.toMatchObject({ code: 'forbidden', message: expect.stringContaining('files.example') })
+})
+
+test('a download is in the ledger with its hosts, requests and bytes', async () => {
+  const inner = await createWorld({ hub: { sendsFiles: true } })
+  const fetch: typeof globalThis.fetch = (input, init) => {
+    const { pathname, search } = new URL(String(input))
+    return globalThis.fetch(inner.hub.endpoint + pathname + search, init)
+  }
+  const { run, outside } = await createWorld({ fetch, endpoint: 'http://hub.example' })
+  await run()
+  const [entry] = outside.entries()
+  expect(entry).toMatchObject({ purpose: 'model-download', model: repository, hosts: ['hub.example'], status: 206 })
+  expect(entry?.requests).toBe(inner.hub.requests.length)
+  expect(entry?.bytesIn).toBeGreaterThan(content.length)
+  expect(entry?.bytesOut).toBeGreaterThan(0)
+  expect(entry?.durationMs).toBeDefined()
 })

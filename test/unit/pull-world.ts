@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import type { PullEvent } from '../../src/models/download-events.ts'
 import { createPull, type PullOptions } from '../../src/models/pull.ts'
 import { type HubOptions, startHub } from '../hub.ts'
+import { openEgress } from '../open-egress.ts'
 
 export const repository = 'owner/Some-Model-GGUF'
 export const file = 'Some-Model-Q4_K_M.gguf'
@@ -16,11 +17,14 @@ export const limits = { segmentBytes: 32 * 1024, parallel: 4, stallMs: 20_000 }
 export const never = new AbortController().signal
 
 /** A hub with one model (or what `hub` says), an empty models folder, and a pull between them. */
-export async function createWorld({ hub: changes, ...options }: Partial<PullOptions> & { hub?: Partial<HubOptions> } = {}) {
+type WorldOptions = Partial<PullOptions> & { hub?: Partial<HubOptions>; fetch?: typeof globalThis.fetch }
+
+export async function createWorld({ hub: changes, fetch, ...options }: WorldOptions = {}) {
   const hub = await startHub({ repositories: { [repository]: { [file]: content } }, ...changes })
   const modelsDir = await mkdtemp(join(tmpdir(), 'simpleia-pull-'))
+  const outside = openEgress(fetch === undefined ? {} : { fetch })
   const pull = createPull({
-    fetch: globalThis.fetch,
+    egress: outside.egress,
     modelsDir,
     endpoint: hub.endpoint,
     token: 'hf_canary',
@@ -36,6 +40,7 @@ export async function createWorld({ hub: changes, ...options }: Partial<PullOpti
   return {
     hub,
     modelsDir,
+    outside,
     pull,
     events,
     /** Pulls to the end; gives the last event. */

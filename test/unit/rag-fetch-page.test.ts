@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
 import { createFetchPage, type FetchPageParts, isPublic, readPageUrl } from '../../src/rag/fetch-page.ts'
+import { openEgress } from '../open-egress.ts'
 
 const never = new AbortController().signal
 
@@ -24,7 +25,7 @@ async function serve(answer: RequestListener): Promise<{ port: number; asked: st
 }
 
 const parts = (more: Partial<FetchPageParts> = {}): FetchPageParts => ({
-  localOnly: false,
+  egress: openEgress().egress,
   maxBytes: 1000,
   lookup: async () => [{ address: '127.0.0.1', family: 4 }],
   ...more,
@@ -191,5 +192,37 @@ test('a lookup that never answers ends in time, and when the reader leaves', asy
 
 test('with LOCAL_ONLY nothing is fetched, nor any name looked up', async () => {
   const lookup = () => Promise.reject(new Error('asked'))
-  await expect(fetchText('http://example.org/', parts({ localOnly: true, lookup }))).rejects.toMatchObject({ code: 'forbidden' })
+  await expect(
+    fetchText('http://example.org/', parts({ egress: openEgress({ localOnly: true }).egress, lookup })),
+  ).rejects.toMatchObject({ code: 'forbidden' })
+})
+
+test('what is fetched is in the ledger with all hosts, bytes and the user', async () => {
+  const { port } = await serve((request, response) => {
+    if (request.url === '/') response.writeHead(302, { location: `http://other.example:${port}/page` }).end()
+    else response.end('x'.repeat(500))
+  })
+  const { egress, entries } = openEgress()
+  const fetchPage = createFetchPage(parts({ ...anywhere, egress }))
+  await text((await fetchPage(readPageUrl(`http://page.example:${port}/`), never, 'user:1')).body)
+  expect(entries()).toMatchObject([
+    { purpose: 'page-fetch', user: 'user:1', hosts: ['page.example', 'other.example'], requests: 2, status: 200 },
+  ])
+  const [entry] = entries()
+  expect(entry?.bytesIn).toBeGreaterThan(500)
+  expect(entry?.bytesIn).toBeLessThan(1000)
+  expect(entry?.bytesOut).toBeGreaterThan(100)
+  expect(entry?.durationMs).toBeDefined()
+})
+
+test('what is refused after its answer, or reaches nobody, has an entry that has ended', async () => {
+  const { port } = await serve((_request, response) => response.writeHead(404).end())
+  const { egress, entries } = openEgress()
+  const given = parts({ ...anywhere, egress })
+  await expect(fetchText(`http://page.example:${port}/`, given)).rejects.toMatchObject({ code: 'upstream' })
+  await expect(fetchText('http://page.example:9/', given)).rejects.toMatchObject({ code: 'upstream' })
+  expect(entries()).toMatchObject([
+    { status: 404, durationMs: expect.any(Number) },
+    { status: undefined, durationMs: expect.any(Number) },
+  ])
 })

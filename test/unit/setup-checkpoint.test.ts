@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { ensurePackagedCheckpoint, type PackagedCheckpoint } from '../../src/models/packaged-checkpoint.ts'
 import { createModelRegistry } from '../../src/models/registry.ts'
 import { sha256 } from '../hub.ts'
+import { openEgress } from '../open-egress.ts'
 
 const contents: Readonly<Record<string, string>> = { 'config.json': '{"model_type":"bert"}', '1_Pooling/config.json': '{}' }
 const checkpoint: PackagedCheckpoint = {
@@ -31,8 +32,9 @@ async function createWorld(files: Readonly<Record<string, string>> = contents) {
       }
     return { code: 0, output: '' }
   }
-  const options = { checkpoint, modelsDir, localOnly: false, run, now: Date.now }
-  return { options, calls, installed: join(modelsDir, '.checkpoints') }
+  const outside = openEgress()
+  const options = { checkpoint, modelsDir, localOnly: false, egress: outside.egress, run, now: Date.now }
+  return { options, outside, calls, installed: join(modelsDir, '.checkpoints') }
 }
 
 test('a checkpoint comes out of its package, and only once', async () => {

