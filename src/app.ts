@@ -12,6 +12,7 @@ import { createUsers } from './auth/users.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { anthropicRoutes } from './dialects/anthropic.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -221,6 +222,7 @@ function listRoutes({
         rerankers,
         now,
       }),
+      anthropicRoutes({ ...common, limit: limits.limitGeneration }),
       modelRoutes(models),
       ...jobs.caller,
       ...knowledge.caller,

@@ -3,6 +3,7 @@ import type { Embedders, Rerankers } from '../engine/embedder.ts'
 import { toAppError } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.ts'
 import type { Asker, Completion, Predict, PredictRequest } from '../predict/predict.ts'
+import { anthropicModels } from './anthropic-models.ts'
 import { serveEmbeddings } from './openai-embeddings.ts'
 import { openaiErrorBody, replyWithOpenaiErrors, toOpenaiErrorBody } from './openai-error.ts'
 import { fromChatBody, fromCompletionBody } from './openai-request.ts'
@@ -83,6 +84,7 @@ function serveModels(http: FastifyInstance, { predict, listModels, now }: Openai
         tags,
         response: { 200: modelListAnswer, ...errors },
       },
+      preHandler: anthropicModels({ listModels, now }),
     },
     async () => ({ object: 'list' as const, data: (await listModels()).map(describe) }),
   )
