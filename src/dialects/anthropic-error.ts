@@ -5,7 +5,11 @@ import { setRetryAfter, statusOf, toAppError } from '../http/error-reply.ts'
 
 export const anthropicErrorBody = Type.Object({
   type: Type.Literal('error'),
-  error: Type.Object({ type: Type.String(), message: Type.String() }),
+  error: Type.Object({
+    type: Type.String(),
+    message: Type.String(),
+    details: Type.Optional(Type.Object({ error_code: Type.String() })),
+  }),
   request_id: Type.String(),
 })
 export type AnthropicErrorBody = Static<typeof anthropicErrorBody>
@@ -33,8 +37,13 @@ const typeOf: Readonly<Record<ErrorCode, string>> = {
 /** Anthropic's own status for a service at its limit. */
 const overloadedStatus = 529
 
-export function toAnthropicErrorBody({ code, message }: AppError, requestId: string): AnthropicErrorBody {
-  return { type: 'error', error: { type: typeOf[code], message }, request_id: requestId }
+/** By these the official clients know what to leave out when they try again: their tool runners then send whole conversations. */
+const errorCodeOf: ReadonlyMap<string | undefined, string> = new Map([['thread', 'thread_unsupported_request']])
+
+export function toAnthropicErrorBody({ code, message, details }: AppError, requestId: string): AnthropicErrorBody {
+  const errorCode = errorCodeOf.get(details?.[0]?.field)
+  const error = { type: typeOf[code], message, ...(errorCode === undefined ? {} : { details: { error_code: errorCode } }) }
+  return { type: 'error', error, request_id: requestId }
 }
 
 /** Makes every failure in the scope, of its guards and unknown addresses too, one of this dialect. */

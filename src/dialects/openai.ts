@@ -75,6 +75,7 @@ const withoutNulls = (value: Readonly<Record<string, unknown>>) =>
 
 function serveModels(http: FastifyInstance, { predict, listModels, now }: OpenaiRoutesOptions): void {
   const created = toSeconds(now())
+  const forAnthropic = anthropicModels({ listModels, now })
   const describe = (id: string) => ({ id, object: 'model' as const, created, owned_by: 'simpleia' })
   http.get(
     '/models',
@@ -84,14 +85,14 @@ function serveModels(http: FastifyInstance, { predict, listModels, now }: Openai
         tags,
         response: { 200: modelListAnswer, ...errors },
       },
-      preHandler: anthropicModels({ listModels, now }),
+      preHandler: forAnthropic.list,
     },
     async () => ({ object: 'list' as const, data: (await listModels()).map(describe) }),
   )
   // A wildcard, as the name of a model may hold a slash.
   http.get<{ Params: { '*': string } }>(
     '/models/*',
-    { schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...errors } } },
+    { schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...errors } }, preHandler: forAnthropic.find },
     async (request) => {
       const name = request.params['*']
       if ((await listModels()).includes(name)) return describe(name)
