@@ -18,7 +18,7 @@ const accounting = 'x-anthropic-billing-header:'
 /** The conversation of the wire as ours. Throws `invalid` for a tool result that nothing asked for. */
 export function toChatMessages(system: SystemPrompt | undefined, messages: readonly MessageParam[]): ChatMessage[] {
   refuseStrayResults(messages)
-  return [...toSystem(system), ...messages.flatMap(toMessages)]
+  return [...toSystem(system), ...joinTurns(messages).flatMap(toMessages)]
 }
 
 /** The tools that results name: those that a search has found. */
@@ -41,6 +41,23 @@ function refuseStrayResults(messages: readonly MessageParam[]): void {
     })
   }
 }
+
+/** Messages of one speaker after the other are one turn in this dialect; chat templates often refuse them. */
+function joinTurns(messages: readonly MessageParam[]): MessageParam[] {
+  const turns: MessageParam[] = []
+  for (const message of messages) {
+    const last = turns.at(-1)
+    if (last?.role === 'user' && message.role === 'user')
+      turns[turns.length - 1] = { role: 'user', content: [...toBlocks(last.content), ...toBlocks(message.content)] }
+    else if (last?.role === 'assistant' && message.role === 'assistant')
+      turns[turns.length - 1] = { role: 'assistant', content: [...toBlocks(last.content), ...toBlocks(message.content)] }
+    else turns.push(message)
+  }
+  return turns
+}
+
+const toBlocks = <Block>(content: string | readonly Block[]): ReadonlyArray<Block | TextBlock> =>
+  typeof content === 'string' ? [{ type: 'text', text: content }] : content
 
 const toolResultsOf = ({ role, content }: MessageParam): ToolResultBlock[] =>
   role !== 'user' || typeof content === 'string' ? [] : content.filter((block) => block.type === 'tool_result')

@@ -1,20 +1,20 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import type { GenerateRequest } from '../../src/engine/provider.ts'
 import { type AnthropicError, ends, hello, postMessages, says } from '../anthropic-client.ts'
 import { postV1 } from '../openai-client.ts'
 import { createScriptedHost } from '../scripted-host.ts'
 import { bodyOf, startServer } from '../server.ts'
 
-const scripted = () => createScriptedHost(() => [...says('Hola.'), ...ends()])
+const host = createScriptedHost(() => [...says('Hola.'), ...ends()])
+const server = await startServer({ host })
+afterAll(() => server[Symbol.asyncDispose]())
 
 /** What the model is asked for a body. */
 async function ask(body: object): Promise<GenerateRequest> {
-  const host = scripted()
-  await using server = await startServer({ host })
   const response = await postMessages(server, { ...hello, ...body })
   expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('Hola.')])
-  const [request] = host.asked
+  const request = host.asked.at(-1)
   if (request === undefined) throw new Error('Nothing was asked.')
   return request
 }
@@ -27,7 +27,6 @@ async function promptOf(body: object) {
 
 /** The message of the refusal. */
 async function refuse(body: object, path = ''): Promise<string> {
-  await using server = await startServer({ host: scripted() })
   const response = await postMessages(server, { ...hello, ...body }, {}, path)
   const { type, error } = await bodyOf<AnthropicError>(response)
   expect([response.status, type, error?.type]).toEqual([400, 'error', 'invalid_request_error'])
@@ -57,8 +56,6 @@ describe('a conversation', () => {
   })
 
   test('is the same as that of the OpenAI endpoint for the same question', async () => {
-    const host = scripted()
-    await using server = await startServer({ host })
     const turns = [
       { role: 'user', content: 'Hola' },
       { role: 'assistant', content: 'Hey' },
@@ -71,8 +68,8 @@ describe('a conversation', () => {
       messages: [{ role: 'system', content: 'Be brief' }, ...turns],
       stop: '.',
     })
-    expect(host.asked).toHaveLength(2)
-    expect(host.asked[0]).toEqual(host.asked[1])
+    expect(host.asked.at(-1)).toEqual(host.asked.at(-2))
+    expect(host.asked.at(-1)).toMatchObject({ maxTokens: 9, stop: ['.'], sampling: { temperature: 0.4 } })
   })
 
   test('holds tool calls under their ids, their results in order, and images beside what the user says', async () => {
@@ -116,6 +113,14 @@ describe('a conversation', () => {
     const messages = [user({ type: 'document', source, title: 'Tale', citations: { enabled: false } }, found, text('Well?'))]
     expect((await promptOf({ messages })).messages).toEqual([
       { role: 'user', content: 'Tale\nOnce.\nA\nhttps://a.example\nTwice.\nWell?' },
+    ])
+  })
+
+  test('joins messages of one speaker after the other to one turn', async () => {
+    const messages = [user(text('a')), { role: 'user', content: 'b' }, { role: 'assistant', content: 'c' }, assistant(text('d'))]
+    expect((await promptOf({ messages })).messages).toEqual([
+      { role: 'user', content: 'a\nb' },
+      { role: 'assistant', content: 'c\nd' },
     ])
   })
 
@@ -254,7 +259,6 @@ describe('refused with the name of what is at fault is', () => {
 })
 
 test('no body at all makes anything else of the service than an answer of its dialect', async () => {
-  await using server = await startServer({ host: scripted() })
   const anything = fc.object({ key: fc.constantFrom('type', 'role', 'content', 'source', 'input', 'text', 'name'), maxDepth: 4 })
   await fc.assert(
     fc.asyncProperty(fc.record({ messages: fc.array(anything), tools: fc.array(anything), system: anything }), async (body) => {
