@@ -221,8 +221,9 @@ describe('a caller', () => {
     await using server = await startServer({ host, ...closed })
     const token = await server.login('ana')
     await anthropicClient(server, { apiKey: token }).messages.create(hello)
-    await postMessages(server, hello, { authorization: `Bearer ${token}` })
+    await postMessages(server, hello, { 'x-api-key': token })
     expect(host.asked.map(({ user }) => user)).toEqual([expect.stringMatching(/^user:/), host.asked[0]?.user])
+    expect((await postMessages(server, hello, { 'x-api-key': 'none' })).status).toBe(401)
   })
 
   test('without one is refused in the form of this dialect', async () => {

@@ -79,10 +79,14 @@ describe('the events of a stream', () => {
 
   test('do not count a prompt where counting would leave the machine', async () => {
     const host = createScriptedHost(() => [...says('a'), ...ends()])
-    const cloud = { ...host, ranOn: 'cloud' as const, countTokens: () => Promise.reject(new Error('This must not be asked.')) }
-    await using server = await startServer({ host: cloud })
+    let counts = 0
+    const countTokens = async () => {
+      counts += 1
+      return 5
+    }
+    await using server = await startServer({ host: { ...host, ranOn: 'cloud', countTokens } })
     const [start] = await streamMessages(server, hello)
-    expect(JSON.parse(start?.data ?? '').message.usage.input_tokens).toBe(0)
+    expect([JSON.parse(start?.data ?? '').message.usage.input_tokens, counts]).toEqual([0, 0])
   })
 
   test('hold no thoughts where the caller wants none shown, but their signature', async () => {
