@@ -8,8 +8,9 @@ import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.
 import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { anthropicRoutes } from './dialects/anthropic.ts'
 import { openaiRoutes } from './dialects/openai.ts'
-import { toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
+import { toAnthropicHeaders, toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -222,6 +223,7 @@ function listRoutes({
     rerankers,
     now,
   })
+  const anthropic = anthropicRoutes({ ...common, limit: limits.limitGeneration })
   return {
     public: [
       healthRoutes(health),
@@ -234,6 +236,7 @@ function listRoutes({
         predictRoutes({ ...common, limit: limits.limitGeneration }),
         predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
         withLimitHeaders({ ...limitHeaders, format: toOpenaiHeaders }, [openai]),
+        withLimitHeaders({ ...limitHeaders, format: toAnthropicHeaders }, [anthropic]),
         modelRoutes(models),
         ...jobs.caller,
       ]),

@@ -117,6 +117,9 @@ type Credential = Readonly<{ token: string; source: 'header' | 'query' | 'cookie
 function findCredential(request: FastifyRequest): Credential | undefined {
   const [, bearer] = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
   if (bearer !== undefined) return { token: bearer, source: 'header' }
+  // Where clients of Anthropic's API put it.
+  const { 'x-api-key': key } = request.headers
+  if (typeof key === 'string' && key !== '') return { token: key, source: 'header' }
   const queried = isHandshake(request) ? findQueryToken(request.query) : undefined
   if (queried !== undefined) return { token: queried, source: 'query' }
   const kept = request.cookies?.[sessionCookieName]

@@ -5,6 +5,7 @@ import { clientGone, formatEvent, sendEventStream } from '../http/event-stream.t
 import { setOriginHeaders } from '../http/origin-headers.ts'
 import type { Asker, Completion, Predict, PredictRequest } from '../predict/predict.ts'
 import type { Metered } from '../usage/metered.ts'
+import { anthropicModels } from './anthropic-models.ts'
 import { serveEmbeddings } from './openai-embeddings.ts'
 import { openaiErrorBody, replyWithOpenaiErrors, toOpenaiErrorBody } from './openai-error.ts'
 import { fromChatBody, fromCompletionBody } from './openai-request.ts'
@@ -78,6 +79,7 @@ const withoutNulls = (value: Readonly<Record<string, unknown>>) =>
 
 function serveModels(http: FastifyInstance, { predict, listModels, now }: OpenaiRoutesOptions): void {
   const created = toSeconds(now())
+  const forAnthropic = anthropicModels({ listModels, now })
   const describe = (id: string) => ({ id, object: 'model' as const, created, owned_by: 'simpleia' })
   http.get(
     '/models',
@@ -87,13 +89,14 @@ function serveModels(http: FastifyInstance, { predict, listModels, now }: Openai
         tags,
         response: { 200: modelListAnswer, ...errors },
       },
+      preHandler: forAnthropic.list,
     },
     async () => ({ object: 'list' as const, data: (await listModels()).map(describe) }),
   )
   // A wildcard, as the name of a model may hold a slash.
   http.get<{ Params: { '*': string } }>(
     '/models/*',
-    { schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...errors } } },
+    { schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...errors } }, preHandler: forAnthropic.find },
     async (request) => {
       const name = request.params['*']
       if ((await listModels()).includes(name)) return describe(name)

@@ -7,6 +7,8 @@ export type SchemaProblem = Readonly<{
   params: Readonly<Record<string, unknown>>
   message?: string | undefined
   data?: unknown
+  /** The part of the schema that the keyword stands in. */
+  parentSchema?: unknown
 }>
 
 /** Alternatives of one field (`anyOf`) become one detail: what was expected is then "this or that". */
@@ -37,7 +39,23 @@ function describeProblem(problem: SchemaProblem): ErrorDetail {
   if (keyword === 'additionalProperties') {
     return detail([...at, shorten(text(params.additionalProperty))], 'left out (there is no such field)', 'given')
   }
+  if (keyword === 'discriminator') return describeKind(problem, at)
   return detail(at, expectation(problem), describeValue(problem.data))
+}
+
+/** An object is of no kind that its place takes. */
+function describeKind({ params, parentSchema }: SchemaProblem, at: readonly string[]): ErrorDetail {
+  const { tag, tagValue } = params
+  const kinds = valueAt(parentSchema, 'oneOf')
+  const known = Array.isArray(kinds) ? kinds.map((kind) => valueAt(kind, 'properties', text(tag), 'const')) : []
+  const got = typeof tagValue === 'string' ? JSON.stringify(shorten(tagValue)) : tagValue === undefined ? 'missing' : 'no text'
+  return detail([...at, text(tag)], `one of ${JSON.stringify(known)}`, got)
+}
+
+function valueAt(value: unknown, ...path: readonly string[]): unknown {
+  return path.reduce((inner, name) => {
+    return typeof inner === 'object' && inner !== null ? Object.getOwnPropertyDescriptor(inner, name)?.value : undefined
+  }, value)
 }
 
 function detail(path: readonly string[], expected: string, got: string): ErrorDetail {

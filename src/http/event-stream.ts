@@ -46,12 +46,13 @@ export function createTextFormatter(): (piece: string) => string {
 const heartbeat = ': still at work\n\n'
 
 /**
- * The same frames, with a heartbeat where nothing has come for so long: clients and proxies give up on a connection that is silent
+ * The same frames, with a beat where nothing has come for so long: clients and proxies give up on a connection that is silent
  * for minutes.
  */
 export async function* withHeartbeats(
   frames: AsyncIterable<string>,
   wait: (signal: AbortSignal) => Promise<unknown>,
+  beat = heartbeat,
 ): AsyncGenerator<string> {
   const iterator = frames[Symbol.asyncIterator]()
   try {
@@ -62,7 +63,7 @@ export async function* withHeartbeats(
         () => 'silence' as const,
       )
       const first = await Promise.race([next, silence]).finally(() => over.abort())
-      if (first === 'silence') yield heartbeat
+      if (first === 'silence') yield beat
       else if (first.done === true) return
       else {
         yield first.value

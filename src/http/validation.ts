@@ -1,8 +1,16 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifySchemaCompiler } from 'fastify'
 
-// A misspelt field must be an error, so nothing is dropped. verbose: describe-problem.ts needs the value at fault.
-const strict = { removeAdditional: false, coerceTypes: false, useDefaults: true, allErrors: false, verbose: true } as const
+// A misspelt field must be an error, so nothing is dropped. verbose: describe-problem.ts needs the value at fault. discriminator: what
+// is wrong with an object of one of several kinds is told of its own kind.
+const strict = {
+  removeAdditional: false,
+  coerceTypes: false,
+  useDefaults: true,
+  allErrors: false,
+  verbose: true,
+  discriminator: true,
+} as const
 
 /**
  * Checks what comes in against the schemas of its route. Bodies are taken as they are: the text "10" is no number. The parts

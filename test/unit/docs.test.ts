@@ -38,6 +38,7 @@ test('links between the documents lead to files that exist', async () => {
     'README.es.md',
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
+    'docs/anthropic.md',
     'docs/errors.md',
     'docs/keys.md',
     'docs/settings.md',
