@@ -61,8 +61,21 @@ function toolFields({ name, parameters, ...given }: Tool, isFilled: boolean): Fi
   const description = given.description ?? (isFilled ? '' : undefined)
   return {
     type: 'function',
-    function: { name, ...(description === undefined ? {} : { description }), parameters: parameters ?? noParameters },
+    function: {
+      name,
+      ...(description === undefined ? {} : { description }),
+      parameters: isFilled ? describeProperties(parameters ?? noParameters) : (parameters ?? noParameters),
+    },
   }
+}
+
+function describeProperties(schema: unknown): unknown {
+  if (!isJsonObject(schema) || !isJsonObject(schema.properties)) return schema
+  const described = Object.entries(schema.properties).map(([name, property]) => [
+    name,
+    isJsonObject(property) ? { description: '', ...property } : property,
+  ])
+  return { ...schema, properties: Object.fromEntries(described) }
 }
 const noParameters = { type: 'object', properties: {} }
 
