@@ -24,8 +24,8 @@ export type VariableOptions = Readonly<{
   end: string
   /** Whether the arguments of calls are given as they were written, rather than as the object that the text is. */
   withTextArguments?: boolean
-  /** Whether there are tools, and descriptions of them, where none were given: empty ones. */
-  isFilled?: boolean
+  /** What is given empty where there is none: tools and descriptions of them; lists of calls too. */
+  fills?: 'tools' | 'all'
 }>
 
 /** Whether the last message is the beginning of the answer. */
@@ -42,11 +42,13 @@ type Fields = Readonly<Record<string, unknown>>
  */
 export function toTemplateVariables(conversation: TemplateConversation, options: VariableOptions): Fields {
   const { messages, reasoning, toolsInSystemMessage = false } = conversation
-  const { hide, end, isFilled = false } = options
+  const { hide, end } = options
+  const isFilled = options.fills !== undefined
   const tools = conversation.tools ?? (isFilled ? [] : undefined)
   const written = messages.map((message, place) => ({
     ...hideInside(messageFields(message, conversation, options), hide),
-    content: hide(message.content) + (place === messages.length - 1 ? end : ''),
+    content:
+      hide(message.content) + (toolsInSystemMessage ? phiCalls(message, hide) : '') + (place === messages.length - 1 ? end : ''),
   }))
   const inSystem = toolsInSystemMessage && tools !== undefined
   return {
@@ -86,11 +88,12 @@ function messageFields(
   options: VariableOptions,
 ): Fields {
   const { role } = message
+  const noCalls = options.fills === 'all' ? { tool_calls: [] } : {}
   const idOf = (id: string) => (shortCallIds ? shortCallId(id) : id)
   switch (role) {
     case 'tool': {
       const name = nameOfCall(message.toolCallId, messages)
-      return { role, tool_call_id: idOf(message.toolCallId), ...(name === undefined ? {} : { name }) }
+      return { role, tool_call_id: idOf(message.toolCallId), ...(name === undefined ? {} : { name }), ...noCalls }
     }
     case 'assistant': {
       const { toolCalls = [], reasoning } = message
@@ -102,12 +105,19 @@ function messageFields(
       return {
         role,
         ...(reasoning === undefined ? {} : { reasoning_content: reasoning }),
-        ...(calls.length === 0 ? {} : { tool_calls: calls }),
+        ...(calls.length === 0 ? noCalls : { tool_calls: calls }),
       }
     }
     default:
-      return { role }
+      return { role, ...noCalls }
   }
+}
+
+/** Phi's template writes contents only: the calls must be part of them. */
+function phiCalls(message: ChatMessage, hide: (text: string) => string): string {
+  if (message.role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0) return ''
+  const calls = message.toolCalls.map(({ name, arguments: json }) => ({ name, arguments: argumentsOf(json) }))
+  return `<|tool_call|>${hide(JSON.stringify(calls))}<|/tool_call|>`
 }
 
 /** Most templates want the object; a text that is none stays a text. */

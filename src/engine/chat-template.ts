@@ -55,11 +55,10 @@ export function createChatTemplateRenderer(limits: ChatTemplateLimits = {}): Cha
   return {
     async render(request) {
       const { messages } = request
-      let answer = await renderMessages(child, request, { messages })
-      // Some templates count on tools, on their descriptions, or on arguments that are text.
-      if (isBroken(answer)) answer = await renderMessages(child, request, { messages, isFilled: true })
-      if (isBroken(answer) && !messages.every(isPlain))
-        answer = await renderMessages(child, request, { messages, isFilled: true, withTextArguments: true })
+      let answer: Rendered | Failed = { type: 'failed', reason: 'rendering', message: '' }
+      for (const attempt of attempts)
+        if (answer.type === 'failed' && answer.reason === 'rendering')
+          answer = await renderMessages(child, request, { messages, ...attempt })
       const merged = mergeTurns(messages)
       if (answer.type === 'failed' && answer.reason === 'raised' && merged.length < messages.length) {
         const second = await renderMessages(child, request, { messages: merged })
@@ -75,9 +74,16 @@ export function createChatTemplateRenderer(limits: ChatTemplateLimits = {}): Cha
 type Failed = Extract<FromTemplateWorker, { type: 'failed' }>
 type Rendered = Readonly<{ type: 'rendered'; parts: readonly PromptPart[] }>
 
-const isBroken = (answer: Rendered | Failed) => answer.type === 'failed' && answer.reason === 'rendering'
+type Attempt = Pick<ChatTemplateRequest, 'messages'> & Pick<VariableOptions, 'fills' | 'withTextArguments'>
 
-type Attempt = Pick<ChatTemplateRequest, 'messages'> & Partial<Pick<VariableOptions, 'isFilled' | 'withTextArguments'>>
+/** Some templates count on tools, on their descriptions, on calls in every message, or on arguments that are text. */
+const attempts: ReadonlyArray<Omit<Attempt, 'messages'>> = [
+  {},
+  { fills: 'tools' },
+  { fills: 'tools', withTextArguments: true },
+  { fills: 'all' },
+  { fills: 'all', withTextArguments: true },
+]
 
 async function renderMessages(
   child: TemplateProcess,
@@ -95,6 +101,9 @@ async function renderMessages(
   }
   const answer = await child.render({ template, variables })
   if (answer.type === 'failed') return answer
+  // What the renderer writes of an object that a template takes for text.
+  if (attempt.withTextArguments !== true && !messages.every(isPlain) && answer.text.includes('[object Map]'))
+    return { type: 'failed', reason: 'rendering', message: 'it takes the arguments of calls for text' }
   const end = goesOn ? answer.text.lastIndexOf(cover.end) : answer.text.length
   if (end < 0) return { type: 'failed', reason: 'raised', message: 'it leaves out the beginning of the answer' }
   const text = answer.text.slice(bosToken !== '' && answer.text.startsWith(bosToken) ? bosToken.length : 0, end)
