@@ -69,7 +69,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
 
   /** At the start, or after a call: what begins here? Gives false where that is not known yet. */
   function begin(ended: boolean): boolean {
-    const rest = calls?.syntax.type === 'bare' && mode === 'between' ? held.replace(/^[\s;,]+/, '') : held.trimStart()
+    const rest = calls?.syntax.type === 'bare' && mode === 'between' ? held.replace(betweenBareCalls, '') : held.trimStart()
     const lead = held.length - rest.length
     if (mode === 'beginning' && mayReason && reasoning !== undefined) {
       const { open, skipped } = reasoning
@@ -80,7 +80,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
     const call = calls === undefined ? 'other' : beginsCall(calls.syntax, rest, ended)
     if (call === 'more') return false
     if (call !== 'other') return enterCall(lead + call)
-    if (mode === 'between' && held.trim() === '') drop(held.length)
+    if (mode === 'between' && (held.trim() === '' || held.trim() === fence)) drop(held.length)
     mode = 'text'
     return true
   }
@@ -186,9 +186,17 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   }
 }
 
+const fence = '```'
+const betweenBareCalls = /^(?:[\s;,]|```)+/
+
 /** How many characters stand before that which the reader of a call reads. */
 function beginsCall(syntax: CallSyntax, rest: string, ended: boolean): number | 'more' | 'other' {
   if (syntax.open !== '' && rest.startsWith(syntax.open)) return syntax.open.length
-  if (syntax.type === 'bare' && rest.startsWith('{')) return 0
+  if (syntax.type === 'bare') {
+    // Many models put JSON into a block of code.
+    const before = /^(?:```[a-z_]{0,9}\s*)?/.exec(rest)?.[0].length ?? 0
+    if (rest.charAt(before) === '{') return before
+    if (!ended && (fence.startsWith(rest) || (before > 0 && before === rest.length))) return 'more'
+  }
   return !ended && syntax.open.startsWith(rest) ? 'more' : 'other'
 }

@@ -19,8 +19,16 @@ import { textWithout } from './json-grammar-without.ts'
 import type { AnswerFormat, Tool, Tools } from './provider.ts'
 import { isPlainText } from './tool-calls-tagged.ts'
 
-/** What an answer is kept to: `grammar` from its start, or from where it holds `grammarAfter`, there each time again if it repeats. */
-export type AnswerConstraint = Readonly<{ grammar?: string; grammarAfter?: string; grammarRepeats?: boolean }>
+/**
+ * What an answer is kept to: `grammar` from its start, or from where it holds `grammarAfter` (each time again if it repeats), without
+ * which it may not end where it is required.
+ */
+export type AnswerConstraint = Readonly<{
+  grammar?: string
+  grammarAfter?: string
+  grammarRepeats?: boolean
+  grammarRequired?: boolean
+}>
 
 export type ConstrainedAnswer = Readonly<{
   syntax: CallSyntax
@@ -36,7 +44,8 @@ export type ConstrainedAnswer = Readonly<{
  * cannot be kept to; its place is `tools/N/parameters/…`, by the number of the tool from 0 and then as a JSON pointer.
  */
 export function constrainAnswer({ syntax, tools, format, reasoningEnd }: ConstrainedAnswer): AnswerConstraint {
-  const after = reasoningEnd === undefined ? {} : { grammarAfter: reasoningEnd }
+  const isFree = format === undefined && tools?.choice === 'auto'
+  const after = reasoningEnd === undefined ? {} : { grammarAfter: reasoningEnd, ...(isFree ? {} : { grammarRequired: true }) }
   // Where nothing stands before an answer in JSON, it begins with JSON.
   const hasLead = reasoningEnd !== undefined || format === undefined
   const whole = (build: (rules: GrammarRules) => Expression) => ({

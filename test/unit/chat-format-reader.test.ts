@@ -179,6 +179,13 @@ const written: ReadonlyArray<readonly [string, CallSyntax, string, Partial<Seen>
   ],
   ['Functionary', functionary, '<function=get_weather>{"city": "París"}</function>', { calls: one }],
   ['the generic form', genericCalls, '\n{"name": "get_weather", "arguments": {"city": "París"}}\n', { calls: one }],
+  [
+    'the generic form in a block of code',
+    genericCalls,
+    '```json\n{"name": "get_weather", "arguments": {"city": "París"}}\n```\n',
+    { calls: one },
+  ],
+  ['the generic form, a block of other code', genericCalls, '```js\nx = {}\n```', { text: '```js\nx = {}\n```' }],
   ['the generic form, other JSON', genericCalls, '{"city": "París"}', { text: '{"city": "París"}' }],
 ]
 
@@ -270,7 +277,7 @@ describe('whatever a model writes', () => {
       'get',
       '<function=',
     ],
-    ...['>', '<parameter=a>', '</parameter>', '</function>', 'a', ' ', '\n', ',', ';', '<', 'ñ', '😀'],
+    ...['>', '`', '```json\n', '<parameter=a>', '</parameter>', '</function>', 'a', ' ', '\n', ',', ';', '<', 'ñ', '😀'],
   )
 
   test('it is the same wherever it is cut', () => {

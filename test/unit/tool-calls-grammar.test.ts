@@ -123,7 +123,7 @@ describe.each(families)('calls of %s', (name, syntax) => {
       field: 'format',
     } as const
     const constraint = constrain(syntax, { choice: 'auto', format, reasoningEnd: '</think>' })
-    expect(constraint.grammarAfter).toBe('</think>')
+    expect(constraint).toMatchObject({ grammarAfter: '</think>', grammarRequired: true })
     expect(accept(constraint, '\n\n{"a":1}')).toBe(true)
     expect(accept(constraint, 'Hello')).toBe(false)
     for (const { calls } of readSamples(syntax, constrain(syntax, { reasoningEnd: '</think>' }), '', 10))

@@ -17,6 +17,8 @@ export type RenderedChat = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpa
     grammarAfter?: string
     /** Whether it does so each time again, and the answer is free in between. */
     grammarRepeats?: boolean
+    /** Whether the answer cannot end before that text has come. */
+    grammarRequired?: boolean
     /** Control tokens whose text is part of the answer. */
     shownTokens?: readonly string[]
     /** Reads the text of one choice; absent: all of it is the answer's. */
