@@ -3,17 +3,15 @@ import { join } from 'node:path'
 import { type App, type AppParts, createApp } from './app.ts'
 import { readSelection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
-import { type ChatTemplateRenderer, createChatTemplateRenderer } from './engine/chat-template.ts'
-import { plainChatStops, renderPlainChat } from './engine/chat-template-plain.ts'
-import type { RenderedChat } from './engine/local/answer-request.ts'
+import { renderChat } from './engine/chat-format-render.ts'
+import { createChatTemplateRenderer } from './engine/chat-template.ts'
 import { spawnEmbedder } from './engine/local/embed-process.ts'
 import { createEmbedders } from './engine/local/embedders.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
 import { createLocalProvider, localProvider } from './engine/local/local-provider.ts'
 import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
-import type { LoadedModel } from './engine/local/protocol.ts'
 import { createVectorIndex, spawnVectorIndex } from './engine/local/vector-process.ts'
-import type { ChatMessage, ModelHost } from './engine/provider.ts'
+import type { ModelHost } from './engine/provider.ts'
 import type { Selected } from './engine/providers.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
@@ -103,7 +101,7 @@ export async function openHost(config: Config, model: string | undefined, catalo
     estimateBytes: async (file) => estimateMemory(await catalog.factsOf(file), loadOptions).totalBytes,
     budgetBytes,
     adviseOn: async (file) => adviseOnMemory(await catalog.factsOf(file), loadOptions, budgetBytes),
-    renderChat: (loaded, { messages }) => renderChat(renderer, loaded, messages),
+    renderChat: (model, prompt, format) => renderChat(renderer, model, prompt, format),
     keepAliveMs: config.keepAliveSeconds * 1000,
     maxParallel,
     maxQueue,
@@ -142,17 +140,6 @@ async function beginLoading({ host, chosen, before, budgetBytes }: Beginning): P
 function tellProblem(error: unknown): void {
   if (error instanceof AppError && error.code === 'aborted') return
   logEngine(`${error instanceof Error ? error.message : String(error)}\n`)
-}
-
-async function renderChat(
-  renderer: ChatTemplateRenderer,
-  model: LoadedModel,
-  messages: readonly ChatMessage[],
-): Promise<RenderedChat> {
-  const { chatTemplate: template, bosToken, eosToken, controlTokens } = model
-  if (template === undefined) return { prompt: renderPlainChat(messages), stop: plainChatStops, dropsFirstSpace: true }
-  const request = { template, messages, bosToken, eosToken, controlTokens, addGenerationPrompt: true }
-  return { prompt: await renderer.render(request), stop: [], dropsFirstSpace: false }
 }
 
 /** What is to be known when a model or its process fails. It holds no prompts. */

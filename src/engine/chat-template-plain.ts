@@ -17,6 +17,11 @@ export function renderPlainChat(messages: readonly ChatMessage[]): readonly Prom
   const turns = messages.map(({ role, content }) =>
     role === 'system' ? content.trim() : `${labels[role]}: ${withoutTurns(content.trim())}`,
   )
-  const text = [...turns, 'Assistant:'].join('\n')
-  return [{ text, special: false }]
+  const last = messages.at(-1)
+  // An answer that is begun ends as it was typed: its last blank may stand between two words.
+  const lines =
+    last?.role === 'assistant'
+      ? [...turns.slice(0, -1), `${labels.assistant}: ${withoutTurns(last.content.trimStart())}`]
+      : [...turns, `${labels.assistant}:`]
+  return [{ text: lines.join('\n'), special: false }]
 }

@@ -65,6 +65,9 @@ export function createTokenCover(controlTokens: readonly string[]) {
   const nonce = `\ue000${digits(randomInt(2 ** 47), 6)}${digits(randomInt(2 ** 47), 6)}`
   const hidden: string[] = []
 
+  // No text has this number.
+  const end = `${nonce}${digits(digitCount ** numberWidth - 1, numberWidth)}`
+
   const mark = (text: string) => `${nonce}${digits(hidden.push(text) - 1, numberWidth)}`
 
   function hide(text: string): string {
@@ -92,5 +95,6 @@ export function createTokenCover(controlTokens: readonly string[]) {
     return parts.filter((part) => part.text !== '')
   }
 
-  return { hide, reveal }
+  /** `end`: a mark that stands for nothing, to be found again in the rendered text. */
+  return { hide, reveal, end }
 }

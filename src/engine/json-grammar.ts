@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import { checkSize, schemaLimits } from './json-grammar-limits.ts'
-import { createGrammarRules } from './json-grammar-rules.ts'
+import { createGrammarRules, type Expression, type GrammarRules } from './json-grammar-rules.ts'
 import { compileSchema } from './json-grammar-schema.ts'
 
 /**
@@ -9,9 +9,19 @@ import { compileSchema } from './json-grammar-schema.ts'
  * Throws `invalid`, naming the place and keyword, for a schema that is not valid, can't be met or can't be enforced.
  */
 export function jsonSchemaToGrammar(schema: unknown): string {
+  return createGrammar((rules) => compileJson(rules, schema))
+}
+
+/** The values of a schema, as a part of a larger grammar. Throws like `jsonSchemaToGrammar`. */
+export function compileJson(rules: GrammarRules, schema: unknown): Expression {
   checkSize(schema)
+  return compileSchema(rules, schema)
+}
+
+/** The GBNF grammar of what `build` makes. Throws `invalid` when no finite text fits it, or when it is too large. */
+export function createGrammar(build: (rules: GrammarRules) => Expression): string {
   const rules = createGrammarRules()
-  const root = rules.add('value', compileSchema(rules, schema))
+  const root = rules.add('value', build(rules))
   if (!rules.canEnd()) {
     throw new AppError('invalid', "The JSON schema can't be used: a part of it requires itself without end, so no value fits.")
   }

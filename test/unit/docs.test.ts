@@ -47,6 +47,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/egress.md',
     'docs/vectors.md',
     'docs/embedding-models.md',
+    'docs/chat-formats.md',
   ]
   for (const document of documents) {
     const links = [...(await readFile(document, 'utf8')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => link)

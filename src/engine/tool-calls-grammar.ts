@@ -1,0 +1,169 @@
+import { atField, compileFormat } from './answer-format.ts'
+import type { CallSyntax } from './chat-format.ts'
+import { compileJson, createGrammar } from './json-grammar.ts'
+import { isJsonObject, type JsonObject } from './json-grammar-limits.ts'
+import { followReferences } from './json-grammar-reference.ts'
+import {
+  characters,
+  choice,
+  type Expression,
+  type GrammarRules,
+  literal,
+  nothing,
+  optional,
+  repeat,
+  sequence,
+} from './json-grammar-rules.ts'
+import { anyOfTexts } from './json-grammar-trie.ts'
+import { textWithout } from './json-grammar-without.ts'
+import type { AnswerFormat, Tool, Tools } from './provider.ts'
+import { isPlainText } from './tool-calls-tagged.ts'
+
+/**
+ * What an answer is kept to: `grammar` from its start, or from where it holds `grammarAfter` (each time again if it repeats), without
+ * which it may not end where it is required.
+ */
+export type AnswerConstraint = Readonly<{
+  grammar?: string
+  grammarAfter?: string
+  grammarRepeats?: boolean
+  grammarRequired?: boolean
+}>
+
+export type ConstrainedAnswer = Readonly<{
+  syntax: CallSyntax
+  /** Absent where no tools are offered. */
+  tools: Tools | undefined
+  format: AnswerFormat | undefined
+  /** The mark that ends the reasoning with which the answer begins; undefined: it begins otherwise. */
+  reasoningEnd: string | undefined
+}>
+
+/**
+ * What keeps an answer to the offered functions, to their arguments' schemas and to its format. Throws `invalid` for a schema that
+ * cannot be kept to; its place is `tools/N/parameters/…`, by the number of the tool from 0 and then as a JSON pointer.
+ */
+export function constrainAnswer({ syntax, tools, format, reasoningEnd }: ConstrainedAnswer): AnswerConstraint {
+  const isFree = format === undefined && tools?.choice === 'auto'
+  const after = reasoningEnd === undefined ? {} : { grammarAfter: reasoningEnd, ...(isFree ? {} : { grammarRequired: true }) }
+  // Where nothing stands before an answer in JSON, it begins with JSON.
+  const hasLead = reasoningEnd !== undefined || format === undefined
+  const whole = (build: (rules: GrammarRules) => Expression) => ({
+    grammar: createGrammar((rules) => sequence(hasLead ? lead(rules) : nothing, build(rules))),
+    ...after,
+  })
+  if (tools === undefined) return format === undefined ? {} : whole((rules) => compileFormat(rules, format))
+  const offered = { syntax, parallel: tools.parallel, tools: callable(tools) }
+  if (tools.choice !== 'auto') return whole((rules) => callsExpression(rules, offered))
+  if (format !== undefined) return whole((rules) => choice([callsExpression(rules, offered), compileFormat(rules, format)]))
+  if (syntax.type === 'bare') return whole((rules) => choice([callsExpression(rules, offered), otherText(rules), nothing]))
+  const repeats = tools.parallel && !(syntax.type === 'json' && syntax.isList)
+  return {
+    grammar: createGrammar((rules) => callExpression(rules, offered, false)),
+    grammarAfter: syntax.open,
+    ...(repeats ? { grammarRepeats: true } : {}),
+  }
+}
+
+type Offered = Readonly<{ syntax: CallSyntax; tools: readonly PlacedTool[]; parallel: boolean }>
+/** A tool and its number among all. */
+type PlacedTool = Readonly<{ tool: Tool; place: number }>
+
+function callable({ tools, choice: chosen }: Tools): readonly PlacedTool[] {
+  const placed = tools.map((tool, place) => ({ tool, place }))
+  return typeof chosen === 'string' ? placed : placed.filter(({ tool }) => tool.name === chosen.name)
+}
+
+/** The white space with which answers begin. */
+const lead = (rules: GrammarRules) => rules.add('lead', repeat(characters(' ', '\n'), 0, 2))
+/** Text that no object begins. */
+const otherText = (rules: GrammarRules) =>
+  sequence(
+    characters([1, 8], [0x0e, 0x1f], [0x21, 0x7a], [0x7c, 0x10ffff]),
+    repeat(rules.share('any-text', anyCharacter), 0, undefined),
+  )
+const anyCharacter = () => characters([1, 0x10ffff])
+const line = optional(literal('\n'))
+
+function callsExpression(rules: GrammarRules, offered: Offered): Expression {
+  const one = rules.add('call', callExpression(rules, offered, true))
+  const { syntax } = offered
+  // A model of the bare form does not know where to stop: one call is enough.
+  const isOne = !offered.parallel || syntax.type === 'bare' || (syntax.type === 'json' && syntax.isList)
+  return isOne ? one : sequence(one, repeat(rules.add('next-call', sequence(line, one)), 0, undefined))
+}
+
+/** What one opening mark brings: a call, or a list of them. */
+function callExpression(rules: GrammarRules, { syntax, tools, parallel }: Offered, withMark: boolean): Expression {
+  const open = withMark && syntax.type !== 'bare' ? literal(syntax.open) : nothing
+  switch (syntax.type) {
+    case 'bare':
+      return objectExpression(rules, syntax.argumentsKey, tools)
+    case 'json': {
+      const object = rules.add('object', objectExpression(rules, syntax.argumentsKey, tools))
+      if (!syntax.isList) return sequence(open, line, object, line, literal(syntax.close))
+      const more = rules.add('more', sequence(literal(', '), object))
+      const list = parallel ? sequence(object, repeat(more, 0, undefined)) : object
+      return sequence(open, optional(literal(' ')), literal('['), list, literal(`]${syntax.close}`))
+    }
+    case 'named': {
+      const calls = tools.map((placed) =>
+        sequence(literal(`${placed.tool.name}${syntax.nameEnd}`), argumentsExpression(rules, placed)),
+      )
+      return sequence(open, choice(calls), literal(syntax.close))
+    }
+    case 'tagged':
+      return sequence(open, line, choice(tools.map((placed) => taggedCall(rules, placed))), line, literal(syntax.close))
+  }
+}
+
+function objectExpression(rules: GrammarRules, key: string, tools: readonly PlacedTool[]): Expression {
+  const rest = tools.map((placed) =>
+    sequence(literal(`${JSON.stringify(placed.tool.name)}, "${key}": `), argumentsExpression(rules, placed)),
+  )
+  return sequence(literal('{"name": '), choice(rest), literal('}'))
+}
+
+const fieldOf = (place: number) => `tools/${place}/parameters`
+
+const argumentsExpression = (rules: GrammarRules, { tool, place }: PlacedTool): Expression =>
+  rules.share(`arguments ${place}`, () => atField(fieldOf(place), () => compileJson(rules, argumentsSchema(tool.parameters))))
+
+/** A schema of objects, and of the empty one alone where it has no properties: models make some up. */
+function argumentsSchema(parameters: unknown): unknown {
+  if (parameters === undefined || parameters === null) return { type: 'object', properties: {}, additionalProperties: false }
+  if (!isJsonObject(parameters)) return parameters
+  const { properties, additionalProperties } = parameters
+  const isEmpty = isJsonObject(properties) && Object.keys(properties).length === 0
+  const closed = isEmpty && additionalProperties === undefined ? { additionalProperties: false } : {}
+  const isPlain = ['$ref', 'anyOf', 'oneOf', 'allOf', 'const', 'enum'].every((keyword) => parameters[keyword] === undefined)
+  return isPlain ? { ...parameters, type: parameters.type ?? 'object', ...closed } : parameters
+}
+
+/** Parameters in the order of the schema. Texts are free, as JSON's rules for them do not fit what is no JSON. */
+function taggedCall(rules: GrammarRules, { tool, place }: PlacedTool): Expression {
+  const field = fieldOf(place)
+  const root = tool.parameters ?? {}
+  const { schema } = atField(field, () => followReferences(root, { schema: root, pointer: '#' }))
+  const properties = isJsonObject(schema) && isJsonObject(schema.properties) ? schema.properties : {}
+  const required: readonly unknown[] = isJsonObject(schema) && Array.isArray(schema.required) ? schema.required : []
+  const parameters = Object.entries(properties).map(([name, property]) => {
+    const value = isPlainText(tool, name)
+      ? plainValue(rules, property)
+      : atField(`${field}/properties/${name}`, () => compileJson(rules, withDefinitions(property, root)))
+    const written = rules.add('parameter', sequence(literal(`<parameter=${name}>\n`), value, literal('\n</parameter>\n')))
+    return required.includes(name) ? written : optional(written)
+  })
+  return sequence(literal(`<function=${tool.name}>\n`), ...parameters, literal('</function>'))
+}
+
+function plainValue(rules: GrammarRules, property: unknown): Expression {
+  const values: unknown = isJsonObject(property) ? property.enum : undefined
+  return Array.isArray(values) ? anyOfTexts(rules, values.map(String)) : textWithout(rules, '\n</parameter>')
+}
+
+function withDefinitions(property: unknown, root: unknown): unknown {
+  if (!isJsonObject(property) || !isJsonObject(root)) return property
+  const { $defs, definitions }: JsonObject = root
+  return { ...($defs === undefined ? {} : { $defs }), ...(definitions === undefined ? {} : { definitions }), ...property }
+}
