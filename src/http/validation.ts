@@ -2,7 +2,15 @@ import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifySchemaCompiler } from 'fastify'
 
 // A misspelt field must be an error, so nothing is dropped. verbose: describe-problem.ts needs the value at fault.
-const strict = { removeAdditional: false, coerceTypes: false, useDefaults: true, allErrors: false, verbose: true } as const
+// discriminator: see tagged-union.ts.
+const strict = {
+  removeAdditional: false,
+  coerceTypes: false,
+  useDefaults: true,
+  allErrors: false,
+  verbose: true,
+  discriminator: true,
+} as const
 
 /**
  * Checks what comes in against the schemas of its route. Bodies are taken as they are: the text "10" is no number. The parts
