@@ -13,6 +13,7 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import { createStoredResponses, type StoredResponses } from './dialects/openai-responses-store.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -120,7 +121,20 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
     closer,
   )
   const jobs = openModelJobs(config, { ...parts, now }, closer)
-  const routes = listRoutes({ config, parts, access, lifecycle, metrics, predict, limits, sockets, jobs, knowledge })
+  const storedResponses = createStoredResponses({ db: storage.db, now })
+  const routes = listRoutes({
+    config,
+    parts,
+    access,
+    lifecycle,
+    metrics,
+    predict,
+    limits,
+    sockets,
+    jobs,
+    knowledge,
+    storedResponses,
+  })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -178,6 +192,7 @@ type RouteParts = Readonly<{
   sockets: Sockets
   jobs: ModelJobs
   knowledge: KnowledgeRoutes
+  storedResponses: StoredResponses
 }>
 
 /** Which route is mounted where: this decides who may use it. */
@@ -192,6 +207,7 @@ function listRoutes({
   sockets,
   jobs,
   knowledge,
+  storedResponses,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
   const common = { predict, askerOf }
@@ -217,6 +233,7 @@ function listRoutes({
         askerOf,
         limit: limits.limitGeneration,
         listModels: () => listModels(host),
+        storedResponses,
         embedders,
         rerankers,
         now,

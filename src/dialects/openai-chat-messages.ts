@@ -8,6 +8,8 @@ const harmlessInMessage = { annotations: [[]], audio: [], function_call: [] }
 /** The conversation of the wire as ours. Throws `invalid`, with the message at fault. */
 export function toMessages(messages: readonly ChatRequestMessage[]): ChatMessage[] {
   const calls = new Set<string>()
+  if (messages.length > 1 && messages.slice(-2).every(isText))
+    throw wrongField('messages', 'a list that ends with one message of the assistant at most', 'one that ends with two')
   return messages.map((message, index) => {
     const place = `messages.${index}`
     const read = toMessage(message, place)
@@ -17,6 +19,8 @@ export function toMessages(messages: readonly ChatRequestMessage[]): ChatMessage
     return read
   })
 }
+
+const isText = (message: ChatRequestMessage) => message.role === 'assistant' && (message.tool_calls ?? []).length === 0
 
 function toMessage(message: ChatRequestMessage, place: string): ChatMessage {
   if (message.role === 'assistant') return toAssistantMessage(message, place)

@@ -51,12 +51,16 @@ export function toOpenaiErrorBody({ code, message, details }: AppError): OpenaiE
   return { error: { message, type: typeOf[code], param, code: codeOf[code] ?? code } }
 }
 
+const isLasting = (code: ErrorCode) => code === 'quota_exceeded' || code === 'storage_full'
+
 /** Makes every failure in the scope, of its guards and unknown addresses too, one of this dialect. */
 export function replyWithOpenaiErrors(http: FastifyInstance): void {
   http.setErrorHandler((error, request, reply) => {
     const failure = toAppError(error, request.log)
     reply.failure = failure
     setRetryAfter(reply, failure)
+    // The official clients would try again within seconds.
+    if (isLasting(failure.code)) reply.header('x-should-retry', 'false')
     return reply
       .code(statusOf[failure.code])
       .type('application/json; charset=utf-8')

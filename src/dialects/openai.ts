@@ -1,14 +1,16 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Embedders, Rerankers } from '../engine/embedder.ts'
-import { type AnswerOptions, serveChat } from './openai-chat.ts'
+import { serveChat } from './openai-chat.ts'
 import { serveCompletions } from './openai-completion.ts'
 import { serveEmbeddings } from './openai-embeddings.ts'
 import { replyWithOpenaiErrors } from './openai-error.ts'
 import { serveModels } from './openai-models.ts'
 import { dropNulls } from './openai-nulls.ts'
+import { type ResponsesOptions, serveInputTokens, serveResponses } from './openai-responses.ts'
+import { serveStoredResponses } from './openai-responses-stored.ts'
 import { serveRerank } from './rerank.ts'
 
-export type OpenaiRoutesOptions = AnswerOptions &
+export type OpenaiRoutesOptions = ResponsesOptions &
   Readonly<{
     embedders: Embedders
     rerankers: Rerankers
@@ -16,7 +18,7 @@ export type OpenaiRoutesOptions = AnswerOptions &
     listModels: () => Promise<readonly string[]>
   }>
 
-/** OpenAI's API under /v1, for the caller scope: it maps to predict and back, and nothing else. */
+/** OpenAI's API under /v1, for the caller scope: it maps to predict and back, and keeps responses. */
 export function openaiRoutes(options: OpenaiRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
     await scope.register(
@@ -26,6 +28,9 @@ export function openaiRoutes(options: OpenaiRoutesOptions): FastifyPluginAsync {
         serveModels(http, options)
         serveChat(http, options)
         serveCompletions(http, options)
+        serveResponses(http, options)
+        serveInputTokens(http, options)
+        serveStoredResponses(http, options)
         serveEmbeddings(http, options.embedders)
         serveRerank(http, options.rerankers)
       },

@@ -12,6 +12,7 @@ export const migrations: readonly Migration[] = [
   { id: '004-collections', up: createCollectionTables },
   { id: '005-passages-search', up: createPassagesSearch },
   { id: '006-passages-collection', up: createPassagesCollectionIndex },
+  { id: '007-responses', up: createResponsesTable },
 ]
 
 /**
@@ -170,4 +171,19 @@ async function createPassagesSearch(db: Database): Promise<void> {
 /** The passages of a collection in the order of their ids: this is how they are read in pieces. */
 async function createPassagesCollectionIndex(db: Database): Promise<void> {
   await db.schema.createIndex('passages_collection').on('passages').columns(['collection_id', 'id']).execute()
+}
+
+async function createResponsesTable(db: Database): Promise<void> {
+  await db.schema
+    .createTable('responses')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('owner_id', 'text', (column) => column.references('users.id').onDelete('cascade'))
+    .addColumn('owner_key', 'text')
+    .addColumn('previous_id', 'text')
+    .addColumn('input', 'text', (column) => column.notNull())
+    .addColumn('response', 'text', (column) => column.notNull())
+    .addColumn('created_at', 'text', (column) => column.notNull())
+    .execute()
+  await db.schema.createIndex('responses_owner_id').on('responses').column('owner_id').execute()
+  await db.schema.createIndex('responses_created_at').on('responses').column('created_at').execute()
 }
