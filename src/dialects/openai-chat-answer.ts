@@ -45,20 +45,18 @@ const toLogprobsBody = (tokens: readonly TokenLogprob[]) => ({ content: toTokenL
 
 /** Writes the pieces of a chat. What they add up to is the message of the whole answer. */
 export function createChatWriter(): WriteChoices {
-  /** The choices that have begun, and whether their content is known to be a text or to be none. */
-  const begun = new Map<number, Readonly<{ hasContent: boolean; hasCalls: boolean }>>()
+  /** The choices that have begun, and whether their content is settled: a text, or none as there are calls. */
+  const begun = new Map<number, boolean>()
 
   return (event) => {
-    const { index } = event
     if (isEmpty(event)) return []
-    const before = begun.get(index) ?? { hasContent: false, hasCalls: false }
-    const says = event.type === 'text-delta' || event.type === 'choice-end'
-    const start = { role: 'assistant', content: says ? '' : null, refusal: null }
+    const { index } = event
+    const isText = event.type === 'text-delta' && event.text !== ''
+    const start = { role: 'assistant', content: isText ? '' : null, refusal: null }
     const first = begun.has(index) ? [] : [toChoice(index, start)]
-    const hasContent = before.hasContent || event.type === 'text-delta' || (first.length > 0 && says)
-    const hasCalls = before.hasCalls || event.type === 'tool-call-start'
-    begun.set(index, { hasContent, hasCalls })
-    return [...first, writePiece(event, hasContent || hasCalls)]
+    const isSettled = begun.get(index) === true || isText || event.type === 'tool-call-start'
+    begun.set(index, isSettled)
+    return [...first, writePiece(event, isSettled)]
   }
 }
 
@@ -66,11 +64,11 @@ const isEmpty = (event: ChoiceEvent) =>
   (event.type === 'text-delta' && event.text === '' && (event.tokens ?? []).length === 0) ||
   (event.type === 'reasoning-delta' && event.text === '')
 
-function writePiece(event: ChoiceEvent, isKnown: boolean): object {
+function writePiece(event: ChoiceEvent, isSettled: boolean): object {
   const { index } = event
   switch (event.type) {
     case 'text-delta':
-      return toChoice(index, { content: event.text }, event.tokens)
+      return toChoice(index, event.text === '' ? {} : { content: event.text }, event.tokens)
     case 'reasoning-delta':
       return toChoice(index, { reasoning_content: event.text })
     case 'tool-call-start': {
@@ -80,8 +78,8 @@ function writePiece(event: ChoiceEvent, isKnown: boolean): object {
     case 'tool-call-delta':
       return toChoice(index, { tool_calls: [{ index: event.call, function: { arguments: event.text } }] })
     case 'choice-end':
-      // A model that only thought has answered with an empty text.
-      return { ...toChoice(index, isKnown ? {} : { content: '' }), finish_reason: toFinishReason(event.reason) }
+      // A model that only thought, or not even that, has answered with an empty text.
+      return { ...toChoice(index, isSettled ? {} : { content: '' }), finish_reason: toFinishReason(event.reason) }
   }
 }
 

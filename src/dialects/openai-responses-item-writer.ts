@@ -50,6 +50,7 @@ export function writePiece(writing: Writing, event: PieceEvent): ResponseEvent[]
       return [...opened, ...grow(writing, text, toTokenLogprobs(tokens))]
     }
     case 'reasoning-delta': {
+      if (event.text === '' && event.signature === undefined) return []
       const opened = writing.draft?.type === 'reasoning' ? [] : openReasoning(writing)
       if (writing.draft?.type === 'reasoning') writing.draft.signature = event.signature ?? writing.draft.signature
       return [...opened, ...grow(writing, event.text)]
