@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { GenerateEvent, GenerateRequest } from '../../src/engine/provider.ts'
+import { AppError } from '../../src/errors.ts'
 import { calling, saying, tokenOf } from '../answer-scripts.ts'
 import { type OpenaiError, openaiClient, postV1, streamV1 } from '../openai-client.ts'
 import { createScriptedHost, generationEnd } from '../scripted-host.ts'
@@ -263,4 +264,18 @@ test('a cut answer has its reason', async () => {
     const { chunks } = await streamV1(world.server, '/chat/completions', { messages })
     expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe(expected)
   }
+})
+
+test('a quota that is used up is told once: the official client does not ask again', async () => {
+  await using world = await open(() => {
+    throw new AppError('quota_exceeded', 'The quota is used up.', { retryAfterSeconds: 1 })
+  })
+  const patient = openaiClient(world.server, { maxRetries: 2 })
+  await expect(patient.chat.completions.create({ model, messages })).rejects.toMatchObject({
+    status: 429,
+    type: 'insufficient_quota',
+    code: 'insufficient_quota',
+    requestID: expect.any(String),
+  })
+  expect(world.host.asked).toHaveLength(1)
 })

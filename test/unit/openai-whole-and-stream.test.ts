@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import type OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { GenerateEvent } from '../../src/engine/provider.ts'
 import { tokenOf } from '../answer-scripts.ts'
@@ -85,6 +86,13 @@ test('what a chat streams adds up to its whole answer', async () => {
   await fc.assert(property, { numRuns: 60 })
 }, 60_000)
 
+/** What the deltas of an item add up to. */
+function textOfItem(item: OpenAI.Responses.ResponseOutputItem): string {
+  if (item.type === 'function_call') return item.arguments
+  const parts = item.type === 'message' || item.type === 'reasoning' ? (item.content ?? []) : []
+  return parts.map((part) => ('text' in part ? part.text : '')).join('')
+}
+
 test('what a response streams adds up to its whole, and its events come in order', async () => {
   const client = openaiClient(server)
   const property = fc.asyncProperty(choice, async (one) => {
@@ -94,16 +102,25 @@ test('what a response streams adds up to its whole, and its events come in order
     const stream = client.responses.stream(asked)
     const numbers: number[] = []
     const open = new Set<string>()
+    const done: string[] = []
+    const pieces = new Map<string, string>()
     for await (const event of stream) {
       numbers.push(event.sequence_number)
       if (event.type === 'response.output_item.added') open.add(String(event.item.id))
       if ('item_id' in event) expect(open).toContain(event.item_id)
-      if (event.type === 'response.output_item.done') open.delete(String(event.item.id))
+      if ('item_id' in event && 'delta' in event)
+        pieces.set(event.item_id, `${pieces.get(event.item_id) ?? ''}${String(event.delta)}`)
+      if (event.type === 'response.output_item.done') {
+        open.delete(String(event.item.id))
+        done[event.output_index] = String(event.item.id)
+      }
     }
     expect(numbers).toEqual(numbers.map((_, place) => place))
     expect(open.size).toBe(0)
     const final = await stream.finalResponse()
-    // The helper has put this together from the deltas; each response has ids of its own.
+    expect(final.output.map(({ id }) => id)).toEqual(done)
+    for (const item of final.output) expect(pieces.get(String(item.id)) ?? '').toBe(textOfItem(item))
+    // Each response has ids of its own, and the helper adds what it has parsed.
     const comparable = (response: { id: string; output: unknown; status?: unknown; output_text: string }) =>
       JSON.parse(
         JSON.stringify([response.output, response.status, response.output_text], (name, value) =>
