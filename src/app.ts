@@ -10,6 +10,7 @@ import { readSelection, type Selection, writeSelection } from './config/selectio
 import { type Config, isLoopback } from './config.ts'
 import { anthropicRoutes } from './dialects/anthropic.ts'
 import { openaiRoutes } from './dialects/openai.ts'
+import { createStoredResponses, type StoredResponses } from './dialects/openai-responses-store.ts'
 import { toAnthropicHeaders, toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
@@ -130,8 +131,9 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
     closer,
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
+  const storedResponses = createStoredResponses({ db: storage.db, now })
   const shared = { config, parts, access, accounting, lifecycle, metrics, answers, limits, sockets, jobs, knowledge, outside }
-  const routes = listRoutes(shared)
+  const routes = listRoutes({ ...shared, storedResponses })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -176,6 +178,7 @@ type RouteParts = Readonly<{
   jobs: ModelJobs
   knowledge: KnowledgeRoutes
   outside: Outside
+  storedResponses: StoredResponses
 }>
 
 /** Which route is mounted where: this decides who may use it. */
@@ -192,6 +195,7 @@ function listRoutes({
   jobs,
   knowledge,
   outside,
+  storedResponses,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
   const { predict, providers, reloadProviders } = answers
@@ -219,6 +223,7 @@ function listRoutes({
     limit: limits.limitGeneration,
     metered,
     listModels: () => listModels(host, providers),
+    storedResponses,
     embedders,
     rerankers,
     now,

@@ -4,7 +4,7 @@ import type { Embedder, Embedders } from '../engine/embedder.ts'
 import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
 import type { Metered } from '../usage/metered.ts'
-import { openaiErrorBody } from './openai-error.ts'
+import { openaiErrors } from './openai-error.ts'
 
 /** Texts of one request at most: OpenAI's own limit. */
 const mostTexts = 2048
@@ -39,7 +39,7 @@ const embeddingsAnswer = Type.Object({
 
 /** POST /v1/embeddings. */
 export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, metered: Metered): void {
-  const response = { 200: embeddingsAnswer, '4xx': openaiErrorBody, '5xx': openaiErrorBody }
+  const response = { 200: embeddingsAnswer, ...openaiErrors }
   const schema = { summary: 'Turn texts into vectors', tags: ['openai'], body: embeddingsBody, response }
   http.post<{ Body: Static<typeof embeddingsBody> }>('/embeddings', { schema }, async (request, reply) => {
     const { model, input, encoding_format: format = 'float', dimensions } = request.body

@@ -10,6 +10,9 @@ export const openaiErrorBody = Type.Object({
 })
 export type OpenaiErrorBody = Static<typeof openaiErrorBody>
 
+/** What the endpoints of this dialect answer when they fail, for their schemas. */
+export const openaiErrors = { '4xx': openaiErrorBody, '5xx': openaiErrorBody }
+
 /** What this dialect calls each failure. */
 const typeOf: Readonly<Record<ErrorCode, string>> = {
   invalid: 'invalid_request_error',
@@ -33,20 +36,22 @@ const typeOf: Readonly<Record<ErrorCode, string>> = {
 const codeOf: Readonly<Partial<Record<ErrorCode, string>>> = {
   invalid: 'invalid_value',
   unauthorized: 'invalid_api_key',
-  // Under /v1 only a model can be asked for by name.
-  not_found: 'model_not_found',
   rate_limited: 'rate_limit_exceeded',
   quota_exceeded: 'insufficient_quota',
   busy: 'server_busy',
 }
 
-const paramOf: Readonly<Partial<Record<ErrorCode, string>>> = { not_found: 'model' }
+/** What is missing where an error does not name it: a model. */
+const missingModel = { param: 'model', code: 'model_not_found' }
 
 export function toOpenaiErrorBody({ code, message, details }: AppError): OpenaiErrorBody {
   const field = details?.[0]?.field
-  const param = field === undefined || field === 'body' ? (paramOf[code] ?? null) : field
+  if (code === 'not_found' && field === undefined) return { error: { message, type: typeOf[code], ...missingModel } }
+  const param = field === undefined || field === 'body' ? null : field
   return { error: { message, type: typeOf[code], param, code: codeOf[code] ?? code } }
 }
+
+const isLasting = (code: ErrorCode) => code === 'quota_exceeded' || code === 'storage_full'
 
 /** Makes every failure in the scope, of its guards and unknown addresses too, one of this dialect. */
 export function replyWithOpenaiErrors(http: FastifyInstance): void {
@@ -54,6 +59,8 @@ export function replyWithOpenaiErrors(http: FastifyInstance): void {
     const failure = toAppError(error, request.log)
     reply.failure = failure
     setRetryAfter(reply, failure)
+    // The official clients would try again within seconds.
+    if (isLasting(failure.code)) reply.header('x-should-retry', 'false')
     return reply
       .code(statusOf[failure.code])
       .type('application/json; charset=utf-8')

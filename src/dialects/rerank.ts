@@ -4,7 +4,7 @@ import type { Rerankers } from '../engine/embedder.ts'
 import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
 import type { Metered } from '../usage/metered.ts'
-import { openaiErrorBody } from './openai-error.ts'
+import { openaiErrors } from './openai-error.ts'
 
 /** Documents of one request at most, as in Cohere's API. */
 const mostDocuments = 1000
@@ -40,7 +40,7 @@ const rerankAnswer = Type.Object({
 
 /** POST /v1/rerank, which OpenAI has not: as Jina's API, and as vLLM and llama-server have it. */
 export function serveRerank(http: FastifyInstance, rerankers: Rerankers, metered: Metered): void {
-  const response = { 200: rerankAnswer, '4xx': openaiErrorBody, '5xx': openaiErrorBody }
+  const response = { 200: rerankAnswer, ...openaiErrors }
   const schema = { summary: 'Order documents by how well they answer a query', tags: ['openai'], body: rerankBody, response }
   http.post<{ Body: Static<typeof rerankBody> }>('/rerank', { schema }, async (request, reply) => {
     const { model, query, documents, top_n: wanted = documents.length, return_documents: repeats = false } = request.body

@@ -1,8 +1,8 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifySchemaCompiler } from 'fastify'
 
-// A misspelt field must be an error, so nothing is dropped. verbose: describe-problem.ts needs the value at fault. discriminator: what
-// is wrong with an object of one of several kinds is told of its own kind.
+// A misspelt field must be an error, so nothing is dropped. verbose: describe-problem.ts needs the value at fault.
+// discriminator: see tagged-union.ts.
 const strict = {
   removeAdditional: false,
   coerceTypes: false,

@@ -16,6 +16,7 @@ export const migrations: readonly Migration[] = [
   { id: '007-api-keys', up: createApiKeysTable },
   { id: '008-usage', up: createUsageTable },
   { id: '009-egress', up: createEgressTable },
+  { id: '010-responses', up: createResponsesTable },
 ]
 
 /**
@@ -198,4 +199,19 @@ async function createEgressTable(db: Database): Promise<void> {
     .addColumn('duration_ms', 'bigint')
     .execute()
   await db.schema.createIndex('egress_newest').on('egress').columns(['started_at', 'id']).execute()
+}
+
+async function createResponsesTable(db: Database): Promise<void> {
+  await db.schema
+    .createTable('responses')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('owner_id', 'text', (column) => column.references('users.id').onDelete('cascade'))
+    .addColumn('owner_key', 'text')
+    .addColumn('previous_id', 'text')
+    .addColumn('input', 'text', (column) => column.notNull())
+    .addColumn('response', 'text', (column) => column.notNull())
+    .addColumn('created_at', 'text', (column) => column.notNull())
+    .execute()
+  await db.schema.createIndex('responses_owner_id').on('responses').column('owner_id').execute()
+  await db.schema.createIndex('responses_created_at').on('responses').column('created_at').execute()
 }

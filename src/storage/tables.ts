@@ -171,6 +171,23 @@ export interface EgressTable {
   durationMs: number | null
 }
 
+/** Answers that can be asked for again, and gone on from, by their owner. */
+export interface ResponsesTable {
+  /** As callers know it: `resp_…`. */
+  id: string
+  /** Null for one without an account. */
+  ownerId: string | null
+  /** Who asked, where that was nobody with an account. */
+  ownerKey: string | null
+  /** The response that it goes on from; it may have been deleted. */
+  previousId: string | null
+  /** A JSON list of the items of the request. */
+  input: string
+  /** A JSON object: the response as it was given. */
+  response: string
+  createdAt: string
+}
+
 export interface SchemaMigrationsTable {
   id: string
   appliedAt: string
@@ -187,6 +204,7 @@ export interface Tables {
   passages: PassagesTable
   vectors: VectorsTable
   egress: EgressTable
+  responses: ResponsesTable
   schemaMigrations: SchemaMigrationsTable
 }
 

@@ -54,18 +54,52 @@ describe('a chat request', () => {
       repeat_penalty: 1.1,
       seed: 7,
       stop: 'a',
+      frequency_penalty: 0.5,
+      presence_penalty: -2,
+      logit_bias: { 5: -100, 17: 1 },
       model: 'fake',
+      provider: 'hf',
     }
     expect(await requestOf(chat(body))).toMatchObject({
       choices: 2,
       maxTokens: 5,
-      sampling: { temperature: 0, topP: 0.5, topK: 3, minP: 0.1, repeatPenalty: 1.1, seed: 7 },
+      sampling: {
+        temperature: 0,
+        topP: 0.5,
+        topK: 3,
+        minP: 0.1,
+        repeatPenalty: 1.1,
+        seed: 7,
+        frequencyPenalty: 0.5,
+        presencePenalty: -2,
+        logitBias: { 5: -100, 17: 1 },
+      },
       stop: ['a'],
+    })
+    expect(await requestOf(complete({ ...body, n: 1, logprobs: 3 }))).toMatchObject({
+      logprobs: 3,
+      sampling: { frequencyPenalty: 0.5, presencePenalty: -2, logitBias: { 5: -100, 17: 1 } },
     })
   })
 
   test('counts max_completion_tokens before the older max_tokens', async () => {
     expect(await requestOf(chat({ max_completion_tokens: 4, max_tokens: 9 }))).toMatchObject({ maxTokens: 4 })
+  })
+
+  test.each([
+    ['none', 'none'],
+    ['minimal', 'none'],
+    ['low', 'low'],
+    ['medium', 'medium'],
+    ['high', 'high'],
+    ['xhigh', 'high'],
+  ])('has its reasoning_effort %s as %s', async (effort, reasoning) => {
+    expect(await requestOf(chat({ reasoning_effort: effort }))).toMatchObject({ prompt: { reasoning } })
+  })
+
+  test('asks for log-probabilities', async () => {
+    expect(await requestOf(chat({ logprobs: true }))).toMatchObject({ logprobs: 0 })
+    expect(await requestOf(chat({ logprobs: true, top_logprobs: 20 }))).toMatchObject({ logprobs: 20 })
   })
 
   test('takes roles and parts that mean the same', async () => {
@@ -112,8 +146,11 @@ describe('a chat request', () => {
       safety_identifier: 's',
       prompt_cache_key: 'k',
       modalities: ['text'],
+      verbosity: 'medium',
+      prediction: { type: 'content', content: 'x' },
+      prompt_cache_retention: '24h',
     }
-    expect((await chat(harmless)).status).toBe(200)
+    expect(await requestOf(chat(harmless))).not.toHaveProperty('logprobs')
     const nulls = {
       temperature: null,
       max_tokens: null,
@@ -139,7 +176,26 @@ describe('a completion request', () => {
 
   test('may be a list of one text', async () => {
     expect(await requestOf(complete({ prompt: ['a'] }))).toMatchObject({ prompt: { text: 'a' } })
-    expect(await errorOf(await complete({ prompt: ['a', 'b'] }))).toMatchObject({ param: 'prompt', code: 'invalid_value' })
+  })
+
+  test.each<readonly [body: object, param: string]>([
+    [{ prompt: [1, 2, 3] }, 'prompt.0'],
+    [{ prompt: [[1, 2], [3]] }, 'prompt.0'],
+    [{ prompt: ['a', ''] }, 'prompt.1'],
+    [{ prompt: '' }, 'prompt'],
+    [{ prompt: [] }, 'prompt'],
+    [{ prompt: 5 }, 'prompt'],
+    [{ prompt: Array.from({ length: 17 }, () => 'a') }, 'prompt'],
+    [{ prompt: ['a', 'b'], n: 9 }, 'n'],
+    [{ best_of: 2 }, 'best_of'],
+    [{ suffix: 'z' }, 'suffix'],
+    [{ echo: true, logprobs: 1 }, 'echo'],
+    [{ logprobs: 6 }, 'logprobs'],
+    [{ logprobs: true }, 'logprobs'],
+  ])('%j is refused', async (body, param) => {
+    const response = await complete(body)
+    expect(response.status).toBe(400)
+    expect(await errorOf(response)).toMatchObject({ param, code: 'invalid_value' })
   })
 })
 
@@ -219,36 +275,39 @@ describe('a field that is wrong is named', () => {
   })
 
   test.each([
-    [{ tools: [{ type: 'function' }] }, 'tools'],
-    [{ tool_choice: 'required' }, 'tool_choice'],
-    [{ logprobs: true }, 'logprobs'],
-    [{ logit_bias: { 5: 1 } }, 'logit_bias'],
-    [{ frequency_penalty: 0.5 }, 'frequency_penalty'],
-    [{ store: true }, 'store'],
-    [{ reasoning_effort: 'low' }, 'reasoning_effort'],
-    [{ messages: [{ role: 'assistant', content: 'a', tool_calls: [{}] }] }, 'messages.0.tool_calls'],
-  ])('%j is not supported yet', async (body, param) => {
+    [{ top_logprobs: 2 }, 'top_logprobs'],
+    [{ logprobs: true, top_logprobs: 21 }, 'top_logprobs'],
+    [{ logit_bias: { a: 1 } }, 'logit_bias.a'],
+    [{ logit_bias: { 5: 101 } }, 'logit_bias.5'],
+    [{ frequency_penalty: 2.5 }, 'frequency_penalty'],
+    [{ presence_penalty: -3 }, 'presence_penalty'],
+    [{ reasoning_effort: 'much' }, 'reasoning_effort'],
+    [{ provider: 'mars' }, 'provider'],
+    [{ functions: [{ name: 'f' }] }, 'functions'],
+    [{ function_call: { name: 'f' } }, 'function_call'],
+    [{ metadata: { a: 1 } }, 'metadata.a'],
+  ])('%j', async (body, param) => {
     const response = await chat(body)
     expect(response.status).toBe(400)
-    expect(await errorOf(response)).toMatchObject({ message: expect.stringContaining('not supported yet'), param })
+    expect(await errorOf(response)).toMatchObject({ type: 'invalid_request_error', param })
   })
 
-  test.each<readonly [unknown, string]>([
-    [[], 'messages'],
-    ['Hola', 'messages'],
-    [[{ role: 'user' }], 'messages.0.content'],
-    [[{ content: 'x' }], 'messages.0.role'],
-    [[{ role: 'tool', content: 'x' }], 'messages.0.role'],
-    [[{ role: 'user', content: 3 }], 'messages.0.content'],
-    [[{ role: 'user', content: null }], 'messages.0.content'],
-    [[{ role: 'user', content: [] }], 'messages.0.content'],
-    [[{ role: 'user', content: [{ type: 'text' }] }], 'messages.0.content.0.text'],
-    [[{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }] }], 'messages.0.content.0.type'],
-    [['x'], 'messages.0'],
-  ])('messages %j', async (wrong, param) => {
-    const response = await chat({ messages: wrong })
+  test.each([
+    [{ store: true }, 'store'],
+    [{ verbosity: 'low' }, 'verbosity'],
+    [{ service_tier: 'flex' }, 'service_tier'],
+    [{ modalities: ['text', 'audio'] }, 'modalities'],
+    [{ audio: { voice: 'x', format: 'wav' } }, 'audio'],
+    [{ web_search_options: {} }, 'web_search_options'],
+    [{ messages: [{ role: 'assistant', content: 'a', audio: { id: 'x' } }] }, 'messages.0.audio'],
+    [
+      { messages: [{ role: 'assistant', content: 'a', function_call: { name: 'f', arguments: '' } }] },
+      'messages.0.function_call',
+    ],
+  ])('%j is not supported', async (body, param) => {
+    const response = await chat(body)
     expect(response.status).toBe(400)
-    expect(await errorOf(response)).toMatchObject({ type: 'invalid_request_error', param })
+    expect(await errorOf(response)).toMatchObject({ message: expect.stringContaining('not supported'), param })
   })
 })
 

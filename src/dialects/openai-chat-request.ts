@@ -1,0 +1,61 @@
+import type { PredictRequest } from '../predict/predict.ts'
+import { toMessages } from './openai-chat-messages.ts'
+import type { ChatBody } from './openai-chat-schema.ts'
+import { toAnswerRequest } from './openai-fields.ts'
+import { toFormat } from './openai-format.ts'
+import { toReasoning } from './openai-reasoning.ts'
+import { type HarmlessValues, refuseUnsupported, wrongField } from './openai-refusal.ts'
+import { readChatToolChoice, toTools } from './openai-tools.ts'
+
+const harmless: HarmlessValues = {
+  audio: [],
+  function_call: ['none', 'auto'],
+  functions: [[]],
+  modalities: [['text']],
+  moderation: [],
+  service_tier: ['auto', 'default'],
+  store: [false],
+  verbosity: ['medium'],
+  web_search_options: [],
+}
+
+/** The request of the wire as ours. Throws `invalid`. */
+export function fromChatBody(body: ChatBody): PredictRequest {
+  refuseOlderFunctions(body)
+  refuseUnsupported(body, harmless)
+  refuseLoneStreamOptions(body)
+  const { response_format: format, tools: given = [] } = body
+  const tools = toTools(
+    given.map((tool) => tool.function),
+    readChatToolChoice(body.tool_choice),
+    body.parallel_tool_calls,
+  )
+  return {
+    ...toAnswerRequest(body),
+    prompt: {
+      type: 'chat',
+      messages: toMessages(body.messages),
+      ...(tools === undefined ? {} : { tools }),
+      ...toReasoning(body.reasoning_effort),
+    },
+    maxTokens: body.max_completion_tokens ?? body.max_tokens,
+    ...toFormat(format?.type, format?.json_schema ?? {}, 'response_format.json_schema.schema'),
+    ...toLogprobs(body),
+  }
+}
+
+function toLogprobs({ logprobs = false, top_logprobs: top = 0 }: ChatBody): Pick<PredictRequest, 'logprobs'> {
+  if (!logprobs && top > 0) throw wrongField('top_logprobs', 'left out unless logprobs is true', String(top))
+  return logprobs ? { logprobs: top } : {}
+}
+
+function refuseOlderFunctions({ functions }: ChatBody): void {
+  if (functions === undefined || (Array.isArray(functions) && functions.length === 0)) return
+  throw wrongField('functions', 'left out: "tools" has taken its place', 'given')
+}
+
+/** Of chat and completions. */
+export function refuseLoneStreamOptions(body: Readonly<{ stream?: boolean; stream_options?: object }>): void {
+  if (body.stream_options !== undefined && body.stream !== true)
+    throw wrongField('stream_options', 'left out unless stream is true', 'given')
+}

@@ -1,0 +1,20 @@
+import Type, { type Static, type TObject } from 'typebox'
+
+/**
+ * One of several kinds of object, told apart by one field. Unlike `Type.Union`, a value that is wrong is told what is wrong with the
+ * kind that it says to be, not that it is none of them.
+ */
+export function taggedUnion<const Variants extends readonly TObject[]>(tag: string, variants: Variants) {
+  return Type.Unsafe<Static<Variants[number]>>({
+    type: 'object',
+    required: [tag],
+    properties: { [tag]: { type: 'string', enum: variants.flatMap((variant) => valuesOf(variant, tag)) } },
+    discriminator: { propertyName: tag },
+    oneOf: variants,
+  })
+}
+
+function valuesOf(variant: TObject, tag: string): readonly unknown[] {
+  const schema: Readonly<{ const?: unknown; enum?: readonly unknown[] }> = variant.properties[tag] ?? {}
+  return schema.enum ?? [schema.const]
+}
