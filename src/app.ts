@@ -12,8 +12,11 @@ import { createUsers } from './auth/users.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { ollamaRoutes } from './dialects/ollama.ts'
+import { ollamaAdminRoutes } from './dialects/ollama-admin.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
+import { chooseSizes } from './engine/local/context-sizes.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
@@ -221,13 +224,24 @@ function listRoutes({
         rerankers,
         now,
       }),
+      ollamaRoutes({
+        ...common,
+        limit: limits.limitGeneration,
+        host,
+        embedders,
+        files: jobs.files,
+        windowOf: (trained) => chooseSizes(config, trained).contextSize,
+        keepAliveMs: config.keepAliveSeconds * 1000,
+        isAdmin: ({ caller }) => caller.type === 'user' && caller.role === 'admin',
+        now,
+      }),
       modelRoutes(models),
       ...jobs.caller,
       ...knowledge.caller,
       access.feedback.caller,
     ],
     user: [access.auth.user, ...knowledge.user],
-    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin],
+    admin: [access.auth.admin, access.feedback.admin, modelAdminRoutes(models), ...jobs.admin, ollamaAdminRoutes(jobs)],
   }
 }
 

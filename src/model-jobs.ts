@@ -9,6 +9,8 @@ import type { ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
 import { runConversion } from './models/convert/convert-process.ts'
 import { convertPulled } from './models/convert-pulled.ts'
+import { copyModel } from './models/copy-model.ts'
+import { createModelFiles, type ModelFiles } from './models/model-files.ts'
 import { parseHubName } from './models/model-name.ts'
 import { createPull } from './models/pull.ts'
 import { pullRoutes } from './models/pull-routes.ts'
@@ -30,6 +32,14 @@ export type ModelJobs = Readonly<{
   admin: readonly FastifyPluginAsync[]
   /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
   install: (name: string, signal: AbortSignal) => Promise<void>
+  files: ModelFiles
+  pulls: Pulls
+  /** By the installed name; gives it. */
+  remove: (name: string) => Promise<string>
+  /** Gives an installed model a second name. */
+  copy: (source: string, target: string) => Promise<void>
+  /** By any name of a model. */
+  isInstalled: (name: string) => Promise<boolean>
 }>
 
 /** What changes the installed models: downloads with their conversions, removals, quantizations. A part of the composition root. */
@@ -63,7 +73,20 @@ export function openModelJobs(
     ),
   )
   const install = (name: string, signal: AbortSignal) => installFromHub({ host, pulls }, name, signal)
-  return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove })], install }
+  return {
+    caller: [quantize.caller],
+    admin: [quantize.admin, pullRoutes({ pulls, remove })],
+    install,
+    files: createModelFiles(registry),
+    pulls,
+    remove,
+    copy: (source, target) => copyModel({ modelsDir, registry }, source, target),
+    isInstalled: (name) =>
+      registry.find(config.modelAliases?.get(name) ?? name).then(
+        () => true,
+        () => false,
+      ),
+  }
 }
 
 type InstallParts = Readonly<{ host: ModelHost; pulls: Pulls }>
