@@ -174,21 +174,27 @@ function serveChanges(http: FastifyInstance, { remove, copy }: OllamaAdminOption
   })
 }
 
-/** What Ollama has, and this service does otherwise or not at all: who asks is told. */
+/** What Ollama has, and this service does otherwise or not at all: who asks is told, before a body is read. */
 function serveRefusals(http: FastifyInstance): void {
-  const anything = { description: 'Not offered.', tags, response: ollamaErrors }
-  const refuse = (message: string) => async () => {
-    throw new AppError('not_found', message)
-  }
-  const create = refuse(
-    'Models are not made of Modelfiles here. Pull one with /api/pull, quantize one with POST /models/quantize, or put a GGUF file into ' +
-      'the models folder. A system prompt goes with each request.',
-  )
-  http.post('/create', { schema: { summary: 'Not offered: models are not made of Modelfiles', ...anything } }, create)
-  const push = refuse('Models are not uploaded from here: nothing leaves this machine.')
-  http.post('/push', { schema: { summary: 'Not offered: models are not uploaded', ...anything } }, push)
   const params = Type.Object({ digest: Type.String({ maxLength: 200 }) })
-  const blob = { schema: { summary: 'Not offered: models are not made of blobs', params, ...anything } }
-  http.head('/blobs/:digest', blob, create)
-  http.post('/blobs/:digest', blob, create)
+  const { schema, onRequest } = notOffered('Not offered: models are not made of blobs', noModelfiles)
+  const blobs = { schema: { ...schema, params }, onRequest }
+  http.post('/create', notOffered('Not offered: models are not made of Modelfiles', noModelfiles), neverReached)
+  http.post('/push', notOffered('Not offered: models are not uploaded', noUploads), neverReached)
+  http.head('/blobs/:digest', blobs, neverReached)
+  http.post('/blobs/:digest', blobs, neverReached)
 }
+
+const noModelfiles =
+  'Models are not made of Modelfiles here. Pull one with /api/pull, quantize one with POST /models/quantize, or put a GGUF file into ' +
+  'the models folder. A system prompt goes with each request.'
+const noUploads = 'Models are not uploaded from here: they stay on this machine.'
+
+const neverReached = async () => {}
+
+const notOffered = (summary: string, message: string) => ({
+  schema: { summary, tags, response: ollamaErrors },
+  onRequest: async () => {
+    throw new AppError('not_found', message)
+  },
+})

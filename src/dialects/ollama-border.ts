@@ -35,16 +35,16 @@ const withoutNulls = (value: Readonly<Record<string, unknown>>) =>
 
 export const modelName = Type.String({ minLength: 1, maxLength: 500 })
 
-/** Of a body that names its model in one of two ways. */
+/** Of a body that names its model in one of two ways. Ollama's own client sends both, one of them empty. */
 export const eitherName = {
-  model: Type.Optional(modelName),
-  name: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'The older name of model.' })),
+  model: Type.Optional(Type.String({ maxLength: 500 })),
+  name: Type.Optional(Type.String({ maxLength: 500, description: 'The older name of model.' })),
 }
 
 /** Throws `invalid` where neither is there. */
-export function readEitherName({ model, name }: Readonly<{ model?: string; name?: string }>): string {
-  const given = model ?? name
-  if (given === undefined) throw wrong('model', 'given', 'missing')
+export function readEitherName({ model = '', name = '' }: Readonly<{ model?: string; name?: string }>): string {
+  const given = model === '' ? name : model
+  if (given === '') throw wrong('model', 'given', 'missing')
   return toModelName(given)
 }
 

@@ -42,6 +42,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/settings.md',
     'docs/quantization.md',
     'docs/rag.md',
+    'docs/ollama.md',
     'docs/vectors.md',
     'docs/embedding-models.md',
   ]
