@@ -105,6 +105,11 @@ describe('the official client', () => {
     })
   })
 
+  test('is told the window of a model in memory as it is', async () => {
+    await using server = await startServer({ host: hostWith(() => ({ header })), settings: { CONTEXT_SIZE: '8192' } })
+    expect((await ollamaClient(server).show({ model: 'fake' })).model_info).toMatchObject({ 'gemma3.context_length': 4096 })
+  })
+
   test('sees which models are in memory, and until when', async () => {
     const usedAt = Date.UTC(2026, 0, 1)
     for (const [keepAlive, expires] of [
