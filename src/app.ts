@@ -9,11 +9,14 @@ import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { anthropicRoutes } from './dialects/anthropic.ts'
+import { ollamaRoutes } from './dialects/ollama.ts'
+import { ollamaAdminRoutes } from './dialects/ollama-admin.ts'
 import { openaiRoutes } from './dialects/openai.ts'
 import { createStoredResponses, type StoredResponses } from './dialects/openai-responses-store.ts'
 import { toAnthropicHeaders, toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
+import { chooseSizes } from './engine/local/context-sizes.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { EngineStatus, ModelHost } from './engine/provider.ts'
 import { defaultRoute, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
@@ -229,6 +232,17 @@ function listRoutes({
     now,
   })
   const anthropic = anthropicRoutes({ ...common, limit: limits.limitGeneration })
+  const ollama = ollamaRoutes({
+    ...common,
+    limit: limits.limitGeneration,
+    host,
+    embedders,
+    files: jobs.files,
+    windowOf: (trained) => chooseSizes(config, trained).contextSize,
+    keepAliveMs: config.keepAliveSeconds * 1000,
+    isAdmin: ({ caller }) => caller.type === 'user' && caller.role === 'admin',
+    now,
+  })
   return {
     public: [
       healthRoutes(health),
@@ -242,6 +256,7 @@ function listRoutes({
         predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
         withLimitHeaders({ ...limitHeaders, format: toOpenaiHeaders }, [openai]),
         withLimitHeaders({ ...limitHeaders, format: toAnthropicHeaders }, [anthropic]),
+        ollama,
         modelRoutes(models),
         ...jobs.caller,
       ]),
@@ -261,6 +276,7 @@ function listRoutes({
         access.feedback.admin,
         modelAdminRoutes(models),
         ...jobs.admin,
+        ollamaAdminRoutes(jobs),
         egressRoutes({ ledger: outside.ledger, localOnly }),
       ]),
     ],

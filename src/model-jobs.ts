@@ -10,6 +10,8 @@ import type { ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
 import { runConversion } from './models/convert/convert-process.ts'
 import { convertPulled } from './models/convert-pulled.ts'
+import { copyModel } from './models/copy-model.ts'
+import { createModelFiles, type ModelFiles } from './models/model-files.ts'
 import { parseHubName } from './models/model-name.ts'
 import { createPull } from './models/pull.ts'
 import { pullRoutes } from './models/pull-routes.ts'
@@ -34,6 +36,14 @@ export type ModelJobs = Readonly<{
   admin: readonly FastifyPluginAsync[]
   /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
   install: (name: string, signal: AbortSignal, user: string) => Promise<void>
+  files: ModelFiles
+  pulls: Pulls
+  /** By the installed name; gives it. */
+  remove: (name: string) => Promise<string>
+  /** Gives an installed model a second name. */
+  copy: (source: string, target: string) => Promise<void>
+  /** By any name of a model. */
+  isInstalled: (name: string) => Promise<boolean>
 }>
 
 /** What changes the installed models: downloads with their conversions, removals, quantizations. A part of the composition root. */
@@ -66,7 +76,20 @@ export function openModelJobs(
     ),
   )
   const install: ModelJobs['install'] = (name, signal, user) => installFromHub({ host, pulls, user }, name, signal)
-  return { caller: [quantize.caller], admin: [quantize.admin, pullRoutes({ pulls, remove, userOf })], install }
+  return {
+    caller: [quantize.caller],
+    admin: [quantize.admin, pullRoutes({ pulls, remove, userOf })],
+    install,
+    files: createModelFiles(registry),
+    pulls,
+    remove,
+    copy: (source, target) => copyModel({ modelsDir, registry }, source, target),
+    isInstalled: (name) =>
+      registry.find(config.modelAliases?.get(name) ?? name).then(
+        () => true,
+        () => false,
+      ),
+  }
 }
 
 type InstallParts = Readonly<{ host: ModelHost; pulls: Pulls; user: string }>

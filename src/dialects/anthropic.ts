@@ -82,7 +82,7 @@ async function stream(
   const tellOrigin = (target: Target) => setOriginHeaders(reply, target)
   const asked = { ...question, asker: options.askerOf(request), tellOrigin }
   await sendEventStream(reply, {
-    frames: withHeartbeats(answer(options.predict, asked, gone), waitInSilence, ping),
+    frames: withHeartbeats(answer(options.predict, asked, gone), waitInSilence, () => ping),
     gone,
     toAppError: (error) => toAppError(error, request.log),
     formatFailure: (error) => formatEvent(JSON.stringify(toAnthropicErrorBody(error, request.id)), 'error'),

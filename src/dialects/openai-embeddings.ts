@@ -60,7 +60,8 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
   })
 }
 
-async function getEmbedder(embedders: Embedders, name: string): Promise<Embedder> {
+/** By its name. Throws `not_found` with the names that there are. */
+export async function getEmbedder(embedders: Embedders, name: string): Promise<Embedder> {
   const found = name === embedders.usual.name ? embedders.usual : await embedders.find(name)
   if (found !== undefined) return found
   const names = [...new Set([embedders.usual.name, ...(await embedders.list())])].map((one) => `"${one}"`)

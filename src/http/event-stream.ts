@@ -43,7 +43,7 @@ export function createTextFormatter(): (piece: string) => string {
 }
 
 /** A comment, which readers of event streams skip. */
-const heartbeat = ': still at work\n\n'
+const skippedComment = ': still at work\n\n'
 
 /**
  * The same frames, with a beat where nothing has come for so long: clients and proxies give up on a connection that is silent
@@ -52,7 +52,7 @@ const heartbeat = ': still at work\n\n'
 export async function* withHeartbeats(
   frames: AsyncIterable<string>,
   wait: (signal: AbortSignal) => Promise<unknown>,
-  beat = heartbeat,
+  heartbeat: () => string = () => skippedComment,
 ): AsyncGenerator<string> {
   const iterator = frames[Symbol.asyncIterator]()
   try {
@@ -63,7 +63,7 @@ export async function* withHeartbeats(
         () => 'silence' as const,
       )
       const first = await Promise.race([next, silence]).finally(() => over.abort())
-      if (first === 'silence') yield beat
+      if (first === 'silence') yield heartbeat()
       else if (first.done === true) return
       else {
         yield first.value
@@ -78,6 +78,8 @@ export async function* withHeartbeats(
 export type EventStreamOptions = Readonly<{
   /** Whole events, formatted. */
   frames: AsyncIterable<string>
+  /** What the frames are. Default: server-sent events. */
+  contentType?: 'text/event-stream' | 'application/x-ndjson'
   /** The caller's connection: see `clientGone`. */
   gone: AbortSignal
   /** What was thrown, as an error for the caller. */
@@ -87,15 +89,15 @@ export type EventStreamOptions = Readonly<{
 }>
 
 /**
- * Sends an answer as server-sent events. What is thrown before the first frame is thrown here, to become an ordinary HTTP
- * error; afterwards the stream ends with the failure event. A caller who leaves ends the loop, which frees the model.
+ * Sends an answer as server-sent events, or as lines of JSON. What is thrown before the first frame is thrown here, to become an
+ * ordinary HTTP error; afterwards the stream ends with the failure event. A caller who leaves ends the loop, which frees the model.
  */
 export async function sendEventStream(reply: FastifyReply, options: EventStreamOptions): Promise<void> {
   const iterator = options.frames[Symbol.asyncIterator]()
   let next = await iterator.next()
   reply.hijack()
   const { raw } = reply
-  setStreamHeaders(reply)
+  setStreamHeaders(reply, options.contentType ?? 'text/event-stream')
   try {
     while (next.done !== true && !raw.destroyed) {
       if (!raw.write(next.value)) await drained(reply, options.gone)
@@ -111,10 +113,10 @@ export async function sendEventStream(reply: FastifyReply, options: EventStreamO
 }
 
 // A hijacked reply does not send what the hooks have set (security, CORS, rate limit): carry it over.
-function setStreamHeaders(reply: FastifyReply): void {
+function setStreamHeaders(reply: FastifyReply, contentType: string): void {
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value)
   const stricter = reply.getHeader('cache-control')
-  reply.raw.setHeader('content-type', 'text/event-stream')
+  reply.raw.setHeader('content-type', contentType)
   reply.raw.setHeader('cache-control', stricter === undefined ? 'no-cache' : `no-cache, ${String(stricter)}`)
   // Tells nginx not to collect the answer before it passes it on.
   reply.raw.setHeader('x-accel-buffering', 'no')

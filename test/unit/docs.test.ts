@@ -45,6 +45,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/quantization.md',
     'docs/rag.md',
     'docs/egress.md',
+    'docs/ollama.md',
     'docs/vectors.md',
     'docs/embedding-models.md',
     'docs/chat-formats.md',

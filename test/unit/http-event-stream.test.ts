@@ -93,6 +93,19 @@ describe('a stream that is silent for long', () => {
     expect(parseEventStream(text).map(({ data }) => data)).toEqual(['one', 'two'])
   })
 
+  test('repeats what its format has no comment for', async () => {
+    const { wait, silences } = createSilence()
+    async function* frames() {
+      yield '{"status":"checking"}\n'
+      await new Promise(() => {})
+    }
+    const stream = withHeartbeats(frames(), wait, () => '{"status":"still"}\n')
+    await stream.next()
+    const next = stream.next()
+    silences.at(-1)?.()
+    expect((await next).value).toBe('{"status":"still"}\n')
+  })
+
   test('fails as its source fails, and ends it when its reader stops', async () => {
     const { wait } = createSilence()
     let ended = false
