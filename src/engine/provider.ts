@@ -87,6 +87,11 @@ export type SamplingParameters = Readonly<{
   presencePenalty?: number
   /** Added to the scores of tokens, by their number in the model's vocabulary; -100 forbids one. */
   logitBias?: Readonly<Record<string, number>>
+  /**
+   * Whether the caller chose none of temperature, topP, topK, minP and repeatPenalty: who cannot keep to them may then answer as it
+   * usually does, and need not refuse. Absent: the caller did choose.
+   */
+  byDefault?: boolean
   /** From 0 to 2^32 − 1. The same seed, prompt and parameters give the same text. Undefined: a random one each time. */
   seed: number | undefined
 }>
