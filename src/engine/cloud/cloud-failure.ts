@@ -1,5 +1,3 @@
-import { APIConnectionError as AnthropicConnectionError, APIError as AnthropicError } from '@anthropic-ai/sdk'
-import { APIConnectionError as OpenaiConnectionError, APIError as OpenaiError } from 'openai'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { AppError, type AppErrorOptions, type ErrorCode } from '../../errors.ts'
@@ -30,8 +28,7 @@ type Refusal = Readonly<{
 /** Understands what a try has thrown: an error of an API's client, of `fetch`, or one of ours. */
 export function toFailure(error: unknown, context: Context): Failure {
   if (error instanceof AppError) return ofOurs(error)
-  if (error instanceof AnthropicConnectionError || error instanceof OpenaiConnectionError) return unreachable(error, context)
-  if (error instanceof AnthropicError || error instanceof OpenaiError) return ofRefusal(readRefusal(error), context)
+  if (isRefusal(error)) return ofRefusal(readRefusal(error), context)
   if (error instanceof SyntaxError) return ofOurs(nonsense(context.provider, 'something that is no JSON'))
   return unreachable(error, context)
 }
@@ -71,6 +68,12 @@ const refusalBody = Type.Object({
   type: Type.Optional(Type.Unknown()),
 })
 const wrappedBody = Type.Object({ error: refusalBody })
+
+/** Both clients throw errors with these fields; none is filled where no answer has come. Their classes would have to be loaded. */
+function isRefusal(error: unknown): error is Error & Record<'status' | 'headers' | 'error', unknown> {
+  const hasFields = error instanceof Error && 'status' in error && 'headers' in error && 'error' in error
+  return hasFields && (error.status !== undefined || error.headers !== undefined)
+}
 
 /** The two clients keep different parts of `{"error":{"message","type","code"}}`. */
 function readRefusal({ status, headers, error: body }: { status: unknown; headers: unknown; error: unknown }): Refusal {

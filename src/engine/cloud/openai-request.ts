@@ -74,7 +74,12 @@ function toMessages(provider: string, api: OpenaiApi, prompt: Prompt): ChatCompl
   if (prompt.type === 'text') return [{ role: 'user', content: prompt.text }]
   const last = prompt.messages.at(-1)
   if (api === 'openai' && last?.role === 'assistant' && (last.toolCalls ?? []).length === 0) {
-    throw cannot(provider, 'messages', 'ended by another message than the assistant’s, which it cannot continue', 'ended by one')
+    throw cannot(
+      provider,
+      'messages',
+      'ended by a message of the user or a tool (it cannot continue one of the assistant)',
+      'ended by one',
+    )
   }
   return prompt.messages.map((message) => toMessage(api, message))
 }

@@ -14,6 +14,7 @@ export type TriesOptions = Readonly<{
   endsAtMs: number
 }>
 
+const nowhere: ReadonlySet<string> = new Set()
 const firstWaitMs = 500
 const longestWaitMs = 8000
 /** Who is asked to wait longer is told so instead. */
@@ -49,8 +50,10 @@ export async function* tryServers<T>(
     } finally {
       lease.release()
     }
-    if (hasBegun || failure.retry === 'never' || tries >= mostTries) throw failure.error
-    if (addresses.hasOther(tried)) continue
+    if (hasBegun || failure.retry === 'never') throw failure.error
+    // Where all are down, the next one says so.
+    if (addresses.hasOther(tried) || !addresses.hasOther(nowhere)) continue
+    if (tries >= mostTries) throw failure.error
     const waitMs = failure.waitMs ?? backOff(tries, random)
     if (failure.retry === 'elsewhere' || waitMs > Math.min(longestAskedWaitMs, endsAtMs - clock.now())) throw failure.error
     await wait(waitMs, clock, signal)
