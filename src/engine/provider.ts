@@ -205,7 +205,8 @@ export interface Provider {
    * Yields the answer piece by piece. Each choice ends with `choice-end`; the last event is always `generation-end`.
    * A model that is not in memory is loaded first. Leaving the loop early, or `signal`, frees the model within one step.
    * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a schema that cannot be kept to,
-   * images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`.
+   * images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`;
+   * a cloud provider `upstream`, `rate_limited`, `not_found`, `too_large` and `forbidden` (LOCAL_ONLY), too.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   /** The tokens that a prompt has, as `generate` would count them. Throws like `generate`. */

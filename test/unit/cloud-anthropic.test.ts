@@ -192,6 +192,14 @@ describe('what Claude is sent', () => {
     expect(body).toMatchObject({ output_config: { format: { type: 'json_schema', schema } } })
   })
 
+  test('without a word on the console of models that will be gone', async () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    await sent(chat([hi], { reasoning: 'low' }), 'claude-opus-4-6')
+    await sent(ask(), 'claude-opus-4-5')
+    expect(warn).not.toHaveBeenCalled()
+    warn.mockRestore()
+  })
+
   test('nothing that the environment holds', async () => {
     vi.stubEnv('ANTHROPIC_BASE_URL', 'http://127.0.0.1:1')
     vi.stubEnv('ANTHROPIC_AUTH_TOKEN', 'foreign-token')

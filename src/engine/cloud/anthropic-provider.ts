@@ -28,7 +28,10 @@ function createAnthropicWire(provider: string): Wire {
         headers: { 'anthropic-version': version },
         expects: 'stream',
         async *send(attempt) {
-          const events = await (await createClient(attempt)).messages.create(params, { signal: attempt.signal })
+          const client = await createClient(attempt)
+          // Not `messages.create`: that writes on the console of models which will be gone some day.
+          const request = { body: params, stream: true, signal: attempt.signal }
+          const events = await client.post<AsyncIterable<unknown>>('/v1/messages', request)
           yield* readAnthropicEvents(events, { provider, forcesAnswer, ownStops })
         },
       }
