@@ -87,6 +87,11 @@ export type SamplingParameters = Readonly<{
   presencePenalty?: number
   /** Added to the scores of tokens, by their number in the model's vocabulary; -100 forbids one. */
   logitBias?: Readonly<Record<string, number>>
+  /**
+   * Whether the caller chose none of temperature, topP, topK, minP and repeatPenalty: who cannot keep to them may then answer as it
+   * usually does, and need not refuse. Absent: the caller did choose.
+   */
+  byDefault?: boolean
   /** From 0 to 2^32 − 1. The same seed, prompt and parameters give the same text. Undefined: a random one each time. */
   seed: number | undefined
 }>
@@ -202,7 +207,8 @@ export interface Provider {
    * Yields the answer piece by piece. Each choice ends with `choice-end`; the last event is always `generation-end`.
    * A model that is not in memory is loaded first. Leaving the loop early, or `signal`, frees the model within one step.
    * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a schema that cannot be kept to,
-   * images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`.
+   * images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`;
+   * a cloud provider `upstream`, `rate_limited`, `not_found`, `too_large` and `forbidden` (LOCAL_ONLY), too.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   /** The tokens that a prompt has, as `generate` would count them. Throws like `generate`. */

@@ -74,6 +74,7 @@ async function toRequest(options: QueryRoutesOptions, request: FastifyRequest<{ 
       topK: predictDefaults.topK,
       minP: predictDefaults.minP,
       repeatPenalty: predictDefaults.repeatPenalty,
+      byDefault: body.temperature === undefined,
       seed: body.seed,
     },
     stop: [],
