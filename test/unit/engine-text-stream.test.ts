@@ -10,7 +10,7 @@ function feed(pieces: readonly (string | Uint8Array)[], stops: readonly string[]
   for (const piece of pieces) {
     const step = stream.add(typeof piece === 'string' ? Buffer.from(piece) : piece)
     text += step.text
-    if (step.stopped) return { text, stopped: true }
+    if (step.stopText !== undefined) return { text, stopped: true }
   }
   return { text: text + stream.end(), stopped: false }
 }

@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto'
 import { AppError } from '../../errors.ts'
-import { grammarOf } from '../answer-format.ts'
 import type { GenerateEvent, GenerateRequest, Prompt } from '../provider.ts'
 import type { Engine } from './engine-process.ts'
 import { createEventQueue } from './event-queue.ts'
@@ -8,12 +7,16 @@ import type { AdapterFile, GenerationEvent, LoadedModel, StartOptions } from './
 import { unlessAborted } from './unless-aborted.ts'
 
 /** `stop`: texts that end the answer, for models that do not say themselves when their turn is over. */
-export type RenderedChat = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'>
+export type RenderedChat = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'> &
+  /** A grammar of its own comes before that of the request's format; the rest says how whichever there is holds. */
+  Partial<Pick<StartOptions, 'grammar' | 'grammarAfter' | 'grammarRepeats' | 'grammarRequired' | 'shownTokens'>>
 
 export type AnswerParts = Readonly<{
   engine: Engine
   request: GenerateRequest
   adapter: AdapterFile | undefined
+  /** Of the answers that have the request's format; undefined: free text. */
+  grammar: string | undefined
   /** Turns a conversation into the prompt of the model at hand. */
   renderChat(model: LoadedModel, prompt: Extract<Prompt, { type: 'chat' }>): Promise<RenderedChat>
   /** When the request arrived, by `clock`. */
@@ -38,7 +41,7 @@ export async function* answerRequest(parts: AnswerParts, signal: AbortSignal): A
   })
   try {
     for await (const event of events) {
-      const seen = translate(event, queueMs)
+      const seen = translate(event, queueMs, parts.request.stop)
       yield seen
       if (seen.type === 'generation-end') return
     }
@@ -56,8 +59,8 @@ export async function renderPrompt(
   return prompt.type === 'chat' ? renderChat(model, prompt) : textPrompt(prompt.text)
 }
 
-async function startOptions({ engine, request, renderChat }: AnswerParts): Promise<Omit<StartOptions, 'adapter'>> {
-  const { prompt, sampling, maxTokens, choices, stop, format } = request
+async function startOptions({ engine, request, grammar, renderChat }: AnswerParts): Promise<Omit<StartOptions, 'adapter'>> {
+  const { prompt, sampling, maxTokens, choices, stop, logprobs } = request
   const rendered = await renderPrompt(engine.model, prompt, renderChat)
   return {
     ...rendered,
@@ -66,7 +69,8 @@ async function startOptions({ engine, request, renderChat }: AnswerParts): Promi
     repeatable: sampling.seed !== undefined || sampling.temperature === 0,
     maxTokens,
     choices,
-    grammar: format === undefined ? undefined : grammarOf(format),
+    grammar: rendered.grammar ?? grammar,
+    ...(logprobs === undefined ? {} : { logprobs }),
   }
 }
 
@@ -74,12 +78,17 @@ function textPrompt(text: string): RenderedChat {
   return { prompt: [{ text, special: false }], stop: [], dropsFirstSpace: false }
 }
 
-function translate(event: GenerationEvent, queueMs: number): GenerateEvent {
+function translate(event: GenerationEvent, queueMs: number, stop: readonly string[]): GenerateEvent {
   switch (event.type) {
-    case 'text-delta':
-      return { type: 'text-delta', index: event.index, text: event.text }
-    case 'choice-end':
-      return { type: 'choice-end', index: event.index, reason: event.reason }
+    case 'text-delta': {
+      const { type, index, text, tokens } = event
+      return { type, index, text, ...(tokens === undefined ? {} : { tokens }) }
+    }
+    case 'choice-end': {
+      const { type, index, reason, stopText } = event
+      // The stop texts of a chat format are nothing that the caller knows.
+      return { type, index, reason, ...(stopText === undefined || !stop.includes(stopText) ? {} : { stopText }) }
+    }
     case 'generation-end': {
       const { timings, usage } = event
       const firstTokenMs = timings.firstTokenMs + queueMs

@@ -85,6 +85,7 @@ function createBackend(parts: Parts): Backend {
       return (user + system) / 1000
     },
   })
+  const end = findEnd(llama, vocabulary, vocabularySize)
   const pieces = new Map<number, Uint8Array>()
   const adapters = new Map<string, Pointer>()
   const costs = createStepCosts()
@@ -131,10 +132,12 @@ function createBackend(parts: Parts): Backend {
     },
     tokenize: (prompt) => tokenize(llama, vocabulary, prompt),
     piece(token) {
-      const known = pieces.get(token) ?? pieceOf(llama, vocabulary, token)
+      const known = pieces.get(token) ?? pieceOf(llama, vocabulary, token, false)
       pieces.set(token, known)
       return known
     },
+    controlText: (token) =>
+      llama.llama_vocab_is_control(vocabulary, token) ? Buffer.from(pieceOf(llama, vocabulary, token, true)).toString() : '',
     isEnd: (token) => llama.llama_vocab_is_eog(vocabulary, token),
     evaluate(rows, exactly) {
       const filled = fillUp(rows, exactly)
@@ -149,13 +152,21 @@ function createBackend(parts: Parts): Backend {
     copySequence: (source, target, length) => llama.llama_memory_seq_cp(memory, source, target, 0, length),
     truncateSequence: (sequence, position) => llama.llama_memory_seq_rm(memory, sequence, position, -1),
     firstPosition: (sequence) => llama.llama_memory_seq_pos_min(memory, sequence),
-    createGrammar: (grammar) => createGrammar(llama, vocabulary, grammar, candidates),
+    createGrammar: (grammar, root = 'root') => createGrammar({ llama, vocabulary, candidates, end }, grammar, root),
     close() {
       candidates.close()
       llama.llama_free(context)
       llama.llama_model_free(model)
     },
   }
+}
+
+/** A token that ends an answer: the usual one, or else the first. */
+function findEnd(llama: Llama, vocabulary: Pointer, size: number): number | undefined {
+  const isEnd = (token: number) => llama.llama_vocab_is_eog(vocabulary, token)
+  const usual = llama.llama_vocab_eos(vocabulary)
+  if (usual >= 0 && isEnd(usual)) return usual
+  return Array.from({ length: size }, (_, token) => token).find(isEnd)
 }
 
 /** Scores for some more rows, which nobody reads. */
@@ -204,30 +215,36 @@ export function tokenizePart(llama: Llama, vocabulary: Pointer, text: string, sp
   return [...tokens.subarray(0, count)]
 }
 
-function pieceOf(llama: Llama, vocabulary: Pointer, token: number): Uint8Array {
+/** `special`: control tokens have the text of their name, not none. */
+function pieceOf(llama: Llama, vocabulary: Pointer, token: number, special: boolean): Uint8Array {
   let bytes = new Uint8Array(64)
-  let length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, false)
+  let length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, special)
   if (length < 0) {
     bytes = new Uint8Array(-length)
-    length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, false)
+    length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, special)
   }
   return bytes.slice(0, Math.max(0, length))
 }
 
-function createGrammar(
-  llama: Llama,
-  vocabulary: Pointer,
-  grammar: string,
-  candidates: ReturnType<typeof createCandidates>,
-): GrammarState {
-  const sampler = llama.llama_sampler_init_grammar(vocabulary, grammar, 'root')
+type GrammarParts = Readonly<{
+  llama: Llama
+  vocabulary: Pointer
+  candidates: ReturnType<typeof createCandidates>
+  /** A token that ends an answer; undefined when the model has none. */
+  end: number | undefined
+}>
+
+function createGrammar({ llama, vocabulary, candidates, end }: GrammarParts, grammar: string, root: string): GrammarState {
+  const sampler = llama.llama_sampler_init_grammar(vocabulary, grammar, root)
   if (sampler === null) throw new AppError('invalid', 'The grammar made from the schema is not one that llama.cpp can read.')
+  const allowed = (tokens: readonly number[]) => {
+    llama.llama_sampler_apply(sampler, candidates.fill(tokens))
+    return tokens.map((_, index) => candidates.remains(index))
+  }
   return {
-    allowed(tokens) {
-      llama.llama_sampler_apply(sampler, candidates.fill(tokens))
-      return tokens.map((_, index) => candidates.remains(index))
-    },
+    allowed,
     accept: (token) => llama.llama_sampler_accept(sampler, token),
+    canEnd: () => end !== undefined && allowed([end])[0] === true,
     close: () => llama.llama_sampler_free(sampler),
   }
 }
