@@ -1,14 +1,14 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { plainChatStops, renderPlainChat } from '../src/engine/chat-template-plain.ts'
 import type { RenderedChat } from '../src/engine/local/answer-request.ts'
-import type { Backend, BatchRow, GrammarState } from '../src/engine/local/backend.ts'
+import type { Backend, BatchRow } from '../src/engine/local/backend.ts'
 import { type Child, openEngine } from '../src/engine/local/engine-process.ts'
 import { createLocalProvider } from '../src/engine/local/local-provider.ts'
 import type { FromWorker, LoadedModel } from '../src/engine/local/protocol.ts'
 import { createWorker } from '../src/engine/local/worker-core.ts'
 import type { ListedModel, ModelHost } from '../src/engine/provider.ts'
 import { AppError } from '../src/errors.ts'
-import { beginGrammar, follow, type Gbnf, parseGbnf } from './gbnf.ts'
+import { anything, createFakeGrammar } from './fake-grammar.ts'
 
 /** What the scripted model answers to a prompt: the bytes of one token after the other. */
 export type Script = Readonly<{
@@ -219,32 +219,7 @@ export function createScriptedBackend(options: FakeEngineOptions): Backend {
     stepCost,
     loadAdapter() {},
     useAdapter() {},
-    createGrammar: (grammar, root) => (options.keepsToGrammars ? createGrammar(grammar, root, textOf) : anything),
+    createGrammar: (grammar, root) => (options.keepsToGrammars ? createFakeGrammar(grammar, { textOf, end }, root) : anything),
     close() {},
-  }
-}
-
-const anything: GrammarState = { allowed: (tokens) => tokens.map(() => true), accept() {}, canEnd: () => true, close() {} }
-
-function createGrammar(grammar: string, root: string | undefined, textOf: (token: number) => string): GrammarState {
-  let state = beginGrammar(parse(grammar), root)
-  const after = (token: number) => (token === end ? (state.canEnd ? state : undefined) : follow(state, textOf(token)))
-  return {
-    allowed: (tokens) => tokens.map((token) => after(token) !== undefined),
-    accept(token) {
-      const next = after(token)
-      if (next === undefined) throw new Error(`The grammar does not allow ${JSON.stringify(textOf(token))} here.`)
-      state = next
-    },
-    canEnd: () => state.canEnd,
-    close() {},
-  }
-}
-
-function parse(grammar: string): Gbnf {
-  try {
-    return parseGbnf(grammar)
-  } catch (cause) {
-    throw new AppError('invalid', 'The grammar cannot be read.', { cause })
   }
 }
