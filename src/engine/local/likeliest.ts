@@ -4,14 +4,18 @@ const noNumbers = 'The model computes no numbers any more: its file may be damag
 
 /** The token with the highest score, the first one of equals. Throws `internal` when none of the scores is a number. */
 export function likeliest(scores: Float32Array): number {
-  let best = 0
-  let highest = Number.NEGATIVE_INFINITY
-  forEachAbove(scores, highest, (token, score) => {
+  const token = findLikeliest(scores)
+  if (token === undefined) throw new AppError('internal', noNumbers)
+  return token
+}
+
+/** Undefined when none of the scores is a number. */
+export function findLikeliest(scores: Float32Array): number | undefined {
+  let best: number | undefined
+  forEachAbove(scores, Number.NEGATIVE_INFINITY, (token, score) => {
     best = token
-    highest = score
-    return highest
+    return score
   })
-  if (highest === Number.NEGATIVE_INFINITY) throw new AppError('internal', noNumbers)
   return best
 }
 
