@@ -108,6 +108,12 @@ describe('a grammar that begins again and again', () => {
     expect(say('</call>', '')).toBe(true)
   })
 
+  test('takes nothing from before for the beginning of the text', () => {
+    const { say, allows } = createWorld(call)
+    expect(say('<ca', 'll>', '1', '</call>', 'll>')).toBe(true)
+    expect(allows('free', '')).toEqual([true, true])
+  })
+
   test('may be whole with the token that begins it', () => {
     const { say, open } = createWorld(call)
     expect(say('<call>1</call>', 'free')).toBe(true)

@@ -1,19 +1,10 @@
 import { AppError } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
-import type { Backend, BatchRow, GrammarState } from './backend.ts'
+import type { Backend, BatchRow } from './backend.ts'
 import { type CacheType, cacheTypes } from './cache-type.ts'
 import { batchSize, chooseSizes } from './context-sizes.ts'
-import {
-  type Batch,
-  createCandidates,
-  type Llama,
-  type Pointer,
-  pointerArray,
-  pointerAt,
-  viewBytes,
-  viewFloats,
-  viewInts,
-} from './libllama.ts'
+import { type Batch, type Llama, type Pointer, pointerArray, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
+import { createLlamaGrammars } from './llama-grammar.ts'
 import { cacheTypeFor, describeModel, loadModel } from './llama-model.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 import { createStepCosts } from './step-costs.ts'
@@ -75,7 +66,7 @@ function createBackend(parts: Parts): Backend {
   const memory = llama.llama_get_memory(context)
   const vocabularySize = llama.llama_vocab_n_tokens(vocabulary)
   const batch = createBatch(llama)
-  const candidates = createCandidates(vocabularySize)
+  const grammars = createLlamaGrammars(llama, vocabulary, vocabularySize)
   const governor = createThreadGovernor({
     threads,
     setThreads: (count) => llama.llama_set_n_threads(context, count, count),
@@ -85,7 +76,6 @@ function createBackend(parts: Parts): Backend {
       return (user + system) / 1000
     },
   })
-  const end = findEnd(llama, vocabulary, vocabularySize)
   const pieces = new Map<number, Uint8Array>()
   const adapters = new Map<string, Pointer>()
   const costs = createStepCosts()
@@ -152,21 +142,13 @@ function createBackend(parts: Parts): Backend {
     copySequence: (source, target, length) => llama.llama_memory_seq_cp(memory, source, target, 0, length),
     truncateSequence: (sequence, position) => llama.llama_memory_seq_rm(memory, sequence, position, -1),
     firstPosition: (sequence) => llama.llama_memory_seq_pos_min(memory, sequence),
-    createGrammar: (grammar, root = 'root') => createGrammar({ llama, vocabulary, candidates, end }, grammar, root),
+    createGrammar: grammars.create,
     close() {
-      candidates.close()
+      grammars.close()
       llama.llama_free(context)
       llama.llama_model_free(model)
     },
   }
-}
-
-/** A token that ends an answer: the usual one, or else the first. */
-function findEnd(llama: Llama, vocabulary: Pointer, size: number): number | undefined {
-  const isEnd = (token: number) => llama.llama_vocab_is_eog(vocabulary, token)
-  const usual = llama.llama_vocab_eos(vocabulary)
-  if (usual >= 0 && isEnd(usual)) return usual
-  return Array.from({ length: size }, (_, token) => token).find(isEnd)
 }
 
 /** Scores for some more rows, which nobody reads. */
@@ -224,27 +206,4 @@ function pieceOf(llama: Llama, vocabulary: Pointer, token: number, special: bool
     length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, special)
   }
   return bytes.slice(0, Math.max(0, length))
-}
-
-type GrammarParts = Readonly<{
-  llama: Llama
-  vocabulary: Pointer
-  candidates: ReturnType<typeof createCandidates>
-  /** A token that ends an answer; undefined when the model has none. */
-  end: number | undefined
-}>
-
-function createGrammar({ llama, vocabulary, candidates, end }: GrammarParts, grammar: string, root: string): GrammarState {
-  const sampler = llama.llama_sampler_init_grammar(vocabulary, grammar, root)
-  if (sampler === null) throw new AppError('invalid', 'The grammar made from the schema is not one that llama.cpp can read.')
-  const allowed = (tokens: readonly number[]) => {
-    llama.llama_sampler_apply(sampler, candidates.fill(tokens))
-    return tokens.map((_, index) => candidates.remains(index))
-  }
-  return {
-    allowed,
-    accept: (token) => llama.llama_sampler_accept(sampler, token),
-    canEnd: () => end !== undefined && allowed([end])[0] === true,
-    close: () => llama.llama_sampler_free(sampler),
-  }
 }
