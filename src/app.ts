@@ -302,7 +302,7 @@ const userOf = (request: FastifyRequest) => askerOf(request).key
 async function listModels(host: ModelHost, providers: Providers): Promise<readonly string[]> {
   const models = await host.list()
   const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
-  const elsewhere = providers.list().flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model}`))
+  const elsewhere = providers.list().flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model.name}`))
   const routes = providers.routes().filter((route) => route !== defaultRoute)
   return [...namesOf('chat'), ...routes, ...elsewhere, ...namesOf('embedding')]
 }

@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { plainChatStops, renderPlainChat } from '../src/engine/chat-template-plain.ts'
+import type { RenderedChat } from '../src/engine/local/answer-request.ts'
 import type { Backend, BatchRow } from '../src/engine/local/backend.ts'
 import { type Child, openEngine } from '../src/engine/local/engine-process.ts'
 import { createLocalProvider } from '../src/engine/local/local-provider.ts'
@@ -7,6 +8,7 @@ import type { FromWorker, LoadedModel } from '../src/engine/local/protocol.ts'
 import { createWorker } from '../src/engine/local/worker-core.ts'
 import type { ListedModel, ModelHost } from '../src/engine/provider.ts'
 import { AppError } from '../src/errors.ts'
+import { anything, createFakeGrammar } from './fake-grammar.ts'
 
 /** What the scripted model answers to a prompt: the bytes of one token after the other. */
 export type Script = Readonly<{
@@ -30,6 +32,15 @@ export type FakeEngineOptions = Readonly<{
   models?: readonly string[]
   /** Told the name of each model that is loaded. */
   onLoad?: (name: string) => void
+  /** Pieces that are control tokens: part of an answer only where they are to be shown. */
+  controlTokens?: readonly string[]
+  /**
+   * Whether answers keep to their grammars: where the script does not, some piece that has been said before is said, and the answer ends
+   * where none fits. Otherwise the script is followed (the default).
+   */
+  keepsToGrammars?: boolean
+  /** What the chat template asks for beside the prompt. */
+  chat?: Partial<RenderedChat>
   /** Between two steps: 0 only lets others run. */
   pauseMs?: number
 }>
@@ -62,7 +73,7 @@ export function createFakeEngine(options: FakeEngineOptions): ModelHost {
     },
     listModels: async () => models.toSorted().map(listed),
     renderChat: async (_model, { messages }) => {
-      return { prompt: renderPlainChat(messages), stop: plainChatStops, dropsFirstSpace: false }
+      return { prompt: renderPlainChat(messages), stop: plainChatStops, dropsFirstSpace: false, ...options.chat }
     },
     maxParallel: parallel,
     maxQueue,
@@ -138,6 +149,7 @@ export function createFakeModel({ contextSize = 4096 }: Pick<FakeEngineOptions, 
     cacheType: 'f16',
     parameters: 1,
     sizeBytes: 1,
+    vocabularySize: 1000,
     chatTemplate: undefined,
     bosToken: '',
     eosToken: '',
@@ -147,7 +159,7 @@ export function createFakeModel({ contextSize = 4096 }: Pick<FakeEngineOptions, 
 
 /** Reads each answer from the script; remembers what its sequences hold, as llama.cpp does. */
 export function createScriptedBackend(options: FakeEngineOptions): Backend {
-  const { answer, contextSize = 4096, cacheSize, parallel = 16, stepCost = () => 0 } = options
+  const { answer, contextSize = 4096, cacheSize, parallel = 16, stepCost = () => 0, controlTokens = [] } = options
   const pieces: Uint8Array[] = [new Uint8Array()]
   const known = new Map<string, number>()
   const held = new Map<number, number[]>()
@@ -170,6 +182,8 @@ export function createScriptedBackend(options: FakeEngineOptions): Backend {
     return piece === undefined ? end : tokenOf(piece)
   }
 
+  const textOf = (token: number) => Buffer.from(pieces[token] ?? []).toString()
+  const controlText = (token: number) => (controlTokens.includes(textOf(token)) ? textOf(token) : '')
   const tokensOf = (sequence: number) => held.get(sequence) ?? []
   return {
     contextSize,
@@ -179,7 +193,8 @@ export function createScriptedBackend(options: FakeEngineOptions): Backend {
     mostOutputs: parallel * 2,
     slidingWindow: 0,
     tokenize: (parts) => parts.flatMap(({ text }) => Array.from(text, (letter) => (letter.codePointAt(0) ?? 0) + firstCharacter)),
-    piece: (token) => pieces[token] ?? new Uint8Array(),
+    piece: (token) => (controlText(token) === '' ? (pieces[token] ?? new Uint8Array()) : new Uint8Array()),
+    controlText,
     isEnd: (token) => token === end,
     evaluate(rows) {
       batch = rows
@@ -204,7 +219,7 @@ export function createScriptedBackend(options: FakeEngineOptions): Backend {
     stepCost,
     loadAdapter() {},
     useAdapter() {},
-    createGrammar: () => ({ allowed: (tokens) => tokens.map(() => true), accept() {}, close() {} }),
+    createGrammar: (grammar, root) => (options.keepsToGrammars ? createFakeGrammar(grammar, { textOf, end }, root) : anything),
     close() {},
   }
 }

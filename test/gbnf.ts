@@ -199,32 +199,44 @@ export function createGenerator(rules: Gbnf, budget = 300) {
 
 type Stack = { item: Item; next: Stack | undefined }
 
-/** Whether the text is one of the grammar, followed as llama.cpp does: all ways at once. */
-export function accepts(rules: Gbnf, text: string): boolean {
-  let ended = false
-  const expand = (stacks: ReadonlyArray<Stack | undefined>): Stack[] => {
-    const found: Stack[] = []
-    const waiting = [...stacks]
-    ended = false
-    for (let steps = 0; waiting.length > 0; steps++) {
-      if (steps > 100_000) throw new Error('Too many ways to go on')
-      const stack = waiting.pop()
-      if (stack === undefined) ended = true
-      else if (stack.item.type === 'characters') found.push(stack)
-      else
-        for (const items of rules.get(stack.item.name) ?? [])
-          waiting.push(items.reduceRight<Stack | undefined>((next, item) => ({ item, next }), stack.next))
-    }
-    return found
-  }
-  let stacks = expand([{ item: { type: 'reference', name: 'root' }, next: undefined }])
+/** How far a text has come in a grammar: all ways at once, as llama.cpp has it. */
+export type GbnfState = Readonly<{ rules: Gbnf; stacks: readonly Stack[]; canEnd: boolean }>
+
+export const beginGrammar = (rules: Gbnf, root = 'root'): GbnfState =>
+  expand(rules, [{ item: { type: 'reference', name: root }, next: undefined }])
+
+/** Undefined where the grammar does not allow the text. */
+export function follow(state: GbnfState, text: string): GbnfState | undefined {
+  let now = state
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0
-    stacks = expand(
-      stacks
-        .filter(({ item }) => item.type === 'characters' && item.ranges.some(([first, last]) => first <= code && code <= last))
-        .map((stack) => stack.next),
+    const fitting = now.stacks.filter(
+      ({ item }) => item.type === 'characters' && item.ranges.some(([first, last]) => first <= code && code <= last),
+    )
+    if (fitting.length === 0) return undefined
+    now = expand(
+      state.rules,
+      fitting.map((stack) => stack.next),
     )
   }
-  return ended
+  return now
 }
+
+function expand(rules: Gbnf, from: ReadonlyArray<Stack | undefined>): GbnfState {
+  const stacks: Stack[] = []
+  const waiting = [...from]
+  let canEnd = false
+  for (let steps = 0; waiting.length > 0; steps++) {
+    if (steps > 100_000) throw new Error('Too many ways to go on')
+    const stack = waiting.pop()
+    if (stack === undefined) canEnd = true
+    else if (stack.item.type === 'characters') stacks.push(stack)
+    else
+      for (const items of rules.get(stack.item.name) ?? [])
+        waiting.push(items.reduceRight<Stack | undefined>((next, item) => ({ item, next }), stack.next))
+  }
+  return { rules, stacks, canEnd }
+}
+
+/** Whether the text is one of the grammar. */
+export const accepts = (rules: Gbnf, text: string): boolean => follow(beginGrammar(rules), text)?.canEnd ?? false

@@ -141,10 +141,11 @@ export type Timings = Readonly<{
 export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'content-filter'
 
 export type TokenScore = Readonly<{
+  /** Bytes that are no whole character stand in it as OpenAI writes them: `\xf0\x9f`. */
   text: string
   /** UTF-8; a token may hold a part of a character only. */
   bytes: readonly number[]
-  /** Natural logarithm of the probability that the model gave it, before anything was cut or penalized. */
+  /** Natural logarithm of the probability that the model gave it, before anything was cut or penalized. At least −9,999. */
   logprob: number
 }>
 
@@ -152,7 +153,10 @@ export type TokenScore = Readonly<{
 export type TokenLogprob = TokenScore & Readonly<{ top: readonly TokenScore[] }>
 
 export type GenerateEvent =
-  /** `tokens` where log-probabilities were asked for: those that the text is made of. */
+  /**
+   * `tokens` where log-probabilities were asked for: those that begin in the text. Their bytes add up to the answer's text, but for the
+   * end of a token that a stop text cuts. At the end of an answer they may come with no text.
+   */
   | Readonly<{ type: 'text-delta'; index: number; text: string; tokens?: readonly TokenLogprob[] }>
   /** What it thinks before it answers. */
   | Readonly<{ type: 'reasoning-delta'; index: number; text: string; signature?: string }>
@@ -197,7 +201,7 @@ export interface Provider {
   readonly name: string
   readonly ranOn: 'local' | 'cloud'
   /** The models that it is known to have, for lists; a host tells more by its own `list`. */
-  readonly models?: readonly string[]
+  readonly models?: ReadonlyArray<Readonly<{ name: string }>>
   /**
    * Names what would answer: the model that is asked for, or else the selected one. It need not be in memory.
    * Throws `not_found`, `invalid` (a name that is none, a model that answers no prompts), `unavailable` (none is selected).
@@ -206,9 +210,9 @@ export interface Provider {
   /**
    * Yields the answer piece by piece. Each choice ends with `choice-end`; the last event is always `generation-end`.
    * A model that is not in memory is loaded first. Leaving the loop early, or `signal`, frees the model within one step.
-   * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a schema that cannot be kept to,
-   * images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`;
-   * a cloud provider `upstream`, `rate_limited`, `not_found`, `too_large` and `forbidden` (LOCAL_ONLY), too.
+   * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a schema that cannot be kept to, a bias for what is no
+   * token, images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`; a cloud
+   * provider `upstream`, `rate_limited`, `not_found`, `too_large` and `forbidden` (LOCAL_ONLY), too.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   /** The tokens that a prompt has, as `generate` would count them. Throws like `generate`. */

@@ -122,7 +122,7 @@ export function modelRoutes({ host, providers }: Pick<ModelRoutesOptions, 'host'
       const { provider } = providers.selected()
       return {
         providers: providers.list().map(({ name, ranOn, models }) => {
-          return { name, ran_on: ranOn, selected: name === provider, models: [...(models ?? [])] }
+          return { name, ran_on: ranOn, selected: name === provider, models: (models ?? []).map((model) => model.name) }
         }),
         routes: [...providers.routes()],
       }

@@ -55,6 +55,7 @@ async function answer(choices: ReadonlyArray<readonly string[]>, { rendered, rea
     engine,
     request: { ...request, ...asked },
     adapter: undefined,
+    grammar: undefined,
     renderChat: async () => ({ prompt: [], stop: ['\nUser:'], dropsFirstSpace: false, ...rendered }),
     arrivedAt: 0,
     clock: () => 0,

@@ -15,6 +15,7 @@ import {
   tearsAfter,
 } from '../cloud-server.ts'
 import { ask, createCloudWorld, failureOf, type Kind, kinds, listEvents, never, secret } from '../cloud-world.ts'
+import { egressOf } from '../fake-egress.ts'
 
 const names: readonly Kind[] = ['claude', 'openai', 'custom']
 
@@ -253,10 +254,7 @@ describe.each(names)('the provider %s', (kind) => {
 
   test('what LOCAL_ONLY forbids stays forbidden', async () => {
     const refusal = new AppError('forbidden', 'LOCAL_ONLY is set.')
-    const egress = {
-      begin: () => ({ fetch: () => Promise.reject(refusal), used() {}, end: async () => {} }),
-    }
-    const { provider } = createCloudWorld(kind, [server.url], { egress })
+    const { provider } = createCloudWorld(kind, [server.url], { egress: egressOf(() => Promise.reject(refusal)) })
     await expect(listEvents(provider)).rejects.toBe(refusal)
   })
 

@@ -5,6 +5,7 @@ import type { GenerateEvent } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
 import { anthropicMessage, callDelta, chatCompletion, delta, textBlock, thinkingBlock, toolBlock } from '../cloud-transcripts.ts'
 import { createCloudWorld, type Kind, listEvents } from '../cloud-world.ts'
+import { egressOf } from '../fake-egress.ts'
 
 const emoji = 'a 👩‍🚀 is née'
 const transcripts = {
@@ -29,7 +30,7 @@ const transcripts = {
 /** Answers with some pieces of bytes. */
 function streamOf(pieces: readonly Uint8Array[]): Egress {
   const respond = async () => new Response(ReadableStream.from(pieces), { headers: { 'content-type': 'text/event-stream' } })
-  return { begin: () => ({ fetch: respond, used() {}, end: async () => {} }) }
+  return egressOf(respond)
 }
 
 function eventsOf(kind: Kind, pieces: readonly Uint8Array[]): Promise<readonly GenerateEvent[]> {

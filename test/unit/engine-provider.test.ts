@@ -3,7 +3,7 @@ import { type Engine, openEngine } from '../../src/engine/local/engine-process.t
 import { createLocalProvider } from '../../src/engine/local/local-provider.ts'
 import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
-import { createFakeChild, createFakeModel, listed, roomForAll, type Script } from '../fake-engine.ts'
+import { createFakeChild, createFakeEngine, createFakeModel, listed, roomForAll, type Script } from '../fake-engine.ts'
 
 const loadOptions = {
   path: 'a',
@@ -324,4 +324,88 @@ test('the tokens of a prompt can be counted without an answer, also of a model t
   const prompt = { type: 'text', text: 'four' } as const
   expect(await host.countTokens({ model: 'a', prompt, user: 'ana' }, never)).toBe(4)
   await host.close()
+})
+
+describe('a request that cannot be answered', () => {
+  const image = 'data:image/png;base64,AAAA'
+  const seeing = { type: 'chat', messages: [{ role: 'user', content: 'What is it?', images: [image] }] } as const
+  const format = { type: 'json-schema', schema: { type: 'nothing' }, field: 'response_format.json_schema.schema' } as const
+  const biased = (logitBias: Record<string, number>) =>
+    ask('x', { sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined, logitBias } })
+
+  test('is refused at once: it takes no place in a full queue, and loads no model', async () => {
+    const { host, children } = createWorld(endless)
+    await host.select('a')
+    const leaving = new AbortController()
+    const long = Array.from({ length: 8 }, () => read(host, ask('x', { maxTokens: undefined }), leaving.signal).catch(() => {}))
+    await expect.poll(() => host.status()).toMatchObject({ active: 4, queued: 4 })
+    await expect(read(host, ask('x'))).rejects.toMatchObject({ code: 'busy' })
+    for (const model of ['a', 'b']) {
+      await expect(read(host, ask('x', { format, model }))).rejects.toMatchObject({
+        code: 'invalid',
+        details: [{ field: 'response_format.json_schema.schema/type' }],
+      })
+      await expect(read(host, ask('', { prompt: seeing, model }))).rejects.toMatchObject({
+        code: 'invalid',
+        message: expect.stringMatching(`^The model "${model}" does not see images: `),
+        details: [{ field: 'messages' }],
+      })
+      await expect(read(host, { ...biased({ hello: 1 }), model })).rejects.toMatchObject({ code: 'invalid' })
+    }
+    await expect(read(host, biased({ 1000: 1 }))).rejects.toMatchObject({ code: 'invalid' })
+    expect(children).toHaveLength(1)
+    leaving.abort()
+    await Promise.all(long)
+  })
+
+  test('because a bias is for no token of the model, is told the token and the size of the vocabulary', async () => {
+    const { host } = createWorld()
+    // It is not in memory, so its size is known only then.
+    await expect(read(host, { ...biased({ 5: 1, 1000: 1 }), model: 'a' })).rejects.toMatchObject({
+      code: 'invalid',
+      message: expect.stringMatching(/"1000".*1000 tokens/),
+      details: [{ field: 'logit_bias', got: '"1000"' }],
+    })
+    expect(host.status()).toMatchObject({ active: 0, queued: 0 })
+    expect(await read(host, { ...biased({ 5: 1, 999: -100 }), model: 'a' })).toBe('a:x')
+  })
+
+  test('because it holds images, cannot be counted either', async () => {
+    const { host } = createWorld()
+    await expect(host.countTokens({ model: 'a', prompt: seeing, user: 'ana' }, never)).rejects.toMatchObject({ code: 'invalid' })
+  })
+})
+
+describe('what a chat format asks for', () => {
+  const chat = { stop: ['<turn>'], grammar: 'root ::= "1" "2"\n', grammarAfter: '!' }
+  const answer = (prompt: string) => ({ pieces: prompt.includes('turn') ? ['a', '<turn>', 'b'] : ['a', '!', '1', '2', '3'] })
+  const open = () => createFakeEngine({ answer, keepsToGrammars: true, chat })
+  const say = (content: string) => ({ model: 'fake', prompt: { type: 'chat', messages: [{ role: 'user', content }] } }) as const
+
+  test('comes before the format that the request asks for', async () => {
+    const host = open()
+    expect(await read(host, { ...ask(''), ...say('x'), format: { type: 'json-object' } })).toBe('a!12')
+    await host.close()
+  })
+
+  test('and how it ends a turn is not told as a stop text, which those of the caller are', async () => {
+    const host = open()
+    const endsOf = async (stop: string[]) => {
+      const ends = []
+      for await (const event of generate(host, { ...ask(''), ...say('turn'), stop }))
+        if (event.type === 'choice-end') ends.push(event)
+      return ends
+    }
+    expect(await endsOf([])).toEqual([{ type: 'choice-end', index: 0, reason: 'stop' }])
+    expect(await endsOf(['<tu'])).toEqual([{ type: 'choice-end', index: 0, reason: 'stop', stopText: '<tu' }])
+    await host.close()
+  })
+})
+
+test('log-probabilities come through with the text', async () => {
+  const { host } = createWorld()
+  await host.select('a')
+  const tokens = []
+  for await (const event of generate(host, ask('x', { logprobs: 1 }))) if (event.type === 'text-delta') tokens.push(event.tokens)
+  expect(tokens).toMatchObject([[{ text: 'a:', top: [{ text: 'a:' }] }], [{ text: 'x' }]])
 })

@@ -76,6 +76,24 @@ describe('drawing', () => {
     expect(sampler.sample(Float32Array.of(1, 1.5, 0))).toBe(0)
   })
 
+  test('a frequency penalty counts how often the answer holds a token, a presence penalty whether it does', () => {
+    const said = (penalties: Partial<ChoiceParameters>, count: number) => {
+      const sampler = createSampler({ ...plain, temperature: 0, ...penalties }, [0, 0, 0], undefined)
+      return Array.from({ length: count }, () => sampler.sample(Float32Array.of(2.5, 1, 0)))
+    }
+    // What the prompt holds counts for nothing.
+    expect(said({ frequencyPenalty: 1 }, 6)).toEqual([0, 0, 1, 0, 1, 2])
+    expect(said({ presencePenalty: 2 }, 5)).toEqual([0, 1, 0, 0, 0])
+    expect(said({ frequencyPenalty: -1, presencePenalty: -1 }, 3)).toEqual([0, 0, 0])
+  })
+
+  test('a bias makes a token likelier or less likely; -100 forbids it, however likely it is', () => {
+    const first = (logitBias: Record<string, number>, scores = [3, 2, 1]) =>
+      createSampler({ ...plain, temperature: 0, logitBias }, [], undefined).sample(Float32Array.from(scores))
+    expect([first({ 2: 1.9 }), first({ 2: 2.1 }), first({ 0: -1.1 }), first({ 0: -100 })]).toEqual([0, 2, 1, 1])
+    expect(first({ 0: -100 }, [500, 2, 1])).toBe(1)
+  })
+
   test('the cuts on a large vocabulary keep what a full sort keeps', () => {
     const random = createRandom(5)
     fc.assert(
@@ -126,6 +144,11 @@ describe('a grammar', () => {
     const sampler = createSampler(plain, [], state)
     expect(sampler.sample(Float32Array.of(20, 10, -40))).toBe(2)
     expect(accepted).toEqual([2])
+  })
+
+  test('that allows only what the caller forbids ends the answer', () => {
+    const { state } = grammarOf([0])
+    expect(createSampler({ ...plain, logitBias: { 0: -100 } }, [], state).sample(Float32Array.of(1, 2))).toBeUndefined()
   })
 
   test('that allows nothing ends the answer', () => {

@@ -18,7 +18,7 @@ function cloud(name: string, { models = ['small', 'large'], failure }: { models?
   const provider: Provider = {
     name,
     ranOn: 'cloud',
-    models,
+    models: models.map((model) => ({ name: model })),
     async choose(model = models[0]) {
       if (model === undefined || !models.includes(model)) throw new AppError('not_found', `${name} has no "${model}".`)
       return { name: model, identity: `${name}:${model}` }

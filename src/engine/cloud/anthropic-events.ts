@@ -79,15 +79,14 @@ async function* untilStop(events: AsyncIterable<WireEvent>, stops: readonly stri
     else if (hasStopped) continue
     else if (event.type !== 'text-delta') {
       // What was held back, as the beginning of a stop text, is none.
-      if (event.type !== 'reasoning-delta') yield* writeText(text.end())
+      if (event.type !== 'reasoning-delta') yield* writeText(text.end().text)
       yield event
     } else {
-      const { text: shown, stopped } = text.add(Buffer.from(event.text))
+      const { text: shown, stopText } = text.add(Buffer.from(event.text))
       yield* writeText(shown)
-      if (!stopped) continue
+      if (stopText === undefined) continue
       hasStopped = true
-      const [stopText] = stops
-      yield { type: 'choice-end', index: 0, reason: 'stop', ...(stops.length === 1 && stopText ? { stopText } : {}) }
+      yield { type: 'choice-end', index: 0, reason: 'stop', stopText }
     }
   }
 }

@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto'
 import { AppError } from '../../errors.ts'
-import { grammarOf } from '../answer-format.ts'
 import type { AnswerReader } from '../chat-format-reader.ts'
 import type { AnswerFormat, ChatPrompt, GenerateEvent, GenerateRequest, Prompt } from '../provider.ts'
 import type { Engine } from './engine-process.ts'
@@ -10,17 +9,9 @@ import { unlessAborted } from './unless-aborted.ts'
 
 /** `stop`: texts that end the answer, for models that do not say themselves when their turn is over. */
 export type RenderedChat = Pick<StartOptions, 'prompt' | 'stop' | 'dropsFirstSpace'> &
+  /** A grammar of its own comes before that of the request's format; the rest says how whichever there is holds. */
+  Partial<Pick<StartOptions, 'grammar' | 'grammarAfter' | 'grammarRepeats' | 'grammarRequired' | 'shownTokens'>> &
   Readonly<{
-    /** What the answer is kept to; absent: to the format that the request asks for. */
-    grammar?: string
-    /** The answer is free until it holds this text; then the grammar holds. */
-    grammarAfter?: string
-    /** Whether it does so each time again, and the answer is free in between. */
-    grammarRepeats?: boolean
-    /** Whether the answer cannot end before that text has come. */
-    grammarRequired?: boolean
-    /** Control tokens whose text is part of the answer. */
-    shownTokens?: readonly string[]
     /** Reads the text of one choice; absent: all of it is the answer's. */
     createReader?: () => AnswerReader
   }>
@@ -29,6 +20,8 @@ export type AnswerParts = Readonly<{
   engine: Engine
   request: GenerateRequest
   adapter: AdapterFile | undefined
+  /** Of the answers that have the request's format; undefined: free text. */
+  grammar: string | undefined
   /** Turns a conversation into the prompt of the model at hand. */
   renderChat(model: LoadedModel, prompt: ChatPrompt, format?: AnswerFormat): Promise<RenderedChat>
   /** When the request arrived, by `clock`. */
@@ -54,7 +47,7 @@ export async function* answerRequest(parts: AnswerParts, signal: AbortSignal): A
   try {
     const read = createReader === undefined ? undefined : readAnswers(createReader)
     for await (const event of events) {
-      const seen = translate(event, queueMs)
+      const seen = translate(event, queueMs, parts.request.stop)
       yield* read?.(seen) ?? [seen]
       if (seen.type === 'generation-end') return
     }
@@ -73,8 +66,8 @@ export async function renderPrompt(
   return prompt.type === 'chat' ? renderChat(model, prompt, format) : textPrompt(prompt.text)
 }
 
-async function startOptions({ engine, request, renderChat }: AnswerParts) {
-  const { prompt, sampling, maxTokens, choices, stop, format } = request
+async function startOptions({ engine, request, grammar, renderChat }: AnswerParts) {
+  const { prompt, sampling, maxTokens, choices, stop, logprobs, format } = request
   const rendered = await renderPrompt(engine.model, prompt, renderChat, format)
   return {
     ...rendered,
@@ -83,7 +76,8 @@ async function startOptions({ engine, request, renderChat }: AnswerParts) {
     repeatable: sampling.seed !== undefined || sampling.temperature === 0,
     maxTokens,
     choices,
-    grammar: rendered.grammar ?? (format === undefined ? undefined : grammarOf(format)),
+    grammar: rendered.grammar ?? grammar,
+    ...(logprobs === undefined ? {} : { logprobs }),
   }
 }
 
@@ -105,12 +99,17 @@ function textPrompt(text: string): RenderedChat {
   return { prompt: [{ text, special: false }], stop: [], dropsFirstSpace: false }
 }
 
-function translate(event: GenerationEvent, queueMs: number): GenerateEvent {
+function translate(event: GenerationEvent, queueMs: number, stop: readonly string[]): GenerateEvent {
   switch (event.type) {
-    case 'text-delta':
-      return { type: 'text-delta', index: event.index, text: event.text }
-    case 'choice-end':
-      return { type: 'choice-end', index: event.index, reason: event.reason }
+    case 'text-delta': {
+      const { type, index, text, tokens } = event
+      return { type, index, text, ...(tokens === undefined ? {} : { tokens }) }
+    }
+    case 'choice-end': {
+      const { type, index, reason, stopText } = event
+      // The stop texts of a chat format are nothing that the caller knows.
+      return { type, index, reason, ...(stopText === undefined || !stop.includes(stopText) ? {} : { stopText }) }
+    }
     case 'generation-end': {
       const { timings, usage } = event
       const firstTokenMs = timings.firstTokenMs + queueMs

@@ -1,10 +1,12 @@
 import type { FinishReason } from '../provider.ts'
-import type { Backend } from './backend.ts'
+import type { Backend, GrammarState } from './backend.ts'
+import { createLateGrammar } from './late-grammar.ts'
 import { createPromptLookup, type PromptLookup } from './prompt-lookup.ts'
 import type { StartOptions } from './protocol.ts'
 import { createSampler } from './sampler.ts'
 import type { Sequence } from './sequences.ts'
-import { createTextStream } from './text-stream.ts'
+import { createTextStream, type Shown } from './text-stream.ts'
+import { createTokenLogprobs } from './token-logprobs.ts'
 
 export type AnswerOptions = Readonly<{
   options: StartOptions
@@ -16,6 +18,9 @@ export type AnswerOptions = Readonly<{
   limit: number
 }>
 
+/** What a token brought: what can be shown now (at the end all that was held back), and why the answer ends here if it does. */
+export type Chosen = Shown & Readonly<{ reason: FinishReason | undefined; stopText: string | undefined }>
+
 /** One answer under way: what it has come to, and how its next token is chosen. */
 export interface Answer {
   readonly index: number
@@ -26,27 +31,26 @@ export interface Answer {
   /** Tokens so far. */
   readonly produced: number
   readonly ended: boolean
-  /**
-   * Chooses the next token from its scores (`[vocabulary]`, changed in place). Returns the text that can be shown now, all that was
-   * held back at the end too, and why it ends here if it does. Throws an `AppError` when there is nothing to choose from.
-   */
-  choose(scores: Float32Array): Readonly<{ text: string; reason: FinishReason | undefined }>
-  /** Ends it, if it has not ended; returns the text that was held back. */
-  end(): string
+  /** Chooses the next token from its scores (`[vocabulary]`, changed in place). Throws an `AppError` when there is none to choose. */
+  choose(scores: Float32Array): Chosen
+  /** Ends it, if it has not ended; returns what was held back. */
+  end(): Shown
 }
 
 export function createAnswer(backend: Backend, { options, prompt, index, sequence, limit }: AnswerOptions): Answer {
-  const grammar = options.grammar === undefined ? undefined : backend.createGrammar(options.grammar)
+  const pieceOf = createPieces(backend, options)
+  const grammar = createGrammar(backend, options, pieceOf)
   const seed = (options.sampling.seed + Math.imul(index, 0x9e3779b9)) >>> 0
   const sampler = createSampler({ ...options.sampling, seed }, prompt, grammar)
   const stream = createTextStream(options.stop, options)
+  const logprobs = options.logprobs === undefined ? undefined : createTokenLogprobs(backend, options.logprobs)
   const lookup = createPromptLookup(prompt)
   let next = 0
   let produced = 0
   let ended = false
 
-  function end(): string {
-    if (ended) return ''
+  function end(): Shown {
+    if (ended) return { text: '', tokens: [] }
     ended = true
     grammar?.close()
     return stream.end()
@@ -66,15 +70,42 @@ export function createAnswer(backend: Backend, { options, prompt, index, sequenc
       return ended
     },
     choose(scores) {
+      logprobs?.read(scores)
       const token = sampler.sample(scores)
-      if (token === undefined || backend.isEnd(token)) return { text: end(), reason: 'stop' }
+      if (token === undefined || backend.isEnd(token)) return { ...end(), reason: 'stop', stopText: undefined }
       next = token
       produced += 1
       lookup.add(token)
-      const { text, stopped } = stream.add(backend.piece(token))
-      const reason = stopped ? 'stop' : produced >= limit ? 'length' : undefined
-      return { text: reason === undefined ? text : text + end(), reason }
+      const piece = pieceOf(token)
+      const { text, tokens, stopText } = stream.add(piece, logprobs?.of(token, piece))
+      const reason = stopText !== undefined ? 'stop' : produced >= limit ? 'length' : undefined
+      if (reason === undefined) return { text, tokens, reason, stopText }
+      const rest = end()
+      const all = stopText === undefined ? [...tokens, ...rest.tokens] : tokens
+      return { text: text + rest.text, tokens: all, reason, stopText }
     },
     end,
   }
+}
+
+/** The bytes that a token adds to the answer. */
+function createPieces(backend: Backend, { shownTokens }: StartOptions): (token: number) => Uint8Array {
+  if (shownTokens === undefined || shownTokens.length === 0) return backend.piece
+  const shown = new Set(shownTokens)
+  return (token) => {
+    const piece = backend.piece(token)
+    const name = piece.length > 0 ? '' : backend.controlText(token)
+    return shown.has(name) ? Buffer.from(name) : piece
+  }
+}
+
+function createGrammar(
+  backend: Backend,
+  { grammar, grammarAfter: after, grammarRepeats: repeats = false, grammarRequired: required = false }: StartOptions,
+  pieceOf: (token: number) => Uint8Array,
+): GrammarState | undefined {
+  if (grammar === undefined) return undefined
+  if (after === undefined) return backend.createGrammar(grammar)
+  const { createGrammar, isEnd } = backend
+  return createLateGrammar({ grammar, after, repeats, required, createGrammar, isEnd, pieceOf })
 }

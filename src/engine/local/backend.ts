@@ -9,6 +9,8 @@ export interface GrammarState {
   /** Whether the grammar allows each of these tokens next; the answer has their order. */
   allowed(tokens: readonly number[]): readonly boolean[]
   accept(token: number): void
+  /** Whether what was accepted is whole. */
+  canEnd(): boolean
   close(): void
 }
 
@@ -37,6 +39,8 @@ export interface Backend {
   tokenize(prompt: readonly PromptPart[]): readonly number[]
   /** The bytes of a token; empty for control tokens. */
   piece(token: number): Uint8Array
+  /** The name of a control token, for example `<end_of_turn>`; empty for others. */
+  controlText(token: number): string
   /** Whether the token ends an answer. */
   isEnd(token: number): boolean
   /**
@@ -57,7 +61,7 @@ export interface Backend {
   truncateSequence(sequence: number, position: number): void
   /** The first position of the sequence that is still in memory, or -1 when it is empty. */
   firstPosition(sequence: number): number
-  /** Throws `invalid` when the grammar does not parse. */
-  createGrammar(grammar: string): GrammarState
+  /** GBNF; `root`: the rule that it begins with, if it is not `root`. Throws `invalid` when the grammar does not parse. */
+  createGrammar(grammar: string, root?: string): GrammarState
   close(): void
 }

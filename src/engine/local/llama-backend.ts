@@ -1,19 +1,10 @@
 import { AppError } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
-import type { Backend, BatchRow, GrammarState } from './backend.ts'
+import type { Backend, BatchRow } from './backend.ts'
 import { type CacheType, cacheTypes } from './cache-type.ts'
 import { batchSize, chooseSizes } from './context-sizes.ts'
-import {
-  type Batch,
-  createCandidates,
-  type Llama,
-  type Pointer,
-  pointerArray,
-  pointerAt,
-  viewBytes,
-  viewFloats,
-  viewInts,
-} from './libllama.ts'
+import { type Batch, type Llama, type Pointer, pointerArray, pointerAt, viewBytes, viewFloats, viewInts } from './libllama.ts'
+import { createLlamaGrammars } from './llama-grammar.ts'
 import { cacheTypeFor, describeModel, loadModel } from './llama-model.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 import { createStepCosts } from './step-costs.ts'
@@ -75,7 +66,7 @@ function createBackend(parts: Parts): Backend {
   const memory = llama.llama_get_memory(context)
   const vocabularySize = llama.llama_vocab_n_tokens(vocabulary)
   const batch = createBatch(llama)
-  const candidates = createCandidates(vocabularySize)
+  const grammars = createLlamaGrammars(llama, vocabulary, vocabularySize)
   const governor = createThreadGovernor({
     threads,
     setThreads: (count) => llama.llama_set_n_threads(context, count, count),
@@ -131,10 +122,12 @@ function createBackend(parts: Parts): Backend {
     },
     tokenize: (prompt) => tokenize(llama, vocabulary, prompt),
     piece(token) {
-      const known = pieces.get(token) ?? pieceOf(llama, vocabulary, token)
+      const known = pieces.get(token) ?? pieceOf(llama, vocabulary, token, false)
       pieces.set(token, known)
       return known
     },
+    controlText: (token) =>
+      llama.llama_vocab_is_control(vocabulary, token) ? Buffer.from(pieceOf(llama, vocabulary, token, true)).toString() : '',
     isEnd: (token) => llama.llama_vocab_is_eog(vocabulary, token),
     evaluate(rows, exactly) {
       const filled = fillUp(rows, exactly)
@@ -149,9 +142,9 @@ function createBackend(parts: Parts): Backend {
     copySequence: (source, target, length) => llama.llama_memory_seq_cp(memory, source, target, 0, length),
     truncateSequence: (sequence, position) => llama.llama_memory_seq_rm(memory, sequence, position, -1),
     firstPosition: (sequence) => llama.llama_memory_seq_pos_min(memory, sequence),
-    createGrammar: (grammar) => createGrammar(llama, vocabulary, grammar, candidates),
+    createGrammar: grammars.create,
     close() {
-      candidates.close()
+      grammars.close()
       llama.llama_free(context)
       llama.llama_model_free(model)
     },
@@ -204,30 +197,13 @@ export function tokenizePart(llama: Llama, vocabulary: Pointer, text: string, sp
   return [...tokens.subarray(0, count)]
 }
 
-function pieceOf(llama: Llama, vocabulary: Pointer, token: number): Uint8Array {
+/** `special`: control tokens have the text of their name, not none. */
+function pieceOf(llama: Llama, vocabulary: Pointer, token: number, special: boolean): Uint8Array {
   let bytes = new Uint8Array(64)
-  let length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, false)
+  let length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, special)
   if (length < 0) {
     bytes = new Uint8Array(-length)
-    length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, false)
+    length = llama.llama_token_to_piece(vocabulary, token, bytes, bytes.length, 0, special)
   }
   return bytes.slice(0, Math.max(0, length))
-}
-
-function createGrammar(
-  llama: Llama,
-  vocabulary: Pointer,
-  grammar: string,
-  candidates: ReturnType<typeof createCandidates>,
-): GrammarState {
-  const sampler = llama.llama_sampler_init_grammar(vocabulary, grammar, 'root')
-  if (sampler === null) throw new AppError('invalid', 'The grammar made from the schema is not one that llama.cpp can read.')
-  return {
-    allowed(tokens) {
-      llama.llama_sampler_apply(sampler, candidates.fill(tokens))
-      return tokens.map((_, index) => candidates.remains(index))
-    },
-    accept: (token) => llama.llama_sampler_accept(sampler, token),
-    close: () => llama.llama_sampler_free(sampler),
-  }
 }

@@ -52,6 +52,7 @@ export function describeModel({ llama, model, vocabulary, options, device, conte
     cacheType,
     parameters: Number(llama.llama_model_n_params(model)),
     sizeBytes: Number(llama.llama_model_size(model)),
+    vocabularySize: tokens.length,
     chatTemplate: llama.llama_model_chat_template(model, null) ?? undefined,
     bosToken: textOf(llama.llama_vocab_bos(vocabulary)),
     eosToken: textOf(llama.llama_vocab_eos(vocabulary)),

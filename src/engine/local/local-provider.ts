@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import { grammarOf } from '../answer-format.ts'
 import type {
   ChosenModel,
   EngineStatus,
@@ -10,6 +11,7 @@ import type {
   ModelInfo,
 } from '../provider.ts'
 import { type AnswerParts, answerRequest, renderPrompt } from './answer-request.ts'
+import { checkLogitBias, refuseImages } from './check-request.ts'
 import { createModelPool, type ModelPoolParts } from './model-pool.ts'
 import type { AdapterFile } from './protocol.ts'
 import type { ModelFile } from './served-model.ts'
@@ -63,10 +65,14 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   }
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-    if (request.choices > parts.maxParallel) throw tooManyChoices(request.choices, parts.maxParallel)
     const arrivedAt = parts.clock()
+    // What cannot be answered takes no place, and loads no model.
+    if (request.choices > parts.maxParallel) throw tooManyChoices(request.choices, parts.maxParallel)
+    refuseImages(request)
+    const grammar = request.format === undefined ? undefined : grammarOf(request.format)
     const { adapter, ...file } = await find(request.model)
     const model = pool.get(file)
+    checkLogitBias(request, model.opened?.engine.model.vocabularySize)
     const release = await model.queue.acquire(request.user, request.choices, signal)
     try {
       const lease = await pool.lease(model, signal)
@@ -77,7 +83,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
         lease.release()
       }
       try {
-        yield* answerRequest({ ...parts, engine: lease.engine, request, adapter, arrivedAt, leave }, signal)
+        checkLogitBias(request, lease.engine.model.vocabularySize)
+        yield* answerRequest({ ...parts, engine: lease.engine, request, grammar, adapter, arrivedAt, leave }, signal)
       } finally {
         leave(false)
       }
@@ -166,6 +173,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     choose,
     generate,
     async countTokens({ model: name, prompt }, signal) {
+      refuseImages({ model: name, prompt })
       const { engine, release } = await pool.lease(pool.get(withoutAdapter(await find(name))), signal)
       try {
         const rendered = await unlessAborted(renderPrompt(engine.model, prompt, parts.renderChat), signal)

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
-import type { FinishReason, SamplingParameters, Timings, Usage } from '../provider.ts'
+import type { FinishReason, SamplingParameters, Timings, TokenLogprob, Usage } from '../provider.ts'
 import type { CacheType } from './cache-type.ts'
 import type { LayerSize } from './devices.ts'
 
@@ -41,7 +41,21 @@ export type StartOptions = Readonly<{
   stop: readonly string[]
   /** Whether a space at the very start of the answer is left out. */
   dropsFirstSpace: boolean
+  /** GBNF that the answer keeps to. */
   grammar: string | undefined
+  /** The answer is free until it holds this text, and the grammar holds from there on. Not empty. Absent: it holds from the start. */
+  grammarAfter?: string
+  /**
+   * With `grammarAfter`: whether the answer is free again as soon as the grammar may end, until the text comes again. Absent: the grammar
+   * holds to the end of the answer.
+   */
+  grammarRepeats?: boolean
+  /** With `grammarAfter`: whether the answer cannot end before that text has come. Absent: it can. */
+  grammarRequired?: boolean
+  /** Names of control tokens that are part of the text when they come; the others are not. Those that end an answer never are. */
+  shownTokens?: readonly string[]
+  /** As in `GenerateRequest`. */
+  logprobs?: number
 }>
 
 export type ToWorker =
@@ -61,6 +75,8 @@ export type LoadedModel = Readonly<{
   architecture: string
   parameters: number
   sizeBytes: number
+  /** How many tokens it knows; they have the numbers below this. */
+  vocabularySize: number
   chatTemplate: string | undefined
   bosToken: string
   eosToken: string
@@ -69,8 +85,9 @@ export type LoadedModel = Readonly<{
 }>
 
 export type GenerationEvent =
-  | Readonly<{ type: 'text-delta'; id: number; index: number; text: string }>
-  | Readonly<{ type: 'choice-end'; id: number; index: number; reason: FinishReason }>
+  | Readonly<{ type: 'text-delta'; id: number; index: number; text: string; tokens?: readonly TokenLogprob[] }>
+  /** `stopText`: which of `stop` ended it. */
+  | Readonly<{ type: 'choice-end'; id: number; index: number; reason: FinishReason; stopText?: string }>
   | Readonly<{ type: 'generation-end'; id: number; usage: Usage; timings: Omit<Timings, 'queueMs'> }>
   | Readonly<{ type: 'generation-error'; id: number; code: ErrorCode; message: string }>
 

@@ -1,14 +1,12 @@
-import { AppError } from '../../errors.ts'
 import type { SamplingParameters } from '../provider.ts'
 import type { GrammarState } from './backend.ts'
+import { likeliest, mostLikely } from './likeliest.ts'
 import { createRandom } from './random.ts'
+import { createScoreChanges } from './score-changes.ts'
 
-/** How many of the latest tokens a repeat penalty looks at. */
-const penaltyWindow = 64
 /** Tokens less likely than the likeliest by this factor (e^20, about 5·10⁸) are never drawn: it spares work on 262,144 scores. */
 const negligible = 20
 const buckets = 256
-const noNumbers = 'The model computes no numbers any more: its file may be damaged, or the prompt too much for it.'
 
 export type ChoiceParameters = Omit<SamplingParameters, 'seed'> & Readonly<{ seed: number }>
 
@@ -21,16 +19,16 @@ export interface Sampler {
 }
 
 /**
- * Repeat penalty, top-k, top-p, min-p, temperature: in that order, as llama.cpp and its clients have it. The cuts look at the
- * model's own probabilities, the temperature only at what is left. The same scores, parameters and seed give the same tokens.
+ * Biases and penalties, top-k, top-p, min-p, temperature: in that order, as llama.cpp and its clients have it. The cuts look at the
+ * probabilities before the temperature, which is for what they leave. The same scores, parameters and seed give the same tokens.
  */
 export function createSampler(
   parameters: ChoiceParameters,
   prompt: readonly number[],
-  grammar: GrammarState | undefined,
+  grammar: Pick<GrammarState, 'allowed' | 'accept'> | undefined,
 ): Sampler {
   const random = createRandom(parameters.seed)
-  const recent = prompt.slice(-penaltyWindow)
+  const changes = createScoreChanges(parameters, prompt)
   const choose = (scores: Float32Array) => {
     const { temperature, topK, topP, minP } = parameters
     if (temperature === 0) return likeliest(scores)
@@ -40,66 +38,16 @@ export function createSampler(
 
   return {
     sample(scores) {
-      if (parameters.repeatPenalty !== 1) penalize(scores, recent, parameters.repeatPenalty)
+      changes.apply(scores)
       let token = choose(scores)
       if (grammar !== undefined && grammar.allowed([token])[0] !== true) {
         if (!keepAllowed(scores, grammar)) return undefined
         token = choose(scores)
       }
       grammar?.accept(token)
-      recent.push(token)
-      if (recent.length > penaltyWindow) recent.shift()
+      changes.add(token)
       return token
     },
-  }
-}
-
-function likeliest(scores: Float32Array): number {
-  let best = 0
-  let highest = Number.NEGATIVE_INFINITY
-  forEachAbove(scores, highest, (token, score) => {
-    best = token
-    highest = score
-    return highest
-  })
-  if (highest === Number.NEGATIVE_INFINITY) throw new AppError('internal', noNumbers)
-  return best
-}
-
-/**
- * Calls `found` for each score above a bound, which each call may raise, in order. Eight comparisons at a time: hardly any score is
- * above the bound, and one by one the 262,144 scores of a large vocabulary take two to four times as long.
- */
-function forEachAbove(scores: Float32Array, from: number, found: (token: number, score: number) => number): void {
-  let bound = from
-  const visit = (start: number, end: number) => {
-    for (let token = start; token < end; token += 1) {
-      const score = scores[token] ?? Number.NEGATIVE_INFINITY
-      if (score > bound) bound = found(token, score)
-    }
-  }
-  const whole = scores.length - (scores.length % 8)
-  for (let at = 0; at < whole; at += 8) {
-    if (
-      (scores[at] ?? bound) > bound ||
-      (scores[at + 1] ?? bound) > bound ||
-      (scores[at + 2] ?? bound) > bound ||
-      (scores[at + 3] ?? bound) > bound ||
-      (scores[at + 4] ?? bound) > bound ||
-      (scores[at + 5] ?? bound) > bound ||
-      (scores[at + 6] ?? bound) > bound ||
-      (scores[at + 7] ?? bound) > bound
-    ) {
-      visit(at, at + 8)
-    }
-  }
-  visit(whole, scores.length)
-}
-
-function penalize(scores: Float32Array, tokens: readonly number[], penalty: number): void {
-  for (const token of new Set(tokens)) {
-    const score = scores[token] ?? 0
-    scores[token] = score > 0 ? score / penalty : score * penalty
   }
 }
 
@@ -139,29 +87,6 @@ function cut(scores: Float32Array, parameters: ChoiceParameters): number[] {
 /** Top-p of some tokens. */
 function nucleusOf(scores: Float32Array, tokens: readonly number[], highest: number, topP: number): readonly number[] {
   return topP < 1 ? nucleus(scores, tokens, highest, topP * massOf(scores, tokens, highest)) : tokens
-}
-
-/** The `count` likeliest tokens, likeliest first: nearly all others cost one comparison. */
-function mostLikely(scores: Float32Array, count: number): number[] {
-  const tokens: number[] = []
-  forEachAbove(scores, Number.NEGATIVE_INFINITY, (token, score) => {
-    tokens.splice(placeOf(scores, tokens, score), 0, token)
-    if (tokens.length > count) tokens.pop()
-    return tokens.length === count ? (scores[tokens.at(-1) ?? 0] ?? score) : Number.NEGATIVE_INFINITY
-  })
-  return tokens
-}
-
-/** Behind all that are at least as likely: a binary search. */
-function placeOf(scores: Float32Array, tokens: readonly number[], score: number): number {
-  let from = 0
-  let to = tokens.length
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if ((scores[tokens[middle] ?? 0] ?? 0) >= score) from = middle + 1
-    else to = middle
-  }
-  return from
 }
 
 function tokensFrom(scores: Float32Array, lowest: number): number[] {
@@ -222,10 +147,11 @@ function draw(scores: Float32Array, tokens: readonly number[], temperature: numb
 }
 
 /** Takes away what the grammar forbids. Asks for the likeliest tokens first, since asking for all of them is slow. */
-function keepAllowed(scores: Float32Array, grammar: GrammarState): boolean {
+function keepAllowed(scores: Float32Array, grammar: Pick<GrammarState, 'allowed'>): boolean {
   const highest = scores[likeliest(scores)] ?? 0
-  for (const margin of [negligible / 4, negligible / 2, Number.POSITIVE_INFINITY]) {
-    const tokens = tokensFrom(scores, highest - margin)
+  // A token that the caller forbids has no finite score.
+  for (const lowest of [highest - negligible / 4, highest - negligible / 2, -Number.MAX_VALUE]) {
+    const tokens = tokensFrom(scores, lowest)
     const allowed = grammar.allowed(tokens)
     if (!allowed.includes(true)) continue
     const kept = new Map(tokens.flatMap((token, index) => (allowed[index] === true ? [[token, scores[token] ?? 0]] : [])))

@@ -1,6 +1,5 @@
 import { AppError } from '../../errors.ts'
-import type { FinishReason } from '../provider.ts'
-import { type Answer, createAnswer } from './answer.ts'
+import { type Answer, type Chosen, createAnswer } from './answer.ts'
 import type { Backend, BatchRow } from './backend.ts'
 import type { GenerationEvent, StartOptions } from './protocol.ts'
 import {
@@ -30,6 +29,9 @@ const rowsForEach = 32
 const worthWaiting = 64
 /** Room kept for an answer when its request starts. A longer one goes on as long as there is room. */
 const answerRoom = 512
+const nothing: Chosen = { text: '', tokens: [], reason: undefined, stopText: undefined }
+/** How an answer ends for which there is no more memory. */
+const full = { reason: 'length', stopText: undefined } as const
 /** Every so many steps the oldest prompt goes on, even if a shorter one waits. */
 const oldestFirstEvery = 3
 
@@ -188,17 +190,15 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
   /** Takes what the batch says of an answer from this row on, as far as its draft was right. */
   function advance({ request, answer, draft }: Running, firstRow: number, repeated: boolean): void {
     const { sequence } = answer
-    let text = ''
-    let reason: FinishReason | undefined
+    let all: Chosen = nothing
     let failure: unknown
     let taken = 0
     for (; taken <= draft.length && !answer.ended; taken += 1) {
       if (taken > 0 && answer.next !== draft[taken - 1]) break
       sequences.append(sequence, [answer.next], repeated)
       try {
-        const chosen = answer.choose(backend.scores(firstRow + taken))
-        text += chosen.text
-        reason = chosen.reason
+        const { text, tokens, ...end } = answer.choose(backend.scores(firstRow + taken))
+        all = { text: all.text + text, tokens: all.tokens.length === 0 ? tokens : [...all.tokens, ...tokens], ...end }
       } catch (error) {
         failure = error
         break
@@ -207,7 +207,7 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     // Only then: it goes through all cells.
     if (taken <= draft.length) backend.truncateSequence(sequence.id, sequence.tokens.length)
     if (failure !== undefined) fail(request, failure)
-    else report(request, answer, text, reason)
+    else report(request, answer, all)
   }
 
   function openAnswers(request: Request, sequence: Sequence, scores: Float32Array): void {
@@ -222,18 +222,20 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     for (const answer of request.answers) {
       if (answer.ended) continue
       try {
-        const { text, reason } = answer.choose(copies[answer.index] ?? scores)
-        report(request, answer, text, reason)
+        report(request, answer, answer.choose(copies[answer.index] ?? scores))
       } catch (error) {
         fail(request, error)
       }
     }
   }
 
-  function report(request: Request, answer: Answer, text: string, reason: FinishReason | undefined): void {
-    if (text !== '') events.push({ type: 'text-delta', id: request.id, index: answer.index, text })
+  function report(request: Request, answer: Answer, { text, tokens, reason, stopText }: Chosen): void {
+    const from = { id: request.id, index: answer.index }
+    if (text !== '' || tokens.length > 0) {
+      events.push({ type: 'text-delta', ...from, text, ...(tokens.length === 0 ? {} : { tokens }) })
+    }
     if (reason === undefined) return
-    events.push({ type: 'choice-end', id: request.id, index: answer.index, reason })
+    events.push({ type: 'choice-end', ...from, reason, ...(stopText === undefined ? {} : { stopText }) })
     sequences.release(answer.sequence)
     if (!request.answers.every(({ ended }) => ended)) return
     requests.delete(request.id)
@@ -249,7 +251,7 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
   function preempt(request: Request | undefined): void {
     if (request === undefined) return
     if (request.answers.length > 0) {
-      for (const answer of request.answers) if (!answer.ended) report(request, answer, answer.end(), 'length')
+      for (const answer of request.answers) if (!answer.ended) report(request, answer, { ...answer.end(), ...full })
       return
     }
     fail(request, new AppError('busy', 'The memory for running requests is full. Try again shortly, or raise CONTEXT_SIZE.'))
