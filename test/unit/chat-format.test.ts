@@ -200,6 +200,12 @@ describe('reasoning', () => {
     expect(await textOf('qwen3', { ...asked, reasoning: 'low' })).toMatch(/assistant\n$/)
   })
 
+  test('that the prompt has ended already is not read for', async () => {
+    expect(await readBy('qwen3', { ...asked, tools, reasoning: 'none' })).toEqual([{ type: 'text-delta', text: 'Hm</think>!' }])
+    const rendered = await render('qwen3', { ...asked, tools, reasoning: 'none' })
+    expect(rendered.createReader?.().add('<think>Hm')).toEqual([{ type: 'text-delta', text: '<think>Hm' }])
+  })
+
   test('that the template begins is read as such, or ended where it is not wanted', async () => {
     expect(await readBy('deepSeekR1', asked)).toEqual([
       { type: 'reasoning-delta', text: 'Hm' },
@@ -210,7 +216,11 @@ describe('reasoning', () => {
   })
 
   test('comes before an answer in a format', async () => {
-    expect(await render('deepSeekR1', asked, format)).toMatchObject({ grammarAfter: '</think>', grammar: expect.any(String) })
+    expect(await render('deepSeekR1', asked, format)).toMatchObject({
+      grammarAfter: '</think>',
+      grammarRequired: true,
+      grammar: expect.any(String),
+    })
     expect(await textOf('qwen3', asked, format)).toMatch(/assistant\n<think>\n$/)
     expect(await render('qwen3', asked, format)).toMatchObject({ grammarAfter: '</think>' })
     expect(await render('qwen3', { ...asked, tools: { ...tools, choice: 'required' } })).toMatchObject({
