@@ -4,7 +4,7 @@ import type { ChatBody } from './openai-chat-schema.ts'
 import { toAnswerRequest } from './openai-fields.ts'
 import { toFormat } from './openai-format.ts'
 import { toReasoning } from './openai-reasoning.ts'
-import { type HarmlessValues, refuseUnsupported, wrongField } from './openai-refusal.ts'
+import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './openai-refusal.ts'
 import { readChatToolChoice, toTools } from './openai-tools.ts'
 
 const harmless: HarmlessValues = {
@@ -52,10 +52,4 @@ function toLogprobs({ logprobs = false, top_logprobs: top = 0 }: ChatBody): Pick
 function refuseOlderFunctions({ functions }: ChatBody): void {
   if (functions === undefined || (Array.isArray(functions) && functions.length === 0)) return
   throw wrongField('functions', 'left out: "tools" has taken its place', 'given')
-}
-
-/** Of chat and completions. */
-export function refuseLoneStreamOptions(body: Readonly<{ stream?: boolean; stream_options?: object }>): void {
-  if (body.stream_options !== undefined && body.stream !== true)
-    throw wrongField('stream_options', 'left out unless stream is true', 'given')
 }

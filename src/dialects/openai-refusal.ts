@@ -20,3 +20,8 @@ export function refuseUnsupported(body: object, harmless: HarmlessValues, place 
     })
   }
 }
+
+export function refuseLoneStreamOptions(body: Readonly<{ stream?: boolean; stream_options?: object }>): void {
+  if (body.stream_options !== undefined && body.stream !== true)
+    throw wrongField('stream_options', 'left out unless stream is true', 'given')
+}

@@ -6,57 +6,64 @@ import type { MessageItem, ReasoningItem, ResolvedItem } from './openai-response
 /** A turn of the assistant: what it thought, said and called comes as items of their own. */
 type Turn = { reasoning: string; signature: string | undefined; content: string | undefined; toolCalls: ToolCall[] }
 
+/** A conversation that is being read. */
+type Reading = { readonly messages: ChatMessage[]; readonly calls: Set<string>; turn: Turn | undefined }
+
 /**
  * The items of a conversation as messages: those of earlier responses, then those of this request. Throws `invalid`, with the item
  * of the request that is at fault.
  */
 export function toMessages(earlier: readonly ResolvedItem[], input: readonly ResolvedItem[]): ChatMessage[] {
-  const messages: ChatMessage[] = []
-  const calls = new Set<string>()
-  let turn: Turn | undefined
+  const reading: Reading = { messages: [], calls: new Set(), turn: undefined }
+  for (const item of earlier) addItem(reading, item, 'previous_response_id')
+  for (const [index, item] of input.entries()) addItem(reading, item, `input.${index}`)
+  closeTurn(reading)
+  return reading.messages
+}
 
-  /** The open turn, or a new one where the open one already has what would come after this. */
-  function openTurn(isOver: (turn: Turn) => boolean): Turn {
-    if (turn !== undefined && isOver(turn)) closeTurn()
-    turn ??= { reasoning: '', signature: undefined, content: undefined, toolCalls: [] }
-    return turn
-  }
-  function closeTurn(): void {
-    if (turn !== undefined) messages.push(...finishTurn(turn))
-    turn = undefined
-  }
-  function add(item: ResolvedItem, place: string): void {
-    switch (item.type) {
-      case 'reasoning': {
-        const open = openTurn(({ content, toolCalls }) => content !== undefined || toolCalls.length > 0)
-        open.reasoning += readReasoning(item)
-        open.signature = item.encrypted_content ?? open.signature
+function addItem(reading: Reading, item: ResolvedItem, place: string): void {
+  switch (item.type) {
+    case 'reasoning': {
+      const turn = openTurn(reading, hasSpoken(reading.turn))
+      turn.reasoning += readReasoning(item)
+      turn.signature = item.encrypted_content ?? turn.signature
+      return
+    }
+    case 'function_call':
+      reading.calls.add(item.call_id)
+      openTurn(reading, false).toolCalls.push({ id: item.call_id, name: item.name, arguments: item.arguments })
+      return
+    case 'function_call_output': {
+      closeTurn(reading)
+      const { call_id: toolCallId, output } = item
+      if (!reading.calls.has(toolCallId)) throw wrongField(`${place}.call_id`, 'that of an earlier "function_call"', 'another id')
+      reading.messages.push({ role: 'tool', content: readContent(output, `${place}.output`).text, toolCallId })
+      return
+    }
+    case 'message': {
+      const message = toMessage(item, `${place}.content`)
+      if (message.role === 'assistant') {
+        openTurn(reading, hasSpoken(reading.turn)).content = message.content
         return
       }
-      case 'function_call':
-        calls.add(item.call_id)
-        openTurn(() => false).toolCalls.push({ id: item.call_id, name: item.name, arguments: item.arguments })
-        return
-      case 'function_call_output':
-        closeTurn()
-        if (!calls.has(item.call_id)) throw wrongField(`${place}.call_id`, 'that of an earlier "function_call"', 'another id')
-        messages.push({ role: 'tool', content: readContent(item.output, `${place}.output`).text, toolCallId: item.call_id })
-        return
-      case 'message':
-        if (item.role === 'assistant') {
-          const open = openTurn(({ content, toolCalls }) => content !== undefined || toolCalls.length > 0)
-          open.content = toMessage(item, `${place}.content`).content
-          return
-        }
-        closeTurn()
-        messages.push(toMessage(item, `${place}.content`))
+      closeTurn(reading)
+      reading.messages.push(message)
     }
   }
+}
 
-  for (const item of earlier) add(item, 'previous_response_id')
-  for (const [index, item] of input.entries()) add(item, `input.${index}`)
-  closeTurn()
-  return messages
+/** Whether what is thought or said next belongs to another turn. */
+const hasSpoken = (turn: Turn | undefined) => turn !== undefined && (turn.content !== undefined || turn.toolCalls.length > 0)
+
+function openTurn(reading: Reading, isAnother: boolean): Turn {
+  if (isAnother) closeTurn(reading)
+  reading.turn ??= { reasoning: '', signature: undefined, content: undefined, toolCalls: [] }
+  return reading.turn
+}
+
+function closeTurn(reading: Reading): void {
+  if (reading.turn !== undefined) reading.messages.push(...finishTurn(reading.turn))
+  reading.turn = undefined
 }
 
 function toMessage({ role, content: given }: MessageItem, place: string): ChatMessage {

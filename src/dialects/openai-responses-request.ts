@@ -3,7 +3,7 @@ import type { PredictRequest } from '../predict/predict.ts'
 import { toAnswerRequest } from './openai-fields.ts'
 import { toFormat } from './openai-format.ts'
 import { toReasoning } from './openai-reasoning.ts'
-import { type HarmlessValues, refuseUnsupported, wrongField } from './openai-refusal.ts'
+import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './openai-refusal.ts'
 import type { ResolvedItem } from './openai-responses-items.ts'
 import { toMessages } from './openai-responses-messages.ts'
 import type { InputTokensBody, ResponseBody, ResponsesBody } from './openai-responses-schema.ts'
@@ -27,8 +27,7 @@ export type Conversation = Readonly<{ earlier: readonly ResolvedItem[]; input: r
 export function refuseUnsupportedResponse(body: InputTokensBody & Pick<ResponsesBody, 'stream' | 'stream_options'>): void {
   refuseUnsupported(body, harmless)
   refuseUnsupported(body.text ?? {}, { verbosity: ['medium'] }, 'text.')
-  if (body.stream_options !== undefined && body.stream !== true)
-    throw wrongField('stream_options', 'left out unless stream is true', 'given')
+  refuseLoneStreamOptions(body)
 }
 
 /** The request of the wire as ours. Throws `invalid`. */

@@ -110,3 +110,25 @@ test.each(Object.entries(requests))(
   },
   60_000,
 )
+
+const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
+
+test.each([
+  ['/chat/completions', '{"messages":DEEP}', 'messages'],
+  ['/chat/completions', '{"messages":[{"role":"user","content":"x"}],"prediction":DEEP}', 'prediction'],
+  [
+    '/chat/completions',
+    '{"messages":[{"role":"user","content":"x"}],"temperature":0,"tools":[{"type":"function","function":{"name":"f","parameters":DEEP}}]}',
+    'tools.0.function.parameters',
+  ],
+  ['/responses', '{"input":"x","temperature":0,"text":{"format":{"type":"json_schema","schema":DEEP}}}', 'text.format.schema'],
+  [
+    '/responses',
+    '{"input":[{"role":"assistant","content":[{"type":"output_text","text":"x","parsed":DEEP}]}]}',
+    'input.0.content.0.parsed',
+  ],
+])('%s with a hundred thousand levels is refused: %s', async (path, body, param) => {
+  const response = await postV1(server, path, body.replace('DEEP', nested(100_000)))
+  expect(response.status).toBe(400)
+  expect(await bodyOf(response)).toMatchObject({ error: { param, code: 'invalid_value' } })
+})
