@@ -1,33 +1,54 @@
 import { randomUUID } from 'node:crypto'
+import { type Accounting, type AccountingParts, openAccounting } from './accounting.ts'
 import type { Closer } from './closer.ts'
+import type { Config } from './config.ts'
+import { costOf, type Egress } from './engine/cloud/egress.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { createProviders, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
 import type { Lifecycle } from './http/lifecycle.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import type { Outside } from './outside.ts'
 import type { AnswerCache } from './predict/cache.ts'
-import { createPredict, type Meter, type Predict } from './predict/predict.ts'
+import { createPredict, type Predict } from './predict/predict.ts'
 
-export type AnswersParts = Readonly<{
-  host: ModelHost
-  /** Reads what answers besides the host. Throws `invalid`. */
-  readElsewhere?: () => Promise<Elsewhere>
-  /** What answers who names nothing; default: the host. */
-  selected?: Selected
-  cache: AnswerCache
-  lifecycle: Lifecycle
-  meter: Meter
-  metrics: Metrics
-  now: () => number
+export type AnswersParts = Pick<AccountingParts, 'db' | 'log' | 'askerOf' | 'now'> &
+  Readonly<{
+    host: ModelHost
+    /** Reads what answers besides the host. Throws `invalid`. */
+    readElsewhere?: (egress: Egress) => Promise<Elsewhere>
+    /** What answers who names nothing; default: the host. */
+    selected?: Selected
+    outside: Outside
+    cache: AnswerCache
+    lifecycle: Lifecycle
+    metrics: Metrics
+  }>
+
+export type Answers = Readonly<{
+  predict: Predict
+  providers: Providers
+  accounting: Accounting
+  /** Throws `invalid`, and changes nothing then. */
+  reloadProviders: () => Promise<void>
 }>
 
-export type Answers = Readonly<{ predict: Predict; providers: Providers; reloadProviders: () => Promise<void> }>
-
-/** Who can answer, and the one way to an answer. */
-export async function openAnswers(parts: AnswersParts, closer: Closer): Promise<Answers> {
-  const { host, selected, readElsewhere = async () => nothing, cache, lifecycle, meter, metrics, now } = parts
-  const providers = closer.use(createProviders(host, await readElsewhere(), selected))
+/** Who can answer, what that costs whom, and the one way to an answer. */
+export async function openAnswers(config: Config, parts: AnswersParts, closer: Closer): Promise<Answers> {
+  const { host, selected, outside, cache, lifecycle, metrics, now } = parts
+  const read = async () => (await parts.readElsewhere?.(outside.egress)) ?? nothing
+  const providers = closer.use(createProviders(host, await read(), selected))
+  const accounting = openAccounting(config, {
+    ...parts,
+    localProvider: host.name,
+    ceilings: providers.ceilings,
+    costOf({ model }, usage) {
+      const price = outside.prices.priceOf(model)
+      return price === undefined ? undefined : costOf(price, usage)
+    },
+  })
+  const { meter } = accounting
   const predict = createPredict({ providers, cache, admission: lifecycle, meter, metrics, createId: randomUUID, now })
-  return { predict, providers, reloadProviders: async () => providers.replace(await readElsewhere()) }
+  return { predict, providers, accounting, reloadProviders: async () => providers.replace(await read()) }
 }
 
 const nothing: Elsewhere = { providers: [], routes: new Map() }

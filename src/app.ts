@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Access, openAccess } from './access.ts'
-import { type Accounting, openAccounting } from './accounting.ts'
 import { type Answers, openAnswers } from './answers.ts'
 import { openToKeys } from './auth/key-scopes.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
@@ -15,6 +14,7 @@ import { openaiRoutes } from './dialects/openai.ts'
 import { createStoredResponses, type StoredResponses } from './dialects/openai-responses-store.ts'
 import { toAnthropicHeaders, toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
 import { egressRoutes } from './egress/routes.ts'
+import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { chooseSizes } from './engine/local/context-sizes.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -46,7 +46,7 @@ export type AppParts = Readonly<{
   /** The models of this machine. */
   host: ModelHost
   /** Reads what answers besides them. */
-  readElsewhere?: () => Promise<Elsewhere>
+  readElsewhere?: (egress: Egress) => Promise<Elsewhere>
   /** Which of them answers who names none; default: a model of this machine. */
   selected?: Selected
   /** What makes vectors. */
@@ -101,9 +101,10 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
   const outside = await openOutside(config, { ...parts, storage, metrics, now })
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
-  const accounting = openAccounting(config, { db: storage.db, now, log: http.log, askerOf, localProvider: host.name })
-  const answers = await openAnswers({ ...parts, cache, lifecycle, meter: accounting.meter, metrics, now }, closer)
-  const { predict } = answers
+  const { db } = storage
+  const { log } = http
+  const answers = await openAnswers(config, { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, now }, closer)
+  const { predict, accounting } = answers
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
@@ -135,7 +136,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
   const storedResponses = createStoredResponses({ db: storage.db, now })
-  const shared = { config, parts, access, accounting, lifecycle, metrics, answers, limits, sockets, jobs, knowledge, outside }
+  const shared = { config, parts, access, lifecycle, metrics, answers, limits, sockets, jobs, knowledge, outside }
   const routes = listRoutes({ ...shared, storedResponses })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -172,7 +173,6 @@ type RouteParts = Readonly<{
   config: Config
   parts: AppParts
   access: Access
-  accounting: Accounting
   lifecycle: Lifecycle
   metrics: Metrics
   answers: Answers
@@ -189,7 +189,6 @@ function listRoutes({
   config,
   parts,
   access,
-  accounting,
   lifecycle,
   metrics,
   answers,
@@ -201,7 +200,7 @@ function listRoutes({
   storedResponses,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
-  const { predict, providers, reloadProviders } = answers
+  const { predict, providers, accounting, reloadProviders } = answers
   const common = { predict, askerOf }
   const engine = () => statusOf(host, providers)
   const { localOnly } = config
@@ -234,13 +233,14 @@ function listRoutes({
   const anthropic = anthropicRoutes({ ...common, limit: limits.limitGeneration })
   const ollama = ollamaRoutes({
     ...common,
+    metered,
     limit: limits.limitGeneration,
     host,
     embedders,
     files: jobs.files,
     windowOf: (trained) => chooseSizes(config, trained).contextSize,
     keepAliveMs: config.keepAliveSeconds * 1000,
-    isAdmin: ({ caller }) => caller.type === 'user' && caller.role === 'admin',
+    isAdmin,
     now,
   })
   return {
@@ -276,7 +276,7 @@ function listRoutes({
         access.feedback.admin,
         modelAdminRoutes(models),
         ...jobs.admin,
-        ollamaAdminRoutes(jobs),
+        ollamaAdminRoutes({ ...jobs, userOf }),
         egressRoutes({ ledger: outside.ledger, localOnly }),
       ]),
     ],
@@ -294,6 +294,11 @@ function askerOf(request: FastifyRequest): Asker {
 function bucketOf(request: FastifyRequest): string {
   const { key, keyId } = askerOf(request)
   return keyId === undefined ? key : `key:${keyId}`
+}
+
+/** Whether the caller may change the service, by role and, with an API key, by the key's scopes. */
+function isAdmin({ caller }: FastifyRequest): boolean {
+  return caller.type === 'user' && caller.role === 'admin' && (caller.key === undefined || caller.key.scopes.includes('admin'))
 }
 
 const userOf = (request: FastifyRequest) => askerOf(request).key

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type App, type AppParts, createApp } from './app.ts'
+import { openClouds } from './clouds.ts'
 import { readSelection, writeSelection } from './config/selection.ts'
-import type { Config } from './config.ts'
+import type { Config, Environment } from './config.ts'
 import { renderChat } from './engine/chat-format-render.ts'
 import { createChatTemplateRenderer } from './engine/chat-template.ts'
 import { spawnEmbedder } from './engine/local/embed-process.ts'
@@ -21,8 +22,14 @@ import { createLoadedModels, type LoadedModels } from './models/loaded-models.ts
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
 
+export type ServiceParts = Readonly<{
+  version: string
+  /** Where keys of cloud providers are looked up that their file names; default: none. */
+  environment?: Environment
+}>
+
 /** The service of these settings, ready to listen; its model may still be loading. */
-export async function openService(config: Config, { version }: Readonly<{ version: string }>): Promise<App> {
+export async function openService(config: Config, { version, environment = {} }: ServiceParts): Promise<App> {
   const catalog = openCatalog(config)
   const selected = await readSelected(config)
   const isLocal = selected.provider === localProvider
@@ -30,7 +37,8 @@ export async function openService(config: Config, { version }: Readonly<{ versio
   const embedding = await openEmbedders(config, catalog)
   const openVectorIndex: AppParts['openVectorIndex'] = (readVectors) =>
     createVectorIndex({ spawn: () => spawnVectorIndex(logEngine), readVectors, maxWaiting: config.maxQueue })
-  return createApp(config, { host, selected, ...embedding, openVectorIndex, version, logStream: openLogStream(1) })
+  const readElsewhere: AppParts['readElsewhere'] = (egress) => openClouds(config, environment, egress)
+  return createApp(config, { host, selected, readElsewhere, ...embedding, openVectorIndex, version, logStream: openLogStream(1) })
 }
 
 /** Processes of embedding models and rerankers at once. */

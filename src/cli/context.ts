@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { parseEnv } from 'node:util'
 import { type Client, createClient } from '../client.ts'
 import type { Language } from '../config/kinds.ts'
 import { type Config, type Environment, loadConfig } from '../config.ts'
@@ -36,6 +37,11 @@ export type Context = Readonly<{
 export function configOf(context: Context, { serves }: Readonly<{ serves: boolean }>): Config {
   const { settings: flags, environment, envFile, language } = context
   return loadConfig({ flags, environment, envFile, language, serves })
+}
+
+/** The variables that settings may name, of the environment and of `.env`. */
+export function environmentOf({ environment, envFile = '' }: Context): Environment {
+  return { ...parseEnv(envFile), ...environment }
 }
 
 /** Where the service of these settings is reached from this machine. */

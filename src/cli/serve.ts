@@ -1,7 +1,7 @@
 import { createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
-import { addressOf, type Context, configOf, describeFailure, writeLine } from './context.ts'
+import { addressOf, type Context, configOf, describeFailure, environmentOf, writeLine } from './context.ts'
 import { prepareEmbeddingModel, prepareModel } from './prepare.ts'
 import { waitForStop } from './stop-signals.ts'
 
@@ -55,7 +55,7 @@ async function serve(
 async function startApi(context: Context, config: Config): Promise<Closable & { url: string }> {
   const { openService } = await import('../service.ts')
   const { language, say, terminal, version } = context
-  const service = await openService(config, { version }).catch((error: unknown) => {
+  const service = await openService(config, { version, environment: environmentOf(context) }).catch((error: unknown) => {
     throw error instanceof AppError ? new AppError(error.code, describeFailure(error, language, say), { cause: error }) : error
   })
   const port = await listen(service, { host: config.host, port: config.port, env: 'PORT', say })

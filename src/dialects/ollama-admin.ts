@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises'
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { toAppError } from '../http/error-reply.ts'
@@ -12,6 +12,8 @@ import { ollamaErrors, toOllamaErrorBody } from './ollama-error.ts'
 
 export type OllamaAdminOptions = Readonly<{
   pulls: Pulls
+  /** Who asks, for the ledger of what leaves this machine. */
+  userOf: (request: FastifyRequest) => string
   /** Removes an installed model by its installed name. */
   remove: (name: string) => Promise<string>
   /** Gives an installed model a second name. */
@@ -40,6 +42,7 @@ const progress = Type.Object({
   completed: Type.Optional(Type.Integer()),
 })
 type Progress = Static<typeof progress>
+type PullRequest = FastifyRequest<{ Body: Static<typeof pullBody> }>
 
 const deleteBody = Type.Object(eitherName, { additionalProperties: false })
 const copyBody = Type.Object({ source: modelName, destination: modelName }, { additionalProperties: false })
@@ -71,7 +74,7 @@ function servePull(http: FastifyInstance, options: OllamaAdminOptions): void {
   }
   http.post<{ Body: Static<typeof pullBody> }>('/pull', { schema }, async (request, reply) => {
     const gone = clientGone(reply)
-    const lines = toProgress(await startPull(options, readEitherName(request.body), gone))
+    const lines = toProgress(await startPull(options, request, gone))
     if (request.body.stream === false) {
       for await (const _line of lines);
       return success
@@ -87,9 +90,10 @@ function servePull(http: FastifyInstance, options: OllamaAdminOptions): void {
   })
 }
 
-async function startPull({ pulls, isInstalled }: OllamaAdminOptions, name: string, gone: AbortSignal) {
+async function startPull({ pulls, userOf, isInstalled }: OllamaAdminOptions, request: PullRequest, gone: AbortSignal) {
+  const name = readEitherName(request.body)
   try {
-    return pulls.watch(pulls.start(name).id, gone)
+    return pulls.watch(pulls.start(name, userOf(request)).id, gone)
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'invalid') throw error
     // Clients pull before they ask: for what is here already there is nothing to do.

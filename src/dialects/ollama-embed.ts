@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Embedders } from '../engine/embedder.ts'
 import { clientGone } from '../http/event-stream.ts'
+import type { Metered } from '../usage/metered.ts'
 import { toNanoseconds } from './ollama-answer.ts'
 import { modelName, toModelName, wrong } from './ollama-border.ts'
 import { ollamaErrors } from './ollama-error.ts'
@@ -45,10 +46,11 @@ const embedAnswer = Type.Object({
 const embeddingsBody = Type.Object({ ...commonFields, prompt: Type.Optional(text) }, { additionalProperties: false })
 const embeddingsAnswer = Type.Object({ embedding: Type.Array(Type.Number()) })
 
-export type OllamaEmbedOptions = Readonly<{ embedders: Embedders; now: () => number }>
+/** `metered` counts the work of embedding models. */
+export type OllamaEmbedOptions = Readonly<{ embedders: Embedders; metered: Metered; now: () => number }>
 
 /** POST /api/embed, and POST /api/embeddings, which came before it. */
-export function serveEmbeddings(http: FastifyInstance, { embedders, now }: OllamaEmbedOptions): void {
+export function serveEmbeddings(http: FastifyInstance, { embedders, metered, now }: OllamaEmbedOptions): void {
   const tags = ['ollama']
   const embed = { summary: 'Turn texts into vectors', tags, body: embedBody, response: { 200: embedAnswer, ...ollamaErrors } }
   http.post<{ Body: Static<typeof embedBody> }>('/embed', { schema: embed }, async (request, reply) => {
@@ -57,8 +59,9 @@ export function serveEmbeddings(http: FastifyInstance, { embedders, now }: Ollam
     const startMs = now()
     const embedder = await getEmbedder(embedders, toModelName(model))
     const texts = typeof input === 'string' ? [input].filter((one) => one !== '') : input
-    const { vectors, tokens } =
-      texts.length === 0 ? { vectors: [], tokens: [] } : await embedder.encode({ texts, truncate }, clientGone(reply))
+    const encode = () => embedder.encode({ texts, truncate }, clientGone(reply))
+    const nothing = { vectors: [], tokens: [] }
+    const { vectors, tokens } = texts.length === 0 ? nothing : await metered(request, embedder.name, encode)
     return {
       model,
       embeddings: vectors.map((vector) => [...shorten(vector, dimensions)]),
@@ -78,7 +81,8 @@ export function serveEmbeddings(http: FastifyInstance, { embedders, now }: Ollam
     isZero(keepAlive)
     const embedder = await getEmbedder(embedders, toModelName(model))
     if (prompt === '') return { embedding: [] }
-    const { vectors } = await embedder.encode({ texts: [prompt], truncate: false }, clientGone(reply))
+    const encode = () => embedder.encode({ texts: [prompt], truncate: false }, clientGone(reply))
+    const { vectors } = await metered(request, embedder.name, encode)
     return { embedding: [...(vectors[0] ?? [])] }
   })
 }

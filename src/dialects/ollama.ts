@@ -4,7 +4,9 @@ import { AppError } from '../errors.ts'
 import { toAppError } from '../http/error-reply.ts'
 import { clientGone, sendEventStream } from '../http/event-stream.ts'
 import { formatLine, ndjson } from '../http/ndjson.ts'
+import { setOriginHeaders } from '../http/origin-headers.ts'
 import type { Asker, Predict, Target } from '../predict/predict.ts'
+import type { Metered } from '../usage/metered.ts'
 import { chatPiece, generatePiece, type Head, type PieceFormat, toLines, toWhole } from './ollama-answer.ts'
 import { prepareOllamaScope } from './ollama-border.ts'
 import { serveEmbeddings } from './ollama-embed.ts'
@@ -20,6 +22,8 @@ export type OllamaRoutesOptions = OllamaModels &
     /** Counts a request to the model. */
     limit: onRequestAsyncHookHandler
     embedders: Embedders
+    /** Counts the work of embedding models. */
+    metered: Metered
     /** Whether the caller may take models out of memory. */
     isAdmin: (request: FastifyRequest) => boolean
   }>
@@ -74,17 +78,19 @@ async function answer<Written extends object>(
   const { predict, askerOf, host, isAdmin } = options
   if (question.request === undefined) return moveModel(options, question, format, request, reply)
   const gone = clientGone(reply)
-  const leave = ({ model, ranOn }: Target) => {
+  const leave = ({ model, provider }: Target) => {
     // Nobody waits for it, as it waits for all who use the model. Who closes the host ends it.
-    if (question.leaves && ranOn === 'local' && isAdmin(request))
+    if (question.leaves && provider === host.name && isAdmin(request))
       host.unload(model).catch((error: unknown) => request.log.warn({ err: error }, 'A model did not leave memory'))
   }
   if (request.body.stream === false) {
     const completion = await predict.complete(question.request, askerOf(request), gone)
     leave(completion)
+    setOriginHeaders(reply, completion)
     return toWhole(completion, headOf(options, request, completion), format)
   }
   const { target, events } = await predict.open(question.request, askerOf(request), gone)
+  setOriginHeaders(reply, target)
   await sendEventStream(reply, {
     frames: toLines(events, () => headOf(options, request, target), format),
     contentType: ndjson,
@@ -107,7 +113,7 @@ async function moveModel<Written extends object>(
   const { predict, host, isAdmin } = options
   if (leaves && !isAdmin(request)) throw new AppError('forbidden', 'Only an admin may take a model out of memory.')
   const target = await predict.choose({ model, provider: undefined })
-  if (target.ranOn === 'local') await (leaves ? host.unload(target.model) : host.load(target.model, clientGone(reply)))
+  if (target.provider === host.name) await (leaves ? host.unload(target.model) : host.load(target.model, clientGone(reply)))
   return {
     ...headOf(options, request, target),
     ...format({ text: '' }),

@@ -21,7 +21,12 @@ export type Choice = Readonly<{
 export type FallbackRoutes = ReadonlyMap<string, readonly string[]>
 
 /** Providers besides the models of this machine. */
-export type Elsewhere = Readonly<{ providers: readonly Provider[]; routes: FallbackRoutes }>
+export type Elsewhere = Readonly<{
+  providers: readonly Provider[]
+  routes: FallbackRoutes
+  /** US dollars that a provider may cost in a day, by its name. */
+  ceilings?: ReadonlyMap<string, number>
+}>
 
 /** The route of requests that name no model, where there is one. */
 export const defaultRoute = 'default'
@@ -41,6 +46,8 @@ export interface Providers {
   /** The local one first. */
   list(): readonly Provider[]
   routes(): readonly string[]
+  /** US dollars that a provider may cost in a day, by its name. */
+  ceilings(): ReadonlyMap<string, number>
   /** Puts others in place of all but the local one. Answers under way go on. Throws `invalid` for a route that leads nowhere. */
   replace(elsewhere: Elsewhere): Promise<void>
   /** Closes all but the local one. */
@@ -51,7 +58,7 @@ export type Selected = Readonly<{ provider: string; model: string | undefined }>
 
 /** Chooses among the local models and `elsewhere`. Throws `invalid` like `replace`, and for a selected provider that there is not. */
 export function createProviders(local: Provider, elsewhere: Elsewhere, selected?: Selected): Providers {
-  let { providers, routes } = checked(local, elsewhere)
+  let { providers, routes, ceilings = noCeilings } = checked(local, elsewhere)
   let selection = selected ?? { provider: local.name, model: undefined }
   if (local.name !== selection.provider) get(selection.provider)
 
@@ -123,15 +130,18 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
     find,
     list,
     routes: () => [...routes.keys()],
+    ceilings: () => ceilings,
     async replace(next) {
       const before = providers
-      ;({ providers, routes } = checked(local, next))
+      ;({ providers, routes, ceilings = noCeilings } = checked(local, next))
       if (find(selection.provider) === undefined) selection = { provider: local.name, model: undefined }
       await Promise.all(before.map((provider) => provider.close()))
     },
     close: () => Promise.all(providers.map((provider) => provider.close())).then(() => {}),
   }
 }
+
+const noCeilings: ReadonlyMap<string, number> = new Map()
 
 /** What stopped one candidate and need not stop the next. */
 const passableCodes: readonly ErrorCode[] = [

@@ -12,7 +12,7 @@ export type MeterOptions = Readonly<{
   now: () => number
   defaults: DefaultQuota
   /** What each provider may cost in a UTC day, in US dollars, by its name. */
-  ceilings?: ReadonlyMap<string, number>
+  ceilings?: () => ReadonlyMap<string, number>
   /** Millionths of a US dollar; undefined where the price is not known. Asked for cloud models alone. */
   costOf?: (target: MeteredTarget, usage: Usage) => number | undefined
   /** Told what could not be counted, where that stops nobody. */
@@ -32,12 +32,12 @@ export interface UsageMeter extends Meter {
  * at the same time pass no limit; tokens and costs are known at its end, so that requests under way may pass theirs once.
  */
 export function createMeter(options: MeterOptions): UsageMeter {
-  const { db, now, defaults, ceilings = new Map(), onFailure } = options
+  const { db, now, defaults, ceilings = () => new Map(), onFailure } = options
   const costOf = options.costOf ?? (() => undefined)
 
   return {
     async admit(asker, target) {
-      const subjects = [...(await findSubjects(db, asker, defaults)), ...providersOf(target, ceilings)]
+      const subjects = [...(await findSubjects(db, asker, defaults)), ...providersOf(target, ceilings())]
       if (target.ranOn === 'cloud' && costOf(target, nothingUsed) === undefined) refuseUnknownPrice(subjects, target)
       if (subjects.length === 0) return
       const counted = countRequest(db, subjects, now())

@@ -135,7 +135,7 @@ test('a quota of the user stands before that of all users, and 0 lifts it', asyn
 
 test('the ceiling of a provider holds for all callers together, and for nothing on this machine', async () => {
   const world = await openWorld({
-    ceilings: new Map([['claude', 5]]),
+    ceilings: () => new Map([['claude', 5]]),
     costOf: ({ provider }, { promptTokens }) => (provider === 'claude' ? promptTokens * 1_000_000 : undefined),
   })
   const { meter } = world
@@ -159,7 +159,7 @@ test('costs are rounded up to a millionth of a dollar', async () => {
 })
 
 test('where a limit on costs holds, a model without a price is not asked', async () => {
-  const { meter } = await openWorld({ ceilings: new Map([['claude', 5]]) })
+  const { meter } = await openWorld({ ceilings: () => new Map([['claude', 5]]) })
   expect(await refusal(meter.admit(anonymous, cloud))).toMatchObject({
     code: 'forbidden',
     message: expect.stringContaining('price'),

@@ -224,7 +224,11 @@ function toEntry(
 }
 
 /** In millionths of a US dollar: a price for a million tokens is that of one in millionths. */
-function costOf({ input, output, cachedInput = input }: Price, { promptTokens, completionTokens, cachedPromptTokens }: Usage) {
+/** Millionths of a US dollar. */
+export function costOf(
+  { input, output, cachedInput = input }: Price,
+  { promptTokens, completionTokens, cachedPromptTokens }: Usage,
+) {
   const cached = Math.min(cachedPromptTokens, promptTokens)
   return Math.round((promptTokens - cached) * input + cached * cachedInput + completionTokens * output)
 }
