@@ -48,7 +48,7 @@ export function anthropicRoutes(options: AnthropicRoutesOptions): FastifyPluginA
 
 function serveMessages(http: FastifyInstance, options: AnthropicRoutesOptions): void {
   const schema = { summary: 'Answer a conversation', tags, body: messagesBody, response: { 200: messageAnswer, ...errors } }
-  http.post<{ Body: MessagesBody }>('/', { schema, onRequest: options.limit }, async (request, reply) => {
+  http.post<{ Body: MessagesBody }>('', { schema, onRequest: options.limit }, async (request, reply) => {
     const question = fromMessagesBody(request.body)
     const showsThinking = request.body.thinking?.display !== 'omitted'
     if (request.body.stream === true) return stream(options, { question, showsThinking }, request, reply)

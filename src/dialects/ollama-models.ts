@@ -10,7 +10,7 @@ import { ollamaErrors } from './ollama-error.ts'
 import { optionsBody } from './ollama-options.ts'
 
 export type OllamaModels = Readonly<{
-  host: Pick<ModelHost, 'list' | 'choose' | 'load' | 'unload'>
+  host: Pick<ModelHost, 'name' | 'list' | 'choose' | 'load' | 'unload'>
   embedders: Embedders
   files: ModelFiles
   /** The tokens of prompt and answer that a model gets which was trained on so many. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { grammarOf } from '../../src/engine/answer-format.ts'
 import { createAnswerReader } from '../../src/engine/chat-format-reader.ts'
 import { answerRequest, type RenderedChat } from '../../src/engine/local/answer-request.ts'
 import type { Engine } from '../../src/engine/local/engine-process.ts'
@@ -55,7 +56,7 @@ async function answer(choices: ReadonlyArray<readonly string[]>, { rendered, rea
     engine,
     request: { ...request, ...asked },
     adapter: undefined,
-    grammar: undefined,
+    grammar: asked.format === undefined ? undefined : grammarOf(asked.format),
     renderChat: async () => ({ prompt: [], stop: ['\nUser:'], dropsFirstSpace: false, ...rendered }),
     arrivedAt: 0,
     clock: () => 0,

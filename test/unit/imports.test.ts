@@ -105,7 +105,8 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
   [
     'the global fetch',
     /(?<!typeof )globalThis\.fetch\b|= globalThis\b|(?<![.\w])fetch\(/,
-    ['app.ts', 'client.ts', 'engine/cloud/egress.ts', 'main.ts'],
+    // guarded-fetch.ts is given the fetch of an errand.
+    ['client.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'main.ts', 'outside.ts'],
   ],
   // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
   // read addresses or serve.

@@ -9,6 +9,8 @@ type Api = Readonly<{ paths: Readonly<Record<string, Readonly<Record<string, obj
 const open = ['GET /health', 'GET /health/ready', 'POST /auth/register', 'POST /auth/login']
 
 /** What a key must have for each route; `any`: no more than be good; `none`: no key may. */
+const changesModels = /^\/api\/(?:pull|delete|copy|create|push|blobs\/)/
+
 function demandOf(method: string, path: string): KeyScope | 'any' | 'none' | undefined {
   const isRead = method === 'GET'
   if (path === '/metrics') return 'metrics'
@@ -18,8 +20,9 @@ function demandOf(method: string, path: string): KeyScope | 'any' | 'none' | und
   if (path.startsWith('/admin/')) return 'admin'
   if (path === '/model' || path === '/models' || path === '/models/{name}/report') return isRead ? 'inference' : 'admin'
   if (path.startsWith('/models/')) return 'admin'
+  if (path.startsWith('/api/') && changesModels.test(path)) return 'admin'
   if (path.startsWith('/predict') || path.startsWith('/v1/') || path.startsWith('/api/')) return 'inference'
-  if (['/embed/encode', '/embed/search', '/rag/query'].includes(path)) return 'inference'
+  if (['/providers', '/embed/encode', '/embed/search', '/rag/query'].includes(path)) return 'inference'
   if (path.startsWith('/embed/') || path.startsWith('/rag/documents')) return 'documents'
   return undefined
 }

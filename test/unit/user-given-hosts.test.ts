@@ -59,13 +59,47 @@ test('no name of a model leads to another host than the hub that the settings na
   expect(inside.connections()).toBe(0)
 })
 
+/** These take the address of an image, which is passed on to a cloud model that fetches it itself, and refused by all others. */
+const takingImages = [
+  'post /v1/chat/completions',
+  'post /v1/messages',
+  'post /v1/messages/count_tokens',
+  'post /v1/responses',
+  'post /v1/responses/input_tokens',
+]
+
 test('documents are all that can be fetched from an address that a user gives', async () => {
   const { url } = await start({})
   const { paths } = JSON.parse(await (await fetch(`${url}/openapi.json`)).text())
   const taking: string[] = []
-  for (const [path, methods] of Object.entries<Record<string, unknown>>(paths))
-    for (const [method, operation] of Object.entries(methods))
-      if (/"(?:\w+_)?(?:url|uri|host|hostname|endpoint|address|href|webhook|proxy)":\{/.test(JSON.stringify(operation)))
+  for (const [path, methods] of Object.entries<Record<string, { parameters?: unknown; requestBody?: unknown }>>(paths))
+    for (const [method, { parameters = null, requestBody = null }] of Object.entries(methods))
+      if (
+        /"(?:\w+_)?(?:url|uri|host|hostname|endpoint|address|href|webhook|proxy)":\{/.test(
+          JSON.stringify([parameters, requestBody]),
+        )
+      )
         taking.push(`${method} ${path}`)
-  expect(taking).toEqual(['post /rag/documents'])
+  expect(taking.sort()).toEqual(['post /rag/documents', ...takingImages].sort())
+})
+
+test('the address of an image is not fetched here', async () => {
+  const inside = await countConnections()
+  const { url } = await start({})
+  const address = `https://127.0.0.1:${inside.port}/a.png`
+  const openai = [{ type: 'image_url', image_url: { url: address } }]
+  const responses = [{ type: 'input_image', image_url: address }]
+  const anthropic = [{ type: 'image', source: { type: 'url', url: address } }]
+  const bodies: ReadonlyArray<readonly [path: string, body: object]> = [
+    ['/v1/chat/completions', { messages: [{ role: 'user', content: openai }] }],
+    ['/v1/responses', { input: [{ role: 'user', content: responses }] }],
+    ['/v1/messages', { model: 'fake', max_tokens: 5, messages: [{ role: 'user', content: anthropic }] }],
+  ]
+  for (const [path, body] of bodies) {
+    const headers = { 'content-type': 'application/json' }
+    const response = await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) })
+    const told = await response.text()
+    expect([path, response.status, told]).toEqual([path, 400, expect.stringContaining('images')])
+  }
+  expect(inside.connections()).toBe(0)
 })
