@@ -68,7 +68,9 @@ export type FeedbackBody =
   | Readonly<{ prediction_id: string; rating: 'up' | 'down'; correction?: string; text?: string }>
 
 type PredictEnd = Readonly<
-  Pick<PredictAnswer, 'id' | 'model' | 'provider' | 'usage' | 'timings' | 'ran_on'> & { finish_reason: 'stop' | 'length' }
+  Pick<PredictAnswer, 'id' | 'model' | 'provider' | 'usage' | 'timings' | 'ran_on' | 'why' | 'passed_by'> & {
+    finish_reason: PredictAnswer['choices'][number]['finish_reason']
+  }
 >
 export type PredictEvent = Readonly<{ type: 'text'; text: string }> | (Readonly<{ type: 'done' }> & PredictEnd)
 

@@ -10,6 +10,7 @@ export function createAnswerRecord() {
   let text = ''
   let id = ''
   let model = ''
+  let ranOn = /** @type {'local' | 'cloud' | undefined} */ (undefined)
   let tokens = /** @type {number | undefined} */ (undefined)
   let end = /** @type {'stop' | 'length'} */ ('stop')
   let firstMs = 0
@@ -28,6 +29,7 @@ export function createAnswerRecord() {
     /** @param {AnswerEvent} event */
     note(event) {
       if (event.type === 'text') addText(event)
+      if (event.type === 'origin') ranOn = event.ranOn
       if (event.type === 'choice-end') end = event.reason
       if (event.type === 'usage') tokens = event.completionTokens
     },
@@ -35,7 +37,7 @@ export function createAnswerRecord() {
     facts() {
       const seconds = (lastMs - firstMs) / 1000
       const tokensPerSecond = tokens !== undefined && seconds > minRateSeconds ? (tokens - 1) / seconds : undefined
-      return { id, model, tokens, tokensPerSecond, end }
+      return { id, model, ranOn, tokens, tokensPerSecond, end }
     },
   }
 }

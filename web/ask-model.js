@@ -5,12 +5,15 @@ import { load, ServiceError, send } from './service.js'
 /** @typedef {Readonly<{ role: 'user' | 'assistant', content: string }>} Message */
 /**
  * @typedef {Readonly<{ type: 'text', id: string, model: string, text: string }>
+ *   | Readonly<{ type: 'origin', ranOn: 'local' | 'cloud' }>
  *   | Readonly<{ type: 'choice-end', reason: 'stop' | 'length' }>
  *   | Readonly<{ type: 'usage', completionTokens: number }>} AnswerEvent
  */
 
-/** A calm way of choosing words that suits small models too; ends what would go on for ever. */
-const parameters = { temperature: 0.7, top_p: 0.95, repeat_penalty: 1.1, max_completion_tokens: 1024 }
+/** A calm way of choosing words that suits small models too. Clouds have ways of their own, and may refuse this one. */
+const calm = { temperature: 0.7, top_p: 0.95, repeat_penalty: 1.1 }
+/** Ends what would go on for ever. */
+const mostTokens = 1024
 const maxAttempts = 120
 /** Longer than what the service proposes while it loads: a page that stays open must not eat up its own allowance. */
 const minWaitSeconds = 2
@@ -20,11 +23,12 @@ const minWaitSeconds = 2
  * Throws `ServiceError`, and `AbortError` after `signal`.
  * @param {readonly Message[]} messages
  * @param {AbortSignal} signal
- * @param {(key: 'waitLoading' | 'waitBusy', seconds: number) => void} onWait
+ * @param {{ onWait: (key: 'waitLoading' | 'waitBusy', seconds: number) => void, isLocal: boolean }} options
  * @returns {AsyncGenerator<AnswerEvent>}
  */
-export async function* askModel(messages, signal, onWait) {
-  const body = { messages, stream: true, stream_options: { include_usage: true }, ...parameters }
+export async function* askModel(messages, signal, { onWait, isLocal }) {
+  const stream = { stream: true, stream_options: { include_usage: true }, max_completion_tokens: mostTokens }
+  const body = { messages, ...stream, ...(isLocal ? calm : {}) }
   for (let attempt = 1; ; attempt += 1) {
     try {
       yield* readAnswer(await send('/v1/chat/completions', { method: 'POST', body, signal }))
@@ -42,6 +46,8 @@ export async function* askModel(messages, signal, onWait) {
 
 /** @param {Response} response @returns {AsyncGenerator<AnswerEvent>} */
 async function* readAnswer(response) {
+  const ranOn = response.headers.get('x-simpleia-ran-on')
+  if (ranOn === 'local' || ranOn === 'cloud') yield { type: 'origin', ranOn }
   for await (const data of readEventStream(response)) {
     if (data === '[DONE]') return
     const chunk = JSON.parse(data)

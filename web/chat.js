@@ -23,7 +23,8 @@ const page = {
 /** What the model is told of the conversation: the questions that were answered, with their answers. */
 let messages = /** @type {import('./ask-model.js').Message[]} */ ([])
 let running = /** @type {AbortController | undefined} */ (undefined)
-let ranOn = /** @type {'local' | 'cloud' | undefined} */ (undefined)
+/** Whether only models of this machine can answer. */
+let isLocal = true
 
 const session = createSession({
   navigation: get('navigation', HTMLElement),
@@ -31,13 +32,15 @@ const session = createSession({
   onChange: () => void showModel(),
 })
 
-/** Shows which model answers, and learns where it runs; asks for a name and password where the service wants them. */
+/** Shows which model answers, and learns who may; asks for a name and password where the service wants them. */
 async function showModel() {
   clearText(page.model)
   try {
     /** @type {import('./service.js').Model} */
     const model = await load('/model')
-    ranOn = model.provider === 'hf' ? 'local' : 'cloud'
+    /** @type {{ routes: readonly string[] }} */
+    const { routes } = await load('/providers')
+    isLocal = model.provider === 'hf' && !routes.includes('default')
     if (model.state === 'loading') setText(page.model, 'modelLoading')
     else page.model.textContent = model.model_name
   } catch (error) {
@@ -66,7 +69,7 @@ async function answer(turn, question) {
   const known = messages
   const asked = /** @type {const} */ ({ role: 'user', content: question })
   try {
-    for await (const event of askModel([...known, asked], stopping.signal, turn.showWait)) {
+    for await (const event of askModel([...known, asked], stopping.signal, { onWait: turn.showWait, isLocal })) {
       record.note(event)
       if (event.type === 'text') keepInSight(() => turn.add(event.text))
     }
@@ -80,7 +83,7 @@ async function answer(turn, question) {
   // Not so when a new conversation has begun meanwhile.
   if (content !== '' && messages === known) messages = [...known, asked, { role: 'assistant', content }]
   const facts = record.facts()
-  keepInSight(() => turn.end({ ...facts, ranOn, end: stopping.signal.aborted ? 'stopped' : facts.end }))
+  keepInSight(() => turn.end({ ...facts, end: stopping.signal.aborted ? 'stopped' : facts.end }))
   if (facts.model !== '' && page.model.textContent !== facts.model) await showModel()
 }
 

@@ -191,8 +191,11 @@ export const serviceSettings = {
     env: 'MAX_BODY_BYTES',
     group: 'limits',
     kind: byteSize,
-    default: 1_048_576,
-    help: { en: 'Largest request body.', es: 'Mayor tamaño del cuerpo de una petición.' },
+    default: 8_388_608,
+    help: {
+      en: 'Largest request body. Long sessions of coding assistants, and pictures, need some megabytes.',
+      es: 'Mayor tamaño del cuerpo de una petición. Las sesiones largas de asistentes de programación y las imágenes ocupan varios megas.',
+    },
   },
   maxDocumentBytes: {
     env: 'MAX_DOCUMENT_BYTES',

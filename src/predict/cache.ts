@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { GenerateRequest } from '../engine/provider.ts'
-import type { CollectedAnswer } from './collect.ts'
+import type { CollectedAnswer, CompletionChoice } from './collect.ts'
 
 /** Everything that can change an answer: what computes it, what is asked, and who asks. */
 export type CacheQuestion = Readonly<{ provider: string; modelIdentity: string; request: Omit<GenerateRequest, 'model'> }>
@@ -23,6 +23,8 @@ export type CacheOptions = Readonly<{
   now: () => number
 }>
 
+/** What the score of a token takes, with its text and bytes. */
+const charactersPerToken = 100
 /** Answers are text in memory: this bounds them together, whatever the number of entries. */
 const maxCharacters = 64 * 1024 * 1024
 
@@ -76,7 +78,7 @@ export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): Answ
   const answers = new LRUCache<string, CollectedAnswer>({
     max: maxEntries,
     maxSize: maxCharacters,
-    sizeCalculation: (answer) => 1 + answer.choices.reduce((sum, choice) => sum + choice.text.length, 0),
+    sizeCalculation: (answer) => 1 + answer.choices.reduce((sum, choice) => sum + sizeOf(choice), 0),
     ttl: ttlSeconds * 1000,
     ttlResolution: 0,
     perf: { now },
@@ -96,6 +98,13 @@ export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): Answ
     },
     statistics: () => ({ entries: answers.size, hits, misses, evictions }),
   }
+}
+
+/** About its characters in memory: a token is some numbers and a text. */
+function sizeOf({ text, reasoning, toolCalls, tokens }: CompletionChoice): number {
+  const calls = toolCalls.reduce((sum, call) => sum + call.name.length + call.arguments.length, 0)
+  const scores = tokens.reduce((sum, { top }) => sum + charactersPerToken * (1 + top.length), 0)
+  return text.length + reasoning.length + calls + scores
 }
 
 const noCache: AnswerCache = {

@@ -136,6 +136,18 @@ describe('the cache', () => {
     expect(cache.find('a')).toBeUndefined()
   })
 
+  test('counts the scores of tokens, which take more room than the text', () => {
+    const cache = createCache({ maxEntries: 10, ttlSeconds: 10, now: () => 1 })
+    const token = { text: 'a', bytes: [97], logprob: -1, top: [] }
+    const scored = (count: number): CollectedAnswer => ({
+      ...answer('A'),
+      choices: [{ ...textChoice('A'), tokens: Array.from({ length: count }, () => token) }],
+    })
+    cache.save('few', scored(1000))
+    cache.save('many', scored(1_000_000))
+    expect([cache.find('few') === undefined, cache.find('many')]).toEqual([false, undefined])
+  })
+
   test('with no room keeps nothing', () => {
     const cache = createCache({ maxEntries: 0, ttlSeconds: 10, now: () => 1 })
     cache.save('a', answer('A'))

@@ -2,6 +2,7 @@ import { expect } from 'vitest'
 import type { ModelHost } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
 import { createFakeEngine } from '../fake-engine.ts'
+import { createScriptedHost, generationEnd } from '../scripted-host.ts'
 import { ask, noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
 import { openApp, webTest } from './open-app.ts'
@@ -18,6 +19,23 @@ webTest('an answer is shown exactly as it was given, and what is known of it', a
   expect(await page.locator('.asked').textContent()).toBe('Count!')
   expect(await page.locator('.facts p').textContent()).toContain('ran on this machine')
   expect(incidents).toEqual(noIncidents)
+})
+
+webTest('an answer says that it came from the cloud, and the cloud is not asked for the ways of small models', async () => {
+  const claude = createScriptedHost(() => [
+    { type: 'text-delta', index: 0, text: 'from afar' },
+    { type: 'choice-end', index: 0, reason: 'stop' },
+    generationEnd(),
+  ])
+  const { page } = await openApp({
+    host: says('from here'),
+    selected: { provider: 'claude', model: 'scripted' },
+    readElsewhere: async () => ({ providers: [{ ...claude, name: 'claude', ranOn: 'cloud' }], routes: new Map() }),
+  })
+  await ask(page, 'Where are you?')
+  expect(await page.locator(answerText).textContent()).toBe('from afar')
+  expect(await page.locator('.facts p').textContent()).toContain('ran in the cloud')
+  expect(claude.asked[0]?.sampling.repeatPenalty).toBe(1)
 })
 
 webTest('an answer appears while it is written, and stops when it is told to', async () => {
