@@ -1,25 +1,20 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { type Access, openAccess } from './access.ts'
 import { type Answers, openAnswers } from './answers.ts'
+import { askerOf, bucketOf, userOf } from './asker.ts'
 import { openToKeys } from './auth/key-scopes.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelection, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
-import { anthropicRoutes } from './dialects/anthropic.ts'
-import { ollamaRoutes } from './dialects/ollama.ts'
-import { ollamaAdminRoutes } from './dialects/ollama-admin.ts'
-import { openaiRoutes } from './dialects/openai.ts'
-import { createStoredResponses, type StoredResponses } from './dialects/openai-responses-store.ts'
-import { toAnthropicHeaders, toOpenaiHeaders, withLimitHeaders } from './dialects/rate-limit-headers.ts'
+import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
-import { chooseSizes } from './engine/local/context-sizes.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { EngineStatus, ModelHost } from './engine/provider.ts'
-import { defaultRoute, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
+import type { Elsewhere, Providers, Selected } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
@@ -34,7 +29,6 @@ import { type ModelJobs, openModelJobs } from './model-jobs.ts'
 import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
 import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
-import type { Asker } from './predict/predict.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
@@ -135,9 +129,9 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
     closer,
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
-  const storedResponses = createStoredResponses({ db: storage.db, now })
-  const shared = { config, parts, access, lifecycle, metrics, answers, limits, sockets, jobs, knowledge, outside }
-  const routes = listRoutes({ ...shared, storedResponses })
+  const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
+  const opened = { access, lifecycle, metrics, answers, limits, sockets, jobs, dialects, knowledge, outside }
+  const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
@@ -179,9 +173,9 @@ type RouteParts = Readonly<{
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
+  dialects: DialectRoutes
   knowledge: KnowledgeRoutes
   outside: Outside
-  storedResponses: StoredResponses
 }>
 
 /** Which route is mounted where: this decides who may use it. */
@@ -195,11 +189,11 @@ function listRoutes({
   limits,
   sockets,
   jobs,
+  dialects,
   knowledge,
   outside,
-  storedResponses,
 }: RouteParts): Routes {
-  const { host, embedders, rerankers, now = Date.now } = parts
+  const { host, now = Date.now } = parts
   const { predict, providers, accounting, reloadProviders } = answers
   const common = { predict, askerOf }
   const engine = () => statusOf(host, providers)
@@ -217,32 +211,7 @@ function listRoutes({
     },
     userOf,
   }
-  const { meter, metered, findLimits } = accounting
-  const limitHeaders = { findLimits: findLimits(limits), now }
-  const openai = openaiRoutes({
-    predict,
-    askerOf,
-    limit: limits.limitGeneration,
-    metered,
-    listModels: () => listModels(host, providers),
-    storedResponses,
-    embedders,
-    rerankers,
-    now,
-  })
-  const anthropic = anthropicRoutes({ ...common, limit: limits.limitGeneration })
-  const ollama = ollamaRoutes({
-    ...common,
-    metered,
-    limit: limits.limitGeneration,
-    host,
-    embedders,
-    files: jobs.files,
-    windowOf: (trained) => chooseSizes(config, trained).contextSize,
-    keepAliveMs: config.keepAliveSeconds * 1000,
-    isAdmin,
-    now,
-  })
+  const { meter } = accounting
   return {
     public: [
       healthRoutes(health),
@@ -254,9 +223,7 @@ function listRoutes({
       openToKeys('inference', [
         predictRoutes({ ...common, limit: limits.limitGeneration }),
         predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
-        withLimitHeaders({ ...limitHeaders, format: toOpenaiHeaders }, [openai]),
-        withLimitHeaders({ ...limitHeaders, format: toAnthropicHeaders }, [anthropic]),
-        ollama,
+        ...dialects.caller,
         modelRoutes(models),
         ...jobs.caller,
       ]),
@@ -276,40 +243,11 @@ function listRoutes({
         access.feedback.admin,
         modelAdminRoutes(models),
         ...jobs.admin,
-        ollamaAdminRoutes({ ...jobs, userOf }),
+        ...dialects.admin,
         egressRoutes({ ledger: outside.ledger, localOnly }),
       ]),
     ],
   }
-}
-
-/** A user has one queue turn, cache and rate limit, wherever they ask from; someone without a name has those of their address. */
-function askerOf(request: FastifyRequest): Asker {
-  const { caller } = request
-  if (caller.type === 'user') return { key: `user:${caller.id}`, authenticated: true, userId: caller.id, keyId: caller.key?.id }
-  return { key: `address:${addressOf(request)}`, authenticated: false, userId: undefined, keyId: undefined }
-}
-
-/** Each API key has a rate limit of its own. */
-function bucketOf(request: FastifyRequest): string {
-  const { key, keyId } = askerOf(request)
-  return keyId === undefined ? key : `key:${keyId}`
-}
-
-/** Whether the caller may change the service, by role and, with an API key, by the key's scopes. */
-function isAdmin({ caller }: FastifyRequest): boolean {
-  return caller.type === 'user' && caller.role === 'admin' && (caller.key === undefined || caller.key.scopes.includes('admin'))
-}
-
-const userOf = (request: FastifyRequest) => askerOf(request).key
-
-/** Those that answer first: some clients take the first one. */
-async function listModels(host: ModelHost, providers: Providers): Promise<readonly string[]> {
-  const models = await host.list()
-  const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
-  const elsewhere = providers.list().flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model.name}`))
-  const routes = providers.routes().filter((route) => route !== defaultRoute)
-  return [...namesOf('chat'), ...routes, ...elsewhere, ...namesOf('embedding')]
 }
 
 /** Where another provider is selected, requests are answered whether or not a local model is there. */

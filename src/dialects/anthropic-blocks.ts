@@ -1,17 +1,8 @@
 import Type, { type Static, type TObject } from 'typebox'
+import { taggedUnion } from '../http/tagged-union.ts'
 import { predictBounds } from '../predict/schema.ts'
 
 const strict = { additionalProperties: false } as const
-
-/** An object of one of several kinds, told apart by the value of one field. */
-function oneOf<Kinds extends TObject[]>(propertyName: string, ...kinds: Kinds) {
-  return Type.Unsafe<Static<Kinds[number]>>({
-    type: 'object',
-    required: [propertyName],
-    discriminator: { propertyName },
-    oneOf: kinds,
-  })
-}
 
 const longText = Type.String({ maxLength: predictBounds.promptCharacters })
 const id = Type.String({ minLength: 1, maxLength: 200 })
@@ -39,8 +30,7 @@ export const textBlock = Type.Object(
 const imageBlock = Type.Object(
   {
     type: Type.Literal('image'),
-    source: oneOf(
-      'type',
+    source: taggedUnion('type', [
       Type.Object(
         {
           type: Type.Literal('base64'),
@@ -50,7 +40,7 @@ const imageBlock = Type.Object(
         strict,
       ),
       Type.Object({ type: Type.Literal('url'), url: Type.String({ pattern: '^https://', maxLength: 8192 }) }, strict),
-    ),
+    ]),
     cache_control: cacheControl,
   },
   strict,
@@ -59,11 +49,10 @@ const imageBlock = Type.Object(
 const documentBlock = Type.Object(
   {
     type: Type.Literal('document'),
-    source: oneOf(
-      'type',
+    source: taggedUnion('type', [
       Type.Object({ type: Type.Literal('text'), media_type: Type.Literal('text/plain'), data: longText }, strict),
       Type.Object({ type: Type.Literal('content'), content: Type.Union([longText, Type.Array(textBlock)]) }, strict),
-    ),
+    ]),
     title: Type.Optional(longText),
     context: Type.Optional(longText),
     citations: noCitations,
@@ -96,7 +85,7 @@ const toolResultBlock = Type.Object(
     content: Type.Optional(
       Type.Union([
         longText,
-        Type.Array(oneOf('type', textBlock, imageBlock, documentBlock, searchResultBlock, toolReferenceBlock)),
+        Type.Array(taggedUnion('type', [textBlock, imageBlock, documentBlock, searchResultBlock, toolReferenceBlock])),
       ]),
     ),
     is_error: Type.Optional(Type.Boolean()),
@@ -128,11 +117,10 @@ const redactedThinkingBlock = Type.Object(
 )
 
 const content = <Block extends TObject[]>(...blocks: Block) =>
-  Type.Union([longText, Type.Array(oneOf('type', ...blocks), { minItems: 1 })])
+  Type.Union([longText, Type.Array(taggedUnion('type', [...blocks]), { minItems: 1 })])
 
 /** A message of the conversation, with what may stand in it by its role. */
-export const message = oneOf(
-  'role',
+export const message = taggedUnion('role', [
   Type.Object(
     {
       role: Type.Literal('user'),
@@ -145,7 +133,7 @@ export const message = oneOf(
     strict,
   ),
   Type.Object({ role: Type.Literal('system'), content: content(textBlock) }, strict),
-)
+])
 
 export const systemPrompt = Type.Union([longText, Type.Array(textBlock)])
 

@@ -194,7 +194,7 @@ describe('an error', () => {
     await using server = await scripted()
     const responses = await Promise.all([
       postMessages(server, '{'),
-      postMessages(server, 'x'.repeat(2_000_000)),
+      postMessages(server, 'x'.repeat(9_000_000)),
       postMessages(server, hello, {}, '/batches'),
       fetch(`${server.url}/v1/messages`),
     ])
