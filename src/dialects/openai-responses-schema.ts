@@ -65,6 +65,9 @@ export const responsesBody = Type.Object(
         exactly,
       ),
     ),
+    client_metadata: Type.Optional(
+      Type.Record(Type.String(), Type.String(), { description: "Clients' own bookkeeping: it changes nothing." }),
+    ),
     ...unsupportedFields,
   },
   exactly,

@@ -384,6 +384,7 @@ describe('what is wrong, or not supported, is refused by name', () => {
       max_tool_calls: 5,
       user: 'u',
       prompt_cache_key: 'k',
+      client_metadata: { installation: 'x' },
       conversation: null,
       previous_response_id: null,
       tools: [],
