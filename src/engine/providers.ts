@@ -95,13 +95,13 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
   const usualModelOf = (name: string) => (name === selection.provider && name !== local.name ? selection.model : undefined)
 
   async function chooseByName(model: string): Promise<readonly Candidate[]> {
-    const steps = routes.get(model)
-    if (steps !== undefined) return followRoute(steps)
     try {
       await local.choose(model)
       return [toCandidate(local, model)]
     } catch (error) {
       if (!(error instanceof AppError) || (error.code !== 'not_found' && error.code !== 'invalid')) throw error
+      const steps = routes.get(model)
+      if (steps !== undefined) return followRoute(steps)
       const { name, model: rest } = splitStep(model)
       const named = find(name)
       if (named !== undefined) return [toCandidate(named, rest ?? usualModelOf(name))]
@@ -168,6 +168,7 @@ function checked(local: Provider, elsewhere: Elsewhere): Elsewhere {
   if (twice !== undefined) throw new AppError('invalid', `Two providers are called "${twice}".`)
   for (const [route, steps] of elsewhere.routes) {
     if (steps.length === 0) throw new AppError('invalid', `The route "${route}" has no steps.`)
+    if (names.includes(route)) throw new AppError('invalid', `The route "${route}" has the name of a provider: choose another.`)
     const unknown = steps.find((step) => !names.includes(splitStep(step).name))
     if (unknown === undefined) continue
     throw new AppError(

@@ -9,8 +9,15 @@ const none: ReadonlySet<string> = new Set()
 
 function createPlain(count: number, probe: () => Promise<void> = () => Promise.reject(new Error('down'))) {
   const clock = createFakeClock()
+  let ended = 0
+  const openProbe = () => ({
+    ask: probe,
+    async end() {
+      ended += 1
+    },
+  })
   const baseUrls = Array.from({ length: count }, (_, index) => `http://server-${index}`)
-  return { clock, baseUrls, addresses: createAddresses({ provider: 'custom', baseUrls, probe, clock }) }
+  return { clock, baseUrls, addresses: createAddresses({ provider: 'custom', baseUrls, openProbe, clock }), ended: () => ended }
 }
 
 describe('choosing among servers', () => {
@@ -64,7 +71,7 @@ describe('choosing among servers', () => {
   test('leaves out a server that is down, and asks after it less and less often', async () => {
     let probes = 0
     let isWell = false
-    const { addresses, baseUrls, clock } = createPlain(2, async () => {
+    const { addresses, baseUrls, clock, ended } = createPlain(2, async () => {
       probes += 1
       if (!isWell) throw new Error('down')
     })
@@ -74,22 +81,22 @@ describe('choosing among servers', () => {
       await clock.awaited(pauseMs)
       clock.advance(pauseMs)
     }
-    expect(probes).toBe(7)
+    expect([probes, ended()]).toEqual([7, 0])
     isWell = true
     await clock.awaited(30_000)
     clock.advance(30_000)
     await expect.poll(() => addresses.hasOther(new Set([baseUrls[1] ?? '']))).toBe(true)
-    expect(clock.waits()).toEqual([])
+    expect([clock.waits(), ended()]).toEqual([[], 1])
   })
 
   test('says how many there are when none is well, and probes no more once it is closed', async () => {
-    const { addresses, clock } = createPlain(2)
+    const { addresses, clock, ended } = createPlain(2)
     for (let turn = 0; turn < 2; turn += 1) addresses.take(none).markDown()
     expect(() => addresses.take(none)).toThrow(
       expect.objectContaining({ code: 'unavailable', message: expect.stringContaining('2 servers') }),
     )
     await addresses.close()
-    expect(clock.waits()).toEqual([])
+    expect([clock.waits(), ended()]).toEqual([[], 2])
   })
 })
 

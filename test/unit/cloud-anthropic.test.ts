@@ -170,11 +170,13 @@ describe('what Claude is sent', () => {
     expect((await sent(asked, 'claude-opus-5-5')).body).toMatchObject(adaptive)
     expect((await sent(asked, 'claude-sonnet-4-6')).body).toMatchObject(adaptive)
     const budget = (await sent({ ...asked, maxTokens: 3000 }, 'claude-haiku-4-5-20251001')).body
-    expect(budget).toMatchObject({ thinking: { type: 'enabled', budget_tokens: 2999 }, max_tokens: 3000 })
+    expect(budget).toMatchObject({ thinking: { type: 'enabled', budget_tokens: 1500 }, max_tokens: 3000 })
     expect(budget).not.toHaveProperty('output_config')
     const thinks = { thinking: { type: 'enabled', budget_tokens: 4096 } }
     expect((await sent({ ...asked, maxTokens: 9000 }, 'claude-sonnet-4-20250514')).body).toMatchObject(thinks)
     expect((await sent(chat([hi], { reasoning: 'none' }))).body).toMatchObject({ thinking: { type: 'disabled' } })
+    const noLimit = (await sent(asked, 'claude-sonnet-4-20250514')).body
+    expect(noLimit).toMatchObject({ ...thinks, max_tokens: 8192 })
     await expect(answerOf({ ...asked, maxTokens: 1024 }, 'claude-3-7-sonnet-latest')).rejects.toMatchObject({ code: 'invalid' })
     const hot = { ...asked, sampling: { ...usualSampling, temperature: 0.2 } }
     await expect(answerOf(hot)).rejects.toMatchObject({ details: [{ field: 'temperature' }] })

@@ -70,9 +70,11 @@ describe('who answers', () => {
     await expect(namesOf(providers, 'x', 'openai')).rejects.toMatchObject({ code: 'invalid', details: [{ field: 'provider' }] })
   })
 
-  test('is the local model where an installed one has the name of a provider', async () => {
+  test('is the local model where an installed one has the name of a provider or a route', async () => {
     const { provider } = cloud('scripted')
     expect(await namesOf(createProviders(local(), elsewhere([provider])), 'scripted')).toBe('requested: hf/scripted')
+    const routed = createProviders(local(), elsewhere([cloud('claude').provider], { scripted: ['claude'] }))
+    expect(await namesOf(routed, 'scripted')).toBe('requested: hf/scripted')
   })
 
   test('follows the selection, whose models need not be named with their provider', async () => {
@@ -93,6 +95,7 @@ describe('who answers', () => {
   test('cannot be a provider that is not there, or one of two of a name', async () => {
     expect(() => createProviders(local(), elsewhere([claude, claude]))).toThrow('Two providers')
     expect(() => createProviders(local(), elsewhere([], { a: ['hf', 'gone/x'] }))).toThrow('"gone/x"')
+    expect(() => createProviders(local(), elsewhere([claude], { claude: ['hf'] }))).toThrow('name of a provider')
     expect(() => createProviders(local(), elsewhere([]), { provider: 'claude', model: undefined })).toThrow('not configured')
   })
 

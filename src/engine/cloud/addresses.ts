@@ -26,11 +26,18 @@ export interface Addresses {
   close(): Promise<void>
 }
 
+/** Looks after a server that is down, until it is well again or nobody wants to know. */
+export interface Probe {
+  /** Resolves when the server is well, and rejects otherwise. */
+  ask(signal: AbortSignal): Promise<void>
+  /** Called once, after the last question. Never rejects. */
+  end(): Promise<void>
+}
+
 export type AddressesOptions = Readonly<{
   provider: string
   baseUrls: readonly string[]
-  /** Resolves when the server is well, and rejects otherwise. */
-  probe: (baseUrl: string, signal: AbortSignal) => Promise<void>
+  openProbe: (baseUrl: string) => Probe
   clock: Clock
 }>
 
@@ -39,26 +46,33 @@ const longestPauseMs = 30_000
 
 type Server = { readonly baseUrl: string; requests: number; isDown: boolean }
 
-export function createAddresses({ provider, baseUrls, probe, clock }: AddressesOptions): Addresses {
+export function createAddresses({ provider, baseUrls, openProbe, clock }: AddressesOptions): Addresses {
   const servers: readonly Server[] = baseUrls.map((baseUrl) => ({ baseUrl, requests: 0, isDown: false }))
   const closing = new AbortController()
   const timers = new Set<() => void>()
-  const probes = new Set<Promise<void>>()
+  const open = new Set<Probe>()
+  const running = new Set<Promise<void>>()
   let lastTaken = servers.length - 1
 
-  function probeAfter(server: Server, pauseMs: number): void {
+  function askAfter(pauseMs: number, server: Server, probe: Probe): void {
     if (closing.signal.aborted) return
     const cancel = clock.after(pauseMs, () => {
       timers.delete(cancel)
-      const running = probe(server.baseUrl, closing.signal)
-        .then(() => {
-          server.isDown = false
-        })
-        .catch(() => probeAfter(server, Math.min(pauseMs * 2, longestPauseMs)))
-        .finally(() => probes.delete(running))
-      probes.add(running)
+      const asking = ask(pauseMs, server, probe).finally(() => running.delete(asking))
+      running.add(asking)
     })
     timers.add(cancel)
+  }
+
+  async function ask(pauseMs: number, server: Server, probe: Probe): Promise<void> {
+    try {
+      await probe.ask(closing.signal)
+    } catch {
+      return askAfter(Math.min(pauseMs * 2, longestPauseMs), server, probe)
+    }
+    server.isDown = false
+    open.delete(probe)
+    await probe.end()
   }
 
   function nextOf(candidates: readonly Server[]): Server | undefined {
@@ -80,7 +94,9 @@ export function createAddresses({ provider, baseUrls, probe, clock }: AddressesO
         // A single server has no other to step in: each request may find it well again.
         if (server.isDown || servers.length === 1) return
         server.isDown = true
-        probeAfter(server, firstPauseMs)
+        const probe = openProbe(server.baseUrl)
+        open.add(probe)
+        askAfter(firstPauseMs, server, probe)
       })
     },
     hasOther: (tried) => servers.some(({ baseUrl, isDown }) => !isDown && !tried.has(baseUrl)),
@@ -89,7 +105,8 @@ export function createAddresses({ provider, baseUrls, probe, clock }: AddressesO
       closing.abort()
       for (const cancel of timers) cancel()
       timers.clear()
-      await Promise.all(probes)
+      await Promise.all(running)
+      await Promise.all([...open].map((probe) => probe.end()))
     },
   }
 }

@@ -38,8 +38,9 @@ export function toAnthropicRequest(provider: string, request: GenerateRequest, m
   const tools = prompt.type === 'chat' ? prompt.tools : undefined
   if (request.choices > 1) throw cannot(provider, 'n', '1', String(request.choices))
   if (request.logprobs !== undefined) throw cannot(provider, 'logprobs', 'left out', String(request.logprobs))
+  const usualTokens = usualMaxTokens + (reasoning === undefined || reasoning === 'none' ? 0 : budgets[reasoning])
   const maxTokens = Math.min(
-    request.maxTokens ?? model.maxOutputTokens ?? usualMaxTokens,
+    request.maxTokens ?? model.maxOutputTokens ?? usualTokens,
     model.maxOutputTokens ?? Number.POSITIVE_INFINITY,
   )
   const sampling = toSampling(provider, request, reasoning)
@@ -153,7 +154,9 @@ function toThinking(model: string, effort: ReasoningEffort | undefined, maxToken
       details: [{ field: 'max_tokens', expected, got: String(maxTokens) }],
     })
   }
-  return { thinking: { type: 'enabled', budget_tokens: Math.min(budgets[effort], maxTokens - 1) } }
+  // The budget is part of the limit: half of it is left for the answer, where that is possible.
+  const most = Math.max(budgets.low, Math.floor(maxTokens / 2))
+  return { thinking: { type: 'enabled', budget_tokens: Math.min(budgets[effort], most) } }
 }
 
 function toEffort(model: string, effort: ReasoningEffort | undefined): OutputConfig {

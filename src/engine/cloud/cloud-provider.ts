@@ -5,7 +5,7 @@ import { createAddresses } from './addresses.ts'
 import { type CloudModel, type CloudOptions, ranOnOf, readBaseUrls } from './cloud-options.ts'
 import { runErrand } from './errand.ts'
 import { createAnswerMeter } from './meter.ts'
-import { probeServer } from './probe.ts'
+import { openServerProbe } from './probe.ts'
 import type { Wire, WireEvent } from './wire.ts'
 
 /** A provider whose answers come from servers elsewhere. */
@@ -16,15 +16,15 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
   const { name, models, clock } = options
   const baseUrls = readBaseUrls(name, options.baseUrls)
   const queue = createRequestQueue({ capacity: options.maxParallel, maxWaiting: options.maxQueue })
-  const probe = (baseUrl: string, signal: AbortSignal) => probeServer(options, `${baseUrl}${wire.modelsPath}`, signal)
-  const addresses = createAddresses({ provider: name, baseUrls, probe, clock })
+  const openProbe = (baseUrl: string) => openServerProbe(options, `${baseUrl}${wire.modelsPath}`)
+  const addresses = createAddresses({ provider: name, baseUrls, openProbe, clock })
   const parts = { options, addresses, queue }
   const modelOf = (model: string): CloudModel => models.find((known) => known.name === model) ?? { name: model }
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
     const meter = createAnswerMeter(clock.now)
     const prepared = wire.prepareAnswer(request, modelOf(request.model))
-    const errand = runErrand(parts, { prepared, request, onSend: meter.sent, usageOf }, signal)
+    const errand = runErrand(parts, { purpose: 'answer', prepared, request, onSend: meter.sent, usageOf }, signal)
     for await (const event of errand) {
       meter.saw(event)
       if (event.type !== 'usage') yield event
@@ -43,7 +43,7 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
     generate,
     async countTokens(request, signal) {
       const prepared = wire.prepareCount(request, modelOf(request.model))
-      for await (const tokens of runErrand(parts, { prepared, request }, signal)) return tokens
+      for await (const tokens of runErrand(parts, { purpose: 'token-count', prepared, request }, signal)) return tokens
       throw new AppError('upstream', `The provider "${name}" gave no count of the tokens.`)
     },
     close: () => addresses.close(),

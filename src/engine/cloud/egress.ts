@@ -4,7 +4,7 @@ import type { Usage } from '../provider.ts'
 import { countBody, countedResponse, headBytes } from './count-bytes.ts'
 
 /** Why something was called outside of this machine. */
-export const egressPurposes = ['answer', 'probe', 'model-download', 'package-download', 'page-fetch'] as const
+export const egressPurposes = ['answer', 'token-count', 'probe', 'model-download', 'package-download', 'page-fetch'] as const
 export type EgressPurpose = (typeof egressPurposes)[number]
 
 /** What a call to the outside is for. */
