@@ -5,7 +5,7 @@ import { openToKeys } from './auth/key-scopes.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.ts'
 import { type Closer, createCloser } from './closer.ts'
-import { readSelection, type Selection, writeSelection } from './config/selection.ts'
+import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { anthropicRoutes } from './dialects/anthropic.ts'
 import { ollamaRoutes } from './dialects/ollama.ts'
@@ -18,8 +18,8 @@ import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { chooseSizes } from './engine/local/context-sizes.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
-import type { EngineStatus, ModelHost } from './engine/provider.ts'
-import { defaultRoute, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
+import type { ModelHost } from './engine/provider.ts'
+import { defaultRoute, type Elsewhere, type Selected } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
@@ -31,7 +31,9 @@ import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
-import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
+import { loadRoutes, modelRoutes } from './models/routes.ts'
+import { selectRoutes } from './models/select-routes.ts'
+import { type Answering, statusOf } from './models/selected-model.ts'
 import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import type { Asker } from './predict/predict.ts'
@@ -200,21 +202,17 @@ function listRoutes({
   storedResponses,
 }: RouteParts): Routes {
   const { host, embedders, rerankers, now = Date.now } = parts
-  const { predict, providers, accounting, reloadProviders } = answers
+  const { predict, providers, accounting } = answers
   const common = { predict, askerOf }
-  const engine = () => statusOf(host, providers)
   const { localOnly } = config
+  const answering = { host, providers, localOnly }
+  const engine = () => statusOf(answering)
   const health = { version: versionOf(parts), localOnly, engine, isDraining: lifecycle.isDraining, uptimeSeconds }
-  const models = {
-    host,
-    providers,
+  const selecting = {
+    ...answering,
     install: jobs.install,
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
-    readSelection: () => readSelection(config.configFile),
-    async onReload() {
-      await outside.prices.reload()
-      await reloadProviders()
-    },
+    prepareReload: () => prepareReload(config, answers, outside),
     userOf,
   }
   const { meter, metered, findLimits } = accounting
@@ -224,7 +222,7 @@ function listRoutes({
     askerOf,
     limit: limits.limitGeneration,
     metered,
-    listModels: () => listModels(host, providers),
+    listModels: () => listModels(answering),
     storedResponses,
     embedders,
     rerankers,
@@ -257,7 +255,7 @@ function listRoutes({
         withLimitHeaders({ ...limitHeaders, format: toOpenaiHeaders }, [openai]),
         withLimitHeaders({ ...limitHeaders, format: toAnthropicHeaders }, [anthropic]),
         ollama,
-        modelRoutes(models),
+        modelRoutes(answering),
         ...jobs.caller,
       ]),
       ...knowledge.caller,
@@ -274,7 +272,8 @@ function listRoutes({
       access.keys.admin,
       openToKeys('admin', [
         access.feedback.admin,
-        modelAdminRoutes(models),
+        selectRoutes(selecting),
+        loadRoutes(answering),
         ...jobs.admin,
         ollamaAdminRoutes({ ...jobs, userOf }),
         egressRoutes({ ledger: outside.ledger, localOnly }),
@@ -304,18 +303,25 @@ function isAdmin({ caller }: FastifyRequest): boolean {
 const userOf = (request: FastifyRequest) => askerOf(request).key
 
 /** Those that answer first: some clients take the first one. */
-async function listModels(host: ModelHost, providers: Providers): Promise<readonly string[]> {
+async function listModels({ host, providers, localOnly }: Answering): Promise<readonly string[]> {
   const models = await host.list()
   const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
-  const elsewhere = providers.list().flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model.name}`))
-  const routes = providers.routes().filter((route) => route !== defaultRoute)
+  const reachable = providers.list().filter(({ ranOn }) => !localOnly || ranOn === 'local')
+  const elsewhere = reachable.flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model.name}`))
+  const routes = [...providers.routes().keys()].filter((route) => route !== defaultRoute)
   return [...namesOf('chat'), ...routes, ...elsewhere, ...namesOf('embedding')]
 }
 
-/** Where another provider is selected, requests are answered whether or not a local model is there. */
-function statusOf(host: ModelHost, providers: Providers): EngineStatus {
-  const isElsewhere = providers.selected().provider !== host.name
-  return isElsewhere ? { ...host.status(), state: 'ready', reason: undefined } : host.status()
+/** Everything is read and checked before anything changes. */
+async function prepareReload(config: Config, { prepareProviders }: Answers, { prices }: Outside) {
+  const selected = await readSelected(config)
+  const applyPrices = await prices.prepare()
+  const applyProviders = await prepareProviders(selected)
+  const apply = async () => {
+    applyPrices()
+    await applyProviders()
+  }
+  return { selected, apply }
 }
 
 const uptimeSeconds = () => process.uptime()

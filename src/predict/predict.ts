@@ -181,7 +181,7 @@ async function firstOf<T>(
       model = await candidate.choose()
       return await ask(toAsked(candidate, model, { why, passedBy }))
     } catch (error) {
-      if (index === candidates.length - 1 || !canPassOn(error)) throw error
+      if (!canPassOn(error, candidates.slice(index + 1))) throw error
       passedBy.push({ provider: candidate.provider.name, model: model?.name, code: error.code })
     }
   }
