@@ -267,7 +267,9 @@ describe('what Claude answers', () => {
       fc.property(fc.array(thought, { minLength: 1 }), (thoughts) => {
         const text = thoughts.map((one) => (one.type === 'thinking' ? one.text : '')).join('')
         const blocks = thoughts.map((one) =>
-          one.type === 'thinking' ? { type: one.type, length: one.text.length, signature: one.signature } : one,
+          one.type === 'thinking'
+            ? { run: 0, type: one.type, length: one.text.length, signature: one.signature }
+            : { run: 0, ...one },
         )
         const params = splitReasoning(text, joinSignatures(blocks))
         expect(params).toEqual(
@@ -281,6 +283,27 @@ describe('what Claude answers', () => {
       }),
     )
     expect(() => splitReasoning('', 'blocks:nonsense')).toThrow('belong together')
+  })
+
+  test('thoughts after a text may come back apart from those before it, or without their words', () => {
+    const signature = joinSignatures([
+      { run: 0, type: 'thinking', length: 6, signature: 'a' },
+      { run: 1, type: 'redacted', data: 'cipher' },
+      { run: 1, type: 'thinking', length: 5, signature: 'b' },
+    ])
+    const first = { type: 'thinking', thinking: 'First.', signature: 'a' }
+    const last = [
+      { type: 'redacted_thinking', data: 'cipher' },
+      { type: 'thinking', thinking: 'Then.', signature: 'b' },
+    ]
+    expect(splitReasoning('First.Then.', signature)).toEqual([first, ...last])
+    expect(splitReasoning('Then.', signature)).toEqual(last)
+    expect(splitReasoning('', signature)).toMatchObject([
+      { signature: 'a' },
+      { data: 'cipher' },
+      { thinking: '', signature: 'b' },
+    ])
+    expect(() => splitReasoning('Other.', signature)).toThrow('belong together')
   })
 
   test.each([
