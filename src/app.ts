@@ -106,7 +106,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { db } = storage
   const { log } = http
   const answers = await openAnswers(config, { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, now }, closer)
-  const { predict, accounting } = answers
+  const { predict, providers, accounting } = answers
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
@@ -128,6 +128,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
       ...parts,
       storage,
       predict,
+      providers,
       egress: outside.egress,
       limit: limits.limitGeneration,
       metered: accounting.metered,

@@ -59,7 +59,22 @@ async function streamed(response: Response, textOf: (event: Json) => string, err
 
 const openaiError = (body: Json) => at(body, 'error', 'code') ?? at(body, 'response', 'error', 'code')
 
-export const asks = {
+export const dialects = [
+  'predict',
+  'predict as a stream',
+  'the socket',
+  'chat',
+  'chat as a stream',
+  'responses',
+  'responses as a stream',
+  'messages',
+  'messages as a stream',
+  'ollama',
+  'ollama as a stream',
+] as const
+export type Dialect = (typeof dialects)[number]
+
+export const asks: Readonly<Record<Dialect, Ask>> = {
   predict: async (world, model, more, signal) =>
     whole(
       await world.call('/predict', { prompt: 'Hi', model, ...more }, options(signal)),
@@ -144,10 +159,7 @@ export const asks = {
     const text = lines.map((line) => textAt(line, 'message', 'content')).join('')
     return { status, headers, text, end: lines.at(-1), ...(error === undefined ? {} : { error }) }
   },
-} satisfies Readonly<Record<string, Ask>>
-
-export type Dialect = keyof typeof asks
-export const dialects = Object.keys(asks).filter((name): name is Dialect => name in asks)
+}
 
 const options = (signal: AbortSignal | undefined) => (signal === undefined ? {} : { signal })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { refuses, type Script, says, streams, tearsAfter } from '../cloud-server.ts'
 import { kinds } from '../cloud-world.ts'
-import { type Ask, asks, at, dialects } from '../dialects.ts'
+import { asks, at, dialects } from '../dialects.ts'
 import { answerAll, modelOf, startServiceWorld } from '../service-world.ts'
 
 const names = ['claude', 'openai', 'gpu', 'box'] as const
@@ -16,7 +16,7 @@ const tokensOf = (end: unknown) => {
 }
 
 describe.each(dialects)('%s', (dialect) => {
-  const ask: Ask = asks[dialect]
+  const ask = asks[dialect]
 
   test('is answered by each provider, and says by whom and where', async () => {
     const world = await startServiceWorld()
