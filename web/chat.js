@@ -37,7 +37,7 @@ async function showModel() {
   try {
     /** @type {import('./service.js').Model} */
     const model = await load('/model')
-    ranOn = model.provider === 'hf' ? 'local' : 'cloud'
+    ranOn = model.ran_on
     if (model.state === 'loading') setText(page.model, 'modelLoading')
     else page.model.textContent = model.model_name
   } catch (error) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { beginsWith, isSilent, refuses, streams } from '../cloud-server.ts'
+import { beginsWith, isSilent, refuses, says, streams } from '../cloud-server.ts'
 import { anthropicSse, messageEnd, messageStart, textBlock } from '../cloud-transcripts.ts'
 import { kinds } from '../cloud-world.ts'
 import { asks, at, dialects } from '../dialects.ts'
@@ -61,6 +61,17 @@ describe('the ledger', () => {
     expect(await jsonOf(await world.admin('/auth/usage'))).toMatchObject({ user: { cost_usd: 0.00093, requests: 3 } })
     const metrics = await (await world.call('/metrics')).text()
     expect(metrics).toContain('simpleia_egress_requests_total{purpose="answer",provider="claude"} 1')
+  })
+
+  test('tells the counting of tokens apart, which costs nothing', async () => {
+    const world = await startWorld()
+    world.clouds.claude.answer(says(200, 'application/json', '{"input_tokens":12}'))
+    const counted = await jsonOf(await world.call('/v1/messages/count_tokens', { model: 'claude/claude-test', messages }))
+    expect(counted).toEqual({ input_tokens: 12 })
+    const { items, totals } = await ledgerOf(world)
+    expect(items).toMatchObject([{ purpose: 'token-count', provider: 'claude', state: 'ended' }])
+    expect(totals.unpriced_answers).toBe(0)
+    expect((await world.call('/v1/messages/count_tokens', { model: 'openai/gpt-test', messages })).status).toBe(400)
   })
 
   test('is shown by the command line', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -87,4 +87,14 @@ test.each<readonly [name: string, content: unknown, says: string]>([
   const error = await read(content, noKeys, { EMPTY: ' ' }).catch((reason: unknown) => reason)
   expect(String(error)).toContain(says)
   expect(String(error)).not.toContain('secret-x')
+})
+
+test('the example in the documentation is one that works', async () => {
+  const example = /```json\n(\{\n {2}"providers"[\s\S]*?)```/.exec(await readFile('docs/cloud.md', 'utf8'))?.[1] ?? ''
+  const { providers, routes } = await read(example, { ...noKeys, anthropicApiKey: 'secret-a' }, { CLUSTER_KEY: 'secret-c' })
+  expect(providers.map(({ name, apiKey }) => [name, apiKey])).toEqual([
+    ['claude', 'secret-a'],
+    ['cluster', 'secret-c'],
+  ])
+  expect([...routes.keys()]).toEqual(['careful'])
 })

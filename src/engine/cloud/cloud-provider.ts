@@ -24,7 +24,7 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
     const meter = createAnswerMeter(clock.now)
     const prepared = wire.prepareAnswer(request, modelOf(request.model))
-    const errand = runErrand(parts, { prepared, request, onSend: meter.sent, usageOf }, signal)
+    const errand = runErrand(parts, { purpose: 'answer', prepared, request, onSend: meter.sent, usageOf }, signal)
     for await (const event of errand) {
       meter.saw(event)
       if (event.type !== 'usage') yield event
@@ -43,7 +43,8 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
     generate,
     async countTokens(request, signal) {
       const prepared = wire.prepareCount(request, modelOf(request.model))
-      for await (const tokens of runErrand(parts, { prepared, request }, signal)) return tokens
+      const errand = runErrand(parts, { purpose: 'token-count', prepared, request }, signal)
+      for await (const tokens of errand) return tokens
       throw new AppError('upstream', `The provider "${name}" gave no count of the tokens.`)
     },
     close: () => addresses.close(),

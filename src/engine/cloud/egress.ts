@@ -4,7 +4,7 @@ import type { Usage } from '../provider.ts'
 import { countBody, countedResponse, headBytes } from './count-bytes.ts'
 
 /** Why something was called outside of this machine. */
-export const egressPurposes = ['answer', 'probe', 'model-download', 'package-download', 'page-fetch'] as const
+export const egressPurposes = ['answer', 'token-count', 'probe', 'model-download', 'package-download', 'page-fetch'] as const
 export type EgressPurpose = (typeof egressPurposes)[number]
 
 /** What a call to the outside is for. */
@@ -12,7 +12,7 @@ export type EgressIntent = Readonly<{
   purpose: EgressPurpose
   /** The `user` of the request that needs it (`user:ID`, `address:…`); undefined where nobody asked. */
   user?: string
-  /** Of a cloud provider, for `answer` and `probe`. */
+  /** Of a cloud provider, for `answer`, `token-count` and `probe`. */
   provider?: string
   /** What is asked or fetched: the cloud's model, the model of the hub, the Python package. */
   model?: string

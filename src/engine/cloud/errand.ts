@@ -13,6 +13,7 @@ import type { Prepared } from './wire.ts'
 type ErrandParts = Readonly<{ options: CloudOptions; addresses: Addresses; queue: RequestQueue }>
 
 type Errand<T> = Readonly<{
+  purpose: 'answer' | 'token-count'
   prepared: Prepared<T>
   request: Pick<GenerateRequest, 'user' | 'model'>
   /** It has a place, and leaves now. */
@@ -27,11 +28,11 @@ type Errand<T> = Readonly<{
  */
 export async function* runErrand<T>(parts: ErrandParts, errand: Errand<T>, signal: AbortSignal): AsyncGenerator<T> {
   const { options, addresses, queue } = parts
-  const { prepared, request, onSend, usageOf } = errand
+  const { purpose, prepared, request, onSend, usageOf } = errand
   const { name, egress, clock, timeouts, maxRetries, random } = options
   const endsAtMs = clock.now() + timeouts.totalMs
   const release = await queue.acquire(request.user, 1, signal)
-  const call = egress.begin({ purpose: 'answer', user: request.user, provider: name, model: request.model })
+  const call = egress.begin({ purpose, user: request.user, provider: name, model: request.model })
   const start = (baseUrl: string) => startTry(options, { prepared, call, baseUrl, endsAtMs, model: request.model }, signal)
   try {
     onSend?.()
