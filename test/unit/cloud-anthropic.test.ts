@@ -14,7 +14,7 @@ import {
   thinkingBlock,
   toolBlock,
 } from '../cloud-transcripts.ts'
-import { ask, createCloudWorld, kinds, never, usualSampling } from '../cloud-world.ts'
+import { ask, createCloudWorld, kinds, never, secret, usualSampling } from '../cloud-world.ts'
 
 let server: CloudServer
 beforeEach(async () => {
@@ -198,6 +198,19 @@ describe('what Claude is sent', () => {
     await sent(ask(), 'claude-opus-4-5')
     expect(warn).not.toHaveBeenCalled()
     warn.mockRestore()
+  })
+
+  test('its key in the header of the version that is spoken', async () => {
+    await answerOf(ask())
+    const { headers } = await server.request(0)
+    expect([headers['anthropic-version'], headers.authorization, headers['x-api-key']]).toEqual([
+      '2026-10-21',
+      `Bearer ${secret}`,
+      undefined,
+    ])
+    await answerOf(ask({ sampling: { ...usualSampling, temperature: 0.5 } }))
+    const { headers: older } = await server.request(1)
+    expect([older['anthropic-version'], older.authorization, older['x-api-key']]).toEqual(['2023-06-01', undefined, secret])
   })
 
   test('nothing that the environment holds', async () => {

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
-import { beginsWith, refuses, says, streams, tears, tearsAfter } from '../cloud-server.ts'
+import { beginsWith, isSilent, refuses, says, streams, tears, tearsAfter } from '../cloud-server.ts'
 import { kinds } from '../cloud-world.ts'
-import { asks } from '../dialects.ts'
-import { startServiceWorld } from '../service-world.ts'
+import { asks, dialects } from '../dialects.ts'
+import { answerAll, modelOf, startServiceWorld } from '../service-world.ts'
 
 const hello = streams(kinds.custom.hello)
+const names = ['claude', 'openai', 'gpu', 'box'] as const
 const model = 'cluster/qwen-test'
 
 const startCluster = () =>
@@ -69,4 +70,36 @@ test('where all are down, the caller is told when to come back', async () => {
   expect((await asks.chat(world, model)).status).toBe(503)
   const told = await asks.chat(world, model)
   expect([told.status, told.headers.get('retry-after')]).toEqual([503, '1'])
+})
+
+test('one that is too slow is given up, before and in an answer', async () => {
+  const world = await startServiceWorld({
+    file: (usual) => ({
+      providers: usual.providers.map((one) => ({
+        ...one,
+        limits: { max_retries: 0, first_token_seconds: 0.2, idle_seconds: 0.2 },
+      })),
+    }),
+  })
+  answerAll(world, { claude: isSilent, openai: isSilent })
+  for (const name of names)
+    expect(await asks.messages(world, `${name}/${modelOf[name]}`)).toMatchObject({ status: 502, error: 'api_error' })
+  answerAll(world, { claude: beginsWith(kinds.claude.begun), openai: beginsWith(kinds.custom.begun) })
+  for (const name of names)
+    expect(await asks['chat as a stream'](world, `${name}/${modelOf[name]}`)).toMatchObject({ text: 'Hello', error: 'upstream' })
+})
+
+test('names that nobody has are told by every dialect, and nobody is asked', async () => {
+  const world = await startServiceWorld()
+  for (const dialect of dialects) {
+    for (const model of ['nobody/gpt-test', 'claude/none', 'gpt-test']) {
+      const told = await asks[dialect](world, model)
+      expect([told.status, told.error], `${dialect} ${model}`).toEqual([dialect === 'the socket' ? 101 : 404, expect.any(String)])
+    }
+  }
+  for (const dialect of ['predict', 'chat', 'responses'] as const)
+    expect(await asks[dialect](world, 'gpt-test', { provider: 'nobody' })).toMatchObject({ status: 400 })
+  for (const dialect of ['messages', 'ollama'] as const)
+    expect(await asks[dialect](world, 'gpt-test', { provider: 'openai' })).toMatchObject({ status: 400 })
+  expect(world.outside).toEqual([])
 })
