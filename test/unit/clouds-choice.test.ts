@@ -1,6 +1,8 @@
+import type { ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { AppError, type ErrorCode } from '../../src/errors.ts'
 import { refuses, streams } from '../cloud-server.ts'
+import { anthropicSse, block, messageEnd } from '../cloud-transcripts.ts'
 import { kinds } from '../cloud-world.ts'
 import { asks, at, dialects } from '../dialects.ts'
 import { createScriptedHost } from '../scripted-host.ts'
@@ -114,9 +116,26 @@ describe('a reload', () => {
       { id: 'new/gpt-other' },
     ])
     expect(await get(world, '/v1/models/new/gpt-other')).toMatchObject({ id: 'new/gpt-other' })
+    expect(await get(world, '/v1/models/claude/not-listed')).toMatchObject({ id: 'claude/not-listed' })
     expect(await whoAnswers(world, { model: 'new/gpt-other' })).toBe('requested new/gpt-other cloud')
     expect(world.clouds.openai.requests[0]?.headers.authorization).toBe('Bearer sk-new')
     expect((await asks.predict(world, 'gpu/qwen-test')).status).toBe(404)
+  })
+
+  test('lets answers under way come to their end', async () => {
+    const world = await startWorld()
+    const begun = Promise.withResolvers<ServerResponse>()
+    world.clouds.claude.answer((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(kinds.claude.begun)
+      begun.resolve(response)
+    })
+    const answer = asks['messages as a stream'](world, 'claude/claude-test')
+    const response = await begun.promise
+    await world.write('providers.json', { providers: [] })
+    expect((await post(world, '/admin/reload')).status).toBe(200)
+    response.end(anthropicSse(...block(1, { type: 'text', text: ' and bye' }), ...messageEnd('end_turn')))
+    expect((await answer).text).toBe('Hello and bye')
+    expect((await answer).error).toBeUndefined()
   })
 
   test.each<readonly [what: string, name: 'providers.json' | 'config.json' | 'prices.json', content: unknown, says: string]>([

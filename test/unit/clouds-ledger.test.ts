@@ -63,6 +63,15 @@ describe('the ledger', () => {
     expect(metrics).toContain('simpleia_egress_requests_total{purpose="answer",provider="claude"} 1')
   })
 
+  test('has an answer once, however often it comes from the cache', async () => {
+    const world = await startWorld()
+    const body = { prompt: 'Hi', model: 'claude/claude-test', temperature: 0 }
+    const [first, second] = [await jsonOf(await world.admin('/predict', body)), await jsonOf(await world.admin('/predict', body))]
+    expect([first.cached, second.cached, second.ran_on]).toEqual([false, true, 'cloud'])
+    expect((await ledgerOf(world)).totals.errands).toBe(1)
+    expect(await jsonOf(await world.admin('/auth/usage'))).toMatchObject({ user: { requests: 2, prompt_tokens: 25 } })
+  })
+
   test('tells the counting of tokens apart, which costs nothing', async () => {
     const world = await startWorld()
     world.clouds.claude.answer(says(200, 'application/json', '{"input_tokens":12}'))
