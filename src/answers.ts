@@ -28,8 +28,8 @@ export type Answers = Readonly<{
   predict: Predict
   providers: Providers
   accounting: Accounting
-  /** Throws `invalid`, and changes nothing then. */
-  reloadProviders: () => Promise<void>
+  /** Reads again what answers besides the host, and gives what puts it in place, with this selection. Throws `invalid`. */
+  prepareProviders: (selected: Selected) => Promise<() => Promise<void>>
 }>
 
 /** Who can answer, what that costs whom, and the one way to an answer. */
@@ -48,7 +48,7 @@ export async function openAnswers(config: Config, parts: AnswersParts, closer: C
   })
   const { meter } = accounting
   const predict = createPredict({ providers, cache, admission: lifecycle, meter, metrics, createId: randomUUID, now })
-  return { predict, providers, accounting, reloadProviders: async () => providers.replace(await read()) }
+  return { predict, providers, accounting, prepareProviders: async (next) => providers.prepare(await read(), next) }
 }
 
 const nothing: Elsewhere = { providers: [], routes: new Map() }

@@ -6,15 +6,15 @@ import { openToKeys } from './auth/key-scopes.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.ts'
 import { type Closer, createCloser } from './closer.ts'
-import { readSelection, type Selection, writeSelection } from './config/selection.ts'
+import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
-import type { EngineStatus, ModelHost } from './engine/provider.ts'
-import type { Elsewhere, Providers, Selected } from './engine/providers.ts'
+import type { ModelHost } from './engine/provider.ts'
+import type { Elsewhere, Selected } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
@@ -26,7 +26,9 @@ import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
-import { modelAdminRoutes, modelRoutes } from './models/routes.ts'
+import { loadRoutes, modelRoutes } from './models/routes.ts'
+import { selectRoutes } from './models/select-routes.ts'
+import { statusOf } from './models/selected-model.ts'
 import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import { predictRoutes } from './predict/routes.ts'
@@ -98,7 +100,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { db } = storage
   const { log } = http
   const answers = await openAnswers(config, { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, now }, closer)
-  const { predict, accounting } = answers
+  const { predict, providers, accounting } = answers
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
@@ -120,6 +122,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
       ...parts,
       storage,
       predict,
+      providers,
       egress: outside.egress,
       limit: limits.limitGeneration,
       metered: accounting.metered,
@@ -194,21 +197,17 @@ function listRoutes({
   outside,
 }: RouteParts): Routes {
   const { host, now = Date.now } = parts
-  const { predict, providers, accounting, reloadProviders } = answers
+  const { predict, providers, accounting } = answers
   const common = { predict, askerOf }
-  const engine = () => statusOf(host, providers)
   const { localOnly } = config
+  const answering = { host, providers, localOnly }
+  const engine = () => statusOf(answering)
   const health = { version: versionOf(parts), localOnly, engine, isDraining: lifecycle.isDraining, uptimeSeconds }
-  const models = {
-    host,
-    providers,
+  const selecting = {
+    ...answering,
     install: jobs.install,
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
-    readSelection: () => readSelection(config.configFile),
-    async onReload() {
-      await outside.prices.reload()
-      await reloadProviders()
-    },
+    prepareReload: () => prepareReload(config, answers, outside),
     userOf,
   }
   const { meter } = accounting
@@ -224,7 +223,7 @@ function listRoutes({
         predictRoutes({ ...common, limit: limits.limitGeneration }),
         predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
         ...dialects.caller,
-        modelRoutes(models),
+        modelRoutes(answering),
         ...jobs.caller,
       ]),
       ...knowledge.caller,
@@ -241,7 +240,8 @@ function listRoutes({
       access.keys.admin,
       openToKeys('admin', [
         access.feedback.admin,
-        modelAdminRoutes(models),
+        selectRoutes(selecting),
+        loadRoutes(answering),
         ...jobs.admin,
         ...dialects.admin,
         egressRoutes({ ledger: outside.ledger, localOnly }),
@@ -250,10 +250,16 @@ function listRoutes({
   }
 }
 
-/** Where another provider is selected, requests are answered whether or not a local model is there. */
-function statusOf(host: ModelHost, providers: Providers): EngineStatus {
-  const isElsewhere = providers.selected().provider !== host.name
-  return isElsewhere ? { ...host.status(), state: 'ready', reason: undefined } : host.status()
+/** Everything is read and checked before anything changes. */
+async function prepareReload(config: Config, { prepareProviders }: Answers, { prices }: Outside) {
+  const selected = await readSelected(config)
+  const applyPrices = await prices.prepare()
+  const applyProviders = await prepareProviders(selected)
+  const apply = async () => {
+    applyPrices()
+    await applyProviders()
+  }
+  return { selected, apply }
 }
 
 const uptimeSeconds = () => process.uptime()

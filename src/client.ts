@@ -29,9 +29,16 @@ export type Session = Readonly<{ access_token: string; token_type: 'bearer'; exp
 export type ModelAnswer = Readonly<{
   model_name: string | null
   provider: string
+  ran_on: 'local' | 'cloud'
   loaded: boolean
   state: string
   reason?: string
+}>
+/** A model, or the usual one of a provider. */
+export type SelectBody = Readonly<{ model_name?: string; provider?: string }>
+export type ProviderList = Readonly<{
+  providers: ReadonlyArray<Readonly<{ name: string; ran_on: 'local' | 'cloud'; selected: boolean; models: readonly string[] }>>
+  routes: readonly string[]
 }>
 export type ServedModel = Readonly<{ name: string; loaded: boolean; selected: boolean; state: string; memory_bytes: number }>
 export type ModelList = Readonly<{ models: readonly ServedModel[] }>
@@ -150,7 +157,8 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     models: () => json<ModelList>('GET', '/models'),
     changeLoaded: (name: string, change: 'load' | 'unload') =>
       json<ModelList>('POST', `/models/${encodeURIComponent(name)}/${change}`),
-    selectModel: (name: string, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', { model_name: name }, signal),
+    providers: () => json<ProviderList>('GET', '/providers'),
+    select: (body: SelectBody, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', body, signal),
     async *quantizeModel(body: QuantizeBody, signal?: AbortSignal): AsyncGenerator<QuantizeEvent> {
       yield* readQuantization(bodyOf(await call('POST', '/models/quantize', { ...body, stream: true }, signal), signal))
     },

@@ -12,8 +12,9 @@ import { toAnthropicHeaders, toOpenaiHeaders, withLimitHeaders } from './dialect
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import { chooseSizes } from './engine/local/context-sizes.ts'
 import type { ModelHost } from './engine/provider.ts'
-import { defaultRoute, type Providers } from './engine/providers.ts'
+import { defaultRoute } from './engine/providers.ts'
 import type { ModelJobs } from './model-jobs.ts'
+import type { Answering } from './models/selected-model.ts'
 import type { Database } from './storage/tables.ts'
 
 export type DialectParts = Readonly<{
@@ -39,7 +40,7 @@ export function openDialects(config: Config, parts: DialectParts): DialectRoutes
   const openai = openaiRoutes({
     ...common,
     metered,
-    listModels: () => listModels(host, providers),
+    listModels: () => listModels({ host, providers, localOnly: config.localOnly }),
     storedResponses: createStoredResponses({ db, now }),
     embedders,
     rerankers,
@@ -65,10 +66,11 @@ export function openDialects(config: Config, parts: DialectParts): DialectRoutes
 }
 
 /** Those that answer first: some clients take the first one. */
-async function listModels(host: ModelHost, providers: Providers): Promise<readonly string[]> {
+async function listModels({ host, providers, localOnly }: Answering): Promise<readonly string[]> {
   const models = await host.list()
   const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
-  const elsewhere = providers.list().flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model.name}`))
-  const routes = providers.routes().filter((route) => route !== defaultRoute)
+  const reachable = providers.list().filter(({ ranOn }) => !localOnly || ranOn === 'local')
+  const elsewhere = reachable.flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model.name}`))
+  const routes = [...providers.routes().keys()].filter((route) => route !== defaultRoute)
   return [...namesOf('chat'), ...routes, ...elsewhere, ...namesOf('embedding')]
 }

@@ -12,6 +12,7 @@ import { embedRoutes } from './embed/routes.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { ModelHost } from './engine/provider.ts'
+import type { Providers } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import type { Asker, Predict } from './predict/predict.ts'
 import { createAnswer } from './rag/answer.ts'
@@ -24,6 +25,7 @@ import type { Metered } from './usage/metered.ts'
 
 export type KnowledgeParts = Readonly<{
   host: ModelHost
+  providers: Pick<Providers, 'find'>
   embedders: Embedders
   rerankers: Rerankers
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
@@ -63,7 +65,7 @@ export async function openKnowledge(config: Config, parts: KnowledgeParts, close
     predict: parts.predict,
     retrieve: createRetrieve({ search, passages }),
     findEmbedder: modelOfVectors,
-    contextSizeOf: (model) => contextSizeOf(parts.host, model),
+    contextSizeOf: (target) => contextSizeOf(parts, target),
   })
   const query = queryRoutes({
     answer,
@@ -84,7 +86,17 @@ export async function openKnowledge(config: Config, parts: KnowledgeParts, close
 /** What a model is taken to hold while it has not been loaded: the usual bound of CONTEXT_SIZE. */
 const usualContextSize = 4096
 
-async function contextSizeOf(host: ModelHost, model: string): Promise<number> {
+/** Of a cloud's model of which nothing else was written down; where it has less, sources are left out until they fit. */
+const usualElsewhere = 32_768
+
+type Answering = Readonly<{ provider: string; model: string }>
+
+async function contextSizeOf(
+  { host, providers }: Pick<KnowledgeParts, 'host' | 'providers'>,
+  { provider, model }: Answering,
+): Promise<number> {
+  if (provider !== host.name)
+    return providers.find(provider)?.models?.find(({ name }) => name === model)?.contextSize ?? usualElsewhere
   const hosted = (await host.list()).find(({ name }) => name === model)
   return hosted?.info?.contextSize ?? Math.min(hosted?.header?.trainedContext || usualContextSize, usualContextSize)
 }

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type App, type AppParts, createApp } from './app.ts'
 import { openClouds } from './clouds.ts'
-import { readSelection, writeSelection } from './config/selection.ts'
+import { readSelected, readSelection, writeSelection } from './config/selection.ts'
 import type { Config, Environment } from './config.ts'
 import { renderChat } from './engine/chat-format-render.ts'
 import { createChatTemplateRenderer } from './engine/chat-template.ts'
@@ -13,7 +13,6 @@ import { createLocalProvider, localProvider } from './engine/local/local-provide
 import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
 import { createVectorIndex, spawnVectorIndex } from './engine/local/vector-process.ts'
 import type { ModelHost } from './engine/provider.ts'
-import type { Selected } from './engine/providers.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
 import { type Catalog, createCatalog } from './models/catalog.ts'
@@ -31,6 +30,7 @@ export type ServiceParts = Readonly<{
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version, environment = {} }: ServiceParts): Promise<App> {
   const catalog = openCatalog(config)
+  await offerSelection(config)
   const selected = await readSelected(config)
   const isLocal = selected.provider === localProvider
   const host = await openHost(config, isLocal ? selected.model : undefined, catalog)
@@ -63,13 +63,10 @@ export async function openEmbedders(config: Config, catalog: Catalog): Promise<P
 
 const threadsOf = ({ threads }: Config) => (threads > 0 ? threads : availableParallelism())
 
-/** Who answers, and with which model: what was selected last, else the settings; undefined: the usual model. */
-async function readSelected({ configFile, defaultModel, llmProvider }: Config): Promise<Selected> {
-  const selection = await readSelection(configFile)
-  // A file to edit, with what holds without it; a folder that cannot be written is no reason not to start.
-  if (selection === undefined)
-    await writeSelection(configFile, { selectedModel: undefined, provider: llmProvider }).catch(() => {})
-  return { provider: selection?.provider ?? llmProvider, model: selection?.selectedModel ?? defaultModel }
+/** A file to edit, where there is none; a folder that cannot be written is no reason not to start. */
+async function offerSelection({ configFile }: Config): Promise<void> {
+  if ((await readSelection(configFile)) !== undefined) return
+  await writeSelection(configFile, { selectedModel: undefined, provider: undefined }).catch(() => {})
 }
 
 export function openCatalog(config: Config): Catalog {

@@ -6,6 +6,7 @@
  * @typedef {Readonly<{
  *   model_name: string | null
  *   provider: string
+ *   ran_on: 'local' | 'cloud'
  *   state: ModelState
  *   reason?: string
  *   device?: string

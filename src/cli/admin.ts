@@ -3,6 +3,7 @@ import type { Client, ListedUser, Page } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { type Context, printable, withService, writeLine } from './context.ts'
 import { askCredentials } from './login.ts'
+import { describeModel } from './providers.ts'
 
 /** `admin users list` */
 export async function listUsers(context: Context): Promise<number> {
@@ -90,8 +91,7 @@ export async function showFeedback(context: Context): Promise<number> {
 export async function reload(context: Context): Promise<number> {
   const { say, terminal } = context
   return withService(context, async (client) => {
-    const { model_name: name } = await client.reload()
-    writeLine(terminal.notes, name === null ? say('noModelInUse') : say('modelInUse', { name: printable(name) }))
+    writeLine(terminal.notes, describeModel(await client.reload(), say))
     return 0
   })
 }

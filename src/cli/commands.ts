@@ -48,6 +48,14 @@ const quantizeFlags: readonly CommandFlag[] = [
   { name: 'no-report', help: { en: 'Does not measure the new model.', es: 'No mide el modelo nuevo.' } },
 ]
 const register: CommandFlag = { name: 'register', help: { en: 'Opens the account first.', es: 'Abre antes la cuenta.' } }
+const providerFlag: CommandFlag = {
+  name: 'provider',
+  value: 'NAME',
+  help: {
+    en: 'Who has the model: claude, openai, custom, or a name in providers.json. Alone: its usual model.',
+    es: 'Quién tiene el modelo: claude, openai, custom o un nombre de providers.json. Solo: su modelo habitual.',
+  },
+}
 
 const egressFlags: readonly CommandFlag[] = [
   { name: 'from', value: 'TIME', help: { en: 'Since this day or time.', es: 'Desde este día u hora.' } },
@@ -147,6 +155,26 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./convert.ts')).convertModel(context),
   },
   {
+    path: ['models', 'use'],
+    arguments: ['[MODEL]'],
+    flags: [providerFlag],
+    help: {
+      en: 'Selects what answers who names no model: a model of this machine, or with --provider one of another provider.',
+      es: 'Elige qué responde cuando no se dice un modelo: uno de esta máquina o, con --provider, uno de otro proveedor.',
+    },
+    run: async (context) => (await import('./providers.ts')).useModel(context),
+  },
+  {
+    path: ['models', 'providers'],
+    arguments: [],
+    flags: [json],
+    help: {
+      en: 'Lists who can answer: this machine, and the providers that are configured.',
+      es: 'Lista quién puede responder: esta máquina y los proveedores configurados.',
+    },
+    run: async (context) => (await import('./providers.ts')).listProviders(context),
+  },
+  {
     path: ['models', 'load'],
     arguments: ['NAME'],
     flags: [],
@@ -231,8 +259,8 @@ export const commands: readonly Command[] = [
     ...none,
     path: ['admin', 'reload'],
     help: {
-      en: 'Makes the service read config/config.json and config/prices.json again.',
-      es: 'Hace que el servicio lea de nuevo config/config.json y config/prices.json.',
+      en: 'Makes the service read config.json, providers.json and prices.json in config/ again.',
+      es: 'Hace que el servicio lea de nuevo config.json, providers.json y prices.json de config/.',
     },
     run: async (context) => (await import('./admin.ts')).reload(context),
   },

@@ -109,7 +109,7 @@ async function checkFolder(machine: Machine, { env, folder }: { env: string; fol
   return [written, tell('disk', free < 100 * megabyte ? 'fail' : 'warn', 'disk', values, 'diskFix')]
 }
 
-function checkModels(files: readonly ModelFile[], { modelsDir, localOnly, defaultModel }: Config, tell: Tell): Finding[] {
+function checkModels(files: readonly ModelFile[], { modelsDir, localOnly, ...config }: Config, tell: Tell): Finding[] {
   const findings = files.map(({ name, sizeBytes, hasMagic, isRecorded }) => {
     if (!hasMagic) return tell('model', 'fail', 'modelDamaged', { name }, 'modelDamagedFix')
     const checked = isRecorded ? tell('', 'ok', 'modelChecked').text : ''
@@ -120,6 +120,8 @@ function checkModels(files: readonly ModelFile[], { modelsDir, localOnly, defaul
     return [tell('model', localOnly ? 'fail' : 'warn', 'modelNone', { folder: modelsDir }, fix)]
   }
   const names = files.map(({ name }) => name.replace(/\.gguf$/, ''))
+  // Of another provider, it is no file.
+  const defaultModel = config.llmProvider === 'hf' ? config.defaultModel : undefined
   if (defaultModel === undefined || names.includes(defaultModel.replace(/\.gguf$/, ''))) return findings
   return [...findings, tell('model', 'fail', 'modelUnknown', { name: defaultModel, names: names.join(', ') }, 'modelUnknownFix')]
 }

@@ -84,6 +84,20 @@ export const doctorMessages = {
   key: { en: '{env} looks right.', es: '{env} tiene buen aspecto.' },
   keyOdd: { en: '{env} does not begin with {prefix}.', es: '{env} no empieza por {prefix}.' },
   keyOddFix: { en: 'Compare it with what its service shows.', es: 'Compárala con la que muestra su servicio.' },
+  providers: {
+    en: 'Providers besides this machine: {names} (not asked now)',
+    es: 'Proveedores además de esta máquina: {names} (no se les pregunta ahora)',
+  },
+  providersWrong: { en: '{reason}', es: 'Un archivo de config/ está mal. {reason}' },
+  providersFix: { en: 'docs/cloud.md shows a whole example.', es: 'docs/cloud.md muestra un ejemplo completo (en inglés).' },
+  providerMissing: {
+    en: 'The provider {name} is selected, but not configured.',
+    es: 'El proveedor {name} está elegido, pero no configurado.',
+  },
+  providerMissingFix: {
+    en: 'Set its key or address (docs/cloud.md), or select hf with LLM_PROVIDER or in config/config.json.',
+    es: 'Pon su clave o dirección (docs/cloud.md), o elige hf con LLM_PROVIDER o en config/config.json.',
+  },
   port: { en: 'Port {port} is free.', es: 'El puerto {port} está libre.' },
   portUsed: { en: 'Port {port} cannot be used: {reason}', es: 'El puerto {port} no se puede usar: {reason}' },
   portFix: { en: 'Choose another one with {env}.', es: 'Elige otro con {env}.' },

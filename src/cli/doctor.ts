@@ -1,9 +1,10 @@
 import { createClient } from '../client.ts'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
-import { addressOf, type Context, configOf, writeLine } from './context.ts'
+import { addressOf, type Context, configOf, environmentOf, writeLine } from './context.ts'
 import { checkPlaces, checkProgram, createTell, type Finding, type Machine, type Status, type Tell } from './doctor-checks.ts'
 import { doctorMessages } from './doctor-messages.ts'
+import { checkProviders } from './doctor-providers.ts'
 import { fill } from './language.ts'
 import { thisMachine } from './machine.ts'
 
@@ -32,6 +33,7 @@ async function examine(context: Context, machine: Machine): Promise<readonly Fin
     ...program,
     ...findings,
     ...(await checkPlaces(machine, config, tell)),
+    ...(await checkProviders(config, environmentOf(context), tell)),
     ...(await checkService(context, machine, config, tell)),
   ]
 }

@@ -3,6 +3,7 @@ import type { ChatEvent, Client } from '../client.ts'
 import type { ChatMessage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { type Context, inWords, printable, withService, writeLine } from './context.ts'
+import { describeModel } from './providers.ts'
 
 /** `line`: a conversation in the terminal; from a pipe, each line is a question. */
 export async function runLine(context: Context): Promise<number> {
@@ -18,7 +19,9 @@ type Chat = Readonly<{ client: Client; context: Surroundings; messages: ChatMess
 export async function chat(client: Client, context: Surroundings, now: () => number): Promise<number> {
   const { say, terminal } = context
   const isPerson = terminal.input.isTTY === true
-  const { model_name: model } = await client.model()
+  const answering = await client.model()
+  const { model_name: model, ran_on: ranOn } = answering
+  if (isPerson && ranOn === 'cloud') writeLine(terminal.notes, describeModel(answering, say))
   if (isPerson) writeLine(terminal.notes, model === null ? say('noModelInUse') : say('chatGreeting', { model: printable(model) }))
   const lines = createInterface({
     input: terminal.input,
@@ -102,9 +105,8 @@ async function runSlashCommand({ client, context, messages }: Chat, line: string
       writeLine(terminal.notes, say('chatReset'))
       return true
     case '/model': {
-      const { model_name: model } =
-        words[0] === undefined ? await client.model() : await client.selectModel(words.join(' '), signal)
-      writeLine(terminal.notes, model === null ? say('noModelInUse') : say('modelInUse', { name: printable(model) }))
+      const model = words[0] === undefined ? client.model() : client.select({ model_name: words.join(' ') }, signal)
+      writeLine(terminal.notes, describeModel(await model, say))
       return true
     }
     default:

@@ -115,6 +115,17 @@ export const messages = {
     es: 'El coste no incluye {count} respuestas cuyo precio o tokens no se conocen (config/prices.json).',
   },
   modelInUse: { en: 'The model is {name}.', es: 'El modelo es {name}.' },
+  modelElsewhere: {
+    en: 'The model is {name} of the provider {provider}, a server on this machine.',
+    es: 'El modelo es {name} del proveedor {provider}, un servidor de esta máquina.',
+  },
+  modelInCloud: {
+    en: 'The model is {name} of the provider {provider}: what is asked leaves this machine.',
+    es: 'El modelo es {name} del proveedor {provider}: lo que se pregunta sale de esta máquina.',
+  },
+  runsHere: { en: 'on this machine', es: 'en esta máquina' },
+  runsInCloud: { en: 'in the cloud', es: 'en la nube' },
+  isRoute: { en: 'route', es: 'ruta' },
   noModelInUse: { en: 'No model is loaded.', es: 'No hay ningún modelo cargado.' },
   noModels: { en: 'No model is installed in {folder}.', es: 'No hay ningún modelo instalado en {folder}.' },
   inMemory: { en: 'in memory', es: 'en memoria' },

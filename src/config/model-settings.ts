@@ -8,8 +8,8 @@ export const modelSettings = {
     kind: oneOf('hf', 'claude', 'openai', 'custom'),
     default: 'hf',
     help: {
-      en: 'Who answers by default: hf is the model on this machine. This version has no other.',
-      es: 'Quién responde por defecto: hf es el modelo de esta máquina. Esta versión no tiene otro.',
+      en: 'Who answers until another one is selected: hf is this machine; the others need their key or address, and what is asked leaves this machine.',
+      es: 'Quién responde hasta que se elija otro: hf es esta máquina; los demás necesitan su clave o dirección, y lo que se pregunta sale de esta máquina.',
     },
   },
   defaultModel: {
@@ -19,8 +19,8 @@ export const modelSettings = {
     default: undefined,
     defaultText: { en: 'the one in use last, else the first installed', es: 'el último en uso o, si no, el primero instalado' },
     help: {
-      en: 'Name of the model that is loaded at the start, until another one is selected.',
-      es: 'Nombre del modelo que se carga al arrancar, hasta que se elija otro.',
+      en: 'Name of the model, of the provider in LLM_PROVIDER, that answers until another one is selected.',
+      es: 'Nombre del modelo, del proveedor de LLM_PROVIDER, que responde hasta que se elija otro.',
     },
   },
   embeddingModel: {
@@ -156,8 +156,10 @@ export const modelSettings = {
     kind: text(),
     default: undefined,
     secret: true,
-    planned: true,
-    help: { en: 'Key for the provider claude.', es: 'Clave para el proveedor claude.' },
+    help: {
+      en: 'Key of the provider claude, which there is with it (docs/cloud.md).',
+      es: 'Clave del proveedor claude, que existe con ella (docs/cloud.md).',
+    },
   },
   openaiApiKey: {
     env: 'OPENAI_API_KEY',
@@ -165,18 +167,16 @@ export const modelSettings = {
     kind: text(),
     default: undefined,
     secret: true,
-    planned: true,
-    help: { en: 'Key for the provider openai.', es: 'Clave para el proveedor openai.' },
+    help: { en: 'Key of the provider openai, which there is with it.', es: 'Clave del proveedor openai, que existe con ella.' },
   },
   customBaseUrl: {
     env: 'CUSTOM_BASE_URL',
     group: 'cloud',
     kind: url('https', 'http'),
     default: undefined,
-    planned: true,
     help: {
-      en: 'Address of the OpenAI-compatible server of the provider custom.',
-      es: 'Dirección del servidor del proveedor custom.',
+      en: 'Address of the provider custom, a server that speaks like OpenAI: http://127.0.0.1:11434/v1.',
+      es: 'Dirección del proveedor custom, un servidor que habla como OpenAI: http://127.0.0.1:11434/v1.',
     },
   },
   customApiKey: {
@@ -185,8 +185,7 @@ export const modelSettings = {
     kind: text(),
     default: undefined,
     secret: true,
-    planned: true,
-    help: { en: 'Key for the provider custom.', es: 'Clave para el proveedor custom.' },
+    help: { en: 'Key of the provider custom, where it asks for one.', es: 'Clave del proveedor custom, si la pide.' },
   },
   redisUrl: {
     env: 'REDIS_URL',

@@ -113,7 +113,10 @@ async function readFileAt(path: string): Promise<Static<typeof providersFile>> {
   const content = parseJson(text, path)
   if (Value.Check(providersFile, content)) return content
   const [first] = Value.Errors(providersFile, content)
-  throw new AppError('invalid', `${path}: ${first?.instancePath || 'the whole of it'} ${first?.message ?? 'is not as expected'}.`)
+  const where = (first?.instancePath || 'the whole of it').slice(0, 100)
+  // What no field is allowed for has a schema that nothing keeps to.
+  const what = first?.keyword === 'boolean' ? 'is unknown' : (first?.message ?? 'is not as expected')
+  throw new AppError('invalid', `${path}: ${where} ${what}. docs/cloud.md shows a whole example.`)
 }
 
 // Not the parser's own message: it quotes the text, which may hold a key.
@@ -144,7 +147,7 @@ function toSettings(entry: ProviderEntry, settings: KeySettings, environment: En
   const { type, api_key: written, api_key_env: variable, base_urls: given, models = [], limits = {} } = entry
   const wrong = (what: string) => new AppError('invalid', `${path}: the provider "${entry.name}" ${what}.`)
   if (entry.name === 'hf') throw wrong('has the name of the models on this machine: choose another')
-  const fromEnvironment = variable === undefined ? undefined : environment[variable]
+  const fromEnvironment = variable === undefined ? undefined : environment[variable]?.trim() || undefined
   if (variable !== undefined && fromEnvironment === undefined)
     throw wrong(`takes its key from ${variable}, which is not set in the environment or in .env`)
   // Only under its own name: another server must not be sent the key of an official one.

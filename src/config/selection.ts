@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
+import type { Config } from '../config.ts'
+import type { Selected } from '../engine/providers.ts'
 import { AppError } from '../errors.ts'
 import { replaceFile } from '../storage/replace-file.ts'
 
@@ -8,19 +10,14 @@ import { replaceFile } from '../storage/replace-file.ts'
 export type Selection = Readonly<{
   /** One of the provider's; undefined: nobody has chosen yet. */
   selectedModel: string | undefined
-  /** `hf`: the models of this machine. */
-  provider: string
+  /** `hf`: the models of this machine; undefined: nobody has chosen yet. */
+  provider: string | undefined
 }>
 
-const selectionFile = Type.Object(
-  {
-    selected_model: Type.Union([Type.String({ minLength: 1, maxLength: 500 }), Type.Null()]),
-    provider: Type.String({ minLength: 1, maxLength: 50 }),
-  },
-  { additionalProperties: false },
-)
+const orNull = (maxLength: number) => Type.Union([Type.String({ minLength: 1, maxLength }), Type.Null()])
+const selectionFile = Type.Object({ selected_model: orNull(500), provider: orNull(50) }, { additionalProperties: false })
 
-const example = '{"selected_model": "NAME" or null, "provider": "hf"}'
+const example = '{"selected_model": "NAME" or null, "provider": "NAME" or null}'
 
 /** Reads the file; undefined where there is none. Throws `invalid` when it holds anything else than a selection. */
 export async function readSelection(path: string): Promise<Selection | undefined> {
@@ -34,7 +31,7 @@ export async function readSelection(path: string): Promise<Selection | undefined
   const content = parseJson(text, path)
   if (!Value.Check(selectionFile, content))
     throw new AppError('invalid', `${path} must hold ${example}, but holds something else.`)
-  return { selectedModel: content.selected_model ?? undefined, provider: content.provider }
+  return { selectedModel: content.selected_model ?? undefined, provider: content.provider ?? undefined }
 }
 
 function parseJson(text: string, path: string): unknown {
@@ -47,10 +44,25 @@ function parseJson(text: string, path: string): unknown {
 
 /** Writes beside the file and renames, so that a reader and a power cut see the old or the new one. */
 export async function writeSelection(path: string, selection: Selection): Promise<void> {
-  const content = { selected_model: selection.selectedModel ?? null, provider: selection.provider }
+  const content = { selected_model: selection.selectedModel ?? null, provider: selection.provider ?? null }
   try {
     await replaceFile(path, `${JSON.stringify(content, null, 2)}\n`)
   } catch (cause) {
     throw new AppError('unavailable', `${path} cannot be written. Check the disk, its owner and permissions.`, { cause })
   }
+}
+
+/**
+ * Who answers, and with which of its models: what the file says, else LLM_PROVIDER and DEFAULT_MODEL; no model: the usual one. Throws like
+ * `readSelection`.
+ */
+export async function readSelected({
+  configFile,
+  defaultModel,
+  llmProvider,
+}: Pick<Config, 'configFile' | 'defaultModel' | 'llmProvider'>): Promise<Selected> {
+  const selection = await readSelection(configFile)
+  const provider = selection?.provider ?? llmProvider
+  // DEFAULT_MODEL is one of the provider that LLM_PROVIDER names.
+  return { provider, model: selection?.selectedModel ?? (provider === llmProvider ? defaultModel : undefined) }
 }

@@ -34,6 +34,7 @@ where simpleIA starts, else it has its default. A switch may stand alone (\`--lo
 (\`--no-allow-registration\`). Secrets have no flag, because other users of a machine can read the flags of a program.
 All mistakes are told at once at the start. An empty value counts as none.
 
-What can change while the service runs stands in \`config/config.json\`: \`{"selected_model": null, "provider": "hf"}\`.
-After an edit, \`./run_llm.sh admin reload\` makes the service read it again; \`POST /model\` writes it.
+What can change while the service runs stands in \`config/config.json\`: \`{"selected_model": null, "provider": null}\`, where null is
+what DEFAULT_MODEL and LLM_PROVIDER say. After an edit, \`./run_llm.sh admin reload\` makes the service read it again; \`POST /model\` and
+\`models use\` write it. Beside it, \`providers.json\` holds further providers and routes ([cloud.md](cloud.md)), \`prices.json\` what they cost.
 `

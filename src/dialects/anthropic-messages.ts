@@ -1,3 +1,4 @@
+import { isForAll, joinSignatures, type ThoughtBlock } from '../engine/cloud/anthropic-reasoning.ts'
 import type { ChatMessage, ToolCall } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import type {
@@ -134,24 +135,39 @@ function fromAssistant(content: AssistantMessageParam['content']): ChatMessage {
   if (typeof content === 'string') return { role: 'assistant', content }
   const texts: string[] = []
   const toolCalls: ToolCall[] = []
-  const thoughts: string[] = []
-  let signature = ''
+  const thoughts: Thought[] = []
   for (const block of content) {
     if (block.type === 'text') texts.push(block.text)
     else if (block.type === 'tool_use') toolCalls.push({ id: block.id, name: block.name, arguments: JSON.stringify(block.input) })
-    else if (block.type === 'thinking') {
-      thoughts.push(block.thinking)
-      signature = block.signature ?? ''
-    }
-    // Redacted thinking is a cipher that only its writer reads.
+    else thoughts.push(block)
   }
-  // A signature is that of one block: it does not hold for several together.
-  const isSigned = thoughts.length === 1 && signature !== ''
   return {
     role: 'assistant',
     content: texts.join('\n'),
     ...(toolCalls.length === 0 ? {} : { toolCalls }),
-    ...(thoughts.length === 0 ? {} : { reasoning: thoughts.join('\n') }),
-    ...(isSigned ? { reasoningSignature: signature } : {}),
+    ...toReasoning(thoughts),
   }
+}
+
+type Block = Exclude<AssistantMessageParam['content'], string>[number]
+type Thought = Extract<Block, { type: 'thinking' | 'redacted_thinking' }>
+
+/** All that was thought, with one signature for it, where each of its blocks has one. */
+function toReasoning(thoughts: readonly Thought[]): Readonly<{ reasoning?: string; reasoningSignature?: string }> {
+  if (thoughts.length === 0) return {}
+  const texts = thoughts.flatMap((block) => (block.type === 'thinking' ? [block.thinking] : []))
+  const toSigned = (signature: string) => {
+    const reasoning = texts.join('')
+    return { ...(reasoning === '' ? {} : { reasoning }), reasoningSignature: signature }
+  }
+  const last = thoughts.at(-1)
+  // What this service has streamed in several blocks: the last signature is for all of them.
+  if (last?.type === 'thinking' && isForAll(last.signature ?? '')) return toSigned(last.signature ?? '')
+  const isSigned = thoughts.every((block) => block.type === 'redacted_thinking' || (block.signature ?? '') !== '')
+  if (!isSigned) return texts.length === 0 ? {} : { reasoning: texts.join('\n') }
+  const blocks = thoughts.map((block): ThoughtBlock => {
+    if (block.type === 'redacted_thinking') return { run: 0, type: 'redacted', data: block.data }
+    return { run: 0, type: 'thinking', length: block.thinking.length, signature: block.signature ?? '' }
+  })
+  return toSigned(joinSignatures(blocks))
 }

@@ -45,7 +45,8 @@ export function serveModels(http: FastifyInstance, { predict, listModels, now }:
     async (request) => {
       const name = request.params['*']
       if ((await listModels()).includes(name)) return describe(name)
-      return describe((await predict.choose({ model: name, provider: undefined })).model)
+      const { provider, model } = await predict.choose({ model: name, provider: undefined })
+      return describe(name.startsWith(`${provider}/`) ? name : model)
     },
   )
 }

@@ -28,8 +28,8 @@ export interface Prices {
    * or `@`, as dated versions do. Undefined where there is none.
    */
   priceOf(model: string): Price | undefined
-  /** Reads the file again. Throws `invalid` with the entry at fault; the prices stay as they were then. */
-  reload(): Promise<void>
+  /** Reads the file again, and gives what makes its prices count. Throws `invalid` with the entry at fault. */
+  prepare(): Promise<() => void>
 }
 
 /** Reads the file; where there is none, no price is known. Throws `invalid` with the entry at fault. */
@@ -37,8 +37,11 @@ export async function openPrices(path: string): Promise<Prices> {
   let prices = await readPrices(path)
   return {
     priceOf: (model) => findPrice(prices, model),
-    async reload() {
-      prices = await readPrices(path)
+    async prepare() {
+      const next = await readPrices(path)
+      return () => {
+        prices = next
+      }
     },
   }
 }

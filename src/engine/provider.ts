@@ -201,7 +201,7 @@ export interface Provider {
   readonly name: string
   readonly ranOn: 'local' | 'cloud'
   /** The models that it is known to have, for lists; a host tells more by its own `list`. */
-  readonly models?: ReadonlyArray<Readonly<{ name: string }>>
+  readonly models?: ReadonlyArray<Readonly<{ name: string /** In tokens. */; contextSize?: number }>>
   /**
    * Names what would answer: the model that is asked for, or else the selected one. It need not be in memory.
    * Throws `not_found`, `invalid` (a name that is none, a model that answers no prompts), `unavailable` (none is selected).

@@ -45,22 +45,26 @@ export interface Providers {
   find(name: string): Provider | undefined
   /** The local one first. */
   list(): readonly Provider[]
-  routes(): readonly string[]
+  routes(): FallbackRoutes
   /** US dollars that a provider may cost in a day, by its name. */
   ceilings(): ReadonlyMap<string, number>
-  /** Puts others in place of all but the local one. Answers under way go on. Throws `invalid` for a route that leads nowhere. */
-  replace(elsewhere: Elsewhere): Promise<void>
+  /**
+   * Gives what puts others in place of all but the local one, and selects; answers under way go on. Without `selected` the selection stays, or
+   * falls back to this machine. Throws `invalid` for a route that leads nowhere, and like `choose`; nothing has changed then.
+   */
+  prepare(elsewhere: Elsewhere, selected?: Selected): Promise<() => Promise<void>>
   /** Closes all but the local one. */
   close(): Promise<void>
 }
 
+/** A model of a provider; undefined: its usual one. */
 export type Selected = Readonly<{ provider: string; model: string | undefined }>
 
-/** Chooses among the local models and `elsewhere`. Throws `invalid` like `replace`, and for a selected provider that there is not. */
+/** Chooses among the local models and `elsewhere`. Throws `invalid` like `prepare`, and for a selected provider that there is not. */
 export function createProviders(local: Provider, elsewhere: Elsewhere, selected?: Selected): Providers {
   let { providers, routes, ceilings = noCeilings } = checked(local, elsewhere)
   let selection = selected ?? { provider: local.name, model: undefined }
-  if (local.name !== selection.provider) get(selection.provider)
+  if (local.name !== selection.provider) getFrom([local, ...providers], selection.provider)
 
   function list(): readonly Provider[] {
     return [local, ...providers]
@@ -70,14 +74,7 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
     return list().find((provider) => provider.name === name)
   }
 
-  function get(name: string): Provider {
-    const provider = find(name)
-    if (provider !== undefined) return provider
-    const names = list().map((one) => `"${one.name}"`)
-    throw new AppError('invalid', `The provider "${name}" is not configured. There is ${names.join(', ')}.`, {
-      details: [{ field: 'provider', expected: names.join(' or '), got: JSON.stringify(name.slice(0, 100)) }],
-    })
-  }
+  const get = (name: string): Provider => getFrom(list(), name)
 
   const toCandidate = (provider: Provider, model: string | undefined): Candidate => ({
     provider,
@@ -129,19 +126,35 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
     },
     find,
     list,
-    routes: () => [...routes.keys()],
+    routes: () => routes,
     ceilings: () => ceilings,
-    async replace(next) {
-      const before = providers
-      ;({ providers, routes, ceilings = noCeilings } = checked(local, next))
-      if (find(selection.provider) === undefined) selection = { provider: local.name, model: undefined }
-      await Promise.all(before.map((provider) => provider.close()))
+    async prepare(next, selected) {
+      checked(local, next)
+      if (selected !== undefined && selected.provider !== local.name)
+        await getFrom([local, ...next.providers], selected.provider).choose(selected.model)
+      return async () => {
+        const before = providers
+        ;({ providers, routes, ceilings = noCeilings } = next)
+        if (selected !== undefined) selection = selected
+        else if (find(selection.provider) === undefined) selection = { provider: local.name, model: undefined }
+        await Promise.all(before.map((provider) => provider.close()))
+      }
     },
     close: () => Promise.all(providers.map((provider) => provider.close())).then(() => {}),
   }
 }
 
 const noCeilings: ReadonlyMap<string, number> = new Map()
+
+function getFrom(providers: readonly Provider[], name: string): Provider {
+  const provider = providers.find((one) => one.name === name)
+  if (provider !== undefined) return provider
+  const names = providers.map((one) => `"${one.name}"`)
+  const message = `The provider "${name.slice(0, 100)}" is not configured. There is ${names.join(', ')}; docs/cloud.md says how to add one.`
+  throw new AppError('invalid', message, {
+    details: [{ field: 'provider', expected: names.join(' or '), got: JSON.stringify(name.slice(0, 100)) }],
+  })
+}
 
 /** What stopped one candidate and need not stop the next. */
 const passableCodes: readonly ErrorCode[] = [
@@ -153,8 +166,15 @@ const passableCodes: readonly ErrorCode[] = [
   'context_length_exceeded',
 ]
 
-/** Whether the next candidate may do better. */
-export const canPassOn = (error: unknown): error is AppError => error instanceof AppError && passableCodes.includes(error.code)
+/**
+ * Whether those after it may do better. Who may not be asked (LOCAL_ONLY) is passed by for a model of this machine alone: that nothing may
+ * leave is never hidden behind the failure of another cloud.
+ */
+export function canPassOn(error: unknown, later: readonly Candidate[]): error is AppError {
+  if (!(error instanceof AppError) || later.length === 0) return false
+  if (error.code === 'forbidden') return later.some(({ provider }) => provider.ranOn === 'local')
+  return passableCodes.includes(error.code)
+}
 
 /** `PROVIDER/MODEL`; a model's name may hold slashes itself. */
 function splitStep(step: string): Readonly<{ name: string; model: string | undefined }> {

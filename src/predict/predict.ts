@@ -86,8 +86,8 @@ export type MeteredTarget = Pick<Target, 'provider' | 'model' | 'ranOn'>
 
 /** Counts what callers use, and refuses what passes their quota. */
 export interface Meter {
-  /** Called before a model is asked. Throws `quota_exceeded`. */
-  admit(asker: Asker, target: MeteredTarget): Promise<void>
+  /** Called before a model is asked. `isCounted`: the same request, which was let in to another before. Throws `quota_exceeded`, `forbidden`. */
+  admit(asker: Asker, target: MeteredTarget, isCounted?: boolean): Promise<void>
   /**
    * Called when an answer has ended, also one from the cache (which used nothing), or was stopped (the usage is then an estimate).
    * Never rejects.
@@ -118,9 +118,9 @@ export function createPredict(parts: PredictParts): Predict {
   const { providers, cache, meter, metrics, createId } = parts
 
   /** Asks one candidate; its first event is there when this resolves. */
-  async function begin(asked: Asked, request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<OpenAnswer> {
+  async function begin(asked: Asked, { request, asker, admit }: Begin, signal: AbortSignal): Promise<OpenAnswer> {
     const { target } = asked
-    await meter.admit(asker, target)
+    await admit(target)
     const iterator = generate(parts, { request, asked, asker }, signal)
     const first = await iterator.next()
     return { id: createId(), target, events: resume(first, iterator) }
@@ -128,6 +128,7 @@ export function createPredict(parts: PredictParts): Predict {
 
   async function complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion> {
     const isKept = isDeterministic(request)
+    const admit = admitOnce(meter, asker)
     const opened = await firstOf(providers, request, async (asked): Promise<Begun> => {
       const { target, model, provider } = asked
       const question = toGenerateRequest(request, target, asker)
@@ -135,10 +136,10 @@ export function createPredict(parts: PredictParts): Predict {
       const known = isKept ? cache.find(key) : undefined
       if (known === undefined) {
         if (isKept) metrics.cacheMiss()
-        return { ...(await begin(asked, request, asker, signal)), asked, key, known }
+        return { ...(await begin(asked, { request, asker, admit }, signal)), asked, key, known }
       }
       metrics.cacheHit()
-      await meter.admit(asker, target)
+      await admit(target)
       await meter.note(asker, target, nothingUsed)
       return { id: createId(), target, asked, key, known }
     })
@@ -152,12 +153,27 @@ export function createPredict(parts: PredictParts): Predict {
 
   return {
     choose: (request) => firstOf(providers, request, async ({ target }) => target),
-    open: (request, asker, signal) => firstOf(providers, request, (asked) => begin(asked, request, asker, signal)),
+    open(request, asker, signal) {
+      const admit = admitOnce(meter, asker)
+      return firstOf(providers, request, (asked) => begin(asked, { request, asker, admit }, signal))
+    },
     complete,
     countTokens: ({ prompt, ...wanted }, asker, signal) =>
       firstOf(providers, wanted, async ({ provider, target }) => {
         return { target, tokens: await provider.countTokens({ prompt, model: target.model, user: asker.key }, signal) }
       }),
+  }
+}
+
+type Admit = (target: MeteredTarget) => Promise<void>
+type Begin = Readonly<{ request: PredictRequest; asker: Asker; admit: Admit }>
+
+/** Lets one request in to all who are asked for it, and counts it once. */
+function admitOnce(meter: Meter, asker: Asker): Admit {
+  let isCounted = false
+  return async (target) => {
+    await meter.admit(asker, target, isCounted)
+    isCounted = true
   }
 }
 
@@ -181,7 +197,7 @@ async function firstOf<T>(
       model = await candidate.choose()
       return await ask(toAsked(candidate, model, { why, passedBy }))
     } catch (error) {
-      if (index === candidates.length - 1 || !canPassOn(error)) throw error
+      if (!canPassOn(error, candidates.slice(index + 1))) throw error
       passedBy.push({ provider: candidate.provider.name, model: model?.name, code: error.code })
     }
   }

@@ -59,8 +59,8 @@ export type AnswerParts = Readonly<{
   retrieve: Retrieve
   /** The model of a collection's vectors. Throws `conflict` when it is there no more. */
   findEmbedder: (collection: Collection) => Promise<Pick<Embedder, 'encode'>>
-  /** Tokens of a model's context window. */
-  contextSizeOf: (model: string) => Promise<number>
+  /** Tokens of the context window of what answers. */
+  contextSizeOf: (target: Pick<Target, 'provider' | 'model'>) => Promise<number>
 }>
 
 export type Answer = (request: AnswerRequest, asker: Asker, signal: AbortSignal) => AsyncGenerator<AnswerEvent>
@@ -90,18 +90,15 @@ export function createAnswer(parts: AnswerParts): Answer {
       yield { type: 'answer-end', text, abstained: request.wantsAnswer, ...nothing, target }
       return
     }
-    const { events, sources, messages } = await begin(
-      parts,
-      { request, sources: retrieval.sources, language, target, asker },
-      signal,
-    )
+    const begun = await begin(parts, { request, sources: retrieval.sources, language, target, asker }, signal)
+    const { sources, messages } = begun
     yield { type: 'sources-found', queries, sources, retrieval, messages }
-    yield* write(parts, { events, sources, target, language, collection: request.collection }, signal)
+    yield* write(parts, { ...begun, language, collection: request.collection }, signal)
   }
 }
 
-async function roomForSources({ contextSizeOf }: AnswerParts, request: AnswerRequest, { model }: Target): Promise<number> {
-  const contextSize = await contextSizeOf(model)
+async function roomForSources({ contextSizeOf }: AnswerParts, request: AnswerRequest, target: Target): Promise<number> {
+  const contextSize = await contextSizeOf(target)
   const { history, question, maxTokens } = request
   const fixed = toMessages({ language: languageOf(question), history, sources: [], question })
   const fixedTokens = fixed.reduce((sum, { content }) => sum + content.length / charactersPerToken + 8, 0)
@@ -114,11 +111,18 @@ type Beginning = Readonly<{
   request: AnswerRequest
   sources: readonly Source[]
   language: Language
+  /** What is asked first. */
   target: Target
   asker: Asker
 }>
 
-type Begun = Readonly<{ events: AsyncIterable<GenerateEvent>; sources: readonly Source[]; messages: readonly ChatMessage[] }>
+type Begun = Readonly<{
+  events: AsyncIterable<GenerateEvent>
+  sources: readonly Source[]
+  messages: readonly ChatMessage[]
+  /** What answers. */
+  target: Target
+}>
 
 /** Starts the model's answer. Where the prompt turns out too long, the last source is left out, until one is left. */
 async function begin(
@@ -126,36 +130,24 @@ async function begin(
   { request, sources, language, target, asker }: Beginning,
   signal: AbortSignal,
 ): Promise<Begun> {
-  const { history, question, maxTokens, sampling, stop, provider } = request
+  const { history, question, maxTokens, sampling, model, provider } = request
+  // Models of the clouds know turns, and some of them take no stops.
+  const stop = target.ranOn === 'cloud' ? request.stop : [...request.stop, ...answerStops]
   const shown = sources.map(({ number, name, place, text }) => ({ number, name, page: place.page, section: place.section, text }))
   for (let count = shown.length; ; count -= 1) {
     const messages = toMessages({ language, history, sources: shown.slice(0, count), question })
     const prompt = { type: 'chat', messages } as const
-    const asked = {
-      prompt,
-      maxTokens,
-      choices: 1,
-      sampling,
-      stop: [...stop, ...answerStops],
-      model: target.model,
-      provider,
-    }
     try {
-      const { events } = await parts.predict.open(asked, asker, signal)
-      return { events, sources: sources.slice(0, count), messages }
+      const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider }
+      const opened = await parts.predict.open(asked, asker, signal)
+      return { events: opened.events, sources: sources.slice(0, count), messages, target: opened.target }
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'context_length_exceeded' || count <= 1) throw error
     }
   }
 }
 
-type Writing = Readonly<{
-  events: AsyncIterable<GenerateEvent>
-  sources: readonly Source[]
-  target: Target
-  language: Language
-  collection: Collection
-}>
+type Writing = Omit<Begun, 'messages'> & Readonly<{ language: Language; collection: Collection }>
 
 async function* write(parts: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
   const { events, sources, target, language, collection } = writing

@@ -36,11 +36,11 @@ export function createMeter(options: MeterOptions): UsageMeter {
   const costOf = options.costOf ?? (() => undefined)
 
   return {
-    async admit(asker, target) {
+    async admit(asker, target, isCounted = false) {
       const subjects = [...(await findSubjects(db, asker, defaults)), ...providersOf(target, ceilings())]
       if (target.ranOn === 'cloud' && costOf(target, nothingUsed) === undefined) refuseUnknownPrice(subjects, target)
       if (subjects.length === 0) return
-      const counted = countRequest(db, subjects, now())
+      const counted = countRequest(db, { subjects, isCounted }, now())
       await (subjects.some(isLimited) ? counted : counted.catch(onFailure))
     },
 
@@ -93,12 +93,15 @@ function refuseUnknownPrice(subjects: readonly Subject[], { provider, model }: M
   throw new AppError('forbidden', message)
 }
 
-async function countRequest(db: Database, subjects: readonly Subject[], nowMs: number): Promise<void> {
+type Counting = Readonly<{ subjects: readonly Subject[]; isCounted: boolean }>
+
+async function countRequest(db: Database, { subjects, isCounted }: Counting, nowMs: number): Promise<void> {
   const day = dayOf(nowMs)
   await writeLightly(db, async (transaction) => {
     for (const subject of subjects) {
       // First counted and then compared: whoever comes at the same time waits at the row. A refusal takes it all back.
-      await addUsage(transaction, subject.name, day, { requests: 1 })
+      const requests = isCounted && subject.kind !== 'provider' ? 0 : 1
+      await addUsage(transaction, subject.name, day, { requests })
       const used = await readUsage(transaction, subject.name, day)
       refusePastLimit(subject, { ...used, requests: used.requests - 1 }, nowMs)
     }

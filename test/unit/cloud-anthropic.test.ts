@@ -14,7 +14,7 @@ import {
   thinkingBlock,
   toolBlock,
 } from '../cloud-transcripts.ts'
-import { ask, createCloudWorld, kinds, never, usualSampling } from '../cloud-world.ts'
+import { ask, createCloudWorld, kinds, never, secret, usualSampling } from '../cloud-world.ts'
 
 let server: CloudServer
 beforeEach(async () => {
@@ -202,6 +202,19 @@ describe('what Claude is sent', () => {
     warn.mockRestore()
   })
 
+  test('its key in the header of the version that is spoken', async () => {
+    await answerOf(ask())
+    const { headers } = await server.request(0)
+    expect([headers['anthropic-version'], headers.authorization, headers['x-api-key']]).toEqual([
+      '2026-10-21',
+      `Bearer ${secret}`,
+      undefined,
+    ])
+    await answerOf(ask({ sampling: { ...usualSampling, temperature: 0.5 } }))
+    const { headers: older } = await server.request(1)
+    expect([older['anthropic-version'], older.authorization, older['x-api-key']]).toEqual(['2023-06-01', undefined, secret])
+  })
+
   test('nothing that the environment holds', async () => {
     vi.stubEnv('ANTHROPIC_BASE_URL', 'http://127.0.0.1:1')
     vi.stubEnv('ANTHROPIC_AUTH_TOKEN', 'foreign-token')
@@ -269,7 +282,9 @@ describe('what Claude answers', () => {
       fc.property(fc.array(thought, { minLength: 1 }), (thoughts) => {
         const text = thoughts.map((one) => (one.type === 'thinking' ? one.text : '')).join('')
         const blocks = thoughts.map((one) =>
-          one.type === 'thinking' ? { type: one.type, length: one.text.length, signature: one.signature } : one,
+          one.type === 'thinking'
+            ? { run: 0, type: one.type, length: one.text.length, signature: one.signature }
+            : { run: 0, ...one },
         )
         const params = splitReasoning(text, joinSignatures(blocks))
         expect(params).toEqual(
@@ -283,6 +298,27 @@ describe('what Claude answers', () => {
       }),
     )
     expect(() => splitReasoning('', 'blocks:nonsense')).toThrow('belong together')
+  })
+
+  test('thoughts after a text may come back apart from those before it, or without their words', () => {
+    const signature = joinSignatures([
+      { run: 0, type: 'thinking', length: 6, signature: 'a' },
+      { run: 1, type: 'redacted', data: 'cipher' },
+      { run: 1, type: 'thinking', length: 5, signature: 'b' },
+    ])
+    const first = { type: 'thinking', thinking: 'First.', signature: 'a' }
+    const last = [
+      { type: 'redacted_thinking', data: 'cipher' },
+      { type: 'thinking', thinking: 'Then.', signature: 'b' },
+    ]
+    expect(splitReasoning('First.Then.', signature)).toEqual([first, ...last])
+    expect(splitReasoning('Then.', signature)).toEqual(last)
+    expect(splitReasoning('', signature)).toMatchObject([
+      { signature: 'a' },
+      { data: 'cipher' },
+      { thinking: '', signature: 'b' },
+    ])
+    expect(() => splitReasoning('Other.', signature)).toThrow('belong together')
   })
 
   test.each([

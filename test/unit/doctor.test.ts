@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
@@ -53,6 +53,24 @@ test('a sound machine has nothing wrong; that no service runs is only said', asy
   expect(code).toBe(0)
   expect(of('fail')).toEqual([])
   expect(of('warn')).toMatchObject([{ check: 'service' }])
+})
+
+test('providers are looked at in the files alone, and a key is never said', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'simpleia-doctor-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const environment = { PORT: '9', CONFIG_FILE: join(folder, 'config.json'), ANTHROPIC_API_KEY: 'sk-ant-canary' }
+  const examineProviders = async (more: Record<string, string> = {}) => {
+    const { findings } = await examine({}, { ...environment, ...more })
+    return findings.filter(({ check }) => check === 'providers')
+  }
+  expect(await examineProviders()).toMatchObject([{ status: 'ok', text: expect.stringContaining('claude') }])
+  expect(await examineProviders({ LLM_PROVIDER: 'openai' })).toMatchObject([
+    { status: 'fail', text: expect.stringContaining('openai') },
+  ])
+  await writeFile(join(folder, 'providers.json'), '{"providers":[{"name":"a","type":"custom","api_key":"sk-canary","x":1}]}')
+  const wrong = await examineProviders()
+  expect(wrong).toMatchObject([{ status: 'fail', text: expect.stringContaining('/providers/0') }])
+  expect(JSON.stringify(wrong)).not.toContain('canary')
 })
 
 test('that nothing may leave the machine is said', async () => {

@@ -48,12 +48,14 @@ test.each([
 
 test('a file that was edited badly leaves the prices as they were', async () => {
   const path = await priceFile({ m: cheap })
-  const { priceOf, reload } = await openPrices(path)
+  const { priceOf, prepare } = await openPrices(path)
   await writeFile(path, '{"as_of": "now", "dollars_per_million_tokens": {"m": 1}}')
-  await expect(reload()).rejects.toMatchObject({ code: 'invalid' })
+  await expect(prepare()).rejects.toMatchObject({ code: 'invalid' })
   expect(priceOf('m')).toMatchObject(cheap)
   await writeFile(path, JSON.stringify({ as_of: 'now', dollars_per_million_tokens: { m: dear } }))
-  await reload()
+  const apply = await prepare()
+  expect(priceOf('m')).toMatchObject(cheap)
+  apply()
   expect(priceOf('m')).toMatchObject({ input: 10 })
 })
 

@@ -170,3 +170,12 @@ test('no source file is longer than 400 lines', async () => {
   }
   expect(long).toEqual([])
 })
+
+test('the libraries of the clouds are loaded by the first request to them, not at the start', async () => {
+  const atStart: string[] = []
+  for (const file of await sourceFiles()) {
+    const text = await readFile(join('src', file), 'utf8')
+    if (/^import (?!type )[^;]*? from '(?:openai|@anthropic-ai\/sdk)/m.test(text)) atStart.push(file)
+  }
+  expect(atStart).toEqual([])
+})

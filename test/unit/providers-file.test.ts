@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -71,7 +71,12 @@ test('another server is never sent the key of an official one', async () => {
 
 test.each<readonly [name: string, content: unknown, says: string]>([
   ['that is no JSON', '{"providers": [{"api_key": "secret-x"', 'must be JSON'],
-  ['with an unknown field', { providers: [{ name: 'a', type: 'custom', base_url: 'http://x' }] }, '/providers/0'],
+  [
+    'with an unknown field',
+    { providers: [{ name: 'a', type: 'custom', base_url: 'http://x' }] },
+    '/providers/0/base_url is unknown',
+  ],
+  ['with a variable that is empty', { providers: [{ name: 'a', type: 'openai', api_key_env: 'EMPTY' }] }, 'EMPTY'],
   ['with an unknown type', { providers: [{ name: 'a', type: 'gemini' }] }, '/providers/0'],
   ['with a name that is a path', { providers: [{ name: 'a/b', type: 'openai', api_key: 'secret-x' }] }, '/providers/0/name'],
   ['with a custom server and no address', { providers: [{ name: 'a', type: 'custom' }] }, 'base_urls'],
@@ -79,7 +84,17 @@ test.each<readonly [name: string, content: unknown, says: string]>([
   ['with the name of the local models', { providers: [{ name: 'hf', type: 'openai', api_key: 'secret-x' }] }, '"hf"'],
   ['with an empty route', { routes: { a: [] } }, '/routes'],
 ])('a file %s is refused, with the place and without a key', async (_, content, says) => {
-  const error = await read(content).catch((reason: unknown) => reason)
+  const error = await read(content, noKeys, { EMPTY: ' ' }).catch((reason: unknown) => reason)
   expect(String(error)).toContain(says)
   expect(String(error)).not.toContain('secret-x')
+})
+
+test('the example in the documentation is one that works', async () => {
+  const example = /```json\n(\{\n {2}"providers"[\s\S]*?)```/.exec(await readFile('docs/cloud.md', 'utf8'))?.[1] ?? ''
+  const { providers, routes } = await read(example, { ...noKeys, anthropicApiKey: 'secret-a' }, { CLUSTER_KEY: 'secret-c' })
+  expect(providers.map(({ name, apiKey }) => [name, apiKey])).toEqual([
+    ['claude', 'secret-a'],
+    ['cluster', 'secret-c'],
+  ])
+  expect([...routes.keys()]).toEqual(['careful'])
 })

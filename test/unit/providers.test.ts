@@ -102,9 +102,11 @@ describe('who answers', () => {
   test('changes as a whole on a reload, and falls back to this machine', async () => {
     const first = cloud('claude')
     const reloaded = createProviders(local(), elsewhere([first.provider]), { provider: 'claude', model: 'small' })
-    await expect(reloaded.replace(elsewhere([], { a: ['gone'] }))).rejects.toMatchObject({ code: 'invalid' })
+    await expect(reloaded.prepare(elsewhere([], { a: ['gone'] }))).rejects.toMatchObject({ code: 'invalid' })
     expect([reloaded.selected().provider, first.closed()]).toEqual(['claude', 0])
-    await reloaded.replace(elsewhere([cloud('openai').provider]))
+    const apply = await reloaded.prepare(elsewhere([cloud('openai').provider]))
+    expect([await namesOf(reloaded), first.closed()]).toEqual(['default: claude/small', 0])
+    await apply()
     expect([await namesOf(reloaded), await namesOf(reloaded, 'openai'), first.closed()]).toEqual([
       'default: hf/scripted',
       'requested: openai/small',

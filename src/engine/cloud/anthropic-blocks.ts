@@ -19,16 +19,19 @@ export type BlockReading = {
   block: Block
   calls: number
   readonly thoughts: ThoughtBlock[]
+  /** How many thoughts came before the last thing that was none. */
+  run: number
 }
 
 export function startReading(provider: string, forcesAnswer: boolean): BlockReading {
-  return { provider, forcesAnswer, block: { type: 'other' }, calls: 0, thoughts: [] }
+  return { provider, forcesAnswer, block: { type: 'other' }, calls: 0, thoughts: [], run: 0 }
 }
 
 /** Throws `upstream` for the call of a tool that has no name. */
 export function* beginBlock(reading: BlockReading, content: AnthropicBlock): Generator<WireEvent> {
   const { type, id, name, input } = content
   reading.block = { type: 'other' }
+  if (type === 'text' || type === 'tool_use') reading.run = reading.thoughts.length
   if (type === 'text') yield* writeText(content.text ?? '')
   if (type === 'redacted_thinking') reading.block = { type: 'redacted', data: content.data ?? '' }
   if (type === 'thinking') {
@@ -63,7 +66,7 @@ export function* endBlock(reading: BlockReading): Generator<WireEvent> {
   }
   const isThought = block.type === 'redacted' || (block.type === 'thinking' && block.signature !== '')
   if (!isThought) return
-  thoughts.push(block)
+  thoughts.push({ ...block, run: reading.run })
   yield { type: 'reasoning-delta', index: 0, text: '', signature: joinSignatures(thoughts) }
 }
 

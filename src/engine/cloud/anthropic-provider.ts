@@ -2,7 +2,7 @@ import type Anthropic from '@anthropic-ai/sdk'
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { readAnthropicEvents } from './anthropic-events.ts'
-import { toAnthropicRequest, toCountParams, versionOfCount } from './anthropic-request.ts'
+import { samplingVersion, toAnthropicRequest, toCountParams, versionOfCount } from './anthropic-request.ts'
 import { nonsense } from './cloud-failure.ts'
 import type { CloudOptions } from './cloud-options.ts'
 import { type CloudProvider, createCloudProvider } from './cloud-provider.ts'
@@ -26,6 +26,8 @@ function createAnthropicWire(provider: string): Wire {
       const forcesAnswer = request.format?.type === 'json-object'
       return {
         headers: { 'anthropic-version': version },
+        // Bearer tokens came with the version after it.
+        ...(version === samplingVersion ? { keyHeader: 'x-api-key' as const } : {}),
         expects: 'stream',
         async *send(attempt) {
           const client = await createClient(attempt)

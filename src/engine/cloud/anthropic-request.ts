@@ -18,7 +18,7 @@ export const answerTool = 'json_answer'
 
 /** The version that the client library speaks, and the last one that takes sampling parameters. */
 const currentVersion = '2026-10-21'
-const samplingVersion = '2023-06-01'
+export const samplingVersion = '2023-06-01'
 
 type SamplingParams = { temperature?: number; top_p?: number; top_k?: number }
 

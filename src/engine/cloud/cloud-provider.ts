@@ -43,7 +43,8 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
     generate,
     async countTokens(request, signal) {
       const prepared = wire.prepareCount(request, modelOf(request.model))
-      for await (const tokens of runErrand(parts, { purpose: 'token-count', prepared, request }, signal)) return tokens
+      const errand = runErrand(parts, { purpose: 'token-count', prepared, request }, signal)
+      for await (const tokens of errand) return tokens
       throw new AppError('upstream', `The provider "${name}" gave no count of the tokens.`)
     },
     close: () => addresses.close(),

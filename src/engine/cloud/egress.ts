@@ -12,7 +12,7 @@ export type EgressIntent = Readonly<{
   purpose: EgressPurpose
   /** The `user` of the request that needs it (`user:ID`, `address:…`); undefined where nobody asked. */
   user?: string
-  /** Of a cloud provider, for `answer` and `probe`. */
+  /** Of a cloud provider, for `answer`, `token-count` and `probe`. */
   provider?: string
   /** What is asked or fetched: the cloud's model, the model of the hub, the Python package. */
   model?: string

@@ -4,7 +4,7 @@ import type { GenerateRequest, Usage } from '../provider.ts'
 import type { Addresses } from './addresses.ts'
 import { type Failure, toFailure } from './cloud-failure.ts'
 import type { CloudOptions } from './cloud-options.ts'
-import type { EgressCall, EgressPurpose } from './egress.ts'
+import type { EgressCall } from './egress.ts'
 import { createGuardedFetch } from './guarded-fetch.ts'
 import { type Try, tryServers } from './tries.ts'
 import { createWatch } from './watch.ts'
@@ -13,7 +13,7 @@ import type { Prepared } from './wire.ts'
 type ErrandParts = Readonly<{ options: CloudOptions; addresses: Addresses; queue: RequestQueue }>
 
 type Errand<T> = Readonly<{
-  purpose: EgressPurpose
+  purpose: 'answer' | 'token-count'
   prepared: Prepared<T>
   request: Pick<GenerateRequest, 'user' | 'model'>
   /** It has a place, and leaves now. */
@@ -55,7 +55,7 @@ function startTry<T>(options: CloudOptions, parts: TryParts<T>, signal: AbortSig
   const { name, clock, timeouts, apiKey } = options
   const { prepared, call, baseUrl, endsAtMs, model } = parts
   const watch = createWatch({ provider: name, timeouts, totalLeftMs: endsAtMs - clock.now(), clock }, signal)
-  const headers = headersOf(options, prepared.headers)
+  const headers = headersOf(options, prepared)
   const fetch = createGuardedFetch({ provider: name, fetch: call.fetch, headers, expects: prepared.expects, watch })
   async function* events(): AsyncGenerator<T> {
     try {
@@ -75,15 +75,16 @@ function startTry<T>(options: CloudOptions, parts: TryParts<T>, signal: AbortSig
 
 /** All that a request tells of itself, and its key. */
 export function headersOf(
-  { apiKey }: Pick<CloudOptions, 'apiKey'>,
-  more: Readonly<Record<string, string>> = {},
+  { apiKey = '' }: Pick<CloudOptions, 'apiKey'>,
+  { headers = {}, keyHeader }: Partial<Pick<Prepared<unknown>, 'headers' | 'keyHeader'>> = {},
 ): Record<string, string> {
+  const key: Record<string, string> = keyHeader === undefined ? { authorization: `Bearer ${apiKey}` } : { [keyHeader]: apiKey }
   return {
     accept: 'application/json, text/event-stream',
     'content-type': 'application/json',
     'user-agent': 'simpleIA',
-    ...(apiKey === undefined || apiKey === '' ? {} : { authorization: `Bearer ${apiKey}` }),
-    ...more,
+    ...(apiKey === '' ? {} : key),
+    ...headers,
   }
 }
 

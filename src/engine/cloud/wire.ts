@@ -16,6 +16,8 @@ export type WireEvent = Exclude<GenerateEvent, { type: 'generation-end' }> | Rea
 export type Prepared<T> = Readonly<{
   /** Beside those that every request has. */
   headers: Readonly<Record<string, string>>
+  /** The header that carries the key; absent: `authorization`, as a bearer token. */
+  keyHeader?: 'x-api-key'
   expects: 'stream' | 'json'
   send(attempt: Attempt): AsyncIterable<T>
 }>
