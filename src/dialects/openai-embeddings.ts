@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
 import type { Metered } from '../usage/metered.ts'
 import { openaiErrors } from './openai-error.ts'
+import { wrongField } from './openai-refusal.ts'
 
 /** Texts of one request at most: OpenAI's own limit. */
 const mostTexts = 2048
@@ -49,7 +50,7 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
     const { vectors, tokens } = await metered(request, embedder.name, encode)
     const width = vectors[0]?.length ?? 0
     if (dimensions !== undefined && dimensions !== width)
-      throw new AppError('invalid', `The vectors of this model have ${width} dimensions, not ${dimensions}.`)
+      throw wrongField('dimensions', `left out, or as many as the model has (${width})`, String(dimensions))
     const count = tokens.reduce((sum, one) => sum + one, 0)
     return {
       object: 'list' as const,
