@@ -9,7 +9,11 @@ export function createJsonParser(http: FastifyInstance): FastifyBodyParser<Buffe
   const parse = http.getDefaultJsonParser('error', 'error')
   return (request, body, done) => {
     const text = decode(body)
-    if (text === undefined) done(new AppError('invalid', 'The body must be JSON in UTF-8, but holds bytes that are not UTF-8.'))
+    const { 'content-encoding': encoding = 'identity' } = request.headers
+    if (encoding !== 'identity')
+      done(new AppError('invalid', 'This Content-Encoding is not accepted here: send the body as it is.'))
+    else if (text === undefined)
+      done(new AppError('invalid', 'The body must be JSON in UTF-8, but holds bytes that are not UTF-8.'))
     else parse(request, text, done)
   }
 }

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { saying } from '../answer-scripts.ts'
 import { type OpenaiError, postV1 } from '../openai-client.ts'
@@ -101,6 +102,16 @@ describe('a body', () => {
       expect(await response.json()).toMatchObject({ error: { type: 'invalid_request_error' } })
     },
   )
+})
+
+test('a body that is packed is refused with that reason', async () => {
+  const headers = { ...json, 'content-encoding': 'gzip' }
+  const body = gzipSync('{"messages":[{"role":"user","content":"x"}]}')
+  const response = await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers, body })
+  expect([response.status, await response.json()]).toMatchObject([
+    400,
+    { error: { message: expect.stringContaining('Content-Encoding') } },
+  ])
 })
 
 const messages = [{ role: 'user', content: 'x' }]
