@@ -64,6 +64,14 @@ describe('vectors', () => {
     expect((await bodyOf<OpenaiError>(response)).error).toMatchObject({ type: 'invalid_request_error', param })
   })
 
+  test('of tokens are refused with what to send instead', async () => {
+    for (const input of [
+      [1, 2],
+      [[1], [2]],
+    ])
+      expect((await bodyOf<OpenaiError>(await embed({ input }))).error.message).toMatch(/"input\.0" must be a text \(tokens/)
+  })
+
   test('are as wide as asked, where that is as wide as the model makes them; null is nothing asked', async () => {
     const { embeddings } = openaiClient(server)
     const [one] = (await embeddings.create({ model: 'fake-embedder', input: 'a', dimensions: 3 })).data
