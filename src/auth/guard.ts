@@ -115,15 +115,21 @@ type Credential = Readonly<{ token: string; source: 'header' | 'query' | 'cookie
 
 /** The most deliberate one counts: header, then (for WebSockets, where browsers cannot set headers) query, then cookie. */
 function findCredential(request: FastifyRequest): Credential | undefined {
-  const [, bearer] = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
-  if (bearer !== undefined) return { token: bearer, source: 'header' }
-  // Where clients of Anthropic's API put it.
-  const { 'x-api-key': key } = request.headers
-  if (typeof key === 'string' && key !== '') return { token: key, source: 'header' }
+  const inHeader = findInHeaders(request)
+  if (inHeader !== undefined) return inHeader
   const queried = isHandshake(request) ? findQueryToken(request.query) : undefined
   if (queried !== undefined) return { token: queried, source: 'query' }
   const kept = request.cookies?.[sessionCookieName]
   return kept === undefined || kept === '' ? undefined : { token: kept, source: 'cookie' }
+}
+
+/** Of two, a placeholder in one does not hide the key in the other. */
+function findInHeaders({ headers }: FastifyRequest): Credential | undefined {
+  const [, bearer = ''] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? []
+  // Where clients of Anthropic's API put it.
+  const { 'x-api-key': key = '' } = headers
+  const given = [bearer, String(key)].filter((token) => token !== '').map((token): Credential => ({ token, source: 'header' }))
+  return given.find(looksLikeOurs) ?? given[0]
 }
 
 function findQueryToken(query: unknown): string | undefined {

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import { AppError } from '../errors.ts'
+import { createJsonParser } from '../http/json-body.ts'
 import { replyWithOllamaErrors } from './ollama-error.ts'
 
 /** What each scope with routes of this dialect needs before them. */
@@ -9,8 +10,7 @@ export function prepareOllamaScope(http: FastifyInstance): void {
   dropNulls(http)
   // What curl says of "-d '{…}'", which is how Ollama's documentation asks. Foreign pages, which may send it too, are refused by their
   // Origin before a body is read.
-  const parseJson = http.getDefaultJsonParser('error', 'error')
-  http.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, parseJson)
+  http.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'buffer' }, createJsonParser(http))
 }
 
 /** In Ollama's API a null is the same as a field that is left out. What a caller's schemas and arguments hold stays as it is. */

@@ -5,16 +5,17 @@ import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
 import type { Metered } from '../usage/metered.ts'
 import { openaiErrors } from './openai-error.ts'
+import { wrongField } from './openai-refusal.ts'
 
 /** Texts of one request at most: OpenAI's own limit. */
 const mostTexts = 2048
 
-const text = Type.String({ minLength: 1, maxLength: 1_000_000 })
+const mostCharacters = 1_000_000
 
 const embeddingsBody = Type.Object(
   {
     model: Type.String({ maxLength: 500 }),
-    input: Type.Union([text, Type.Array(text, { minItems: 1, maxItems: mostTexts })], {
+    input: Type.Union([Type.String(), Type.Array(Type.Unknown(), { minItems: 1, maxItems: mostTexts })], {
       description: 'Texts. Lists of tokens are not taken: they would be those of another model.',
     }),
     encoding_format: Type.Optional(Type.Enum(['float', 'base64'])),
@@ -44,12 +45,12 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
   http.post<{ Body: Static<typeof embeddingsBody> }>('/embeddings', { schema }, async (request, reply) => {
     const { model, input, encoding_format: format = 'float', dimensions } = request.body
     const embedder = await getEmbedder(embedders, model)
-    const texts = typeof input === 'string' ? [input] : input
+    const texts = typeof input === 'string' ? [checkText(input, 'input')] : input.map((one, at) => checkText(one, `input.${at}`))
     const encode = () => embedder.encode({ texts, truncate: false }, clientGone(reply))
     const { vectors, tokens } = await metered(request, embedder.name, encode)
     const width = vectors[0]?.length ?? 0
     if (dimensions !== undefined && dimensions !== width)
-      throw new AppError('invalid', `The vectors of this model have ${width} dimensions, not ${dimensions}.`)
+      throw wrongField('dimensions', `left out, or as many as the model has (${width})`, String(dimensions))
     const count = tokens.reduce((sum, one) => sum + one, 0)
     return {
       object: 'list' as const,
@@ -58,6 +59,13 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
       usage: { prompt_tokens: count, total_tokens: count },
     }
   })
+}
+
+/** Some clients send tokens: their users must hear that it is texts that are wanted. */
+function checkText(input: unknown, field: string): string {
+  if (typeof input !== 'string') throw wrongField(field, 'a text (tokens would be those of another model)', 'something else')
+  if (input.length > 0 && input.length <= mostCharacters) return input
+  throw wrongField(field, `a text of 1 to ${mostCharacters} characters`, `one of ${input.length}`)
 }
 
 /** By its name. Throws `not_found` with the names that there are. */

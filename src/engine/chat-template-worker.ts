@@ -1,6 +1,7 @@
 import { Script } from 'node:vm'
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import type { FromTemplateWorker, ToTemplateWorker } from './chat-template-protocol.ts'
+import { formatTime } from './chat-template-time.ts'
 
 class RaisedByTemplate extends Error {}
 
@@ -17,30 +18,14 @@ function raise(message: unknown): never {
   throw new RaisedByTemplate(String(message))
 }
 
-const twoDigits = (value: number) => String(value).padStart(2, '0')
-const monthNames = 'January February March April May June July August September October November December'.split(' ')
-
-function formatNow(format: string): string {
-  const now = new Date()
-  const month = monthNames[now.getMonth()] ?? ''
-  const fields: Readonly<Record<string, string>> = {
-    Y: String(now.getFullYear()),
-    m: twoDigits(now.getMonth() + 1),
-    d: twoDigits(now.getDate()),
-    H: twoDigits(now.getHours()),
-    M: twoDigits(now.getMinutes()),
-    S: twoDigits(now.getSeconds()),
-    B: month,
-    b: month.slice(0, 3),
-    '%': '%',
-  }
-  return format.replaceAll(/%-?(.)/g, (whole, letter: string) => fields[letter] ?? whole)
-}
-
 function createEnvironment(variables: ToTemplateWorker['variables']): Environment {
   const environment = new Environment()
   const globals = { true: true, True: true, false: false, False: false, none: null, None: null }
-  const functions = { raise_exception: raise, range: boundedRange, strftime_now: formatNow }
+  const functions = {
+    raise_exception: raise,
+    range: boundedRange,
+    strftime_now: (format: string) => formatTime(format, new Date()),
+  }
   for (const [name, value] of Object.entries({ ...globals, ...functions, ...variables })) environment.set(name, value)
   return environment
 }

@@ -11,11 +11,13 @@ export type SchemaProblem = Readonly<{
   parentSchema?: unknown
 }>
 
+/** Unknown fields that are named, of one object. */
+const mostUnknown = 5
+
 /** Alternatives of one field (`anyOf`) become one detail: what was expected is then "this or that". */
 export function describeProblems(problems: readonly SchemaProblem[]): ErrorDetail[] {
   const details = new Map<string, ErrorDetail>()
-  for (const problem of closest(problems)) {
-    const one = describeProblem(problem)
+  for (const one of closest(problems).flatMap(describeProblem)) {
     const other = details.get(one.field)
     details.set(one.field, other === undefined ? one : { ...other, expected: `${other.expected} or ${one.expected}` })
   }
@@ -32,15 +34,29 @@ function closest(problems: readonly SchemaProblem[]): readonly SchemaProblem[] {
 const depthOf = ({ instancePath }: SchemaProblem) => instancePath.split('/').length
 
 /** Names the field, what was expected and what was got, without repeating texts that a caller may want to keep secret. */
-function describeProblem(problem: SchemaProblem): ErrorDetail {
+function describeProblem(problem: SchemaProblem): ErrorDetail[] {
   const { keyword, params } = problem
   const at = problem.instancePath.split('/').slice(1).map(unescapePointer)
-  if (keyword === 'required') return detail([...at, text(params.missingProperty)], 'given', 'missing')
-  if (keyword === 'additionalProperties') {
-    return detail([...at, shorten(text(params.additionalProperty))], 'left out (there is no such field)', 'given')
-  }
-  if (keyword === 'discriminator') return describeKind(problem, at)
-  return detail(at, expectation(problem), describeValue(problem.data))
+  if (keyword === 'required') return [detail([...at, text(params.missingProperty)], 'given', 'missing')]
+  if (keyword === 'additionalProperties') return describeUnknown(problem, at)
+  if (keyword === 'discriminator') return [describeKind(problem, at)]
+  return [detail(at, expectation(problem), describeValue(problem.data))]
+}
+
+/** The validator stops at the first unknown field; whoever mistyped one may have mistyped others. */
+function describeUnknown({ params, data, parentSchema }: SchemaProblem, at: readonly string[]): ErrorDetail[] {
+  const known = namesOf(valueAt(parentSchema, 'properties'))
+  const patterns = namesOf(valueAt(parentSchema, 'patternProperties'))
+  const isKnown = (name: string) => known.includes(name) || patterns.some((pattern) => new RegExp(pattern, 'u').test(name))
+  const first = text(params.additionalProperty)
+  const others = namesOf(data).filter((name) => name !== first && !isKnown(name))
+  const reason = patterns.length === 0 ? 'there is no such field' : `names here fit ${patterns.join(' or ')}`
+  const names = [first, ...others].slice(0, mostUnknown)
+  return names.map((name) => detail([...at, shorten(name)], `left out (${reason})`, 'given'))
+}
+
+function namesOf(value: unknown): readonly string[] {
+  return typeof value === 'object' && value !== null ? Object.keys(value) : []
 }
 
 /** An object is of no kind that its place takes. */
@@ -75,6 +91,20 @@ function expectation({ keyword, params, message }: SchemaProblem): string {
     case 'exclusiveMinimum':
     case 'exclusiveMaximum':
       return `${text(params.comparison)} ${text(params.limit)}`
+    case 'minLength':
+      return `a text of at least ${count(params.limit, 'character')}`
+    case 'maxLength':
+      return `a text of at most ${count(params.limit, 'character')}`
+    case 'minItems':
+      return `a list of at least ${text(params.limit)}`
+    case 'maxItems':
+      return `a list of at most ${text(params.limit)}`
+    case 'minProperties':
+      return `an object of at least ${count(params.limit, 'field')}`
+    case 'maxProperties':
+      return `an object of at most ${count(params.limit, 'field')}`
+    case 'pattern':
+      return `a text that fits ${text(params.pattern)}`
     default:
       return (message ?? 'valid').replace(/^must (be |match )?/, '')
   }
@@ -82,11 +112,13 @@ function expectation({ keyword, params, message }: SchemaProblem): string {
 
 /** A number, truth value or null as it is; of everything else the kind and size only: it may be a password or a prompt. */
 function describeValue(value: unknown): string {
-  if (typeof value === 'string') return `a text of ${value.length} characters`
+  if (typeof value === 'string') return `a text of ${count(value.length, 'character')}`
   if (Array.isArray(value)) return `a list of ${value.length}`
   if (typeof value === 'object' && value !== null) return 'an object'
   return String(value)
 }
+
+const count = (limit: unknown, noun: string) => `${text(limit)} ${noun}${limit === 1 ? '' : 's'}`
 
 function text(value: unknown): string {
   return Array.isArray(value) ? value.join(' or ') : String(value)

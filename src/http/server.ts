@@ -16,6 +16,7 @@ import {
 import { AppError } from '../errors.ts'
 import { type BrowserGuardOptions, createBrowserGuard } from './browser-guard.ts'
 import { replyWithError, sendError, toErrorBody } from './error-reply.ts'
+import { createJsonParser } from './json-body.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf, serializeError } from './request-log.ts'
@@ -74,7 +75,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     clientErrorHandler: answerBrokenRequest,
   })
   http.setValidatorCompiler(createValidatorCompiler())
-  http.removeContentTypeParser('text/plain')
+  http.removeContentTypeParser(['text/plain', 'application/json'])
+  http.addContentTypeParser('application/json', { parseAs: 'buffer' }, createJsonParser(http))
   http.setErrorHandler(replyWithError)
   http.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0]?.slice(0, 100) ?? ''

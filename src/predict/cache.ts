@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { GenerateRequest } from '../engine/provider.ts'
+import type { AnswerFormat, GenerateRequest, Tool } from '../engine/provider.ts'
 import type { CollectedAnswer, CompletionChoice } from './collect.ts'
 
 /** Everything that can change an answer: what computes it, what is asked, and who asks. */
@@ -57,12 +57,22 @@ export function cacheKey({ provider, modelIdentity, request }: CacheQuestion): s
   return hash('sha256', JSON.stringify(question))
 }
 
-/** Objects as lists of their fields, sorted; whether a text was a key or a value stays told. */
+/** Fields with a JSON schema: the order of its properties is their order in the answer, and in what a model is told of a tool. */
+const schemaFields: ReadonlySet<string> = new Set(['schema', 'parameters'] satisfies readonly (
+  | keyof JsonSchemaFormat
+  | keyof Tool
+)[])
+type JsonSchemaFormat = Extract<AnswerFormat, { type: 'json-schema' }>
+
+/** Objects as lists of their fields, sorted, but for schemas; whether a text was a key or a value stays told. */
 function inFixedOrder(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return ['list', ...value.map(inFixedOrder)]
   const fields = Object.entries(value).filter(([, field]) => field !== undefined)
-  return ['fields', ...fields.sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, field]) => [name, inFixedOrder(field)])]
+  const written = fields.map(
+    ([name, field]) => [name, schemaFields.has(name) ? JSON.stringify(field) : inFixedOrder(field)] as const,
+  )
+  return ['fields', ...written.sort(([a], [b]) => (a < b ? -1 : 1))]
 }
 
 /** Whether asking again must give the same text: only then may an answer be kept. */

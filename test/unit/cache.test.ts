@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { GenerateRequest } from '../../src/engine/provider.ts'
+import type { GenerateRequest, Tools } from '../../src/engine/provider.ts'
 import { type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
 import type { CollectedAnswer } from '../../src/predict/collect.ts'
 import { textChoice } from '../answers.ts'
@@ -20,6 +20,11 @@ const withSampling = (change: Partial<GenerateRequest['sampling']>) =>
   withRequest({ sampling: { ...request.sampling, ...change } })
 const chat = (...contents: string[]) =>
   withRequest({ prompt: { type: 'chat', messages: contents.map((content) => ({ role: 'user', content })) } })
+const withProperties = (properties: object) => ({ type: 'json-schema', schema: { properties }, field: 'x' }) as const
+const withParameters = (properties: object, choice: Tools['choice'] = 'auto'): GenerateRequest['prompt'] => {
+  const tools = { tools: [{ name: 'f', parameters: { properties } }], choice, parallel: true }
+  return { type: 'chat', messages: [{ role: 'user', content: 'x' }], tools }
+}
 
 const changes: Readonly<Record<string, CacheQuestion>> = {
   'the base': question,
@@ -46,6 +51,11 @@ const changes: Readonly<Record<string, CacheQuestion>> = {
   'stop, other order': withRequest({ stop: ['b', 'a'] }),
   'JSON object': withRequest({ format: { type: 'json-object' } }),
   'JSON schema': withRequest({ format: { type: 'json-schema', schema: {}, field: 'x' } }),
+  'JSON schema of two properties': withRequest({ format: withProperties({ a: {}, b: {} }) }),
+  'JSON schema, other order': withRequest({ format: withProperties({ b: {}, a: {} }) }),
+  tools: withRequest({ prompt: withParameters({ a: {}, b: {} }) }),
+  'tools, other order': withRequest({ prompt: withParameters({ b: {}, a: {} }) }),
+  'tools, other choice': withRequest({ prompt: withParameters({ a: {}, b: {} }, 'required') }),
   logprobs: withRequest({ logprobs: 0 }),
   'presence penalty': withSampling({ presencePenalty: 1 }),
   'frequency penalty': withSampling({ frequencyPenalty: 1 }),

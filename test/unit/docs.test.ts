@@ -52,9 +52,20 @@ test('links between the documents lead to files that exist', async () => {
     'docs/vectors.md',
     'docs/embedding-models.md',
     'docs/chat-formats.md',
+    'docs/peer-behaviours.md',
   ]
   for (const document of documents) {
     const links = [...(await readFile(document, 'utf8')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => link)
     for (const link of links) await readFile(join(document, '..', link))
+  }
+})
+
+test('each test that docs/peer-behaviours.md names is there', async () => {
+  const text = await readFile('docs/peer-behaviours.md', 'utf8')
+  const named = [...text.matchAll(/`((?:unit|model)\/[a-z-]+)`((?: “[^”]+”)+)/g)]
+  expect(named.length).toBeGreaterThan(60)
+  for (const [, file = '', titles = ''] of named) {
+    const tests = await readFile(join('test', `${file}.test.ts`), 'utf8')
+    for (const [, title = ''] of titles.matchAll(/“([^”]+)”/g)) expect(tests, `${file}: ${title}`).toContain(title)
   }
 })
