@@ -36,7 +36,9 @@ export function typeOfValue(value: unknown): string {
 function valuesOf(schema: unknown): readonly unknown[] | undefined {
   if (!isJsonObject(schema)) return undefined
   if (schema.const !== undefined) return [schema.const]
-  return Array.isArray(schema.enum) ? schema.enum : undefined
+  if (Array.isArray(schema.enum)) return schema.enum
+  // Each part of allOf must fit, so that the values of one are all that are left.
+  return Array.isArray(schema.allOf) ? schema.allOf.map(valuesOf).find((values) => values !== undefined) : undefined
 }
 
 /** Lists and objects are taken for equal: few schemas tell branches apart by them. */

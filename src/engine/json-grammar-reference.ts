@@ -63,3 +63,12 @@ export const annotations: ReadonlySet<string> = new Set([
 /** The keywords of a schema that say what it allows. */
 export const assertionsOf = (schema: JsonObject): readonly string[] =>
   Object.keys(schema).filter((key) => schema[key] !== undefined && !annotations.has(key) && !key.startsWith('x-'))
+
+/** OpenAPI's `nullable` in the words of JSON Schema. Where it stands without a type, null is not written. */
+export function withoutNullable(schema: JsonObject): JsonObject {
+  if (schema.nullable === undefined) return schema
+  const { nullable, ...others } = schema
+  const types: readonly unknown[] = Array.isArray(others.type) ? others.type : [others.type]
+  if (nullable !== true || others.type === undefined || types.includes('null')) return others
+  return { ...others, type: [...types, 'null'] }
+}
