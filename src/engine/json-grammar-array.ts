@@ -11,6 +11,9 @@ import { isJsonObject, type JsonObject, refuse } from './json-grammar-limits.ts'
 import { choice, type Expression, type GrammarRules, literal, nothing, repeat, sequence } from './json-grammar-rules.ts'
 import { listScalars } from './json-grammar-values.ts'
 
+// Each of them is a way to go on, and the engine follows all of them for every token it asks about.
+const mostDifferent = 64
+
 /** A list with the keywords of its schema. */
 export function arrayExpression({ rules, inside }: Containing, given: JsonObject, pointer: string): Expression {
   const schema = withoutItemList(given, pointer)
@@ -47,6 +50,7 @@ function differentItems(
   const values = isPlain ? listScalars(schema.items, `${pointer}/items`) : undefined
   if (values === undefined) return refuse(pointer, 'uniqueItems', 'can only be enforced for items with fixed values (enum)')
   const texts = new Set(values.map((value) => JSON.stringify(value)))
+  if (texts.size > mostDifferent) refuse(pointer, 'uniqueItems', `can only be enforced for up to ${mostDifferent} values`)
   if (texts.size < min) refuse(pointer, 'minItems', 'is more than there are different items')
   const parts = [...texts].map((text) => ({ content: literal(text), required: false }))
   const list = partsExpression(rules, parts, { min, max: max === undefined || max >= texts.size ? undefined : max })

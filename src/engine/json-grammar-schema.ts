@@ -1,12 +1,12 @@
 import { arrayExpression } from './json-grammar-array.ts'
 import type { Containing } from './json-grammar-containers.ts'
 import { numberExpression } from './json-grammar-decimal.ts'
-import { excludeEachOther } from './json-grammar-exclusion.ts'
+import { distinctionOf, excludeEachOther } from './json-grammar-exclusion.ts'
 import { isJsonObject, type JsonObject, refuse, schemaLimits } from './json-grammar-limits.ts'
 import { mergeSchemas } from './json-grammar-merge.ts'
 import { numberKeywords, numberOf } from './json-grammar-number-keywords.ts'
 import { objectExpression } from './json-grammar-object.ts'
-import { assertionsOf, findReferenced, withoutNullable } from './json-grammar-reference.ts'
+import { assertionsOf, findReferenced, type PlacedSchema, withoutNullable } from './json-grammar-reference.ts'
 import { choice, type Expression, type GrammarRules, literal, reference } from './json-grammar-rules.ts'
 import { anyString, stringExpression } from './json-grammar-string.ts'
 import { valuesExpression } from './json-grammar-values.ts'
@@ -139,18 +139,29 @@ function compileAny(compiler: Compiler, schema: JsonObject, keyword: 'anyOf' | '
         schema: mergeSchemas(compiler.root, [{ schema: base, pointer: place.pointer }, branch], branch.pointer),
         pointer: branch.pointer,
       }))
-  if (keyword === 'oneOf') {
-    for (const [index, first] of placed.entries())
-      for (const [distance, second] of placed.slice(index + 1).entries()) {
-        const [ours, theirs] = [whole[index] ?? first, whole[index + 1 + distance] ?? second]
-        if (!excludeEachOther(compiler.root, first, second) && !excludeEachOther(compiler.root, ours, theirs))
-          refuse(place.pointer, 'oneOf', 'has branches that may both fit; use anyOf')
-      }
-  }
+  if (keyword === 'oneOf') checkExclusive(compiler, isAlone ? [placed] : [placed, whole], place)
   const options = whole
     .map((branch) => compiler.compile(branch.schema, { ...place, pointer: branch.pointer }))
     .filter((option) => option !== undefined)
   return options.length === 0 ? undefined : choice(options)
+}
+
+const mostCompared = 2_000_000
+
+/** Each pair of branches must exclude each other, in the words of one of these ways to write them. */
+function checkExclusive({ root }: Compiler, ways: ReadonlyArray<readonly PlacedSchema[]>, { pointer }: Place): void {
+  const distinctions = ways.map((branches) => branches.map((branch) => distinctionOf(root, branch)))
+  const count = distinctions[0]?.length ?? 0
+  const names = distinctions.flat().reduce((sum, { required }) => sum + 1 + required.size, 0)
+  if (names * count > mostCompared) refuse(pointer, 'oneOf', 'has too many branches to tell apart; use anyOf')
+  for (let left = 0; left < count; left++)
+    for (let right = left + 1; right < count; right++) {
+      const isExclusive = distinctions.some((branches) => {
+        const [first, second] = [branches[left], branches[right]]
+        return first !== undefined && second !== undefined && excludeEachOther(first, second)
+      })
+      if (!isExclusive) refuse(pointer, 'oneOf', 'has branches that may both fit; use anyOf')
+    }
 }
 
 const mostDependent = 6

@@ -354,6 +354,7 @@ describe('a JSON schema that cannot be enforced is refused with its place', () =
     [{ type: 'integer', multipleOf: 50, minimum: 1, maximum: 49 }, '#/maximum'],
     [{ type: 'array', uniqueItems: true, items: { enum: ['a', 'b'] }, minItems: 3 }, '#/minItems'],
     [{ type: 'array', uniqueItems: true, items: { type: 'string' } }, '#/uniqueItems'],
+    [{ type: 'array', uniqueItems: true, items: { enum: Array.from({ length: 65 }, (_, index) => index) } }, '#/uniqueItems'],
     [{ type: 'array', items: [{}], prefixItems: [{}] }, '#/items'],
     [{ type: 'object', properties: { a: true }, minProperties: 2 }, '#/minProperties'],
     [{ type: 'object', properties: { a: true, b: true }, required: ['a', 'b'], maxProperties: 1 }, '#/maxProperties'],

@@ -1,6 +1,9 @@
+import { readFile } from 'node:fs/promises'
 import fastCheck from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { jsonSchemaToGrammar } from '../../src/engine/json-grammar.ts'
+import { annotations } from '../../src/engine/json-grammar-reference.ts'
+import { formats } from '../../src/engine/json-grammar-string.ts'
 import { accepts, createGenerator, parseGbnf } from '../gbnf.ts'
 import { namedSchemas } from '../json-schemas.ts'
 import { createSchemaValidator } from '../schema-validator.ts'
@@ -167,4 +170,65 @@ test('schemas that are combined at random are kept to or refused', () => {
     { numRuns: 1500 },
   )
   expect(kept).toBeGreaterThan(400)
+})
+
+test('the documentation names what is kept to and what is refused', async () => {
+  const text = await readFile('docs/json-schemas.md', 'utf8')
+  const [kept = '', refused = ''] = text.split('## Refused')
+  const named = (part: string) => [...part.matchAll(/`([\w$-]+)`/g)].map(([, name = '']) => name)
+  expect(named(kept)).toEqual(
+    expect.arrayContaining([...Object.keys(formats), ...annotations].filter((name) => name !== '$anchor')),
+  )
+  for (const keyword of [
+    'not',
+    'if',
+    'then',
+    'else',
+    'contains',
+    'minContains',
+    'maxContains',
+    'dependentSchemas',
+    'dependencies',
+    'unevaluatedItems',
+    'contentEncoding',
+    'contentMediaType',
+    '$dynamicRef',
+  ]) {
+    expect(named(refused)).toContain(keyword)
+    for (const schema of [{ [keyword]: {} }, { type: 'string', [keyword]: {} }, { allOf: [{ [keyword]: {} }, {}] }])
+      expect(() => jsonSchemaToGrammar(schema), keyword).toThrow(keyword)
+  }
+})
+
+test('hostile schemas are compiled or refused at once', () => {
+  const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
+  const properties = Object.fromEntries(numbers(3000).map((index) => [`p${index}`, {}]))
+  const required = Object.keys(properties)
+  const doubling = Object.fromEntries(
+    numbers(20).map((index) => [`d${index}`, { allOf: [{ $ref: `#/$defs/d${index + 1}` }, { $ref: `#/$defs/d${index + 1}` }] }]),
+  )
+  for (const schema of [
+    { $ref: '#/$defs/d0', $defs: { ...doubling, d20: {} } },
+    {
+      type: 'object',
+      properties,
+      required,
+      oneOf: numbers(200).map((k) => ({ properties: { k: { const: k } }, required: ['k'] })),
+    },
+    { type: 'object', properties, anyOf: numbers(200).map((index) => ({ required: [`p${index}`] })) },
+    { allOf: [{ enum: numbers(9000) }, { enum: numbers(9000).map((one) => one + 5) }] },
+    { enum: numbers(300).map((index) => 'a'.repeat(300) + index), pattern: '^(?:(?:a+)+)+b?$' },
+    { enum: ['a'.repeat(2000)], pattern: '^(?:(?:a?){1000000}){1000000}$' },
+    { type: 'object', properties, patternProperties: { '(x+x+)+y': true } },
+    { type: 'object', properties, minProperties: 1000 },
+    { type: 'string', pattern: `^${'(?:a*b*){0,20}'.repeat(200)}$`, maxLength: 500 },
+  ]) {
+    const started = performance.now()
+    try {
+      jsonSchemaToGrammar(schema)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'invalid' })
+    }
+    expect(performance.now() - started).toBeLessThan(3000)
+  }
 })
