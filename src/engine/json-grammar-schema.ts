@@ -38,8 +38,8 @@ type Place = Readonly<{ pointer: string; open: ReadonlySet<string> }>
 type Compiler = Containing &
   Readonly<{ root: unknown; compile: (schema: unknown, place: Place) => Expression | undefined; names: Map<string, string> }>
 
-/** The grammar of a schema's values. Throws `invalid`, with place and keyword, for what is wrong or can't be enforced. */
-export function compileSchema(rules: GrammarRules, root: unknown): Expression {
+/** The grammar of a schema's values; references lead into `root`. Throws `invalid`, with place and keyword, for what is wrong or can't be enforced. */
+export function compileSchema(rules: GrammarRules, schema: unknown, root: unknown): Expression {
   let count = 0
   let nesting = 0
   const compiler: Compiler = {
@@ -56,7 +56,7 @@ export function compileSchema(rules: GrammarRules, root: unknown): Expression {
       return expression
     },
   }
-  return compiler.inside(root, '#') ?? refuse('#', '', 'allows no value')
+  return compiler.inside(schema, '#') ?? refuse('#', '', 'allows no value')
 }
 
 function compileAnything(compiler: Compiler, schema: unknown, place: Place): Expression | undefined {

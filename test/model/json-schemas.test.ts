@@ -39,13 +39,15 @@ type Answer = Readonly<{ choices: ReadonlyArray<Readonly<{ message: { content: s
 type Written = Readonly<{ name: string; schema: NamedSchema[1]; text: string; reason: string }>
 
 const atOnce = 16
+// A schema in the name would be most of the work.
+const subject = (name: string) => name.split(': {', 1)[0]
 
 async function write([name, schema]: NamedSchema, seed: number): Promise<Written> {
   const response = await postV1({ url }, '/chat/completions', {
-    messages: [{ role: 'user', content: `Write an example in JSON: ${name}` }],
+    messages: [{ role: 'user', content: `Write an example in JSON: ${subject(name)}` }],
     temperature: 1,
     seed,
-    max_tokens: 256,
+    max_tokens: 192,
     response_format: { type: 'json_schema', json_schema: { name: 'example', schema, strict: true } },
   })
   const body = await bodyOf<Answer>(response)
