@@ -180,6 +180,12 @@ const unions = named('union', [
       { properties: { k: { const: 's' }, v: a }, required: ['v'] },
     ],
   },
+  {
+    type: 'object',
+    properties: { a, b: item, c: item },
+    oneOf: [{ required: ['a'] }, { required: ['b', 'c'] }],
+    additionalProperties: false,
+  },
   { type: 'string', anyOf: [{ maxLength: 3 }, { pattern: '^[0-9]{5}$' }] },
   { type: 'object', properties: { a, b: item }, anyOf: [{ required: ['a'] }, { required: ['b'] }] },
 ])

@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject } from './json-grammar-limits.ts'
-import { followReferences, type PlacedSchema } from './json-grammar-reference.ts'
+import { assertionsOf, followReferences, type PlacedSchema } from './json-grammar-reference.ts'
 
 /** What tells a schema's values from those of others, as far as it is looked at; undefined: nothing is known. */
 export type Distinction = Readonly<{
@@ -84,3 +84,21 @@ function valuesOf(schema: unknown): readonly unknown[] | undefined {
 /** Lists and objects are taken for equal: few schemas tell branches apart by them. */
 const keysOf = (values: readonly unknown[]): ReadonlySet<string> =>
   new Set(values.map((value) => (typeof value === 'object' && value !== null ? 'object' : JSON.stringify(value))))
+
+/**
+ * "Exactly one of these sets of properties", which `oneOf` says with branches of `required` alone, in branches that each forbid a property
+ * of every other one. Undefined where the branches say something else, or one set holds another.
+ */
+export function exclusiveRequirements(branches: readonly unknown[]): readonly JsonObject[] | undefined {
+  const sets: ReadonlySet<string>[] = []
+  for (const branch of branches) {
+    if (!isJsonObject(branch) || !Array.isArray(branch.required) || assertionsOf(branch).length > 1) return undefined
+    sets.push(new Set(branch.required.map(String)))
+  }
+  const exclusive = sets.map((own) => {
+    const forbidden = sets.filter((other) => other !== own).map((other) => [...other].find((name) => !own.has(name)))
+    if (forbidden.includes(undefined)) return undefined
+    return { type: 'object', required: [...own], properties: Object.fromEntries(forbidden.map((name) => [name, false])) }
+  })
+  return exclusive.every((branch) => branch !== undefined) ? exclusive : undefined
+}

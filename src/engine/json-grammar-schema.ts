@@ -1,7 +1,7 @@
 import { arrayExpression } from './json-grammar-array.ts'
 import type { Containing } from './json-grammar-containers.ts'
 import { numberExpression } from './json-grammar-decimal.ts'
-import { distinctionOf, excludeEachOther } from './json-grammar-exclusion.ts'
+import { distinctionOf, excludeEachOther, exclusiveRequirements } from './json-grammar-exclusion.ts'
 import { isJsonObject, type JsonObject, refuse, schemaLimits } from './json-grammar-limits.ts'
 import { mergeSchemas } from './json-grammar-merge.ts'
 import { numberKeywords, numberOf } from './json-grammar-number-keywords.ts'
@@ -131,7 +131,11 @@ function compileAny(compiler: Compiler, schema: JsonObject, keyword: 'anyOf' | '
   if (branches.length > schemaLimits.alternatives)
     return refuse(place.pointer, keyword, `has more than ${schemaLimits.alternatives} branches`)
   const isAlone = assertionsOf(base).length === 0
-  const placed = branches.map((branch: unknown, index) => ({ schema: branch, pointer: `${place.pointer}/${keyword}/${index}` }))
+  const requirements = keyword === 'oneOf' ? exclusiveRequirements(branches) : undefined
+  const placed = (requirements ?? branches).map((branch: unknown, index) => ({
+    schema: branch,
+    pointer: `${place.pointer}/${keyword}/${index}`,
+  }))
   // What stands beside the branches holds for each of them.
   const whole = isAlone
     ? placed
@@ -139,7 +143,7 @@ function compileAny(compiler: Compiler, schema: JsonObject, keyword: 'anyOf' | '
         schema: mergeSchemas(compiler.root, [{ schema: base, pointer: place.pointer }, branch], branch.pointer),
         pointer: branch.pointer,
       }))
-  if (keyword === 'oneOf') checkExclusive(compiler, isAlone ? [placed] : [placed, whole], place)
+  if (keyword === 'oneOf' && requirements === undefined) checkExclusive(compiler, isAlone ? [placed] : [placed, whole], place)
   const options = whole
     .map((branch) => compiler.compile(branch.schema, { ...place, pointer: branch.pointer }))
     .filter((option) => option !== undefined)

@@ -342,6 +342,7 @@ describe('a JSON schema that cannot be enforced is refused with its place', () =
     [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, '#/oneOf'],
     [{ oneOf: [{ type: 'object' }, { type: 'object' }] }, '#/oneOf'],
     [{ oneOf: [{ minLength: 1 }, { type: 'null' }] }, '#/oneOf'],
+    [{ oneOf: [{ required: ['a'] }, { required: ['a', 'b'] }] }, '#/oneOf'],
     [{ type: 'string', pattern: '^a{4}$', maxLength: 3 }, '#/pattern'],
     [{ type: 'string', format: 'uuid', maxLength: 20 }, '#/format'],
     [{ const: 1, minimum: 2 }, '#/const'],
