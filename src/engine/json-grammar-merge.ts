@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isJsonObject, type JsonObject, refuse } from './json-grammar-limits.ts'
-import { assertionsOf, findReferenced, type PlacedSchema, withoutNullable } from './json-grammar-reference.ts'
+import { assertionsOf, findReferenced, type PlacedSchema, refuseOwnRoot, withoutNullable } from './json-grammar-reference.ts'
 import { matchesAt } from './json-grammar-regex-match.ts'
 
 /**
@@ -31,6 +31,7 @@ function addParts(found: PlacedSchema[], { root, placed: { schema, pointer }, de
     found.push({ schema, pointer })
     return
   }
+  if (schema !== root) refuseOwnRoot(schema, pointer)
   const { $ref, allOf = [], ...own } = withoutNullable(schema)
   if (!Array.isArray(allOf)) refuse(pointer, 'allOf', 'must be a list of schemas')
   // Only the outermost schema knows of all properties.

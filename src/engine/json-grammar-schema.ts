@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject, refuse, schemaLimits } from './json-gram
 import { mergeSchemas } from './json-grammar-merge.ts'
 import { numberKeywords, numberOf } from './json-grammar-number-keywords.ts'
 import { objectExpression } from './json-grammar-object.ts'
-import { assertionsOf, findReferenced, type PlacedSchema, withoutNullable } from './json-grammar-reference.ts'
+import { assertionsOf, findReferenced, type PlacedSchema, refuseOwnRoot, withoutNullable } from './json-grammar-reference.ts'
 import { choice, type Expression, type GrammarRules, literal, reference } from './json-grammar-rules.ts'
 import { anyString, stringExpression } from './json-grammar-string.ts'
 import { valuesExpression } from './json-grammar-values.ts'
@@ -63,6 +63,7 @@ function compileAnything(compiler: Compiler, schema: unknown, place: Place): Exp
   if (schema === true) return anyValue(compiler.rules)
   if (schema === false) return undefined
   if (!isJsonObject(schema)) return refuse(place.pointer, '', 'must be a schema: an object, true or false')
+  if (schema !== compiler.root) refuseOwnRoot(schema, place.pointer)
   return compileObject(compiler, withoutNullable(schema), place)
 }
 

@@ -311,6 +311,13 @@ describe('a JSON schema that cannot be enforced is refused with its place', () =
     [{ properties: { 'a/b': { $ref: '#/$defs/none' } } }, '#/properties/a~1b/$ref'],
     [{ $ref: 'https://example.org/schema' }, '#/$ref'],
     [{ $ref: '#/__proto__' }, '#/$ref'],
+    [
+      {
+        properties: { a: { $id: 'https://example.org/a', $ref: '#/$defs/s', $defs: { s: { type: 'null' } } } },
+        $defs: { s: { type: 'string' } },
+      },
+      '#/properties/a/$id',
+    ],
     [{ $ref: '#' }, '#/$ref'],
     [
       { $defs: { a: { $ref: '#/$defs/b' }, b: { anyOf: [{ $ref: '#/$defs/a' }, { type: 'null' }] } }, $ref: '#/$defs/a' },
