@@ -80,6 +80,8 @@ const numbers = [
     { type: 'integer', maximum: -1, minimum: -300 },
     { type: 'integer', minimum: 99.5, maximum: 200.5 },
     { type: 'integer', format: 'int32' },
+    { type: 'number', format: 'int32', minimum: 0 },
+    { type: 'integer', format: 'int64', minimum: -5 },
   ]),
   ...named('multipleOf', [
     { type: 'integer', multipleOf: 2, minimum: 0, maximum: 100 },

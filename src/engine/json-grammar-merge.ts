@@ -99,7 +99,7 @@ function mergeTwo(left: JsonObject, right: JsonObject, pointer: string): JsonObj
     const before = left[keyword]
     const combine = combinations[keyword] ?? equal
     merged[keyword] = before === undefined || keyword === 'properties' ? right[keyword] : combine(before, right[keyword])
-    if (merged[keyword] === undefined) refuse(pointer, keyword, 'is said twice, in ways that a grammar can’t follow together')
+    if (merged[keyword] === undefined) refuse(pointer, keyword, "is said twice, in ways that can't be followed together")
   }
   const properties = mergeProperties(left, right, pointer)
   if (properties !== undefined) merged.properties = properties

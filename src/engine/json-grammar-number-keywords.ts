@@ -6,7 +6,13 @@ import type { Expression, GrammarRules } from './json-grammar-rules.ts'
 
 export const numberKeywords = ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'] as const
 
-const rangeOfFormat: Readonly<Record<string, number>> = { int32: 2 ** 31, int8: 2 ** 7, int16: 2 ** 15 }
+/** The formats of whole numbers: how many there are on each side of zero. */
+const rangeOfFormat: Readonly<Record<string, number>> = {
+  int8: 2 ** 7,
+  int16: 2 ** 15,
+  int32: 2 ** 31,
+  int64: largestInteger + 1,
+}
 
 /** A number with the keywords of its schema. Throws `invalid`, naming the keyword, where they can't be kept to or leave none. */
 export function numberOf(
@@ -14,7 +20,9 @@ export function numberOf(
   { type, schema, pointer }: Readonly<{ type: 'integer' | 'number'; schema: JsonObject; pointer: string }>,
 ): Expression {
   const divisor = readDivisor(schema, pointer)
-  const isWhole = type === 'integer' || divisor !== undefined
+  const { format } = schema
+  const range = typeof format === 'string' && Object.hasOwn(rangeOfFormat, format) ? rangeOfFormat[format] : undefined
+  const isWhole = type === 'integer' || divisor !== undefined || range !== undefined
   const { low, high } = readBounds(schema, pointer, isWhole)
   if (!isWhole) {
     const [min, max] = [low?.value, high?.value]
@@ -26,7 +34,6 @@ export function numberOf(
     })
     return expression ?? refuse(pointer, 'maximum', 'leaves no number between the limits')
   }
-  const range = typeof schema.format === 'string' ? rangeOfFormat[schema.format] : undefined
   const [min, max] = [toWhole(low, 1), toWhole(high, -1)]
   const bounds = {
     min: range === undefined ? min : Math.max(min ?? -range, -range),
