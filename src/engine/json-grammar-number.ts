@@ -3,13 +3,8 @@ import { characters, choice, digit, type Expression, literal, optional, repeat, 
 /** Whole numbers, undefined for "no limit". */
 export type IntegerBounds = Readonly<{ min: number | undefined; max: number | undefined }>
 
-/** As IntegerBounds; whether the bound itself is left out. */
-export type NumberBounds = IntegerBounds & Readonly<{ exclusiveMin: boolean; exclusiveMax: boolean }>
-
 /** Numbers have at most 15 digits before the point: as many as a double holds exactly, and no model fills an answer with digits. */
 export const largestInteger = 999_999_999_999_999
-/** Where a number has bounds it is smaller, so that no fraction is rounded over them. */
-export const largestBoundedNumber = 1_000_000_000
 
 const anyInteger = sequence(
   optional(literal('-')),
@@ -17,7 +12,7 @@ const anyInteger = sequence(
 )
 const fraction = (maxDigits: number) => optional(sequence(literal('.'), repeat(digit, 1, maxDigits)))
 const exponent = optional(sequence(characters('eE'), optional(characters('+-')), repeat(digit, 1, 2)))
-const anyNumber = sequence(anyInteger, fraction(15), exponent)
+export const anyNumber = sequence(anyInteger, fraction(15), exponent)
 
 /** The whole numbers from min to max, or undefined when there is none. */
 export function integerExpression({ min, max }: IntegerBounds): Expression | undefined {
@@ -30,41 +25,11 @@ export function integerExpression({ min, max }: IntegerBounds): Expression | und
   return options.length === 0 ? undefined : choice(options)
 }
 
-/** The numbers between two whole numbers, or undefined when there is none. */
-export function numberExpression({ min, max, exclusiveMin, exclusiveMax }: NumberBounds): Expression | undefined {
-  if (min === undefined && max === undefined) return anyNumber
-  const options: Expression[] = []
-  if (min === undefined || min < 0) {
-    const from = { value: Math.max(0, -(max ?? 0)), exclusive: exclusiveMax && max !== undefined && max <= 0 }
-    options.push(...prefixed('-', decimals(from, { value: -(min ?? -largestBoundedNumber), exclusive: exclusiveMin })))
-  }
-  if (max === undefined || max >= 0) {
-    const from = { value: Math.max(0, min ?? 0), exclusive: exclusiveMin && min !== undefined && min >= 0 }
-    options.push(...decimals(from, { value: max ?? largestBoundedNumber, exclusive: exclusiveMax }))
-  }
-  return options.length === 0 ? undefined : choice(options)
-}
-
-type Bound = Readonly<{ value: number; exclusive: boolean }>
-
-function decimals(low: Bound, high: Bound): readonly Expression[] {
-  const options: Expression[] = []
-  if (low.value < high.value) {
-    const first = low.exclusive ? low.value + 1 : low.value
-    if (low.exclusive) options.push(sequence(literal(`${low.value}.`), repeat(digit, 0, 5), characters([0x31, 0x39])))
-    for (const whole of magnitudes(first, high.value - 1)) options.push(sequence(whole, fraction(6)))
-  }
-  const includesHigh = !high.exclusive && (low.value < high.value || (low.value === high.value && !low.exclusive))
-  if (includesHigh)
-    options.push(sequence(literal(String(high.value)), optional(sequence(literal('.'), repeat(characters('0'), 1, 6)))))
-  return options
-}
-
-const prefixed = (prefix: string, options: readonly Expression[]): readonly Expression[] =>
+export const prefixed = (prefix: string, options: readonly Expression[]): readonly Expression[] =>
   options.length === 0 ? [] : [sequence(literal(prefix), choice(options))]
 
 /** The decimal numerals without sign from low to high, one option for each length. */
-function magnitudes(low: number, high: number): readonly Expression[] {
+export function magnitudes(low: number, high: number): readonly Expression[] {
   const options: Expression[] = []
   for (let length = 1; length <= String(Math.max(0, high)).length; length++) {
     const from = Math.max(low, length === 1 ? 0 : 10 ** (length - 1))
@@ -104,5 +69,5 @@ function atMost(high: string): Expression {
   return first === 0 ? same : choice([same, sequence(digitsFrom(0, first - 1), anyDigits(high.length - 1))])
 }
 
-const digitsFrom = (first: number, last: number) => characters([0x30 + first, 0x30 + last])
+export const digitsFrom = (first: number, last: number) => characters([0x30 + first, 0x30 + last])
 const anyDigits = (count: number) => repeat(digit, count, count)

@@ -12,6 +12,7 @@ export function findReferenced(root: unknown, ref: unknown, pointer: string): Pl
     const key = decodePart(part, pointer)
     if (typeof schema !== 'object' || schema === null || !Object.hasOwn(schema, key))
       return refuse(pointer, '$ref', `names no place in the schema ("${ref}")`)
+    if (schema !== root) refuseOwnRoot(schema, pointer)
     schema = Reflect.get(schema, key)
   }
   return { schema, pointer: ref }
@@ -63,3 +64,27 @@ export const annotations: ReadonlySet<string> = new Set([
 /** The keywords of a schema that say what it allows. */
 export const assertionsOf = (schema: JsonObject): readonly string[] =>
   Object.keys(schema).filter((key) => schema[key] !== undefined && !annotations.has(key) && !key.startsWith('x-'))
+
+/** OpenAPI's `nullable` in the words of JSON Schema. Where it stands without a type, null is not written. */
+export function withoutNullable(schema: JsonObject): JsonObject {
+  if (schema.nullable === undefined) return schema
+  const { nullable, ...others } = schema
+  const types: readonly unknown[] = Array.isArray(others.type) ? others.type : [others.type]
+  if (nullable !== true || others.type === undefined || types.includes('null')) return others
+  return { ...others, type: [...types, 'null'] }
+}
+
+/** Refuses a schema inside another that has an address of its own: references in it would lead elsewhere than they seem to. */
+export function refuseOwnRoot(schema: unknown, pointer: string): void {
+  if (!isJsonObject(schema) || typeof schema.$id !== 'string' || schema.$id.startsWith('#')) return
+  if (holdsReference(schema)) refuse(pointer, '$id', "can't be kept apart from the rest, as references stand inside it")
+}
+
+function holdsReference(schema: JsonObject): boolean {
+  const waiting: unknown[] = [schema]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (isJsonObject(next) && typeof next.$ref === 'string') return true
+    if (typeof next === 'object' && next !== null) for (const value of Object.values(next)) if (value) waiting.push(value)
+  }
+  return false
+}

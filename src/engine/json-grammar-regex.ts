@@ -186,36 +186,3 @@ function createParser(source: readonly string[]) {
 
   return { branches }
 }
-
-/** How many characters a text that the nodes match may have; undefined: without limit. */
-export function lengthsOf(nodes: readonly RegexNode[]): { min: number; max: number | undefined } {
-  let min = 0
-  let max: number | undefined = 0
-  for (const node of nodes) {
-    const one = lengthsOfNode(node)
-    min += one.min
-    max = max === undefined || one.max === undefined ? undefined : max + one.max
-  }
-  return { min, max }
-}
-
-function lengthsOfNode(node: RegexNode): { min: number; max: number | undefined } {
-  switch (node.type) {
-    case 'set':
-      return { min: 1, max: 1 }
-    case 'options': {
-      const all = node.options.map(lengthsOf)
-      const longest = all.reduce<number | undefined>(
-        (max, one) => (max === undefined || one.max === undefined ? undefined : Math.max(max, one.max)),
-        0,
-      )
-      return { min: Math.min(...all.map((one) => one.min)), max: longest }
-    }
-    case 'repeat': {
-      const one = lengthsOfNode(node.of)
-      const max =
-        node.max === 0 || one.max === 0 ? 0 : node.max === undefined || one.max === undefined ? undefined : node.max * one.max
-      return { min: node.min * one.min, max }
-    }
-  }
-}

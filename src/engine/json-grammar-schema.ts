@@ -1,19 +1,32 @@
-import { arrayExpression, type Containing, objectExpression } from './json-grammar-containers.ts'
-import { excludeEachOther, typeOfValue } from './json-grammar-exclusion.ts'
+import { arrayExpression } from './json-grammar-array.ts'
+import type { Containing } from './json-grammar-containers.ts'
+import { numberExpression } from './json-grammar-decimal.ts'
+import { distinctionOf, excludeEachOther, exclusiveRequirements } from './json-grammar-exclusion.ts'
 import { isJsonObject, type JsonObject, refuse, schemaLimits } from './json-grammar-limits.ts'
-import { mergeObjects } from './json-grammar-merge.ts'
-import { integerExpression, largestBoundedNumber, largestInteger, numberExpression } from './json-grammar-number.ts'
-import { assertionsOf, findReferenced } from './json-grammar-reference.ts'
+import { mergeSchemas } from './json-grammar-merge.ts'
+import { numberKeywords, numberOf } from './json-grammar-number-keywords.ts'
+import { objectExpression } from './json-grammar-object.ts'
+import { assertionsOf, findReferenced, type PlacedSchema, refuseOwnRoot, withoutNullable } from './json-grammar-reference.ts'
 import { choice, type Expression, type GrammarRules, literal, reference } from './json-grammar-rules.ts'
 import { anyString, stringExpression } from './json-grammar-string.ts'
-import { anyOfTexts } from './json-grammar-trie.ts'
+import { valuesExpression } from './json-grammar-values.ts'
 
 const keywordsOfType: Readonly<Record<string, readonly string[]>> = {
-  object: ['properties', 'required', 'additionalProperties', 'minProperties', 'maxProperties'],
-  array: ['items', 'prefixItems', 'minItems', 'maxItems'],
+  object: [
+    'properties',
+    'required',
+    'additionalProperties',
+    'unevaluatedProperties',
+    'patternProperties',
+    'propertyNames',
+    'minProperties',
+    'maxProperties',
+    'dependentRequired',
+  ],
+  array: ['items', 'prefixItems', 'additionalItems', 'minItems', 'maxItems', 'uniqueItems'],
   string: ['minLength', 'maxLength', 'pattern', 'format'],
-  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
-  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  integer: numberKeywords,
+  number: numberKeywords,
   boolean: [],
   null: [],
 }
@@ -25,8 +38,8 @@ type Place = Readonly<{ pointer: string; open: ReadonlySet<string> }>
 type Compiler = Containing &
   Readonly<{ root: unknown; compile: (schema: unknown, place: Place) => Expression | undefined; names: Map<string, string> }>
 
-/** The grammar of a schema's values. Throws `invalid`, with place and keyword, for what is wrong or can't be enforced. */
-export function compileSchema(rules: GrammarRules, root: unknown): Expression {
+/** The grammar of a schema's values; references lead into `root`. Throws `invalid`, with place and keyword, for what is wrong or can't be enforced. */
+export function compileSchema(rules: GrammarRules, schema: unknown, root: unknown): Expression {
   let count = 0
   let nesting = 0
   const compiler: Compiler = {
@@ -43,14 +56,15 @@ export function compileSchema(rules: GrammarRules, root: unknown): Expression {
       return expression
     },
   }
-  return compiler.inside(root, '#') ?? refuse('#', '', 'allows no value')
+  return compiler.inside(schema, '#') ?? refuse('#', '', 'allows no value')
 }
 
 function compileAnything(compiler: Compiler, schema: unknown, place: Place): Expression | undefined {
   if (schema === true) return anyValue(compiler.rules)
   if (schema === false) return undefined
   if (!isJsonObject(schema)) return refuse(place.pointer, '', 'must be a schema: an object, true or false')
-  return compileObject(compiler, schema, place)
+  if (schema !== compiler.root) refuseOwnRoot(schema, place.pointer)
+  return compileObject(compiler, withoutNullable(schema), place)
 }
 
 function anyValue(rules: GrammarRules): Expression {
@@ -68,30 +82,28 @@ function anyValue(rules: GrammarRules): Expression {
 
 function compileObject(compiler: Compiler, schema: JsonObject, place: Place): Expression | undefined {
   const keywords = assertionsOf(schema)
-  const found = ['$ref', 'const', 'enum', 'allOf', 'anyOf', 'oneOf'].find((keyword) => keywords.includes(keyword))
+  const found = ['$ref', 'allOf', 'anyOf', 'oneOf', 'dependentRequired', 'const', 'enum'].find((keyword) =>
+    keywords.includes(keyword),
+  )
   switch (found) {
     case '$ref':
-      return compileReference(compiler, schema, place)
-    case 'const':
-    case 'enum':
-      return compileValues(compiler, schema, place)
+      return keywords.length === 1 ? compileReference(compiler, schema, place) : compileMerged(compiler, schema, place)
     case 'allOf':
-      return compileAll(compiler, schema, place)
+      return compileMerged(compiler, schema, place)
     case 'anyOf':
     case 'oneOf':
       return compileAny(compiler, schema, found, place)
+    case 'dependentRequired':
+      return compileDependent(compiler, schema, place)
+    case 'const':
+    case 'enum':
+      return valuesExpression(compiler.rules, schema, place.pointer)
     default:
       return compileTypes(compiler, schema, place)
   }
 }
 
-function onlyBeside(schema: JsonObject, keyword: string, allowed: readonly string[], pointer: string): void {
-  const other = assertionsOf(schema).find((name) => name !== keyword && !allowed.includes(name))
-  if (other !== undefined) refuse(pointer, other, `can't be enforced beside ${keyword}`)
-}
-
 function compileReference({ root, rules, names, compile }: Compiler, schema: JsonObject, { pointer, open }: Place): Expression {
-  onlyBeside(schema, '$ref', [], pointer)
   const target = findReferenced(root, schema.$ref, pointer)
   if (open.has(target.pointer)) refuse(pointer, '$ref', 'leads back to itself')
   const known = names.get(target.pointer)
@@ -103,62 +115,82 @@ function compileReference({ root, rules, names, compile }: Compiler, schema: Jso
   return reference(name)
 }
 
-function compileValues({ rules }: Compiler, schema: JsonObject, { pointer }: Place): Expression {
-  const keyword = schema.const === undefined ? 'enum' : 'const'
-  onlyBeside(schema, keyword, ['type'], pointer)
-  const values: unknown = keyword === 'const' ? [schema.const] : schema.enum
-  if (!Array.isArray(values) || values.length === 0) return refuse(pointer, 'enum', 'must be a list of at least one value')
-  if (values.length > schemaLimits.enumValues) return refuse(pointer, 'enum', `has more than ${schemaLimits.enumValues} values`)
-  const types = schema.type === undefined ? typeNames : readTypes(schema, pointer)
-  const fitting = values.filter(
-    (value) => types.includes(typeOfValue(value)) || (types.includes('integer') && Number.isInteger(value)),
-  )
-  if (fitting.length === 0) refuse(pointer, keyword, 'has no value of the type')
-  return anyOfTexts(
-    rules,
-    fitting.map((value) => JSON.stringify(value)),
-  )
-}
-
-function compileAll(compiler: Compiler, schema: JsonObject, place: Place): Expression | undefined {
+function compileMerged(compiler: Compiler, schema: JsonObject, place: Place): Expression | undefined {
   const { allOf } = schema
-  if (!Array.isArray(allOf) || allOf.length === 0) return refuse(place.pointer, 'allOf', 'must be a list of at least one schema')
-  if (allOf.length === 1 && assertionsOf(schema).length === 1)
+  if (allOf !== undefined && (!Array.isArray(allOf) || allOf.length === 0))
+    return refuse(place.pointer, 'allOf', 'must be a list of at least one schema')
+  // A single part may be what can't be merged, and may be recursive.
+  if (Array.isArray(allOf) && allOf.length === 1 && assertionsOf(schema).length === 1)
     return compiler.compile(allOf[0], { ...place, pointer: `${place.pointer}/allOf/0` })
-  return compileTypes(compiler, mergeObjects(compiler.root, { schema, pointer: place.pointer }), place)
+  return compiler.compile(mergeSchemas(compiler.root, [{ schema, pointer: place.pointer }], place.pointer), place)
 }
 
 function compileAny(compiler: Compiler, schema: JsonObject, keyword: 'anyOf' | 'oneOf', place: Place): Expression | undefined {
-  const branches = schema[keyword]
+  const { [keyword]: branches, ...base } = schema
   if (!Array.isArray(branches) || branches.length === 0)
     return refuse(place.pointer, keyword, 'must be a list of at least one schema')
   if (branches.length > schemaLimits.alternatives)
     return refuse(place.pointer, keyword, `has more than ${schemaLimits.alternatives} branches`)
-  onlyBeside(schema, keyword, ['type'], place.pointer)
-  const placed = branches.map((branch: unknown, index) => ({
-    schema: withType(branch, schema, place.pointer),
+  const isAlone = assertionsOf(base).length === 0
+  const requirements = keyword === 'oneOf' ? exclusiveRequirements(branches) : undefined
+  const placed = (requirements ?? branches).map((branch: unknown, index) => ({
+    schema: branch,
     pointer: `${place.pointer}/${keyword}/${index}`,
   }))
-  if (keyword === 'oneOf') {
-    for (const [index, first] of placed.entries())
-      for (const second of placed.slice(index + 1))
-        if (!excludeEachOther(compiler.root, first, second))
-          refuse(place.pointer, 'oneOf', 'has branches that may both fit; use anyOf')
-  }
-  const options = placed
+  // What stands beside the branches holds for each of them.
+  const whole = isAlone
+    ? placed
+    : placed.map((branch) => ({
+        schema: mergeSchemas(compiler.root, [{ schema: base, pointer: place.pointer }, branch], branch.pointer),
+        pointer: branch.pointer,
+      }))
+  if (keyword === 'oneOf' && requirements === undefined) checkExclusive(compiler, isAlone ? [placed] : [placed, whole], place)
+  const options = whole
     .map((branch) => compiler.compile(branch.schema, { ...place, pointer: branch.pointer }))
     .filter((option) => option !== undefined)
   return options.length === 0 ? undefined : choice(options)
 }
 
-/** A branch under a type that stands beside anyOf. */
-function withType(branch: unknown, { type }: JsonObject, pointer: string): unknown {
-  if (type === undefined || branch === false) return branch
-  if (branch === true) return { type }
-  if (!isJsonObject(branch) || branch.$ref !== undefined)
-    return refuse(pointer, 'type', "can't be enforced beside these branches")
-  if (branch.type === undefined || branch.type === type) return { ...branch, type }
-  return Array.isArray(type) && type.includes(branch.type) ? branch : refuse(pointer, 'type', 'differs from the type of a branch')
+const mostCompared = 2_000_000
+
+/** Each pair of branches must exclude each other, in the words of one of these ways to write them. */
+function checkExclusive({ root }: Compiler, ways: ReadonlyArray<readonly PlacedSchema[]>, { pointer }: Place): void {
+  const distinctions = ways.map((branches) => branches.map((branch) => distinctionOf(root, branch)))
+  const count = distinctions[0]?.length ?? 0
+  const names = distinctions.flat().reduce((sum, { required }) => sum + 1 + required.size, 0)
+  if (names * count > mostCompared) refuse(pointer, 'oneOf', 'has too many branches to tell apart; use anyOf')
+  for (let left = 0; left < count; left++)
+    for (let right = left + 1; right < count; right++) {
+      const isExclusive = distinctions.some((branches) => {
+        const [first, second] = [branches[left], branches[right]]
+        return first !== undefined && second !== undefined && excludeEachOther(first, second)
+      })
+      if (!isExclusive) refuse(pointer, 'oneOf', 'has branches that may both fit; use anyOf')
+    }
+}
+
+const mostDependent = 6
+
+/** A property that asks for others is either written with them or not at all. */
+function compileDependent(compiler: Compiler, schema: JsonObject, place: Place): Expression | undefined {
+  const { dependentRequired, ...base } = schema
+  const { properties = {}, required = [] } = schema
+  if (!isJsonObject(dependentRequired)) return refuse(place.pointer, 'dependentRequired', 'must be an object')
+  const isObject = schema.type === undefined || schema.type === 'object'
+  if (!isObject || !Array.isArray(required) || !isJsonObject(properties) || schema.patternProperties !== undefined)
+    return refuse(place.pointer, 'dependentRequired', "can't be enforced beside these keywords")
+  const [[name, needed] = [undefined, []], ...others] = Object.entries(dependentRequired)
+  if (others.length >= mostDependent) refuse(place.pointer, 'dependentRequired', `has more than ${mostDependent} properties`)
+  if (name === undefined) return compiler.compile(base, place)
+  if (!Array.isArray(needed)) return refuse(place.pointer, 'dependentRequired', 'must hold lists of property names')
+  const rest = others.length === 0 ? base : { ...base, dependentRequired: Object.fromEntries(others) }
+  const withAll = { ...rest, properties, required: [...new Set([...required, name, ...needed])] }
+  const without = { ...rest, required, properties: { ...properties, [name]: false } }
+  const options = [withAll, without]
+    .filter((option) => option.required.every((one: string) => option.properties?.[one] !== false))
+    .map((option) => compiler.compile({ ...option, type: 'object' }, place))
+    .filter((option) => option !== undefined)
+  return options.length === 0 ? undefined : choice(options)
 }
 
 function readTypes(schema: JsonObject, pointer: string): readonly string[] {
@@ -180,9 +212,7 @@ function impliedTypes(schema: JsonObject): readonly string[] {
 }
 
 function compileTypes(compiler: Compiler, schema: JsonObject, place: Place): Expression {
-  const unknownKeyword = assertionsOf(schema).find(
-    (keyword) => keyword !== 'type' && !typeKeywords.has(keyword) && !allowsAll(schema, keyword),
-  )
+  const unknownKeyword = assertionsOf(schema).find((keyword) => keyword !== 'type' && !typeKeywords.has(keyword))
   if (unknownKeyword !== undefined) refuse(place.pointer, unknownKeyword, "is not supported, so it can't be enforced")
   const types = schema.type === undefined ? impliedTypes(schema) : readTypes(schema, place.pointer)
   if (types.length === 0) return anyValue(compiler.rules)
@@ -190,9 +220,6 @@ function compileTypes(compiler: Compiler, schema: JsonObject, place: Place): Exp
   const distinct = types.filter((type) => type !== 'integer' || !types.includes('number'))
   return choice(distinct.map((type) => compiler.rules.add(type, compileType(compiler, type, schema, place))))
 }
-
-const allowsAll = (schema: JsonObject, keyword: string) =>
-  (keyword === 'uniqueItems' && schema.uniqueItems === false) || (keyword === 'nullable' && schema.nullable === false)
 
 function compileType(compiler: Compiler, type: string, schema: JsonObject, { pointer }: Place): Expression {
   switch (type) {
@@ -204,44 +231,10 @@ function compileType(compiler: Compiler, type: string, schema: JsonObject, { poi
       return stringExpression(compiler.rules, schema, pointer)
     case 'integer':
     case 'number':
-      return compileNumber(type, schema, pointer)
+      return numberOf(compiler.rules, { type, schema, pointer })
     case 'boolean':
       return choice([literal('true'), literal('false')])
     default:
       return literal('null')
   }
-}
-
-function compileNumber(type: 'integer' | 'number', schema: JsonObject, pointer: string): Expression {
-  const limit = type === 'integer' ? largestInteger : largestBoundedNumber
-  const read = (keyword: string): number | undefined => {
-    const value = schema[keyword]
-    if (value === undefined) return undefined
-    if (typeof value !== 'number') return refuse(pointer, keyword, 'must be a number')
-    if (type === 'number' && !Number.isInteger(value)) return refuse(pointer, keyword, 'must be a whole number')
-    return value
-  }
-  const [minimum, above, maximum, below] = [read('minimum'), read('exclusiveMinimum'), read('maximum'), read('exclusiveMaximum')]
-  const exclusiveMin = above !== undefined && above >= (minimum ?? above)
-  const exclusiveMax = below !== undefined && below <= (maximum ?? below)
-  const low = exclusiveMin ? above : minimum
-  const high = exclusiveMax ? below : maximum
-  if (low !== undefined && low > limit) refuse(pointer, exclusiveMin ? 'exclusiveMinimum' : 'minimum', `is more than ${limit}`)
-  if (high !== undefined && high < -limit)
-    refuse(pointer, exclusiveMax ? 'exclusiveMaximum' : 'maximum', `is less than ${-limit}`)
-  // A limit that no answer reaches is as good as none.
-  const min = low !== undefined && low < -limit ? -limit : low
-  const max = high !== undefined && high > limit ? limit : high
-  const expression =
-    type === 'integer'
-      ? integerExpression({ min: toWhole(min, exclusiveMin, 1), max: toWhole(max, exclusiveMax, -1) })
-      : numberExpression({ min, max, exclusiveMin, exclusiveMax })
-  return expression ?? refuse(pointer, 'maximum', 'leaves no number between the limits')
-}
-
-/** The first whole number inside a limit; `inward` is 1 for a lower limit and -1 for an upper one. */
-function toWhole(limit: number | undefined, exclusive: boolean, inward: 1 | -1): number | undefined {
-  if (limit === undefined) return undefined
-  const inside = inward === 1 ? Math.ceil(limit) : Math.floor(limit)
-  return exclusive && inside === limit ? limit + inward : inside
 }

@@ -12,10 +12,11 @@ export function jsonSchemaToGrammar(schema: unknown): string {
   return createGrammar((rules) => compileJson(rules, schema))
 }
 
-/** The values of a schema, as a part of a larger grammar. Throws like `jsonSchemaToGrammar`. */
-export function compileJson(rules: GrammarRules, schema: unknown): Expression {
+/** The values of a schema, as a part of a larger grammar. `root`: where its references lead. Throws like `jsonSchemaToGrammar`. */
+export function compileJson(rules: GrammarRules, schema: unknown, root: unknown = schema): Expression {
   checkSize(schema)
-  return compileSchema(rules, schema)
+  checkSize(root)
+  return compileSchema(rules, schema, root)
 }
 
 /** The GBNF grammar of what `build` makes. Throws `invalid` when no finite text fits it, or when it is too large. */

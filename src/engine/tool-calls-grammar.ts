@@ -1,8 +1,9 @@
 import { atField, compileFormat } from './answer-format.ts'
 import type { CallSyntax } from './chat-format.ts'
 import { compileJson, createGrammar } from './json-grammar.ts'
-import { isJsonObject, type JsonObject } from './json-grammar-limits.ts'
-import { followReferences } from './json-grammar-reference.ts'
+import { isJsonObject, type JsonObject, refuse } from './json-grammar-limits.ts'
+import { mergeSchemas } from './json-grammar-merge.ts'
+import { assertionsOf } from './json-grammar-reference.ts'
 import {
   characters,
   choice,
@@ -140,30 +141,41 @@ function argumentsSchema(parameters: unknown): unknown {
   return isPlain ? { ...parameters, type: parameters.type ?? 'object', ...closed } : parameters
 }
 
-/** Parameters in the order of the schema. Texts are free, as JSON's rules for them do not fit what is no JSON. */
+const keptInTags = ['type', 'properties', 'required', 'additionalProperties', 'unevaluatedProperties']
+
+/** Parameters in the order of the schema. Texts are free where nothing is said of them, as JSON's rules do not fit what is no JSON. */
 function taggedCall(rules: GrammarRules, { tool, place }: PlacedTool): Expression {
   const field = fieldOf(place)
   const root = tool.parameters ?? {}
-  const { schema } = atField(field, () => followReferences(root, { schema: root, pointer: '#' }))
-  const properties = isJsonObject(schema) && isJsonObject(schema.properties) ? schema.properties : {}
-  const required: readonly unknown[] = isJsonObject(schema) && Array.isArray(schema.required) ? schema.required : []
+  const { properties, required } = atField(field, () => readParameters(root))
   const parameters = Object.entries(properties).map(([name, property]) => {
+    if (property === false) return nothing
     const value = isPlainText(tool, name)
       ? plainValue(rules, property)
-      : atField(`${field}/properties/${name}`, () => compileJson(rules, withDefinitions(property, root)))
+      : atField(`${field}/properties/${name}`, () => compileJson(rules, property, root))
     const written = rules.add('parameter', sequence(literal(`<parameter=${name}>\n`), value, literal('\n</parameter>\n')))
     return required.includes(name) ? written : optional(written)
   })
   return sequence(literal(`<function=${tool.name}>\n`), ...parameters, literal('</function>'))
 }
 
+/** Throws `invalid` where the schema says more of all parameters together than tags, one after the other, can keep to. */
+function readParameters(root: unknown): { properties: JsonObject; required: readonly unknown[] } {
+  const merged = mergeSchemas(root, [{ schema: root, pointer: '#' }], '#')
+  if (merged === false) return refuse('#', '', 'allows no value')
+  const schema = merged === true ? {} : merged
+  const other = assertionsOf(schema).find((keyword) => !keptInTags.includes(keyword))
+  if (other !== undefined) refuse('#', other, "can't be enforced in the way in which this model writes its calls")
+  const { type = 'object', properties = {}, required = [] } = schema
+  if (type !== 'object' && !(Array.isArray(type) && type.includes('object'))) refuse('#', 'type', 'must be "object"')
+  if (!isJsonObject(properties)) return refuse('#', 'properties', 'must be an object')
+  if (!Array.isArray(required)) return refuse('#', 'required', 'must be a list of property names')
+  const missing: unknown = required.find((name: string) => !Object.hasOwn(properties, name) || properties[name] === false)
+  if (missing !== undefined) refuse('#', 'required', `needs "${String(missing)}", which is not among the properties`)
+  return { properties, required }
+}
+
 function plainValue(rules: GrammarRules, property: unknown): Expression {
   const values: unknown = isJsonObject(property) ? property.enum : undefined
   return Array.isArray(values) ? anyOfTexts(rules, values.map(String)) : textWithout(rules, '\n</parameter>')
-}
-
-function withDefinitions(property: unknown, root: unknown): unknown {
-  if (!isJsonObject(property) || !isJsonObject(root)) return property
-  const { $defs, definitions }: JsonObject = root
-  return { ...($defs === undefined ? {} : { $defs }), ...(definitions === undefined ? {} : { definitions }), ...property }
 }

@@ -1,5 +1,6 @@
 import type { CallSyntax } from './chat-format.ts'
 import { isJsonObject } from './json-grammar-limits.ts'
+import { assertionsOf } from './json-grammar-reference.ts'
 import type { Tool } from './provider.ts'
 import type { CallPart, CallReader } from './tool-calls-reader.ts'
 import { parseJson, skipSpace } from './tool-calls-scan.ts'
@@ -9,8 +10,11 @@ export function isPlainText({ parameters }: Tool, parameter: string): boolean {
   const properties = isJsonObject(parameters) && isJsonObject(parameters.properties) ? parameters.properties : {}
   const schema = Object.hasOwn(properties, parameter) ? properties[parameter] : undefined
   if (!isJsonObject(schema)) return false
-  if (schema.type === undefined && Array.isArray(schema.enum)) return schema.enum.every((value) => typeof value === 'string')
-  return schema.type === 'string'
+  const values = schema.enum
+  const isText = schema.type === 'string' || (schema.type === undefined && values !== undefined)
+  const hasTexts = values === undefined || (Array.isArray(values) && values.every((value) => typeof value === 'string'))
+  // What else is said of a text can only be kept to where it is written as JSON.
+  return isText && hasTexts && assertionsOf(schema).every((keyword) => keyword === 'type' || keyword === 'enum')
 }
 
 const functionStart = '<function='

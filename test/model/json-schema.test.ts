@@ -37,21 +37,17 @@ const topics = ['dogs', 'Spain', 'a red car', 'tea', 'the sea', 'music', 'a smal
 
 /** Fifty answers: to each question one without chance, and four as OpenAI has it. */
 async function askFifty(format: object, ask: (topic: string) => string) {
-  const answers: { text: string; reason: string }[] = []
-  for (const [seed, topic] of topics.entries()) {
+  const bodies = [...topics.entries()].flatMap(([seed, topic]) => {
     const body = { messages: [{ role: 'user', content: ask(topic) }], seed, max_tokens: 256, response_format: format }
-    const both = [
+    return [
       { ...body, temperature: 0 },
       { ...body, temperature: 1, n: 4 },
     ]
-    const asked = await Promise.all(both.map(async (one) => bodyOf<Answer>(await postV1({ url }, '/chat/completions', one))))
-    answers.push(
-      ...asked
-        .flatMap(({ choices }) => choices)
-        .map(({ message, finish_reason }) => ({ text: message.content, reason: finish_reason })),
-    )
-  }
-  return answers
+  })
+  const asked = await Promise.all(bodies.map(async (body) => bodyOf<Answer>(await postV1({ url }, '/chat/completions', body))))
+  return asked
+    .flatMap(({ choices }) => choices)
+    .map(({ message, finish_reason }) => ({ text: message.content, reason: finish_reason }))
 }
 
 const person = {

@@ -160,6 +160,48 @@ describe('the grammar of calls', () => {
     expect(accept(constrain(hermes, { tools }), '<tool_call>{"name": "plain", "arguments": {"a":1}}</tool_call>')).toBe(false)
   })
 
+  test('in tags keeps to what is said of a text, by writing it as JSON, and to references to the whole schema', () => {
+    const tagged = detectChatFormat(templates.qwen3Coder).calls
+    const parameters = {
+      type: 'object',
+      properties: {
+        free: { type: 'string' },
+        code: { type: 'string', pattern: '^[A-Z]{2}$' },
+        mixed: { type: 'string', enum: ['a', 1] },
+        inner: { type: 'object', properties: { again: { $ref: '#' } }, additionalProperties: false },
+      },
+      required: ['code'],
+      additionalProperties: false,
+    }
+    const constraint = constrain(tagged, { tools: [{ name: 'f', parameters }] })
+    const call = (...parameters: readonly string[]) =>
+      `<tool_call>\n<function=f>\n${parameters.map((one) => `<parameter=${one}\n</parameter>\n`).join('')}</function>\n</tool_call>`
+    expect(accept(constraint, call('free>\nas it is', 'code>\n"AB"'))).toBe(true)
+    expect(accept(constraint, call('code>\nABC'))).toBe(false)
+    expect(accept(constraint, call('code>\n"ABC"'))).toBe(false)
+    expect(accept(constraint, call('code>\n"AB"', 'mixed>\n"a"'))).toBe(true)
+    expect(accept(constraint, call('code>\n"AB"', 'mixed>\n1'))).toBe(false)
+    expect(accept(constraint, call('code>\n"AB"', 'inner>\n{"again":{"code":"CD"}}'))).toBe(true)
+    expect(accept(constraint, call('code>\n"AB"', 'inner>\n{"again":{}}'))).toBe(false)
+  })
+
+  test.each([
+    [{ anyOf: [{ required: ['a'] }, { required: ['b'] }] }, 'anyOf'],
+    [{ minProperties: 1 }, 'minProperties'],
+    [{ required: ['z'] }, 'required'],
+    [{ allOf: [{ properties: { a: false } }], required: ['a'] }, 'required'],
+    [{ type: 'string' }, 'type'],
+  ])('in tags refuses what they cannot keep to: %j', (more, keyword) => {
+    const tagged = detectChatFormat(templates.qwen3Coder).calls
+    const parameters = { type: 'object', properties: { a: { type: 'string' }, b: { type: 'integer' } }, ...more }
+    expect(() => constrain(tagged, { tools: [{ name: 'f', parameters }] })).toThrow(
+      expect.objectContaining({
+        code: 'invalid',
+        details: [expect.objectContaining({ field: `tools/0/parameters/${keyword}` })],
+      }),
+    )
+  })
+
   test('is none where neither tools nor a format ask for it', () => {
     expect(constrainAnswer({ syntax: hermes, tools: undefined, format: undefined, reasoningEnd: '</think>' })).toEqual({})
   })

@@ -7,6 +7,8 @@ import { createScoreChanges } from './score-changes.ts'
 /** Tokens less likely than the likeliest by this factor (e^20, about 5·10⁸) are never drawn: it spares work on 262,144 scores. */
 const negligible = 20
 const buckets = 256
+/** How far below the likeliest the tokens are that a grammar is asked about, one bunch after the other. */
+const bunches = [negligible / 4, negligible / 2, (3 * negligible) / 4, negligible]
 
 export type ChoiceParameters = Omit<SamplingParameters, 'seed'> & Readonly<{ seed: number }>
 
@@ -29,10 +31,12 @@ export function createSampler(
 ): Sampler {
   const random = createRandom(parameters.seed)
   const changes = createScoreChanges(parameters, prompt)
-  const choose = (scores: Float32Array) => {
+  /** `kept`: the tokens that have a finite score, where they are known. */
+  const choose = (scores: Float32Array, kept?: readonly number[]) => {
     const { temperature, topK, topP, minP } = parameters
     if (temperature === 0) return likeliest(scores)
-    if (topK === 0 && topP === 1 && minP === 0) return drawFromAll(scores, temperature, random)
+    if (topK === 0 && topP === 1 && minP === 0)
+      return kept === undefined ? drawFromAll(scores, temperature, random) : draw(scores, kept, temperature, random)
     return draw(scores, cut(scores, parameters), temperature, random)
   }
 
@@ -41,8 +45,9 @@ export function createSampler(
       changes.apply(scores)
       let token = choose(scores)
       if (grammar !== undefined && grammar.allowed([token])[0] !== true) {
-        if (!keepAllowed(scores, grammar)) return undefined
-        token = choose(scores)
+        const kept = keepAllowed(scores, grammar)
+        if (kept === undefined) return undefined
+        token = choose(scores, kept)
       }
       grammar?.accept(token)
       changes.add(token)
@@ -146,18 +151,31 @@ function draw(scores: Float32Array, tokens: readonly number[], temperature: numb
   return tokens[index < 0 ? tokens.length - 1 : index] ?? 0
 }
 
-/** Takes away what the grammar forbids. Asks for the likeliest tokens first, since asking for all of them is slow. */
-function keepAllowed(scores: Float32Array, grammar: Pick<GrammarState, 'allowed'>): boolean {
+/** Takes away what the grammar forbids; undefined when nothing is left. Asks in bunches, the likeliest first, as asking for all is slow. */
+function keepAllowed(scores: Float32Array, grammar: Pick<GrammarState, 'allowed'>): readonly number[] | undefined {
   const highest = scores[likeliest(scores)] ?? 0
+  let asked = Number.POSITIVE_INFINITY
   // A token that the caller forbids has no finite score.
-  for (const lowest of [highest - negligible / 4, highest - negligible / 2, -Number.MAX_VALUE]) {
-    const tokens = tokensFrom(scores, lowest)
+  for (const lowest of [...bunches.map((distance) => highest - distance), -Number.MAX_VALUE]) {
+    const tokens = tokensBetween(scores, lowest, asked)
+    asked = lowest
     const allowed = grammar.allowed(tokens)
-    if (!allowed.includes(true)) continue
-    const kept = new Map(tokens.flatMap((token, index) => (allowed[index] === true ? [[token, scores[token] ?? 0]] : [])))
+    const kept = tokens.filter((_, index) => allowed[index] === true)
+    if (kept.length === 0) continue
+    const keptScores = kept.map((token) => scores[token] ?? 0)
     scores.fill(Number.NEGATIVE_INFINITY)
-    for (const [token, score] of kept) scores[token] = score
-    return true
+    for (const [index, token] of kept.entries()) scores[token] = keptScores[index] ?? 0
+    return kept
   }
-  return false
+  return undefined
+}
+
+/** Those from `lowest` on that are below `bound`. */
+function tokensBetween(scores: Float32Array, lowest: number, bound: number): number[] {
+  const tokens: number[] = []
+  for (let token = 0; token < scores.length; token += 1) {
+    const score = scores[token] ?? Number.NEGATIVE_INFINITY
+    if (score >= lowest && score < bound) tokens.push(token)
+  }
+  return tokens
 }
