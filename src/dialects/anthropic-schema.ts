@@ -125,6 +125,7 @@ export type UsageBody = Static<typeof usageBody>
 const contentBlock = Type.Union([
   Type.Object({ type: Type.Literal('text'), text: Type.String(), citations: Type.Null() }),
   Type.Object({ type: Type.Literal('thinking'), thinking: Type.String(), signature: Type.String() }),
+  Type.Object({ type: Type.Literal('redacted_thinking'), data: Type.String() }),
   Type.Object({
     type: Type.Literal('tool_use'),
     id: Type.String(),
