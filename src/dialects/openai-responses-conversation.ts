@@ -1,9 +1,9 @@
 import { AppError } from '../errors.ts'
-import { wrongField } from './openai-refusal.ts'
 import type { InputItem, MessageItem, OutputItem, ResolvedItem } from './openai-responses-items.ts'
 import type { Conversation } from './openai-responses-request.ts'
 import type { ResponsesBody } from './openai-responses-schema.ts'
 import { noResponse, type ResponseOwner, type StoredResponse, type StoredResponses } from './openai-responses-store.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** What one request may have read for it: stored responses, and characters of their JSON. docs/openai.md tells them. */
 export const readBounds = { responses: 1000, characters: 16 * 1024 * 1024 } as const

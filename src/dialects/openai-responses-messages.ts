@@ -1,8 +1,8 @@
 import type { ChatMessage, ToolCall } from '../engine/provider.ts'
 import { joinThoughts, type Thought } from '../engine/thoughts.ts'
 import { readContent } from './openai-content.ts'
-import { wrongField } from './openai-refusal.ts'
 import type { MessageItem, ReasoningItem, ResolvedItem } from './openai-responses-items.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** A turn of the assistant: what it thought, said and called comes as items of their own. */
 type Turn = { thoughts: Thought[]; content: string | undefined; toolCalls: ToolCall[] }

@@ -53,7 +53,7 @@ export function toTemplateVariables(conversation: TemplateConversation, options:
   }))
   const inSystem = toolsInSystemMessage && tools !== undefined
   return {
-    messages: inSystem ? withTools(written, hide(JSON.stringify(tools))) : written,
+    messages: inSystem ? withTools(written, hide(JSON.stringify(tools.map(({ field: _field, ...shown }) => shown)))) : written,
     ...(tools === undefined || inSystem ? {} : hideInside({ tools: tools.map((tool) => toolFields(tool, isFilled)) }, hide)),
     ...(reasoning === undefined ? {} : { enable_thinking: reasoning !== 'none', thinking: reasoning !== 'none' }),
     ...(reasoning === undefined || reasoning === 'none' ? {} : { reasoning_effort: reasoning }),

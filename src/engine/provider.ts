@@ -29,6 +29,8 @@ export type Tool = Readonly<{
   description?: string
   /** A JSON schema of an object: the arguments. */
   parameters: unknown
+  /** Where the request holds the schema, for error messages: `tools.0.function.parameters`. Absent: `tools/0/parameters`. */
+  field?: string
 }>
 
 export type Tools = Readonly<{

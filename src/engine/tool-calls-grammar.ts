@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts'
 import { atField, compileFormat } from './answer-format.ts'
 import type { CallSyntax } from './chat-format.ts'
 import { compileJson, createGrammar } from './json-grammar.ts'
@@ -41,7 +42,7 @@ export type ConstrainedAnswer = Readonly<{
 
 /**
  * What keeps an answer to the offered functions, to their arguments' schemas and to its format. Throws `invalid` for a schema that
- * cannot be kept to; its place is `tools/N/parameters/…`, by the number of the tool from 0 and then as a JSON pointer.
+ * cannot be kept to, with the tool's name; its place is the tool's `field`, and then a JSON pointer.
  */
 export function constrainAnswer({ syntax, tools, format, reasoningEnd }: ConstrainedAnswer): AnswerConstraint {
   const isFree = format === undefined && tools?.choice === 'auto'
@@ -124,10 +125,21 @@ function objectExpression(rules: GrammarRules, key: string, tools: readonly Plac
   return sequence(literal('{"name": '), choice(rest), literal('}'))
 }
 
-const fieldOf = (place: number) => `tools/${place}/parameters`
+/** Says of parameters that cannot be kept to whose they are, and where: `within`, after the place of the whole schema. */
+function atParameters<T>({ tool, place }: PlacedTool, compile: () => T, within = ''): T {
+  try {
+    return atField(`${tool.field ?? `tools/${place}/parameters`}${within}`, compile)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const { code, message, details = [] } = error
+    throw new AppError(code, `The parameters of the tool "${tool.name}" can't be kept to. ${message}`, { cause: error, details })
+  }
+}
 
-const argumentsExpression = (rules: GrammarRules, { tool, place }: PlacedTool): Expression =>
-  rules.share(`arguments ${place}`, () => atField(fieldOf(place), () => compileJson(rules, argumentsSchema(tool.parameters))))
+const argumentsExpression = (rules: GrammarRules, placed: PlacedTool): Expression =>
+  rules.share(`arguments ${placed.place}`, () =>
+    atParameters(placed, () => compileJson(rules, argumentsSchema(placed.tool.parameters))),
+  )
 
 /** A schema of objects, and of the empty one alone where it has no properties: models make some up. */
 function argumentsSchema(parameters: unknown): unknown {
@@ -141,16 +153,16 @@ function argumentsSchema(parameters: unknown): unknown {
 }
 
 /** Parameters in the order of the schema. Texts are free, as JSON's rules for them do not fit what is no JSON. */
-function taggedCall(rules: GrammarRules, { tool, place }: PlacedTool): Expression {
-  const field = fieldOf(place)
+function taggedCall(rules: GrammarRules, placed: PlacedTool): Expression {
+  const { tool } = placed
   const root = tool.parameters ?? {}
-  const { schema } = atField(field, () => followReferences(root, { schema: root, pointer: '#' }))
+  const { schema } = atParameters(placed, () => followReferences(root, { schema: root, pointer: '#' }))
   const properties = isJsonObject(schema) && isJsonObject(schema.properties) ? schema.properties : {}
   const required: readonly unknown[] = isJsonObject(schema) && Array.isArray(schema.required) ? schema.required : []
   const parameters = Object.entries(properties).map(([name, property]) => {
     const value = isPlainText(tool, name)
       ? plainValue(rules, property)
-      : atField(`${field}/properties/${name}`, () => compileJson(rules, withDefinitions(property, root)))
+      : atParameters(placed, () => compileJson(rules, withDefinitions(property, root)), `/properties/${name}`)
     const written = rules.add('parameter', sequence(literal(`<parameter=${name}>\n`), value, literal('\n</parameter>\n')))
     return required.includes(name) ? written : optional(written)
   })

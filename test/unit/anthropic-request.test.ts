@@ -150,8 +150,8 @@ describe('tools', () => {
     const { tools } = await promptOf({ tools: [weather, time], ...(tool_choice === undefined ? {} : { tool_choice }) })
     expect(tools).toEqual({
       tools: [
-        { name: 'weather', description: 'Tells it.', parameters: weather.input_schema },
-        { name: 'time', parameters: { type: 'object' } },
+        { name: 'weather', description: 'Tells it.', parameters: weather.input_schema, field: 'tools.0.input_schema' },
+        { name: 'time', parameters: { type: 'object' }, field: 'tools.1.input_schema' },
       ],
       choice,
       parallel,

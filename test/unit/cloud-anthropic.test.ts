@@ -85,7 +85,7 @@ describe('what Claude is sent', () => {
       chat(
         [
           { role: 'system', content: 'Be brief.' },
-          { role: 'user', content: 'Where?', images: ['https://example.org/a.png', 'data:image/png;base64,AAAA'] },
+          { role: 'user', content: 'Where?', images: ['data:image/gif;base64,AAAA', 'data:image/png;base64,AAAA'] },
           {
             role: 'assistant',
             content: 'I look.',
@@ -114,7 +114,7 @@ describe('what Claude is sent', () => {
         {
           role: 'user',
           content: [
-            { type: 'image', source: { type: 'url', url: 'https://example.org/a.png' } },
+            { type: 'image', source: { type: 'base64', media_type: 'image/gif', data: 'AAAA' } },
             { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } },
             { type: 'text', text: 'Where?' },
           ],

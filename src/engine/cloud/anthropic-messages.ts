@@ -6,9 +6,9 @@ import type {
   ToolUseBlockParam,
 } from '@anthropic-ai/sdk/resources/messages'
 import { AppError } from '../../errors.ts'
+import { isJsonObject } from '../json-object.ts'
 import type { ChatMessage, Prompt, ToolCall } from '../provider.ts'
 import { type AnswerPiece, hiddenCipher, inOrder, splitThoughts } from '../thoughts.ts'
-import { isRecord } from './is-record.ts'
 
 export type AnthropicConversation = Readonly<{ system: TextBlockParam[]; messages: MessageParam[] }>
 
@@ -77,7 +77,7 @@ function readArguments(id: string, text: string): Record<string, unknown> {
   if (text.trim() === '') return {}
   try {
     const value: unknown = JSON.parse(text)
-    if (isRecord(value)) return value
+    if (isJsonObject(value)) return value
   } catch {
     // Told below, with what is no object.
   }
