@@ -88,7 +88,10 @@ export function serveEmbeddings(http: FastifyInstance, { embedders, metered, now
   })
 }
 
-/** As Ollama does. It means something for models that were trained to be cut (Matryoshka). */
+/**
+ * As Ollama does. It means something for models that were trained to be cut (Matryoshka). How long vectors are is known only once the
+ * model has made one, so `dimensions` beyond that are refused late.
+ */
 function shorten(vector: Float32Array, dimensions = vector.length): Float32Array {
   if (dimensions === vector.length) return vector
   if (dimensions > vector.length)
