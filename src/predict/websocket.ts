@@ -85,8 +85,8 @@ function servePredictions(connection: Connection, request: FastifyRequest, optio
       let name: string | undefined
       try {
         const content = parseJson(text)
-        refuseDeepJson(content)
         name = requestIdIn(content)
+        refuseDeepJson(content)
         const message = toMessage(content, request)
         if (message.type === 'predict') await start(message.request)
         else for (const stop of stopsFor(message.stop, running)) stop.abort()

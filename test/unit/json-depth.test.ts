@@ -46,6 +46,14 @@ describe('JSON that is nested too deeply is refused before anything reads it', (
     }
   })
 
+  test('on a socket, with the name of the request', async () => {
+    await using server = await startServer({ host: createScriptedHost(() => [generationEnd()]) })
+    using socket = await server.socket()
+    socket.send({ prompt: 'x', request_id: 'a', json_schema: JSON.parse(nested(1000)) })
+    const error = { code: 'invalid', details: [{ field: 'json_schema' }] }
+    expect(await socket.next()).toMatchObject({ type: 'error', request_id: 'a', error })
+  })
+
   test('and what is nested as deeply as it may is not', () => {
     expect(() => refuseDeepJson(JSON.parse(nested(mostJsonLevels)))).not.toThrow()
     expect(() => refuseDeepJson(JSON.parse(nested(mostJsonLevels + 1)))).toThrow('"a" must be nested at most')
