@@ -1,8 +1,10 @@
 import type { FinishReason, Usage } from '../engine/provider.ts'
+import { type AnswerPiece, inOrder, splitThoughts } from '../engine/thoughts.ts'
 import { AppError } from '../errors.ts'
 import type { CompletionChoice } from '../predict/collect.ts'
 import type { Completion } from '../predict/predict.ts'
 import type { ContentBlock, MessageAnswer, StopReason, UsageBody } from './anthropic-schema.ts'
+import { toThinkingBlock } from './anthropic-thoughts.ts'
 
 export const messageId = (id: string) => `msg_${id}`
 
@@ -24,17 +26,27 @@ export const messageHead = (id: string, model: string) =>
 
 /** Blocks as they begin; in a stream their content follows in pieces. */
 export const textBlock = (text: string) => ({ type: 'text', text, citations: null }) as const
-export const thinkingBlock = (thinking: string, signature: string) => ({ type: 'thinking', thinking, signature }) as const
 export const toolUseBlock = (id: string, name: string, input: unknown) =>
   ({ type: 'tool_use', id, name, input, caller: { type: 'direct' } }) as const
 
 function toContent(choice: CompletionChoice, showsThinking: boolean): ContentBlock[] {
-  const { text, reasoning, reasoningSignature = '', toolCalls, reason } = choice
-  return [
-    ...(reasoning === '' && reasoningSignature === '' ? [] : [thinkingBlock(showsThinking ? reasoning : '', reasoningSignature)]),
-    ...(text === '' ? [] : [textBlock(text)]),
-    ...toolCalls.map((call) => toolUseBlock(call.id, call.name, toInput(call.arguments, reason))),
-  ]
+  const thoughts = splitThoughts(choice.reasoning, choice.reasoningSignature)
+  const { text, toolCalls, reason } = choice
+  return inOrder(thoughts, text, toolCalls).map((piece) => toBlock(piece, { showsThinking, reason }))
+}
+
+function toBlock(
+  piece: AnswerPiece,
+  { showsThinking, reason }: Readonly<{ showsThinking: boolean; reason: FinishReason }>,
+): ContentBlock {
+  switch (piece.type) {
+    case 'thought':
+      return toThinkingBlock(piece.thought, showsThinking)
+    case 'text':
+      return textBlock(piece.text)
+    case 'call':
+      return toolUseBlock(piece.call.id, piece.call.name, toInput(piece.call.arguments, reason))
+  }
 }
 
 function toInput(text: string, reason: FinishReason): unknown {

@@ -5,6 +5,7 @@ import { predictBounds } from '../predict/schema.ts'
 const strict = { additionalProperties: false } as const
 
 const longText = Type.String({ maxLength: predictBounds.promptCharacters })
+const inside = { maxItems: predictBounds.messageParts } as const
 const id = Type.String({ minLength: 1, maxLength: 200 })
 
 export const cacheControl = Type.Optional(
@@ -51,7 +52,7 @@ const documentBlock = Type.Object(
     type: Type.Literal('document'),
     source: taggedUnion('type', [
       Type.Object({ type: Type.Literal('text'), media_type: Type.Literal('text/plain'), data: longText }, strict),
-      Type.Object({ type: Type.Literal('content'), content: Type.Union([longText, Type.Array(textBlock)]) }, strict),
+      Type.Object({ type: Type.Literal('content'), content: Type.Union([longText, Type.Array(textBlock, inside)]) }, strict),
     ]),
     title: Type.Optional(longText),
     context: Type.Optional(longText),
@@ -66,7 +67,7 @@ const searchResultBlock = Type.Object(
     type: Type.Literal('search_result'),
     source: longText,
     title: longText,
-    content: Type.Array(textBlock),
+    content: Type.Array(textBlock, inside),
     citations: noCitations,
     cache_control: cacheControl,
   },
@@ -85,7 +86,7 @@ const toolResultBlock = Type.Object(
     content: Type.Optional(
       Type.Union([
         longText,
-        Type.Array(taggedUnion('type', [textBlock, imageBlock, documentBlock, searchResultBlock, toolReferenceBlock])),
+        Type.Array(taggedUnion('type', [textBlock, imageBlock, documentBlock, searchResultBlock, toolReferenceBlock]), inside),
       ]),
     ),
     is_error: Type.Optional(Type.Boolean()),
@@ -117,7 +118,7 @@ const redactedThinkingBlock = Type.Object(
 )
 
 const content = <Block extends TObject[]>(...blocks: Block) =>
-  Type.Union([longText, Type.Array(taggedUnion('type', [...blocks]), { minItems: 1 })])
+  Type.Union([longText, Type.Array(taggedUnion('type', [...blocks]), { minItems: 1, ...inside })])
 
 /** A message of the conversation, with what may stand in it by its role. */
 export const message = taggedUnion('role', [
@@ -135,7 +136,7 @@ export const message = taggedUnion('role', [
   Type.Object({ role: Type.Literal('system'), content: content(textBlock) }, strict),
 ])
 
-export const systemPrompt = Type.Union([longText, Type.Array(textBlock)])
+export const systemPrompt = Type.Union([longText, Type.Array(textBlock, inside)])
 
 export type MessageParam = Static<typeof message>
 export type SystemPrompt = Static<typeof systemPrompt>

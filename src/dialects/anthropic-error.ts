@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { AppError, type ErrorCode } from '../errors.ts'
-import { setRetryAfter, statusOf, toAppError } from '../http/error-reply.ts'
+import type { AppError, ErrorCode } from '../errors.ts'
+import { setRetryAfter, statusOf, toAppError, unknownAddress } from '../http/error-reply.ts'
+import { tellLasting } from './should-retry.ts'
 
 export const anthropicErrorBody = Type.Object({
   type: Type.Literal('error'),
@@ -52,19 +53,15 @@ export function replyWithAnthropicErrors(http: FastifyInstance): void {
     reply.header('request-id', request.id)
     done()
   })
-  http.setErrorHandler((error, request, reply) => sendError(reply, toAppError(error, request.log)))
-  http.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
-    return sendError(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
-  })
+  http.setErrorHandler((error, request, reply) => sendAnthropicError(reply, toAppError(error, request.log)))
+  http.setNotFoundHandler((request, reply) => sendAnthropicError(reply, unknownAddress(request)))
 }
 
-function sendError(reply: FastifyReply, failure: AppError): FastifyReply {
+export function sendAnthropicError(reply: FastifyReply, failure: AppError): FastifyReply {
   const { id } = reply.request
   reply.failure = failure
   setRetryAfter(reply, failure)
-  // A quota is not given back within the time that the official clients wait.
-  if (failure.code === 'quota_exceeded') reply.header('x-should-retry', 'false')
+  tellLasting(reply, failure)
   return reply
     .code(failure.code === 'busy' ? overloadedStatus : statusOf[failure.code])
     .header('request-id', id)

@@ -1,5 +1,5 @@
-import { isForAll, joinSignatures, type ThoughtBlock } from '../engine/cloud/anthropic-reasoning.ts'
 import type { ChatMessage, ToolCall } from '../engine/provider.ts'
+import { joinThoughts, type Thought } from '../engine/thoughts.ts'
 import { AppError } from '../errors.ts'
 import type {
   AssistantMessageParam,
@@ -12,6 +12,7 @@ import type {
   ToolResultBlock,
   UserMessageParam,
 } from './anthropic-blocks.ts'
+import { fromThinkingBlock } from './anthropic-thoughts.ts'
 
 /** Claude Code sends figures for Anthropic's accounting as a first block; they change with each request, and so spoil every cache. */
 const accounting = 'x-anthropic-billing-header:'
@@ -45,16 +46,19 @@ function refuseStrayResults(messages: readonly MessageParam[]): void {
 
 /** Messages of one speaker after the other are one turn in this dialect; chat templates often refuse them. */
 function joinTurns(messages: readonly MessageParam[]): MessageParam[] {
-  const turns: MessageParam[] = []
+  const turns: MessageParam[][] = []
   for (const message of messages) {
-    const last = turns.at(-1)
-    if (last?.role === 'user' && message.role === 'user')
-      turns[turns.length - 1] = { role: 'user', content: [...toBlocks(last.content), ...toBlocks(message.content)] }
-    else if (last?.role === 'assistant' && message.role === 'assistant')
-      turns[turns.length - 1] = { role: 'assistant', content: [...toBlocks(last.content), ...toBlocks(message.content)] }
-    else turns.push(message)
+    const turn = turns.at(-1)
+    if (turn !== undefined && message.role !== 'system' && turn[0]?.role === message.role) turn.push(message)
+    else turns.push([message])
   }
-  return turns
+  return turns.flatMap((turn) => (turn.length === 1 ? turn : [toTurn(turn)]))
+}
+
+function toTurn(messages: readonly MessageParam[]): MessageParam {
+  return messages[0]?.role === 'assistant'
+    ? { role: 'assistant', content: messages.flatMap((one) => (one.role === 'assistant' ? toBlocks(one.content) : [])) }
+    : { role: 'user', content: messages.flatMap((one) => (one.role === 'user' ? toBlocks(one.content) : [])) }
 }
 
 const toBlocks = <Block>(content: string | readonly Block[]): ReadonlyArray<Block | TextBlock> =>
@@ -92,7 +96,7 @@ function fromUser(content: UserMessageParam['content']): ChatMessage[] {
     else if (block.type === 'tool_result') {
       const result = fromResult(block)
       answers.push({ role: 'tool', content: result.text, toolCallId: block.tool_use_id })
-      images.push(...result.images)
+      for (const image of result.images) images.push(image)
     } else texts.push(toText(block))
   }
   if (texts.length === 0 && images.length === 0) return answers
@@ -133,41 +137,34 @@ const toImage = ({ source }: ImageBlock) =>
 
 function fromAssistant(content: AssistantMessageParam['content']): ChatMessage {
   if (typeof content === 'string') return { role: 'assistant', content }
-  const texts: string[] = []
   const toolCalls: ToolCall[] = []
   const thoughts: Thought[] = []
+  let text: string | undefined
+  // A text goes on where a thought has cut it in two; others are lines of their own.
+  let goesOn = false
   for (const block of content) {
-    if (block.type === 'text') texts.push(block.text)
-    else if (block.type === 'tool_use') toolCalls.push({ id: block.id, name: block.name, arguments: JSON.stringify(block.input) })
-    else thoughts.push(block)
+    if (block.type === 'text') {
+      text = text === undefined ? block.text : `${text}${goesOn ? '' : '\n'}${block.text}`
+      goesOn = false
+    } else if (block.type === 'tool_use')
+      toolCalls.push({ id: block.id, name: block.name, arguments: JSON.stringify(block.input) })
+    else {
+      const thought = fromThinkingBlock(block)
+      goesOn = thought.signature !== ''
+      thoughts.push({ ...thought, textBefore: text?.length ?? 0, callsBefore: toolCalls.length })
+    }
   }
   return {
     role: 'assistant',
-    content: texts.join('\n'),
+    content: text ?? '',
     ...(toolCalls.length === 0 ? {} : { toolCalls }),
     ...toReasoning(thoughts),
   }
 }
 
-type Block = Exclude<AssistantMessageParam['content'], string>[number]
-type Thought = Extract<Block, { type: 'thinking' | 'redacted_thinking' }>
-
-/** All that was thought, with one signature for it, where each of its blocks has one. */
 function toReasoning(thoughts: readonly Thought[]): Readonly<{ reasoning?: string; reasoningSignature?: string }> {
-  if (thoughts.length === 0) return {}
-  const texts = thoughts.flatMap((block) => (block.type === 'thinking' ? [block.thinking] : []))
-  const toSigned = (signature: string) => {
-    const reasoning = texts.join('')
-    return { ...(reasoning === '' ? {} : { reasoning }), reasoningSignature: signature }
-  }
-  const last = thoughts.at(-1)
-  // What this service has streamed in several blocks: the last signature is for all of them.
-  if (last?.type === 'thinking' && isForAll(last.signature ?? '')) return toSigned(last.signature ?? '')
-  const isSigned = thoughts.every((block) => block.type === 'redacted_thinking' || (block.signature ?? '') !== '')
-  if (!isSigned) return texts.length === 0 ? {} : { reasoning: texts.join('\n') }
-  const blocks = thoughts.map((block): ThoughtBlock => {
-    if (block.type === 'redacted_thinking') return { run: 0, type: 'redacted', data: block.data }
-    return { run: 0, type: 'thinking', length: block.thinking.length, signature: block.signature ?? '' }
-  })
-  return toSigned(joinSignatures(blocks))
+  const { reasoning, signature } = joinThoughts(thoughts)
+  if (signature !== undefined) return { ...(reasoning === '' ? {} : { reasoning }), reasoningSignature: signature }
+  const texts = thoughts.map(({ text }) => text).filter((text) => text !== '')
+  return texts.length === 0 ? {} : { reasoning: texts.join('\n') }
 }

@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, preHandlerAsyncHookHandler } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 
 export type AnthropicModelsOptions = Readonly<{
   /** The names of the models that can be asked for. */
@@ -11,34 +11,29 @@ const defaultLimit = 20
 const mostModels = 1000
 
 /**
- * For GET /v1/models and /v1/models/{name}, which two dialects share: hooks that answer in Anthropic's shape those who name a version
- * of Anthropic's API, and let all others pass. `limit`, `after_id` and `before_id` page through the list.
+ * Answers of GET /v1/models and /v1/models/{name}, which two dialects share, in Anthropic's shape. `limit`, `after_id` and `before_id` page
+ * through the list.
  */
 export function anthropicModels({ listModels, now }: AnthropicModelsOptions) {
   const createdAt = new Date(now()).toISOString()
-  const describe = (id: string) => ({ type: 'model', id, display_name: id, created_at: createdAt })
-
-  const list: preHandlerAsyncHookHandler = async (request, reply) => {
-    if (!isForAnthropic(request)) return
-    const { names, hasMore } = pageOf(await listModels(), addressOf(request).searchParams)
-    return send(reply, {
-      data: names.map(describe),
-      has_more: hasMore,
-      first_id: names[0] ?? null,
-      last_id: names.at(-1) ?? null,
-    })
+  const toBody = (id: string) => ({ type: 'model', id, display_name: id, created_at: createdAt })
+  return {
+    async list(request: FastifyRequest, reply: FastifyReply) {
+      const { names, hasMore } = pageOf(await listModels(), addressOf(request).searchParams)
+      return send(reply, {
+        data: names.map(toBody),
+        has_more: hasMore,
+        first_id: names[0] ?? null,
+        last_id: names.at(-1) ?? null,
+      })
+    },
+    describe: (name: string, reply: FastifyReply) => send(reply, toBody(name)),
   }
-
-  const find: preHandlerAsyncHookHandler = async (request, reply) => {
-    if (!isForAnthropic(request)) return
-    const name = decodeURIComponent(addressOf(request).pathname.replace(/^\/v1\/models\//, ''))
-    if ((await listModels()).includes(name)) return send(reply, describe(name))
-  }
-
-  return { list, find }
 }
 
-const isForAnthropic = ({ headers }: FastifyRequest) => headers['anthropic-version'] !== undefined
+/** Those who name a version of Anthropic's API. */
+export const isForAnthropic = ({ headers }: FastifyRequest) => headers['anthropic-version'] !== undefined
+
 const addressOf = ({ url }: FastifyRequest) => new URL(url, 'http://localhost')
 
 // As text, past the schema of the other dialect.

@@ -1,13 +1,12 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { AnswerFormat, ChatPrompt, ReasoningEffort, Tool, Tools } from '../engine/provider.ts'
-import { AppError } from '../errors.ts'
 import type { PredictRequest, PromptRequest } from '../predict/predict.ts'
 import { predictDefaults } from '../predict/schema.ts'
 import { referencedTools, toChatMessages } from './anthropic-messages.ts'
 import type { CountTokensBody, MessagesBody, ToolParam } from './anthropic-schema.ts'
+import { type HarmlessValues, refuseUnsupported, wrongField } from './refuse-fields.ts'
 
 /** Fields that are accepted only with a value that asks for nothing. */
-const harmlessValues: Readonly<Record<string, readonly unknown[]>> = {
+const harmlessValues: HarmlessValues = {
   billing_policy: [],
   compaction: [],
   container: [],
@@ -43,7 +42,7 @@ export function fromMessagesBody(body: MessagesBody): PredictRequest {
 
 /** What of a request is the prompt. Throws `invalid`. */
 export function fromCountTokensBody(body: CountTokensBody): PromptRequest {
-  for (const [name, value] of Object.entries(body)) refuseUnsupported(name, value)
+  refuseUnsupported(body, harmlessValues)
   const tools = toTools(body)
   const reasoning = toReasoning(body)
   const prompt: ChatPrompt = {
@@ -55,28 +54,20 @@ export function fromCountTokensBody(body: CountTokensBody): PromptRequest {
   return { prompt, model: body.model, provider: undefined }
 }
 
-function wrong(field: string, expected: string, got: string): AppError {
-  return new AppError('invalid', `"${field}" must be ${expected}, but is ${got}.`, { details: [{ field, expected, got }] })
-}
-
-function refuseUnsupported(name: string, value: unknown): void {
-  const allowed = Object.hasOwn(harmlessValues, name) ? harmlessValues[name] : undefined
-  if (allowed === undefined || allowed.some((one) => isDeepStrictEqual(one, value))) return
-  const others = allowed.map((one) => ` or ${JSON.stringify(one)}`).join('')
-  throw wrong(name, `left out${others} (anything else is not supported)`, 'another value')
-}
-
 function toTools({ tools: given = [], tool_choice: choice, messages }: CountTokensBody): Tools | undefined {
   const referenced = referencedTools(messages)
-  const tools = given.filter(({ name, defer_loading: isDeferred = false }) => !isDeferred || referenced.has(name)).map(toTool)
+  const tools = given
+    .map((tool, place) => ({ ...tool, place }))
+    .filter(({ name, defer_loading: isDeferred = false }) => !isDeferred || referenced.has(name))
+    .map(toTool)
   const names = tools.map(({ name }) => name)
   const twice = names.findIndex((name, index) => names.indexOf(name) !== index)
-  if (twice >= 0) throw wrong(`tools.${twice}.name`, 'another than those before it', 'one of them')
+  if (twice >= 0) throw wrongField(`tools.${twice}.name`, 'another than those before it', 'one of them')
   if (choice?.type === 'tool' && (choice.name === undefined || !names.includes(choice.name)))
-    throw wrong('tool_choice.name', 'the name of one of the tools', choice.name === undefined ? 'missing' : 'another')
+    throw wrongField('tool_choice.name', 'the name of one of the tools', choice.name === undefined ? 'missing' : 'another')
   if (choice?.type !== 'tool' && choice?.name !== undefined)
-    throw wrong('tool_choice.name', 'left out unless the type is "tool"', 'given')
-  if (choice?.type === 'any' && tools.length === 0) throw wrong('tools', 'given where tool_choice is "any"', 'missing')
+    throw wrongField('tool_choice.name', 'left out unless the type is "tool"', 'given')
+  if (choice?.type === 'any' && tools.length === 0) throw wrongField('tools', 'given where tool_choice is "any"', 'missing')
   if (tools.length === 0) return undefined
   return { tools, choice: toChoice(choice), parallel: choice?.disable_parallel_tool_use !== true }
 }
@@ -95,10 +86,11 @@ function toChoice(choice: CountTokensBody['tool_choice']): Tools['choice'] {
   }
 }
 
-function toTool({ name, description = '', input_schema: parameters, input_examples: examples = [] }: ToolParam): Tool {
+function toTool(tool: ToolParam & Readonly<{ place: number }>): Tool {
+  const { name, description = '', input_schema: parameters, input_examples: examples = [], place } = tool
   const shown = examples.length === 0 ? [] : [`Examples of its input:\n${examples.map((one) => JSON.stringify(one)).join('\n')}`]
   const text = [description, ...shown].filter((part) => part !== '').join('\n\n')
-  return { name, parameters, ...(text === '' ? {} : { description: text }) }
+  return { name, parameters, field: `tools.${place}.input_schema`, ...(text === '' ? {} : { description: text }) }
 }
 
 /** Budgets up to which thinking is low and medium: between those that coding assistants send (4,000, 10,000, 31,999). */
@@ -108,12 +100,12 @@ const mediumBudget = 16_384
 function toReasoning({ thinking, output_config: config }: CountTokensBody): ReasoningEffort | undefined {
   const budget = thinking?.budget_tokens
   if (budget !== undefined && thinking?.type !== 'enabled')
-    throw wrong('thinking.budget_tokens', 'left out unless the type is "enabled"', 'given')
+    throw wrongField('thinking.budget_tokens', 'left out unless the type is "enabled"', 'given')
   switch (thinking?.type) {
     case 'disabled':
       return 'none'
     case 'enabled':
-      if (budget === undefined) throw wrong('thinking.budget_tokens', 'given', 'missing')
+      if (budget === undefined) throw wrongField('thinking.budget_tokens', 'given', 'missing')
       if (budget <= lowBudget) return 'low'
       return budget <= mediumBudget ? 'medium' : 'high'
     case 'adaptive':
@@ -124,7 +116,7 @@ function toReasoning({ thinking, output_config: config }: CountTokensBody): Reas
 
 function toFormat({ output_config: config, output_format: older }: MessagesBody): Readonly<{ format?: AnswerFormat }> {
   if (config?.format !== undefined && older !== undefined)
-    throw wrong('output_format', 'left out where output_config.format is given', 'given')
+    throw wrongField('output_format', 'left out where output_config.format is given', 'given')
   if (config?.format !== undefined)
     return { format: { type: 'json-schema', schema: config.format.schema, field: 'output_config.format.schema' } }
   return older === undefined ? {} : { format: { type: 'json-schema', schema: older.schema, field: 'output_format.schema' } }

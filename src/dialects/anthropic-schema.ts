@@ -14,7 +14,9 @@ const tool = Type.Object(
     name: Type.String({ pattern: '^[a-zA-Z0-9_.:-]{1,128}$' }),
     description: Type.Optional(Type.String({ maxLength: predictBounds.promptCharacters })),
     input_schema: jsonSchema,
-    input_examples: Type.Optional(Type.Array(jsonSchema, { description: 'Shown to the model with the description.' })),
+    input_examples: Type.Optional(
+      Type.Array(jsonSchema, { maxItems: predictBounds.messageParts, description: 'Shown to the model with the description.' }),
+    ),
     defer_loading: Type.Optional(
       Type.Boolean({ description: 'true: the model sees the tool once a tool_reference of a tool_result names it.' }),
     ),
@@ -55,7 +57,7 @@ const outputConfig = Type.Object(
 /** What the prompt is made of, and what belongs to it. */
 const promptFields = {
   model: Type.String({ minLength: 1, maxLength: 200, description: 'The name or alias of a model (see /v1/models).' }),
-  messages: Type.Array(message, { minItems: 1, maxItems: 100_000 }),
+  messages: Type.Array(message, { minItems: 1, maxItems: predictBounds.messages }),
   system: Type.Optional(systemPrompt),
   tools: Type.Optional(Type.Array(tool, { maxItems: 1000 })),
   tool_choice: Type.Optional(toolChoice),
@@ -125,6 +127,7 @@ export type UsageBody = Static<typeof usageBody>
 const contentBlock = Type.Union([
   Type.Object({ type: Type.Literal('text'), text: Type.String(), citations: Type.Null() }),
   Type.Object({ type: Type.Literal('thinking'), thinking: Type.String(), signature: Type.String() }),
+  Type.Object({ type: Type.Literal('redacted_thinking'), data: Type.String() }),
   Type.Object({
     type: Type.Literal('tool_use'),
     id: Type.String(),

@@ -1,8 +1,9 @@
 import type { GenerateEvent, Usage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { formatEvent } from '../http/event-stream.ts'
-import { messageHead, textBlock, thinkingBlock, toolUseBlock, toStop, toUsageBody } from './anthropic-answer.ts'
+import { messageHead, textBlock, toolUseBlock, toStop, toUsageBody } from './anthropic-answer.ts'
 import type { ContentBlock } from './anthropic-schema.ts'
+import { signOmitted, thinkingBlock, toThinkingBlock } from './anthropic-thoughts.ts'
 
 const format = (event: Readonly<{ type: string; [field: string]: unknown }>) => formatEvent(JSON.stringify(event), event.type)
 
@@ -57,16 +58,16 @@ type Delta = Readonly<{ type: string } & Record<string, string>>
 function createBlocks(showsThinking: boolean) {
   let index = -1
   let open: ContentBlock['type'] | undefined
-  let signature = ''
+  /** What was thought in the open block. */
+  let thought = ''
 
   const delta = (piece: Delta) => format({ type: 'content_block_delta', index, delta: piece })
 
   function close(): string {
     if (open === undefined) return ''
-    const signed = open === 'thinking' && signature !== '' ? delta({ type: 'signature_delta', signature }) : ''
     open = undefined
-    signature = ''
-    return signed + format({ type: 'content_block_stop', index })
+    thought = ''
+    return format({ type: 'content_block_stop', index })
   }
 
   function begin(block: ContentBlock): string {
@@ -79,11 +80,17 @@ function createBlocks(showsThinking: boolean) {
   /** Goes on with the block of this kind, or begins it. */
   const inside = (block: ContentBlock) => (open === block.type ? '' : begin(block))
 
-  function think(text: string, signed: string | undefined): string {
-    if (text === '' && signed === undefined) return ''
+  function think(text: string, signature: string | undefined): string {
+    if (text === '' && signature === undefined) return ''
+    const whole = toThinkingBlock({ text, signature: signature ?? '' }, showsThinking)
+    if (whole.type === 'redacted_thinking') return begin(whole) + close()
     const begun = inside(thinkingBlock('', ''))
-    signature = signed ?? signature
-    return begun + (showsThinking && text !== '' ? delta({ type: 'thinking_delta', thinking: text }) : '')
+    thought += text
+    const shown = showsThinking && text !== '' ? delta({ type: 'thinking_delta', thinking: text }) : ''
+    if (signature === undefined) return begun + shown
+    // A signature ends its block: what is thought next has one of its own.
+    const signed = showsThinking ? signature : signOmitted(thought, signature)
+    return begun + shown + (signed === '' ? '' : delta({ type: 'signature_delta', signature: signed })) + close()
   }
 
   return {

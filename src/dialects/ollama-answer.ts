@@ -1,8 +1,8 @@
+import { isJsonObject } from '../engine/json-object.ts'
 import type { FinishReason, GenerateEvent, Timings, TokenLogprob, TokenScore, ToolCall, Usage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { formatLine } from '../http/ndjson.ts'
 import type { Completion } from '../predict/predict.ts'
-import { isObject } from './ollama-border.ts'
 import type { AnsweredCall } from './ollama-schema.ts'
 
 /** What one line holds of an answer, or one object of all of it. */
@@ -110,7 +110,7 @@ function readArguments(text: string): Readonly<Record<string, unknown>> | undefi
   if (text.trim() === '') return {}
   try {
     const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : undefined
+    return isJsonObject(value) ? value : undefined
   } catch {
     return undefined
   }

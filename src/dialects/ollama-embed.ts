@@ -4,11 +4,12 @@ import type { Embedders } from '../engine/embedder.ts'
 import { clientGone } from '../http/event-stream.ts'
 import type { Metered } from '../usage/metered.ts'
 import { toNanoseconds } from './ollama-answer.ts'
-import { modelName, toModelName, wrong } from './ollama-border.ts'
+import { modelName, toModelName } from './ollama-border.ts'
 import { ollamaErrors } from './ollama-error.ts'
 import { optionsBody } from './ollama-options.ts'
 import { isZero } from './ollama-request.ts'
 import { getEmbedder } from './openai-embeddings.ts'
+import { wrongField } from './refuse-fields.ts'
 
 const mostTexts = 2048
 const text = Type.String({ maxLength: 1_000_000 })
@@ -87,11 +88,14 @@ export function serveEmbeddings(http: FastifyInstance, { embedders, metered, now
   })
 }
 
-/** As Ollama does. It means something for models that were trained to be cut (Matryoshka). */
+/**
+ * As Ollama does. It means something for models that were trained to be cut (Matryoshka). How long vectors are is known only once the
+ * model has made one, so `dimensions` beyond that are refused late.
+ */
 function shorten(vector: Float32Array, dimensions = vector.length): Float32Array {
   if (dimensions === vector.length) return vector
   if (dimensions > vector.length)
-    throw wrong('dimensions', `at most ${vector.length}, as the vectors of this model`, `${dimensions}`)
+    throw wrongField('dimensions', `at most ${vector.length}, as the vectors of this model`, `${dimensions}`)
   const part = vector.subarray(0, dimensions)
   const length = Math.max(Math.hypot(...part), 1e-12)
   return part.map((value) => value / length)

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { AppError } from '../errors.ts'
-import { setRetryAfter, statusOf, toAppError } from '../http/error-reply.ts'
+import type { AppError } from '../errors.ts'
+import { setRetryAfter, statusOf, toAppError, unknownAddress } from '../http/error-reply.ts'
 
 export const ollamaErrorBody = Type.Object({ error: Type.String() })
 
@@ -17,10 +17,7 @@ export function replyWithOllamaErrors(http: FastifyInstance): void {
 
 /** Addresses under the prefix that there are not, in the form of this dialect: one scope of a prefix may say so. */
 export function replyToUnknownAddresses(http: FastifyInstance): void {
-  http.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
-    return send(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
-  })
+  http.setNotFoundHandler((request, reply) => send(reply, unknownAddress(request)))
 }
 
 function send(reply: FastifyReply, failure: AppError): FastifyReply {

@@ -1,6 +1,6 @@
 import type { ChatMessage, Tool, ToolCall } from '../engine/provider.ts'
-import { wrong } from './ollama-border.ts'
 import type { MessageBody, ToolBody } from './ollama-schema.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** A call that no tool message has answered yet. */
 type OpenCall = Readonly<{ id: string; name: string }>
@@ -47,7 +47,7 @@ function refuseForeignFields(body: MessageBody, role: string, field: string): vo
   for (const [name, value] of Object.entries(body)) {
     const owner = roleOf[name]
     if (owner === undefined || owner === role || value.length === 0) continue
-    throw wrong(`${field}.${name}`, `left out or empty in a message of the ${role}`, 'given')
+    throw wrongField(`${field}.${name}`, `left out or empty in a message of the ${role}`, 'given')
   }
 }
 
@@ -76,7 +76,7 @@ function findCall(open: readonly OpenCall[], body: MessageBody, field: string): 
   if (found !== undefined) return found
   const names = [...new Set(open.map((call) => JSON.stringify(call.name)))]
   const expected = names.length === 0 ? 'after a message of the assistant with a call' : `the result of ${names.join(' or ')}`
-  throw wrong(name === '' ? field : `${field}.tool_name`, expected, 'another')
+  throw wrongField(name === '' ? field : `${field}.tool_name`, expected, 'another')
 }
 
 /** By the first bytes, which base64 of any length begins alike with. */
@@ -90,13 +90,14 @@ const imageTypes = [
 function toDataUrl(image: string, field: string): string {
   const type = imageTypes.find(([beginning]) => image.startsWith(beginning))?.[1]
   if (type !== undefined && /^[A-Za-z0-9+/]+={0,2}$/.test(image)) return `data:${type};base64,${image}`
-  throw wrong(field, 'a PNG, JPEG, GIF or WebP image as base64', `a text of ${image.length} characters`)
+  throw wrongField(field, 'a PNG, JPEG, GIF or WebP image as base64', `a text of ${image.length} characters`)
 }
 
 export function toTools(bodies: readonly ToolBody[]): readonly Tool[] {
-  return bodies.map(({ function: { name, description, parameters } }) => ({
+  return bodies.map(({ function: { name, description, parameters } }, place) => ({
     name,
     ...(description === undefined ? {} : { description }),
     parameters: parameters ?? { type: 'object', properties: {} },
+    field: `tools.${place}.function.parameters`,
   }))
 }

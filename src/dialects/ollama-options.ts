@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import type { SamplingParameters } from '../engine/provider.ts'
 import { predictBounds, predictDefaults } from '../predict/schema.ts'
-import { wrong } from './ollama-border.ts'
+import { wrongField } from './refuse-fields.ts'
 
 const ofTheServer = Type.Union([Type.Number(), Type.Boolean()], {
   description: 'A setting of the service here: accepted, without effect.',
@@ -93,9 +93,9 @@ export type AnswerOptions = Readonly<{
 
 /** Throws `invalid` for what cannot be honoured. */
 export function fromOptions(options: OptionsBody = {}): AnswerOptions {
-  refuseUnsupported(options)
+  refuseOtherSamplers(options)
   const { seed = -1, num_predict: limit = -1, repeat_last_n: window = usualWindow } = options
-  if (limit === 0) throw wrong('options.num_predict', 'at least 1, or -1 for no limit', '0')
+  if (limit === 0) throw wrongField('options.num_predict', 'at least 1, or -1 for no limit', '0')
   const penalties = {
     repeatPenalty: options.repeat_penalty ?? predictDefaults.repeatPenalty,
     frequencyPenalty: options.frequency_penalty ?? 0,
@@ -104,9 +104,9 @@ export function fromOptions(options: OptionsBody = {}): AnswerOptions {
   const penalizes =
     window !== 0 && (penalties.repeatPenalty !== 1 || penalties.frequencyPenalty !== 0 || penalties.presencePenalty !== 0)
   if (penalizes && window !== usualWindow)
-    throw wrong('options.repeat_last_n', `${usualWindow} or 0 where there is a penalty`, String(window))
+    throw wrongField('options.repeat_last_n', `${usualWindow} or 0 where there is a penalty`, String(window))
   if (penalizes && options.penalize_newline === false)
-    throw wrong('options.penalize_newline', 'true where there is a penalty', 'false')
+    throw wrongField('options.penalize_newline', 'true where there is a penalty', 'false')
   return {
     // The same as /predict's where nothing is said, so that a question has one answer in all dialects.
     sampling: {
@@ -122,10 +122,14 @@ export function fromOptions(options: OptionsBody = {}): AnswerOptions {
   }
 }
 
-function refuseUnsupported(options: OptionsBody): void {
+function refuseOtherSamplers(options: OptionsBody): void {
   for (const [name, value] of Object.entries(harmless)) {
     const given = Object.entries(options).find(([field]) => field === name)?.[1]
     if (given === undefined || given === value) continue
-    throw wrong(`options.${name}`, `left out or ${value} (there is no such way to choose tokens here)`, JSON.stringify(given))
+    throw wrongField(
+      `options.${name}`,
+      `left out or ${value} (there is no such way to choose tokens here)`,
+      JSON.stringify(given),
+    )
   }
 }

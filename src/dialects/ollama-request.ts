@@ -1,9 +1,10 @@
 import type { ChatMessage, ChatPrompt, Prompt, ReasoningEffort } from '../engine/provider.ts'
 import type { PredictRequest } from '../predict/predict.ts'
-import { toModelName, wrong } from './ollama-border.ts'
+import { toModelName } from './ollama-border.ts'
 import { toMessages, toTools, toUserMessage } from './ollama-messages.ts'
 import { fromOptions } from './ollama-options.ts'
 import type { ChatBody, GenerateBody } from './ollama-schema.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** What a request is about: an answer, or (without a question) the model alone. */
 export type Question = Readonly<{
@@ -34,13 +35,14 @@ export function fromGenerateBody(body: GenerateBody): Question {
 }
 
 function refuse(body: GenerateBody, field: 'suffix' | 'template' | 'context' | 'system' | 'images', expected: string): void {
-  if ((body[field]?.length ?? 0) > 0) throw wrong(field, expected, 'given')
+  if ((body[field]?.length ?? 0) > 0) throw wrongField(field, expected, 'given')
 }
 
 function toRawPrompt(body: GenerateBody, text: string): Prompt {
   refuse(body, 'system', 'left out with raw')
   refuse(body, 'images', 'left out with raw')
-  if (body.think !== undefined && body.think !== false) throw wrong('think', 'left out or false with raw', String(body.think))
+  if (body.think !== undefined && body.think !== false)
+    throw wrongField('think', 'left out or false with raw', String(body.think))
   return { type: 'text', text }
 }
 
@@ -81,6 +83,6 @@ const duration = /^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)
 /** Whether a model is not to be kept at all. Throws `invalid` for what is no duration. */
 export function isZero(keepAlive: string | number | undefined): boolean {
   if (typeof keepAlive !== 'string') return keepAlive === 0
-  if (!duration.test(keepAlive)) throw wrong('keep_alive', 'a number of seconds, or a text such as "5m"', 'another text')
+  if (!duration.test(keepAlive)) throw wrongField('keep_alive', 'a number of seconds, or a text such as "5m"', 'another text')
   return !/[1-9]/.test(keepAlive)
 }

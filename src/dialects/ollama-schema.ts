@@ -3,7 +3,6 @@ import { predictBounds } from '../predict/schema.ts'
 import { modelName } from './ollama-border.ts'
 import { optionsBody } from './ollama-options.ts'
 
-const maxMessages = 2000
 const maxImages = 64
 const mostAlternatives = 20
 
@@ -103,7 +102,9 @@ export type ToolBody = Static<typeof tool>
 export const chatBody = Type.Object(
   {
     ...commonFields,
-    messages: Type.Optional(Type.Array(message, { maxItems: maxMessages, description: 'None: the model is only loaded.' })),
+    messages: Type.Optional(
+      Type.Array(message, { maxItems: predictBounds.messages, description: 'None: the model is only loaded.' }),
+    ),
     tools: Type.Optional(Type.Array(tool, { maxItems: 128 })),
   },
   { additionalProperties: false },

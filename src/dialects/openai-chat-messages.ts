@@ -1,7 +1,7 @@
 import type { ChatMessage } from '../engine/provider.ts'
 import type { AssistantMessage, ChatRequestMessage } from './openai-chat-schema.ts'
 import { readContent } from './openai-content.ts'
-import { refuseUnsupported, wrongField } from './openai-refusal.ts'
+import { refuseUnsupported, wrongField } from './refuse-fields.ts'
 
 const harmlessInMessage = { annotations: [[]], audio: [], function_call: [] }
 

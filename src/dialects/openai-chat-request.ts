@@ -4,8 +4,8 @@ import type { ChatBody } from './openai-chat-schema.ts'
 import { toAnswerRequest } from './openai-fields.ts'
 import { toFormat } from './openai-format.ts'
 import { toReasoning } from './openai-reasoning.ts'
-import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './openai-refusal.ts'
 import { readChatToolChoice, toTools } from './openai-tools.ts'
+import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './refuse-fields.ts'
 
 const harmless: HarmlessValues = {
   audio: [],
@@ -28,7 +28,7 @@ export function fromChatBody(body: ChatBody): PredictRequest {
   const tools = toTools(
     given.map((tool) => tool.function),
     readChatToolChoice(body.tool_choice),
-    body.parallel_tool_calls,
+    { parallel: body.parallel_tool_calls, field: (place) => `tools.${place}.function.parameters` },
   )
   return {
     ...toAnswerRequest(body),

@@ -8,7 +8,6 @@ import { effortBody } from './openai-reasoning.ts'
 import { chatToolChoice, chatTools } from './openai-tools.ts'
 import { finishReasonBody, usageBody } from './openai-usage.ts'
 
-export const maxMessages = 2000
 const exactly = { additionalProperties: false } as const
 const text = Type.String({ maxLength: predictBounds.promptCharacters })
 const cacheMark = { prompt_cache_breakpoint: Type.Optional(Type.Unknown({ description: 'It changes no answer.' })) }
@@ -30,7 +29,7 @@ const imagePart = Type.Object(
   exactly,
 )
 
-const parts = { minItems: 1, maxItems: maxMessages }
+const parts = { minItems: 1, maxItems: predictBounds.messageParts }
 const textContent = Type.Union([text, Type.Array(taggedUnion('type', [textPart]), parts)])
 const userContent = Type.Union([text, Type.Array(taggedUnion('type', [textPart, imagePart]), parts)])
 const assistantContent = Type.Union([text, Type.Array(taggedUnion('type', [textPart, refusalPart]), parts)])
@@ -62,7 +61,7 @@ const assistantMessage = Type.Object(
     content: Type.Optional(assistantContent),
     refusal: Type.Optional(text),
     reasoning_content: Type.Optional(text),
-    tool_calls: Type.Optional(Type.Array(toolCall, { maxItems: maxMessages })),
+    tool_calls: Type.Optional(Type.Array(toolCall, { maxItems: predictBounds.messageParts })),
     name,
     parsed: Type.Optional(Type.Unknown({ description: 'Added by clients; it changes nothing.' })),
     // Clients send an earlier answer back as they got it.
@@ -92,7 +91,7 @@ export type ChatRequestMessage = Static<typeof message>
 
 export const chatBody = Type.Object(
   {
-    messages: Type.Array(message, { minItems: 1, maxItems: maxMessages }),
+    messages: Type.Array(message, { minItems: 1, maxItems: predictBounds.messages }),
     ...answerFields,
     ...completionFields,
     max_completion_tokens: Type.Optional(tokenLimit('At most this many new tokens for each answer.')),

@@ -2,7 +2,7 @@ import type { PredictRequest } from '../predict/predict.ts'
 import { predictBounds } from '../predict/schema.ts'
 import { type CompletionBody, defaultCompletionTokens } from './openai-completion-schema.ts'
 import { toAnswerRequest } from './openai-fields.ts'
-import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './openai-refusal.ts'
+import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './refuse-fields.ts'
 
 const harmless: HarmlessValues = { service_tier: ['auto', 'default'], suffix: [''] }
 

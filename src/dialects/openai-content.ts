@@ -1,4 +1,4 @@
-import { wrongField } from './openai-refusal.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** What a message says, apart from what it shows. */
 export type ReadContent = Readonly<{ text: string; images: readonly string[] }>

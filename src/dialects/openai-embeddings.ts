@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
 import type { Metered } from '../usage/metered.ts'
 import { openaiErrors } from './openai-error.ts'
-import { wrongField } from './openai-refusal.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** Texts of one request at most: OpenAI's own limit. */
 const mostTexts = 2048
@@ -48,6 +48,7 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
     const texts = typeof input === 'string' ? [checkText(input, 'input')] : input.map((one, at) => checkText(one, `input.${at}`))
     const encode = () => embedder.encode({ texts, truncate: false }, clientGone(reply))
     const { vectors, tokens } = await metered(request, embedder.name, encode)
+    // Known only once the model has made a vector: it may not be in memory, and its file can change. So what was made is counted.
     const width = vectors[0]?.length ?? 0
     if (dimensions !== undefined && dimensions !== width)
       throw wrongField('dimensions', `left out, or as many as the model has (${width})`, String(dimensions))

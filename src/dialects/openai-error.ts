@@ -1,7 +1,8 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { AppError, type ErrorCode } from '../errors.ts'
-import { setRetryAfter, statusOf, toAppError } from '../http/error-reply.ts'
+import type { AppError, ErrorCode } from '../errors.ts'
+import { setRetryAfter, statusOf, toAppError, unknownAddress } from '../http/error-reply.ts'
+import { tellLasting } from './should-retry.ts'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
 
@@ -51,26 +52,19 @@ export function toOpenaiErrorBody({ code, message, details }: AppError): OpenaiE
   return { error: { message, type: typeOf[code], param, code: codeOf[code] ?? code } }
 }
 
-const isLasting = (code: ErrorCode) => code === 'quota_exceeded' || code === 'storage_full'
-
 /** Makes every failure in the scope, of its guards and unknown addresses too, one of this dialect. */
 export function replyWithOpenaiErrors(http: FastifyInstance): void {
-  http.setErrorHandler((error, request, reply) => {
-    const failure = toAppError(error, request.log)
-    reply.failure = failure
-    setRetryAfter(reply, failure)
-    // The official clients would try again within seconds.
-    if (isLasting(failure.code)) reply.header('x-should-retry', 'false')
-    return reply
-      .code(statusOf[failure.code])
-      .type('application/json; charset=utf-8')
-      .send(JSON.stringify(toOpenaiErrorBody(failure)))
-  })
+  http.setErrorHandler((error, request, reply) => sendOpenaiError(reply, toAppError(error, request.log)))
   http.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
-    const failure = new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`)
-    reply.failure = failure
+    const failure = unknownAddress(request)
     const error = { message: failure.message, type: 'invalid_request_error', param: null, code: 'unknown_url' }
-    return reply.code(404).type('application/json; charset=utf-8').send(JSON.stringify({ error }))
+    return sendOpenaiError(reply, failure, { error })
   })
+}
+
+export function sendOpenaiError(reply: FastifyReply, failure: AppError, body = toOpenaiErrorBody(failure)): FastifyReply {
+  reply.failure = failure
+  setRetryAfter(reply, failure)
+  tellLasting(reply, failure)
+  return reply.code(statusOf[failure.code]).type('application/json; charset=utf-8').send(JSON.stringify(body))
 }

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import type { PredictRequest } from '../predict/predict.ts'
-import { wrongField } from './openai-refusal.ts'
+import { wrongField } from './refuse-fields.ts'
 
 const schemaFields = {
   name: Type.Optional(Type.String()),

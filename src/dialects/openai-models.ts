@@ -1,8 +1,10 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import { toAppError } from '../http/error-reply.ts'
 import type { Predict } from '../predict/predict.ts'
-import { anthropicModels } from './anthropic-models.ts'
-import { openaiErrors } from './openai-error.ts'
+import { sendAnthropicError } from './anthropic-error.ts'
+import { anthropicModels, isForAnthropic } from './anthropic-models.ts'
+import { openaiErrors, sendOpenaiError } from './openai-error.ts'
 
 const modelAnswer = Type.Object({
   id: Type.String(),
@@ -24,29 +26,29 @@ type ModelsOptions = Readonly<{
 /** GET /v1/models and /v1/models/{id}. */
 export function serveModels(http: FastifyInstance, { predict, listModels, now }: ModelsOptions): void {
   const created = Math.floor(now() / 1000)
-  const forAnthropic = anthropicModels({ listModels, now })
+  const anthropic = anthropicModels({ listModels, now })
   const describe = (id: string) => ({ id, object: 'model' as const, created, owned_by: 'simpleia' })
   const list = {
     summary: 'List the models that answer, and those that make vectors',
     tags,
     response: { 200: modelListAnswer, ...openaiErrors },
   }
-  http.get('/models', { schema: list, preHandler: forAnthropic.list }, async () => ({
-    object: 'list' as const,
-    data: (await listModels()).map(describe),
-  }))
+  http.get('/models', { schema: list, errorHandler }, async (request, reply) => {
+    if (isForAnthropic(request)) return anthropic.list(request, reply)
+    return { object: 'list' as const, data: (await listModels()).map(describe) }
+  })
+  const find = { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...openaiErrors } }
   // A wildcard, as the name of a model may hold a slash.
-  http.get<{ Params: { '*': string } }>(
-    '/models/*',
-    {
-      schema: { summary: 'Describe a model', tags, response: { 200: modelAnswer, ...openaiErrors } },
-      preHandler: forAnthropic.find,
-    },
-    async (request) => {
-      const name = request.params['*']
-      if ((await listModels()).includes(name)) return describe(name)
-      const { provider, model } = await predict.choose({ model: name, provider: undefined })
-      return describe(name.startsWith(`${provider}/`) ? name : model)
-    },
-  )
+  http.get<{ Params: { '*': string } }>('/models/*', { schema: find, errorHandler }, async (request, reply) => {
+    // It is known by the name that was asked for, whatever else it is called.
+    const name = request.params['*']
+    if (!(await listModels()).includes(name)) await predict.choose({ model: name, provider: undefined })
+    return isForAnthropic(request) ? anthropic.describe(name, reply) : describe(name)
+  })
+}
+
+/** Two dialects share these addresses, and who asks in one is refused in it. */
+function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const failure = toAppError(error, request.log)
+  return isForAnthropic(request) ? sendAnthropicError(reply, failure) : sendOpenaiError(reply, failure)
 }

@@ -1,6 +1,6 @@
-import { wrongField } from './openai-refusal.ts'
 import type { ResolvedItem } from './openai-responses-items.ts'
 import type { InputItemList, InputItemsQuery } from './openai-responses-schema.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** A page of the items that a response was asked with. Throws `invalid` for an `after` that is none of them. */
 export function listInput(input: readonly ResolvedItem[], { limit = 20, order = 'desc', after }: InputItemsQuery): InputItemList {

@@ -51,8 +51,10 @@ export function writePiece(writing: Writing, event: PieceEvent): ResponseEvent[]
     }
     case 'reasoning-delta': {
       if (event.text === '' && event.signature === undefined) return []
-      const opened = writing.draft?.type === 'reasoning' ? [] : openReasoning(writing)
-      if (writing.draft?.type === 'reasoning') writing.draft.signature = event.signature ?? writing.draft.signature
+      // What was signed is over: what is thought next has a signature of its own.
+      const goesOn = writing.draft?.type === 'reasoning' && writing.draft.signature === undefined
+      const opened = goesOn ? [] : openReasoning(writing)
+      if (writing.draft?.type === 'reasoning') writing.draft.signature = event.signature
       return [...opened, ...grow(writing, event.text)]
     }
     case 'tool-call-start': {

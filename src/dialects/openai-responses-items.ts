@@ -7,7 +7,7 @@ const exactly = { additionalProperties: false } as const
 const text = Type.String({ maxLength: predictBounds.promptCharacters })
 const id = Type.String({ minLength: 1, maxLength: 500 })
 const status = Type.Enum(['in_progress', 'completed', 'incomplete'])
-const changesNothing = Type.Optional(Type.Unknown({ description: 'It changes no answer.' }))
+const changesNothing = Type.Optional(Type.Unknown({ description: 'It changes no answer, and is not kept.' }))
 /** What clients send back of an item as they got it. */
 const returned = { id: Type.Optional(id), status: Type.Optional(status) }
 
@@ -39,7 +39,10 @@ const inputMessage = Type.Object(
     role: Type.Enum(['user', 'assistant', 'system', 'developer']),
     content: Type.Union([
       text,
-      Type.Array(taggedUnion('type', [inputText, inputImage, earlierText, earlierRefusal]), { minItems: 1, maxItems: 2000 }),
+      Type.Array(taggedUnion('type', [inputText, inputImage, earlierText, earlierRefusal]), {
+        minItems: 1,
+        maxItems: predictBounds.messageParts,
+      }),
     ]),
     ...returned,
     phase: changesNothing,
@@ -64,7 +67,10 @@ const callOutput = Type.Object(
   {
     type: Type.Literal('function_call_output'),
     call_id: id,
-    output: Type.Union([text, Type.Array(taggedUnion('type', [inputText]), { minItems: 1, maxItems: 2000 })]),
+    output: Type.Union([
+      text,
+      Type.Array(taggedUnion('type', [inputText]), { minItems: 1, maxItems: predictBounds.messageParts }),
+    ]),
     ...returned,
   },
   exactly,
@@ -72,12 +78,15 @@ const callOutput = Type.Object(
 
 const summaryText = Type.Object({ type: Type.Literal('summary_text'), text }, exactly)
 const reasoningText = Type.Object({ type: Type.Literal('reasoning_text'), text }, exactly)
+const thoughts = { maxItems: predictBounds.messageParts } as const
 const reasoningItem = Type.Object(
   {
     type: Type.Literal('reasoning'),
-    summary: Type.Optional(Type.Array(summaryText)),
-    content: Type.Optional(Type.Array(reasoningText)),
-    encrypted_content: Type.Optional(Type.String({ description: 'What the provider that reasoned signed it with.' })),
+    summary: Type.Optional(Type.Array(summaryText, thoughts)),
+    content: Type.Optional(Type.Array(reasoningText, thoughts)),
+    encrypted_content: Type.Optional(
+      Type.String({ maxLength: predictBounds.promptCharacters, description: 'What the provider that reasoned signed it with.' }),
+    ),
     ...returned,
   },
   exactly,

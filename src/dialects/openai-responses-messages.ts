@@ -1,10 +1,11 @@
 import type { ChatMessage, ToolCall } from '../engine/provider.ts'
+import { joinThoughts, type Thought } from '../engine/thoughts.ts'
 import { readContent } from './openai-content.ts'
-import { wrongField } from './openai-refusal.ts'
 import type { MessageItem, ReasoningItem, ResolvedItem } from './openai-responses-items.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** A turn of the assistant: what it thought, said and called comes as items of their own. */
-type Turn = { reasoning: string; signature: string | undefined; content: string | undefined; toolCalls: ToolCall[] }
+type Turn = { thoughts: Thought[]; content: string | undefined; toolCalls: ToolCall[] }
 
 /** A conversation that is being read. */
 type Reading = { readonly messages: ChatMessage[]; readonly calls: Set<string>; turn: Turn | undefined }
@@ -25,8 +26,8 @@ function addItem(reading: Reading, item: ResolvedItem, place: string): void {
   switch (item.type) {
     case 'reasoning': {
       const turn = openTurn(reading, hasSpoken(reading.turn))
-      turn.reasoning += readReasoning(item)
-      turn.signature = item.encrypted_content ?? turn.signature
+      const signature = item.encrypted_content ?? ''
+      turn.thoughts.push({ text: readReasoning(item), signature, textBefore: 0, callsBefore: 0 })
       return
     }
     case 'function_call':
@@ -57,7 +58,7 @@ const hasSpoken = (turn: Turn | undefined) => turn !== undefined && (turn.conten
 
 function openTurn(reading: Reading, isAnother: boolean): Turn {
   if (isAnother) closeTurn(reading)
-  reading.turn ??= { reasoning: '', signature: undefined, content: undefined, toolCalls: [] }
+  reading.turn ??= { thoughts: [], content: undefined, toolCalls: [] }
   return reading.turn
 }
 
@@ -75,7 +76,8 @@ function toMessage({ role, content: given }: MessageItem, place: string): ChatMe
 }
 
 /** Nothing where it only thought: an empty message would be one that it wrote. */
-function finishTurn({ reasoning, signature, content, toolCalls }: Turn): ChatMessage[] {
+function finishTurn({ thoughts, content, toolCalls }: Turn): ChatMessage[] {
+  const { reasoning, signature } = joinThoughts(thoughts)
   if (content === undefined && toolCalls.length === 0) return []
   return [
     {

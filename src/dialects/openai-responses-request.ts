@@ -3,11 +3,11 @@ import type { PredictRequest } from '../predict/predict.ts'
 import { toAnswerRequest } from './openai-fields.ts'
 import { toFormat } from './openai-format.ts'
 import { toReasoning } from './openai-reasoning.ts'
-import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './openai-refusal.ts'
 import type { ResolvedItem } from './openai-responses-items.ts'
 import { toMessages } from './openai-responses-messages.ts'
 import type { InputTokensBody, ResponseBody, ResponsesBody } from './openai-responses-schema.ts'
 import { readFlatToolChoice, toTools } from './openai-tools.ts'
+import { type HarmlessValues, refuseLoneStreamOptions, refuseUnsupported, wrongField } from './refuse-fields.ts'
 
 const harmless: HarmlessValues = {
   background: [false],
@@ -45,7 +45,10 @@ export function fromResponsesBody(body: ResponsesBody, conversation: Conversatio
 /** What the model is to read. Throws `invalid`. */
 export function toPrompt(body: InputTokensBody, { earlier, input }: Conversation): ChatPrompt {
   const { instructions, tools: given = [] } = body
-  const tools = toTools(given, readFlatToolChoice(body.tool_choice), body.parallel_tool_calls)
+  const tools = toTools(given, readFlatToolChoice(body.tool_choice), {
+    parallel: body.parallel_tool_calls,
+    field: (place) => `tools.${place}.parameters`,
+  })
   const messages = toMessages(earlier, input)
   if (messages.length === 0) throw wrongField('input', 'a list with a message', 'one without')
   return {

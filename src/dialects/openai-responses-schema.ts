@@ -30,7 +30,7 @@ const summary = Type.Optional(
 
 /** What a prompt is made of. */
 const promptFields = {
-  input: Type.Union([text, Type.Array(inputItem, { minItems: 1, maxItems: 2000 })]),
+  input: Type.Union([text, Type.Array(inputItem, { minItems: 1, maxItems: predictBounds.messages })]),
   instructions: Type.Optional(text),
   previous_response_id: Type.Optional(responseId),
   tools: Type.Optional(flatTools),

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import type { Asker } from '../predict/predict.ts'
 import type { Database, ResponsesTable } from '../storage/tables.ts'
@@ -13,20 +14,50 @@ export type StoredResponse = Readonly<{
   response: ResponseBody
 }>
 
+/** `characters`: of its JSON, about its bytes in memory. */
+export type FoundResponse = StoredResponse & Readonly<{ characters: number }>
+
 /** Responses that can be asked for again, by their owner only. */
 export interface StoredResponses {
-  /** Those that are older than 30 days go. */
+  /** Those that are older than 30 days go, and the oldest ones of an owner who has too many. */
   save(owner: ResponseOwner, stored: StoredResponse): Promise<void>
-  find(owner: ResponseOwner, id: string): Promise<StoredResponse | undefined>
+  find(owner: ResponseOwner, id: string): Promise<FoundResponse | undefined>
   /** Whether there was one. */
   remove(owner: ResponseOwner, id: string): Promise<boolean>
 }
 
+/** What is kept for each owner; the last response is kept whatever its size. docs/openai.md tells them. */
+export const storedBounds = { responses: 1000, bytes: 64 * 1024 * 1024 } as const
+
 const keptMs = 30 * 24 * 60 * 60 * 1000
 
-export function createStoredResponses({ db, now }: Readonly<{ db: Database; now: () => number }>): StoredResponses {
+type StoreOptions = Readonly<{ db: Database; now: () => number; bounds?: Readonly<{ responses: number; bytes: number }> }>
+
+export function createStoredResponses({ db, now, bounds = storedBounds }: StoreOptions): StoredResponses {
+  const oldest = () => new Date(now() - keptMs).toISOString()
+
+  async function removeOldest(owner: ResponseOwner): Promise<void> {
+    // The sizes stand in the heads of the rows: the texts are not read for this.
+    const rows = await db
+      .selectFrom('responses')
+      .select(['id', sql<number>`octet_length(input) + octet_length(response)`.as('bytes')])
+      .where(ownedBy(owner))
+      .orderBy('createdAt', 'desc')
+      .orderBy(sql`rowid`, 'desc')
+      .execute()
+    let bytes = 0
+    const kept = rows.findIndex((row, place) => {
+      bytes += row.bytes
+      return place >= bounds.responses || (place > 0 && bytes > bounds.bytes)
+    })
+    if (kept < 0) return
+    const ids = rows.slice(kept).map(({ id }) => id)
+    await db.deleteFrom('responses').where('id', 'in', ids).execute()
+  }
+
   return {
-    async save({ key, userId }, { input, response }) {
+    async save(owner, { input, response }) {
+      const { key, userId } = owner
       const row: ResponsesTable = {
         id: response.id,
         ownerId: userId ?? null,
@@ -37,28 +68,35 @@ export function createStoredResponses({ db, now }: Readonly<{ db: Database; now:
         createdAt: new Date(now()).toISOString(),
       }
       await db.insertInto('responses').values(row).execute()
-      const oldest = new Date(now() - keptMs).toISOString()
-      await db.deleteFrom('responses').where('createdAt', '<', oldest).execute()
+      await db.deleteFrom('responses').where('createdAt', '<', oldest()).execute()
+      await removeOldest(owner)
     },
     async find(owner, id) {
       const row = await db
         .selectFrom('responses')
         .select(['input', 'response'])
         .where('id', '=', id)
-        .where(({ eb }) => (owner.userId === undefined ? eb('ownerKey', '=', owner.key) : eb('ownerId', '=', owner.userId)))
+        .where('createdAt', '>=', oldest())
+        .where(ownedBy(owner))
         .executeTakeFirst()
-      return row === undefined ? undefined : { input: JSON.parse(row.input), response: JSON.parse(row.response) }
+      if (row === undefined) return undefined
+      const characters = row.input.length + row.response.length
+      return { input: JSON.parse(row.input), response: JSON.parse(row.response), characters }
     },
     async remove(owner, id) {
       const { numDeletedRows } = await db
         .deleteFrom('responses')
         .where('id', '=', id)
-        .where(({ eb }) => (owner.userId === undefined ? eb('ownerKey', '=', owner.key) : eb('ownerId', '=', owner.userId)))
+        .where('createdAt', '>=', oldest())
+        .where(ownedBy(owner))
         .executeTakeFirst()
       return numDeletedRows > 0n
     },
   }
 }
+
+const ownedBy = ({ key, userId }: ResponseOwner) =>
+  userId === undefined ? sql<boolean>`owner_id is null and owner_key = ${key}` : sql<boolean>`owner_id = ${userId}`
 
 /** Throws `not_found`. */
 export async function getStored(
@@ -66,7 +104,7 @@ export async function getStored(
   owner: ResponseOwner,
   id: string,
   field: string,
-): Promise<StoredResponse> {
+): Promise<FoundResponse> {
   return (await find(owner, id)) ?? noResponse(id, field)
 }
 

@@ -1,4 +1,5 @@
 import type { FinishReason, GenerateEvent, Usage } from '../engine/provider.ts'
+import { inOrder, splitThoughts } from '../engine/thoughts.ts'
 import type { AppError, ErrorCode } from '../errors.ts'
 import type { CompletionChoice } from '../predict/collect.ts'
 import type { Completion } from '../predict/predict.ts'
@@ -64,14 +65,25 @@ export function writeWhole({ choices, usage, timings }: Completion, options: Wri
 }
 
 function* toEvents(choice: CompletionChoice): Generator<GenerateEvent> {
-  const { index, reasoning, reasoningSignature: signature, text, tokens, toolCalls, reason } = choice
-  if (reasoning !== '' || signature !== undefined)
-    yield { type: 'reasoning-delta', index, text: reasoning, ...(signature === undefined ? {} : { signature }) }
-  yield { type: 'text-delta', index, text, tokens }
-  for (const [call, { id, name, arguments: written }] of toolCalls.entries()) {
-    yield { type: 'tool-call-start', index, call, id, name }
-    yield { type: 'tool-call-delta', index, call, text: written }
+  const { index, reasoning, reasoningSignature, text, toolCalls, reason } = choice
+  let { tokens } = choice
+  let call = 0
+  for (const piece of inOrder(splitThoughts(reasoning, reasoningSignature), text, toolCalls)) {
+    if (piece.type === 'thought') {
+      const { text: thought, signature } = piece.thought
+      yield { type: 'reasoning-delta', index, text: thought, ...(signature === '' ? {} : { signature }) }
+    } else if (piece.type === 'text') {
+      // Who tells log-probabilities does not think in between.
+      yield { type: 'text-delta', index, text: piece.text, tokens }
+      tokens = []
+    } else {
+      const { id, name, arguments: written } = piece.call
+      yield { type: 'tool-call-start', index, call, id, name }
+      yield { type: 'tool-call-delta', index, call, text: written }
+      call += 1
+    }
   }
+  if (tokens.length > 0) yield { type: 'text-delta', index, text: '', tokens }
   yield { type: 'choice-end', index, reason }
 }
 

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import type { Tool, Tools } from '../engine/provider.ts'
 import { taggedUnion } from '../http/tagged-union.ts'
-import { wrongField } from './openai-refusal.ts'
+import { wrongField } from './refuse-fields.ts'
 
 /** OpenAI's own limit. */
 const mostTools = 128
@@ -98,24 +98,35 @@ export function readFlatToolChoice(choice: FlatToolChoice | undefined): ToolChoi
   return { choice: choice.mode, only: choice.tools.map(({ name }) => name) }
 }
 
+type ToolsOptions = Readonly<{
+  parallel: boolean | undefined
+  /** Where the request holds the parameters of the function with this number. */
+  field: (place: number) => string
+}>
+
 /** Throws `invalid` for a choice among tools that are not there, and for two tools of one name. */
-export function toTools(functions: readonly FunctionBody[], { choice, only }: ToolChoice, parallel = true): Tools | undefined {
+export function toTools(
+  functions: readonly FunctionBody[],
+  { choice, only }: ToolChoice,
+  { parallel = true, field }: ToolsOptions,
+): Tools | undefined {
   const names = functions.map(({ name }) => name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw wrongField('tools', 'functions of different names', `a list with two called "${twice}"`)
   const wanted = [...(typeof choice === 'object' ? [choice.name] : []), ...(only ?? [])]
   for (const name of wanted)
     if (!names.includes(name)) throw wrongField('tool_choice', 'a function among "tools"', `"${name}", which is not there`)
-  const tools = functions.filter(({ name }) => only?.includes(name) ?? true).map(toTool)
+  const tools = functions.map((one, place) => toTool(one, field(place))).filter(({ name }) => only?.includes(name) ?? true)
   if (tools.length > 0) return { tools, choice: choice ?? 'auto', parallel }
   if (choice === 'required') throw wrongField('tool_choice', '"none" or "auto" where there are no "tools"', '"required"')
   return undefined
 }
 
-function toTool({ name, description, parameters }: FunctionBody): Tool {
+function toTool({ name, description, parameters }: FunctionBody, field: string): Tool {
   return {
     name,
     ...(description === undefined ? {} : { description }),
     parameters: parameters ?? { type: 'object', properties: {} },
+    field,
   }
 }

@@ -1,12 +1,12 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Embedders, Rerankers } from '../engine/embedder.ts'
 import type { Metered } from '../usage/metered.ts'
+import { dropNulls } from './nulls.ts'
 import { serveChat } from './openai-chat.ts'
 import { serveCompletions } from './openai-completion.ts'
 import { serveEmbeddings } from './openai-embeddings.ts'
 import { replyWithOpenaiErrors } from './openai-error.ts'
 import { serveModels } from './openai-models.ts'
-import { dropNulls } from './openai-nulls.ts'
 import { type ResponsesOptions, serveInputTokens, serveResponses } from './openai-responses.ts'
 import { serveStoredResponses } from './openai-responses-stored.ts'
 import { serveRerank } from './rerank.ts'
@@ -21,13 +21,16 @@ export type OpenaiRoutesOptions = ResponsesOptions &
     listModels: () => Promise<readonly string[]>
   }>
 
+/** Where the caller's own data stands. */
+const ownFields: ReadonlySet<string> = new Set(['schema', 'parameters', 'metadata', 'parsed', 'parsed_arguments'])
+
 /** OpenAI's API under /v1, for the caller scope: it maps to predict and back, and keeps responses. */
 export function openaiRoutes(options: OpenaiRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
     await scope.register(
       async (http) => {
         replyWithOpenaiErrors(http)
-        dropNulls(http)
+        dropNulls(http, ownFields)
         serveModels(http, options)
         serveChat(http, options)
         serveCompletions(http, options)

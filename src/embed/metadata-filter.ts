@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
+import { isJsonObject } from '../engine/json-object.ts'
 import { refuse } from './storable.ts'
 
 type Value = string | number | boolean | null
@@ -40,7 +41,7 @@ type Condition = RawBuilder<unknown>
  * Throws `invalid` for whatever is not a filter, naming the field.
  */
 export function toCondition(filter: unknown, column: RawBuilder<unknown>): Condition {
-  if (!isObject(filter)) refuse('filter', 'an object of fields', kindOf(filter))
+  if (!isJsonObject(filter)) refuse('filter', 'an object of fields', kindOf(filter))
   const fields = Object.entries(filter)
   if (fields.length > mostFields) refuse('filter', `an object of at most ${mostFields} fields`, `one of ${fields.length}`)
   return all(fields.map(([field, condition]) => fieldCondition(column, field, condition)))
@@ -66,7 +67,7 @@ function fieldCondition(column: RawBuilder<unknown>, field: string, condition: u
     return any(values.map((value, index) => equals(value, `${at}.${index}`)))
   }
   if (Array.isArray(condition)) return oneOf(condition, name)
-  if (!isObject(condition)) return equals(condition, name)
+  if (!isJsonObject(condition)) return equals(condition, name)
   const given = Object.entries(condition)
   if (given.length === 0) refuse(name, expectedCondition, 'an empty object')
   return all(
@@ -144,10 +145,6 @@ function readValue(value: unknown, at: string): Value {
 function readBound(value: unknown, at: string): number | string {
   const read = readValue(value, at)
   return typeof read === 'number' || typeof read === 'string' ? read : refuse(at, 'a number or a text', kindOf(value))
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function kindOf(value: unknown): string {

@@ -21,8 +21,9 @@ function describeTools({ tools, choice }: Tools): string {
 /** The same conversation in words: for models whose templates know nothing of tools, calls and results. */
 export function tellTools(messages: readonly ChatMessage[], tools: Tools | undefined): readonly ChatMessage[] {
   const told: ChatMessage[] = []
+  const names = namesOfCalls(messages)
   for (const [place, message] of messages.entries()) {
-    const text = tell(message, messages)
+    const text = tell(message, names)
     // Results that came together are one turn, as many templates want turns to alternate.
     if (message.role === 'tool' && messages[place - 1]?.role === 'tool')
       told.push({ role: 'user', content: `${told.pop()?.content ?? ''}\n\n${text.content}` })
@@ -36,9 +37,9 @@ export function tellTools(messages: readonly ChatMessage[], tools: Tools | undef
     : [{ role: 'system', content: text }, ...told]
 }
 
-function tell(message: ChatMessage, messages: readonly ChatMessage[]): ChatMessage {
+function tell(message: ChatMessage, names: ReadonlyMap<string, string>): ChatMessage {
   if (message.role === 'tool') {
-    const name = nameOfCall(message.toolCallId, messages)
+    const name = names.get(message.toolCallId)
     return { role: 'user', content: `The function${name === undefined ? '' : ` ${name}`} gave:\n${message.content}` }
   }
   if (message.role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0) return message
@@ -48,8 +49,8 @@ function tell(message: ChatMessage, messages: readonly ChatMessage[]): ChatMessa
   return { role: 'assistant', content: [message.content, ...calls].filter((part) => part !== '').join('\n') }
 }
 
-/** Which function a result is of. */
-export function nameOfCall(id: string, messages: readonly ChatMessage[]): string | undefined {
+/** Which function each call is of, by its id: results tell the id alone. The last of several with one id counts. */
+export function namesOfCalls(messages: readonly ChatMessage[]): ReadonlyMap<string, string> {
   const calls = messages.flatMap((message) => (message.role === 'assistant' ? (message.toolCalls ?? []) : []))
-  return calls.findLast((call) => call.id === id)?.name
+  return new Map(calls.map(({ id, name }) => [id, name]))
 }

@@ -52,6 +52,8 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   let reader: CallReader | undefined
   /** Characters of `held` before what the reader of a call reads. */
   let openLength = 0
+  /** Whether a call stands in a block of code, whose closing mark is none of the answer. */
+  let isFenced = false
   let count = 0
   let parts: AnswerPart[] = []
 
@@ -81,6 +83,8 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
     if (call === 'more') return false
     if (call !== 'other') return enterCall(lead + call)
     if (mode === 'between' && (held.trim() === '' || held.trim() === fence)) drop(held.length)
+    else if (isFenced) drop(closingFence.exec(held)?.[0].length ?? 0)
+    isFenced = false
     mode = 'text'
     return true
   }
@@ -100,6 +104,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   function enterCall(length: number): boolean {
     if (calls === undefined) return false
     reader = createCallReader(calls.syntax, calls.tools)
+    if (calls.syntax.type === 'bare') isFenced = isFenced !== (held.slice(0, length).split(fence).length % 2 === 0)
     openLength = length
     mode = 'call'
     return true
@@ -129,6 +134,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
     const reading: CallReading = reader?.read(held.slice(openLength), ended) ?? { used: 0, parts: [], state: 'refused' }
     if (reading.state === 'refused') {
       // The mark, or the bracket, is text like any other.
+      isFenced = false
       giveText(Math.min(held.length, calls?.syntax.type === 'bare' ? openLength + 1 : openLength))
       mode = 'text'
       return true
@@ -187,6 +193,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
 }
 
 const fence = '```'
+const closingFence = /^\s*```[ \t]*\r?\n?/
 const betweenBareCalls = /^(?:[\s;,]|```)+/
 
 /** How many characters stand before that which the reader of a call reads. */

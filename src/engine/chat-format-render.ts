@@ -15,7 +15,7 @@ export type ChatModel = Pick<LoadedModel, 'chatTemplate' | 'bosToken' | 'eosToke
 
 /**
  * The prompt of a conversation in the words of the model at hand, what the answer is kept to, and how its text is read. Throws like
- * `ChatTemplateRenderer.render`, and `invalid` for images and for schemas that cannot be kept to (at `tools/N/parameters/…`).
+ * `ChatTemplateRenderer.render`, and `invalid` for schemas that cannot be kept to (at the tool's `field`).
  */
 export async function renderChat(
   renderer: ChatTemplateRenderer,
@@ -23,7 +23,6 @@ export async function renderChat(
   prompt: ChatPrompt,
   format?: AnswerFormat,
 ): Promise<RenderedChat> {
-  refuseImages(prompt)
   const chatFormat = detectChatFormat(model.chatTemplate)
   const tools = offeredTools(prompt.tools)
   const turn = await openTurn(renderer, model, { ...prompt, tools }, { chatFormat, mustAnswer: format !== undefined })
@@ -39,14 +38,6 @@ export async function renderChat(
     shownTokens: shownTokens(model, marks, tools && syntax),
     ...(tools === undefined && marks === undefined ? {} : { createReader: () => createAnswerReader(options) }),
   }
-}
-
-function refuseImages({ messages }: ChatPrompt): void {
-  if (messages.some((message) => message.role === 'user' && (message.images?.length ?? 0) > 0))
-    throw new AppError(
-      'invalid',
-      'The messages hold images, but this model reads text only. Leave them out, or ask another model.',
-    )
 }
 
 function offeredTools(tools: Tools | undefined): Tools | undefined {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { AppError } from '../errors.ts'
-import { nameOfCall } from './chat-format-generic.ts'
+import { namesOfCalls } from './chat-format-generic.ts'
 import { isJsonObject } from './json-grammar-limits.ts'
 import type { ChatMessage, ReasoningEffort, Tool } from './provider.ts'
 import { parseJson } from './tool-calls-scan.ts'
@@ -41,18 +41,19 @@ type Fields = Readonly<Record<string, unknown>>
  * is absent, as templates ask whether a name is defined. Throws `invalid` for what is nested too deeply.
  */
 export function toTemplateVariables(conversation: TemplateConversation, options: VariableOptions): Fields {
-  const { messages, reasoning, toolsInSystemMessage = false } = conversation
+  const { messages, reasoning, shortCallIds = false, toolsInSystemMessage = false } = conversation
   const { hide, end } = options
   const isFilled = options.fills !== undefined
   const tools = conversation.tools ?? (isFilled ? [] : undefined)
+  const names = namesOfCalls(messages)
   const written = messages.map((message, place) => ({
-    ...hideInside(messageFields(message, conversation, options), hide),
+    ...hideInside(messageFields(message, { names, shortCallIds }, options), hide),
     content:
       hide(message.content) + (toolsInSystemMessage ? phiCalls(message, hide) : '') + (place === messages.length - 1 ? end : ''),
   }))
   const inSystem = toolsInSystemMessage && tools !== undefined
   return {
-    messages: inSystem ? withTools(written, hide(JSON.stringify(tools))) : written,
+    messages: inSystem ? withTools(written, hide(JSON.stringify(tools.map(({ field: _field, ...shown }) => shown)))) : written,
     ...(tools === undefined || inSystem ? {} : hideInside({ tools: tools.map((tool) => toolFields(tool, isFilled)) }, hide)),
     ...(reasoning === undefined ? {} : { enable_thinking: reasoning !== 'none', thinking: reasoning !== 'none' }),
     ...(reasoning === undefined || reasoning === 'none' ? {} : { reasoning_effort: reasoning }),
@@ -84,7 +85,7 @@ const noParameters = { type: 'object', properties: {} }
 /** All but the content. */
 function messageFields(
   message: ChatMessage,
-  { messages, shortCallIds = false }: TemplateConversation,
+  { names, shortCallIds }: Readonly<{ names: ReadonlyMap<string, string>; shortCallIds: boolean }>,
   options: VariableOptions,
 ): Fields {
   const { role } = message
@@ -92,7 +93,7 @@ function messageFields(
   const idOf = (id: string) => (shortCallIds ? shortCallId(id) : id)
   switch (role) {
     case 'tool': {
-      const name = nameOfCall(message.toolCallId, messages)
+      const name = names.get(message.toolCallId)
       return { role, tool_call_id: idOf(message.toolCallId), ...(name === undefined ? {} : { name }), ...noCalls }
     }
     case 'assistant': {

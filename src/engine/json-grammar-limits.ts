@@ -1,9 +1,7 @@
 import { AppError } from '../errors.ts'
+import { isJsonObject } from './json-object.ts'
 
-export type JsonObject = Readonly<Record<string, unknown>>
-
-export const isJsonObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+export { isJsonObject, type JsonObject } from './json-object.ts'
 
 /** Throws `invalid`, naming where in the schema the fault is (a JSON pointer) and which keyword. */
 export function refuse(pointer: string, keyword: string, reason: string): never {

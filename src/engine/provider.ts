@@ -16,7 +16,7 @@ export type ChatMessage =
       role: 'assistant'
       content: string
       toolCalls?: readonly ToolCall[]
-      /** What it thought before it answered; the signature is that of the provider which wrote it. */
+      /** What it thought before it answered; the signature is that of the provider which wrote it (see thoughts.ts). */
       reasoning?: string
       reasoningSignature?: string
     }>
@@ -29,6 +29,8 @@ export type Tool = Readonly<{
   description?: string
   /** A JSON schema of an object: the arguments. */
   parameters: unknown
+  /** Where the request holds the schema, for error messages: `tools.0.function.parameters`. Absent: `tools/0/parameters`. */
+  field?: string
 }>
 
 export type Tools = Readonly<{
@@ -158,7 +160,7 @@ export type GenerateEvent =
    * end of a token that a stop text cuts. At the end of an answer they may come with no text.
    */
   | Readonly<{ type: 'text-delta'; index: number; text: string; tokens?: readonly TokenLogprob[] }>
-  /** What it thinks before it answers. */
+  /** What it thinks before it answers, or between. `signature`: of all that was thought since the last one; a thought ends there. */
   | Readonly<{ type: 'reasoning-delta'; index: number; text: string; signature?: string }>
   /** `call` counts the calls of the choice from 0. Its arguments follow in pieces, before the next call begins. */
   | Readonly<{ type: 'tool-call-start'; index: number; call: number; id: string; name: string }>

@@ -1,3 +1,4 @@
+import { AppError } from '../errors.ts'
 import { atField, compileFormat } from './answer-format.ts'
 import type { CallSyntax } from './chat-format.ts'
 import { compileJson, createGrammar } from './json-grammar.ts'
@@ -42,7 +43,7 @@ export type ConstrainedAnswer = Readonly<{
 
 /**
  * What keeps an answer to the offered functions, to their arguments' schemas and to its format. Throws `invalid` for a schema that
- * cannot be kept to; its place is `tools/N/parameters/…`, by the number of the tool from 0 and then as a JSON pointer.
+ * cannot be kept to, with the tool's name; its place is the tool's `field`, and then a JSON pointer.
  */
 export function constrainAnswer({ syntax, tools, format, reasoningEnd }: ConstrainedAnswer): AnswerConstraint {
   const isFree = format === undefined && tools?.choice === 'auto'
@@ -125,10 +126,21 @@ function objectExpression(rules: GrammarRules, key: string, tools: readonly Plac
   return sequence(literal('{"name": '), choice(rest), literal('}'))
 }
 
-const fieldOf = (place: number) => `tools/${place}/parameters`
+/** Says of parameters that cannot be kept to whose they are, and where: `within`, after the place of the whole schema. */
+function atParameters<T>({ tool, place }: PlacedTool, compile: () => T, within = ''): T {
+  try {
+    return atField(`${tool.field ?? `tools/${place}/parameters`}${within}`, compile)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const { code, message, details = [] } = error
+    throw new AppError(code, `The parameters of the tool "${tool.name}" can't be kept to. ${message}`, { cause: error, details })
+  }
+}
 
-const argumentsExpression = (rules: GrammarRules, { tool, place }: PlacedTool): Expression =>
-  rules.share(`arguments ${place}`, () => atField(fieldOf(place), () => compileJson(rules, argumentsSchema(tool.parameters))))
+const argumentsExpression = (rules: GrammarRules, placed: PlacedTool): Expression =>
+  rules.share(`arguments ${placed.place}`, () =>
+    atParameters(placed, () => compileJson(rules, argumentsSchema(placed.tool.parameters))),
+  )
 
 /** A schema of objects, and of the empty one alone where it has no properties: models make some up. */
 function argumentsSchema(parameters: unknown): unknown {
@@ -144,15 +156,15 @@ function argumentsSchema(parameters: unknown): unknown {
 const keptInTags = ['type', 'properties', 'required', 'additionalProperties', 'unevaluatedProperties']
 
 /** Parameters in the order of the schema. Texts are free where nothing is said of them, as JSON's rules do not fit what is no JSON. */
-function taggedCall(rules: GrammarRules, { tool, place }: PlacedTool): Expression {
-  const field = fieldOf(place)
+function taggedCall(rules: GrammarRules, placed: PlacedTool): Expression {
+  const { tool } = placed
   const root = tool.parameters ?? {}
-  const { properties, required } = atField(field, () => readParameters(root))
+  const { properties, required } = atParameters(placed, () => readParameters(root))
   const parameters = Object.entries(properties).map(([name, property]) => {
     if (property === false) return nothing
     const value = isPlainText(tool, name)
       ? plainValue(rules, property)
-      : atField(`${field}/properties/${name}`, () => compileJson(rules, property, root))
+      : atParameters(placed, () => compileJson(rules, property, root), `/properties/${name}`)
     const written = rules.add('parameter', sequence(literal(`<parameter=${name}>\n`), value, literal('\n</parameter>\n')))
     return required.includes(name) ? written : optional(written)
   })

@@ -50,6 +50,12 @@ export function toErrorBody({ code, message, details, retryAfterSeconds }: AppEr
   }
 }
 
+/** For requests to what is not there. */
+export function unknownAddress({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): AppError {
+  const path = url.split('?')[0]?.slice(0, 100) ?? ''
+  return new AppError('not_found', `There is no ${method} ${path}. See /docs.`)
+}
+
 /** Answers in the common shape. */
 export function sendError(reply: FastifyReply, error: AppError): FastifyReply {
   reply.failure = error

@@ -15,8 +15,9 @@ import {
 } from 'fastify'
 import { AppError } from '../errors.ts'
 import { type BrowserGuardOptions, createBrowserGuard } from './browser-guard.ts'
-import { replyWithError, sendError, toErrorBody } from './error-reply.ts'
+import { replyWithError, sendError, toErrorBody, unknownAddress } from './error-reply.ts'
 import { createJsonParser } from './json-body.ts'
+import { refuseDeepJson } from './json-depth.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf, serializeError } from './request-log.ts'
@@ -78,16 +79,14 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   http.removeContentTypeParser(['text/plain', 'application/json'])
   http.addContentTypeParser('application/json', { parseAs: 'buffer' }, createJsonParser(http))
   http.setErrorHandler(replyWithError)
-  http.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0]?.slice(0, 100) ?? ''
-    return sendError(reply, new AppError('not_found', `There is no ${request.method} ${path}. See /docs.`))
-  })
+  http.setNotFoundHandler((request, reply) => sendError(reply, unknownAddress(request)))
   http.decorateReply('failure', undefined)
   cutSlowConnections(http)
   // First of all hooks: it closes the connections of the handshakes that those after it refuse.
   await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
   onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)
+  http.addHook('preValidation', async ({ body }) => refuseDeepJson(body))
   await http.register(cookie)
   await http.register(cors, {
     origin: options.corsOrigins.length === 0 ? false : [...options.corsOrigins],

@@ -111,10 +111,10 @@ export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): Answ
 }
 
 /** About its characters in memory: a token is some numbers and a text. */
-function sizeOf({ text, reasoning, toolCalls, tokens }: CompletionChoice): number {
+function sizeOf({ text, reasoning, reasoningSignature = '', toolCalls, tokens }: CompletionChoice): number {
   const calls = toolCalls.reduce((sum, call) => sum + call.name.length + call.arguments.length, 0)
   const scores = tokens.reduce((sum, { top }) => sum + charactersPerToken * (1 + top.length), 0)
-  return text.length + reasoning.length + calls + scores
+  return text.length + reasoning.length + reasoningSignature.length + calls + scores
 }
 
 const noCache: AnswerCache = {

@@ -1,4 +1,5 @@
 import type { FinishReason, GenerateEvent, Timings, TokenLogprob, ToolCall, Usage } from '../engine/provider.ts'
+import { joinThoughts, type Thought } from '../engine/thoughts.ts'
 import { AppError } from '../errors.ts'
 
 /** One whole answer. */
@@ -21,8 +22,9 @@ export type CollectedAnswer = Readonly<{ choices: readonly CompletionChoice[]; u
 
 type OpenChoice = {
   text: string
-  reasoning: string
-  signature: string | undefined
+  /** The last one is open until it is signed, or something else comes. */
+  thoughts: Array<{ -readonly [Field in keyof Thought]: Thought[Field] }>
+  isThinking: boolean
   toolCalls: Array<{ id: string; name: string; arguments: string }>
   tokens: TokenLogprob[]
 }
@@ -34,7 +36,8 @@ export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Col
   for await (const event of events) {
     switch (event.type) {
       case 'choice-end': {
-        const { text, reasoning, signature, toolCalls, tokens } = choiceOf(open, event.index)
+        const { text, thoughts, toolCalls, tokens } = choiceOf(open, event.index)
+        const { reasoning, signature } = joinThoughts(thoughts)
         const { index, reason, stopText } = event
         choices.push({ index, text, reason, reasoning, reasoningSignature: signature, toolCalls, tokens, stopText })
         break
@@ -52,20 +55,20 @@ export async function collect(events: AsyncIterable<GenerateEvent>): Promise<Col
 function choiceOf(open: Map<number, OpenChoice>, index: number): OpenChoice {
   const known = open.get(index)
   if (known !== undefined) return known
-  const choice: OpenChoice = { text: '', reasoning: '', signature: undefined, toolCalls: [], tokens: [] }
+  const choice: OpenChoice = { text: '', thoughts: [], isThinking: false, toolCalls: [], tokens: [] }
   open.set(index, choice)
   return choice
 }
 
 function add(choice: OpenChoice, event: Exclude<GenerateEvent, { type: 'choice-end' | 'generation-end' }>): void {
+  if (event.type !== 'reasoning-delta' && (event.type !== 'text-delta' || event.text !== '')) choice.isThinking = false
   switch (event.type) {
     case 'text-delta':
       choice.text += event.text
       choice.tokens.push(...(event.tokens ?? []))
       break
     case 'reasoning-delta':
-      choice.reasoning += event.text
-      choice.signature = event.signature ?? choice.signature
+      think(choice, event)
       break
     case 'tool-call-start':
       choice.toolCalls[event.call] = { id: event.id, name: event.name, arguments: '' }
@@ -75,4 +78,16 @@ function add(choice: OpenChoice, event: Exclude<GenerateEvent, { type: 'choice-e
       if (call !== undefined) call.arguments += event.text
     }
   }
+}
+
+function think(choice: OpenChoice, { text, signature }: Extract<GenerateEvent, { type: 'reasoning-delta' }>): void {
+  const { thoughts, toolCalls } = choice
+  if (text === '' && signature === undefined) return
+  if (!choice.isThinking)
+    thoughts.push({ text: '', signature: '', textBefore: choice.text.length, callsBefore: toolCalls.length })
+  const last = thoughts.at(-1)
+  if (last === undefined) return
+  last.text += text
+  last.signature = signature ?? last.signature
+  choice.isThinking = signature === undefined
 }

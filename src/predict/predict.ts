@@ -13,7 +13,7 @@ export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
     provider: string | undefined
   }>
 
-/** Who asks. `key` is stable for one user, API key or (for the anonymous) address: queue turns and cached answers belong to it. */
+/** Who asks. `key` is stable for one user, whatever key they come with, or (for the anonymous) one address: queue turns and cached answers belong to it. */
 export type Asker = Readonly<{
   key: string
   authenticated: boolean

@@ -16,6 +16,10 @@ export const predictDefaults = {
 /** Bounds that every way to ask shares: /predict, the WebSocket and the dialects. */
 export const predictBounds = {
   promptCharacters: 400_000,
+  /** Of a conversation. Those of long sessions with tools have thousands. */
+  messages: 10_000,
+  /** Of one message, and of what stands inside them. */
+  messageParts: 2000,
   maxTokens: 1_048_576,
   choices: 16,
   temperature: 2,
@@ -85,7 +89,9 @@ const predictFields = {
       description: 'Texts that end the answer; they are not part of it.',
     }),
   ),
-  model: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Must be the name of the loaded model.' })),
+  model: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 200, description: 'The name or alias of a model. Left out: the selected one.' }),
+  ),
   provider: Type.Optional(Type.String({ minLength: 1, maxLength: 50, description: '"hf" is the model on this machine.' })),
   json_schema: Type.Optional(
     Type.Unsafe<Readonly<Record<string, unknown>>>({

@@ -1,9 +1,11 @@
 import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Static, TSchema } from 'typebox'
+import { isJsonObject } from '../engine/json-object.ts'
 import type { FinishReason, GenerateEvent } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { describeProblems } from '../http/describe-problem.ts'
 import { messageFor, toAppError } from '../http/error-reply.ts'
+import { refuseDeepJson } from '../http/json-depth.ts'
 import { type Connection, closeCodes, type SocketHandlers, type Sockets } from '../http/websocket.ts'
 import type { Asker, Predict, PredictRequest, Target } from './predict.ts'
 import { type SocketRequest, type SocketStop, socketRequest, socketStop, toOrigin, toTimingsBody, toUsageBody } from './schema.ts'
@@ -84,6 +86,7 @@ function servePredictions(connection: Connection, request: FastifyRequest, optio
       try {
         const content = parseJson(text)
         name = requestIdIn(content)
+        refuseDeepJson(content)
         const message = toMessage(content, request)
         if (message.type === 'predict') await start(message.request)
         else for (const stop of stopsFor(message.stop, running)) stop.abort()
@@ -144,7 +147,7 @@ function toDone({ usage, timings }: GenerationEnd, target: Target, reasons: read
 }
 
 function toMessage(content: unknown, request: FastifyRequest): Message {
-  if (isObject(content) && content.type === 'stop') return { type: 'stop', stop: checked(socketStop, content, request) }
+  if (isJsonObject(content) && content.type === 'stop') return { type: 'stop', stop: checked(socketStop, content, request) }
   return { type: 'predict', request: checked(socketRequest, content, request) }
 }
 
@@ -157,12 +160,8 @@ function checked<S extends TSchema>(schema: S, content: unknown, request: Fastif
   throw new AppError('invalid', messageFor(details), { details })
 }
 
-function isObject(content: unknown): content is Readonly<Record<string, unknown>> {
-  return typeof content === 'object' && content !== null
-}
-
 function requestIdIn(content: unknown): string | undefined {
-  return isObject(content) && typeof content.request_id === 'string' ? content.request_id.slice(0, 64) : undefined
+  return isJsonObject(content) && typeof content.request_id === 'string' ? content.request_id.slice(0, 64) : undefined
 }
 
 function parseJson(text: string): unknown {

@@ -134,8 +134,8 @@ describe('a conversation', () => {
     const messages = [user(text('a')), assistant({ type: 'redacted_thinking', data: 'EmwK' }, text('b')), user(text('c'))]
     const { messages: shown } = await promptOf({ system, messages })
     expect(shown[0]).toEqual({ role: 'system', content: 'Be brief' })
-    // For who wrote it, and nobody else.
-    expect(shown[2]).toEqual({ role: 'assistant', content: 'b', reasoningSignature: expect.any(String) })
+    expect(shown[2]).toMatchObject({ role: 'assistant', content: 'b' })
+    expect(shown[2]).not.toHaveProperty('reasoning')
   })
 })
 
@@ -150,8 +150,8 @@ describe('tools', () => {
     const { tools } = await promptOf({ tools: [weather, time], ...(tool_choice === undefined ? {} : { tool_choice }) })
     expect(tools).toEqual({
       tools: [
-        { name: 'weather', description: 'Tells it.', parameters: weather.input_schema },
-        { name: 'time', parameters: { type: 'object' } },
+        { name: 'weather', description: 'Tells it.', parameters: weather.input_schema, field: 'tools.0.input_schema' },
+        { name: 'time', parameters: { type: 'object' }, field: 'tools.1.input_schema' },
       ],
       choice,
       parallel,

@@ -215,6 +215,18 @@ describe('calls are read from what a model writes', () => {
   })
 })
 
+test.each([
+  ['```json\n{"name": "get", "arguments": {}}\n```\nThat is it', 'That is it'],
+  ['```\n{"name": "get", "arguments": {}}```', ''],
+  ['{"name": "get", "arguments": {}}\n```python\nx\n```', '\n```python\nx\n```'],
+  ['```json\n{"name": "get", "arguments": {}}\n```\n```python\nx\n```', '```python\nx\n```'],
+])('the end of the block of code around a call is none of the answer: %j', (answer, text) => {
+  for (const size of [1, 2, 3, 7, answer.length]) {
+    const pieces = answer.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? []
+    expect(read(pieces, { syntax: genericCalls })).toEqual({ text, reasoning: '', calls: [{ name: 'get', arguments: '{}' }] })
+  }
+})
+
 describe('reasoning', () => {
   const reasoning = think
   test.each([

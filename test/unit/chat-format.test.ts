@@ -237,14 +237,6 @@ describe('reasoning', () => {
   })
 })
 
-test('images are refused', async () => {
-  const messages: readonly ChatMessage[] = [{ role: 'user', content: 'What is it?', images: ['data:image/png;base64,AAAA'] }]
-  await expect(render('qwen25', { messages })).rejects.toMatchObject({
-    code: 'invalid',
-    message: expect.stringContaining('images'),
-  })
-})
-
 test('a template of a family that writes its calls otherwise is told of tools in words', () => {
   for (const template of [
     "{{ tools }}<tool_call>{{ '<arg_key>' }}",

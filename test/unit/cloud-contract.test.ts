@@ -57,6 +57,19 @@ describe.each(names)('the provider %s', (kind) => {
     expect(Object.keys(headers).filter((name) => /stainless|organization|project/.test(name))).toEqual([])
   })
 
+  test('is sent images in the request alone, where it is not the official one', async () => {
+    const { provider } = createCloudWorld(kind, [server.url])
+    const withImage = (image: string) =>
+      ask({ prompt: { type: 'chat', messages: [{ role: 'user', content: 'x', images: [image] }] } })
+    await collect(provider.generate(withImage('data:image/png;base64,AAAA'), never))
+    for (const address of ['https://127.0.0.1/a.png', 'https://example.org/a.png', 'http://10.0.0.1/a.png']) {
+      const refused = { code: 'invalid', message: expect.stringContaining('data: addresses'), details: [{ field: 'messages' }] }
+      await expect(collect(provider.generate(withImage(address), never))).rejects.toMatchObject(refused)
+      await expect(provider.countTokens(withImage(address), never)).rejects.toMatchObject(refused)
+    }
+    expect(server.requests).toHaveLength(1)
+  })
+
   test('gives each call of a tool its arguments before the next begins', async () => {
     server.answer(streams(twoCalls))
     const { provider } = createCloudWorld(kind, [server.url])
@@ -291,3 +304,19 @@ describe.each(names)('the provider %s', (kind) => {
     }
   })
 })
+
+test.each([
+  ['claude', 'https://api.anthropic.com', { type: 'url', url: 'https://example.org/a.png' }],
+  ['openai', 'https://api.openai.com', { url: 'https://example.org/a.png' }],
+] as const)(
+  'the official servers of %s are sent the address of an image, which they fetch from outside',
+  async (kind, host, image) => {
+    const server = await startCloudServer(streams(kinds[kind].hello))
+    const egress = egressOf((input, init) => fetch(String(input).replace(host, server.url), init))
+    const { provider } = createCloudWorld(kind, [host], { egress })
+    const images = ['https://example.org/a.png']
+    await collect(provider.generate(ask({ prompt: { type: 'chat', messages: [{ role: 'user', content: 'x', images }] } }), never))
+    expect(JSON.stringify(server.requests[0]?.body)).toContain(JSON.stringify(image))
+    await server.close()
+  },
+)

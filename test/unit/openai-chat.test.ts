@@ -26,7 +26,8 @@ describe('functions', () => {
   test('are offered to the model as they were described, nulls in their schemas included', async () => {
     await using world = await open(() => saying('ok'))
     await world.client.chat.completions.create({ model, messages, tools, parallel_tool_calls: false })
-    const tool = { name: 'weather', description: 'Tells the weather.', parameters }
+    const field = 'tools.0.function.parameters'
+    const tool = { name: 'weather', field, description: 'Tells the weather.', parameters }
     expect(toolsOf(world.host.asked[0])).toEqual({ tools: [tool], choice: 'auto', parallel: false })
   })
 

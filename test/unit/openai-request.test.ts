@@ -221,7 +221,8 @@ describe('response_format', () => {
     ['a type that is none', '{"type":123}', `${field}/type`],
     ['a broken pattern', '{"type":"string","pattern":"^a\\\\!$"}', `${field}/pattern`],
     ['an unknown reference', '{"properties":{"a":{"$ref":"#/$defs/b"}}}', `${field}/properties/a/$ref`],
-    ['5000 levels', nested(5000), field],
+    ['5000 levels', nested(5000), 'response_format'],
+    ['150 levels', nested(150), field],
     ['an enum of 1 MB', JSON.stringify({ enum: Array.from({ length: 5000 }, (_, index) => `${index}`.padEnd(200, 'x')) }), field],
     ['no object', '"text"', field],
   ])('with %s is refused, quickly', async (_, schema, param) => {

@@ -136,8 +136,14 @@ describe.each(families)('calls of %s', (name, syntax) => {
     expect(() => constrain(syntax, { tools })).toThrow(
       expect.objectContaining({
         code: 'invalid',
+        message: expect.stringContaining('the tool "bad"'),
         details: [expect.objectContaining({ field: 'tools/1/parameters/properties/b/not' })],
       }),
+    )
+    // Where the request holds them, if that is told.
+    const placed = tools.map((tool, place) => ({ ...tool, field: `tools.${place}.input_schema` }))
+    expect(() => constrain(syntax, { tools: placed })).toThrow(
+      expect.objectContaining({ details: [expect.objectContaining({ field: 'tools.1.input_schema/properties/b/not' })] }),
     )
   })
 })

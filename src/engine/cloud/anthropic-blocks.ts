@@ -1,11 +1,11 @@
+import { signHidden } from '../thoughts.ts'
 import type { AnthropicBlock, AnthropicDelta } from './anthropic-event.ts'
-import { joinSignatures, type ThoughtBlock } from './anthropic-reasoning.ts'
 import { answerTool } from './anthropic-request.ts'
 import { nonsense } from './cloud-failure.ts'
 import type { WireEvent } from './wire.ts'
 
 type Block =
-  | { type: 'thinking'; length: number; signature: string }
+  | { type: 'thinking'; signature: string }
   | { type: 'redacted'; data: string }
   | { type: 'tool'; call: number; hasText: boolean; input: unknown }
   /** The input of the tool that stands for an answer in JSON. */
@@ -18,24 +18,20 @@ export type BlockReading = {
   readonly forcesAnswer: boolean
   block: Block
   calls: number
-  readonly thoughts: ThoughtBlock[]
-  /** How many thoughts came before the last thing that was none. */
-  run: number
 }
 
 export function startReading(provider: string, forcesAnswer: boolean): BlockReading {
-  return { provider, forcesAnswer, block: { type: 'other' }, calls: 0, thoughts: [], run: 0 }
+  return { provider, forcesAnswer, block: { type: 'other' }, calls: 0 }
 }
 
 /** Throws `upstream` for the call of a tool that has no name. */
 export function* beginBlock(reading: BlockReading, content: AnthropicBlock): Generator<WireEvent> {
   const { type, id, name, input } = content
   reading.block = { type: 'other' }
-  if (type === 'text' || type === 'tool_use') reading.run = reading.thoughts.length
   if (type === 'text') yield* writeText(content.text ?? '')
   if (type === 'redacted_thinking') reading.block = { type: 'redacted', data: content.data ?? '' }
   if (type === 'thinking') {
-    reading.block = { type, length: 0, signature: content.signature ?? '' }
+    reading.block = { type, signature: content.signature ?? '' }
     yield* think(reading, content.thinking ?? '')
   }
   if (type !== 'tool_use') return
@@ -59,15 +55,14 @@ export function* addToBlock(reading: BlockReading, delta: AnthropicDelta): Gener
 }
 
 export function* endBlock(reading: BlockReading): Generator<WireEvent> {
-  const { block, thoughts } = reading
+  const { block } = reading
   // Servers that do not write piece by piece give it whole, at the start.
   if ((block.type === 'tool' || block.type === 'answer') && !block.hasText) {
     yield* writeInput(reading, JSON.stringify(block.input ?? {}))
   }
-  const isThought = block.type === 'redacted' || (block.type === 'thinking' && block.signature !== '')
-  if (!isThought) return
-  thoughts.push({ ...block, run: reading.run })
-  yield { type: 'reasoning-delta', index: 0, text: '', signature: joinSignatures(thoughts) }
+  if (block.type === 'redacted') yield { type: 'reasoning-delta', index: 0, text: '', signature: signHidden(block.data) }
+  if (block.type === 'thinking' && block.signature !== '')
+    yield { type: 'reasoning-delta', index: 0, text: '', signature: block.signature }
 }
 
 export function* writeText(text: string): Generator<WireEvent> {
@@ -76,7 +71,6 @@ export function* writeText(text: string): Generator<WireEvent> {
 
 function* think({ block }: BlockReading, text: string): Generator<WireEvent> {
   if (block.type !== 'thinking' || text === '') return
-  block.length += text.length
   yield { type: 'reasoning-delta', index: 0, text }
 }
 

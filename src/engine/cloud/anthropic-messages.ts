@@ -6,9 +6,9 @@ import type {
   ToolUseBlockParam,
 } from '@anthropic-ai/sdk/resources/messages'
 import { AppError } from '../../errors.ts'
+import { isJsonObject } from '../json-object.ts'
 import type { ChatMessage, Prompt, ToolCall } from '../provider.ts'
-import { splitReasoning } from './anthropic-reasoning.ts'
-import { isRecord } from './is-record.ts'
+import { type AnswerPiece, hiddenCipher, inOrder, splitThoughts } from '../thoughts.ts'
 
 export type AnthropicConversation = Readonly<{ system: TextBlockParam[]; messages: MessageParam[] }>
 
@@ -42,9 +42,24 @@ function toBlocks(message: Exclude<ChatMessage, { role: 'system' }>): ContentBlo
       return [{ type: 'tool_result', tool_use_id: message.toolCallId, content: message.content }]
     case 'assistant': {
       // Only Claude's own thoughts carry its signature, and it takes no others.
-      const { reasoning = '', reasoningSignature: signature } = message
-      const thoughts = signature === undefined ? [] : splitReasoning(reasoning, signature)
-      return [...thoughts, ...toText(message.content), ...(message.toolCalls ?? []).map(toToolUse)]
+      const { reasoning = '', reasoningSignature: signature, toolCalls = [] } = message
+      const thoughts = signature === undefined ? [] : splitThoughts(reasoning, signature)
+      return inOrder(thoughts, message.content, toolCalls).flatMap(toPiece)
+    }
+  }
+}
+
+function toPiece(piece: AnswerPiece): ContentBlockParam[] {
+  switch (piece.type) {
+    case 'text':
+      return toText(piece.text)
+    case 'call':
+      return [toToolUse(piece.call)]
+    case 'thought': {
+      const { text, signature } = piece.thought
+      const cipher = hiddenCipher(signature)
+      if (cipher !== undefined) return [{ type: 'redacted_thinking', data: cipher }]
+      return signature === '' ? [] : [{ type: 'thinking', thinking: text, signature }]
     }
   }
 }
@@ -62,7 +77,7 @@ function readArguments(id: string, text: string): Record<string, unknown> {
   if (text.trim() === '') return {}
   try {
     const value: unknown = JSON.parse(text)
-    if (isRecord(value)) return value
+    if (isJsonObject(value)) return value
   } catch {
     // Told below, with what is no object.
   }

@@ -7,11 +7,11 @@ import type {
   ToolChoice,
 } from '@anthropic-ai/sdk/resources/messages'
 import { AppError } from '../../errors.ts'
+import { isJsonObject } from '../json-object.ts'
 import type { AnswerFormat, GenerateRequest, Prompt, ReasoningEffort, Tools } from '../provider.ts'
 import { type AnthropicConversation, toConversation } from './anthropic-messages.ts'
 import { cannot, chosenSampling, refuseChosen } from './chosen-sampling.ts'
 import type { CloudModel } from './cloud-options.ts'
-import { isRecord } from './is-record.ts'
 
 /** A tool that the model must call: its input is the answer. */
 export const answerTool = 'json_answer'
@@ -106,7 +106,7 @@ function toTools(provider: string, { tools, choice, parallel }: Tools): { tools:
 }
 
 function toInputSchema(provider: string, name: string, schema: unknown): Tool.InputSchema {
-  const isObject = isRecord(schema) && (schema.type === undefined || schema.type === 'object')
+  const isObject = isJsonObject(schema) && (schema.type === undefined || schema.type === 'object')
   if (isObject) return { ...schema, type: 'object' }
   throw cannot(provider, 'tools', 'described by JSON schemas of objects', `something else for "${name.slice(0, 100)}"`)
 }
@@ -120,7 +120,7 @@ function toChoice(choice: Tools['choice'], alone: boolean): ToolChoice {
 
 function toFormat(format: AnswerFormat | undefined): OutputConfig {
   if (format?.type !== 'json-schema') return {}
-  if (isRecord(format.schema)) return { format: { type: 'json_schema', schema: format.schema } }
+  if (isJsonObject(format.schema)) return { format: { type: 'json_schema', schema: format.schema } }
   throw new AppError('invalid', `"${format.field}" must be a JSON schema that is an object.`)
 }
 

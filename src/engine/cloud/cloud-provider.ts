@@ -6,6 +6,7 @@ import { type CloudModel, type CloudOptions, ranOnOf, readBaseUrls } from './clo
 import { runErrand } from './errand.ts'
 import { createAnswerMeter } from './meter.ts'
 import { openServerProbe } from './probe.ts'
+import { refuseAddresses } from './refuse-addresses.ts'
 import type { Wire, WireEvent } from './wire.ts'
 
 /** A provider whose answers come from servers elsewhere. */
@@ -22,6 +23,7 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
   const modelOf = (model: string): CloudModel => models.find((known) => known.name === model) ?? { name: model }
 
   async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+    refuseAddresses(name, baseUrls, request.prompt)
     const meter = createAnswerMeter(clock.now)
     const prepared = wire.prepareAnswer(request, modelOf(request.model))
     const errand = runErrand(parts, { purpose: 'answer', prepared, request, onSend: meter.sent, usageOf }, signal)
@@ -42,6 +44,7 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
     },
     generate,
     async countTokens(request, signal) {
+      refuseAddresses(name, baseUrls, request.prompt)
       const prepared = wire.prepareCount(request, modelOf(request.model))
       const errand = runErrand(parts, { purpose: 'token-count', prepared, request }, signal)
       for await (const tokens of errand) return tokens

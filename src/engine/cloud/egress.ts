@@ -224,7 +224,6 @@ function toEntry(
 }
 
 /** In millionths of a US dollar: a price for a million tokens is that of one in millionths. */
-/** Millionths of a US dollar. */
 export function costOf(
   { input, output, cachedInput = input }: Price,
   { promptTokens, completionTokens, cachedPromptTokens }: Usage,

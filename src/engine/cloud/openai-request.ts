@@ -6,10 +6,10 @@ import type {
   ChatCompletionToolChoiceOption,
 } from 'openai/resources/chat/completions'
 import { AppError } from '../../errors.ts'
+import { isJsonObject } from '../json-object.ts'
 import type { AnswerFormat, ChatMessage, GenerateRequest, Prompt, Tools } from '../provider.ts'
 import { cannot, chosenSampling, refuseChosen } from './chosen-sampling.ts'
 import type { CloudModel } from './cloud-options.ts'
-import { isRecord } from './is-record.ts'
 
 /** `openai`: OpenAI itself, which refuses what it does not know. `compatible`: what servers that imitate it take beyond. */
 export type OpenaiApi = 'openai' | 'compatible'
@@ -125,7 +125,7 @@ function toTools({ tools, choice, parallel }: Tools): Partial<OpenaiParams> {
         function: {
           name,
           ...(description === undefined ? {} : { description }),
-          ...(isRecord(parameters) ? { parameters } : {}),
+          ...(isJsonObject(parameters) ? { parameters } : {}),
         },
       }),
     ),
@@ -140,6 +140,6 @@ function toChoice(choice: Tools['choice']): ChatCompletionToolChoiceOption {
 
 function toFormat(format: AnswerFormat): NonNullable<OpenaiParams['response_format']> {
   if (format.type === 'json-object') return { type: 'json_object' }
-  if (!isRecord(format.schema)) throw new AppError('invalid', `"${format.field}" must be a JSON schema that is an object.`)
+  if (!isJsonObject(format.schema)) throw new AppError('invalid', `"${format.field}" must be a JSON schema that is an object.`)
   return { type: 'json_schema', json_schema: { name: format.name ?? 'answer', schema: format.schema, strict: true } }
 }

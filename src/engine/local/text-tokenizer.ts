@@ -1,5 +1,6 @@
 import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '../../errors.ts'
+import { isJsonObject } from '../json-object.ts'
 import { type EmbedTokens, leastText, longQuery } from './embed-backend.ts'
 import { createPrecompiledNormalizer } from './precompiled-normalizer.ts'
 
@@ -24,9 +25,9 @@ export interface TextTokenizer {
  * tokenizer_config.json). Throws `invalid` when they are none.
  */
 export function createTextTokenizer(tokenizer: unknown, config: unknown, maxTokens: number): TextTokenizer {
-  if (!isObject(tokenizer)) throw new AppError('invalid', 'tokenizer.json must hold an object.')
+  if (!isJsonObject(tokenizer)) throw new AppError('invalid', 'tokenizer.json must hold an object.')
   const { prepare, rest } = takePreparation(tokenizer)
-  const loaded = load(rest, isObject(config) ? config : {})
+  const loaded = load(rest, isJsonObject(config) ? config : {})
   const encodeWhole = (text: string) => loaded.encode(prepare(text)).ids
   function cut(ids: readonly number[]): readonly number[] {
     const last = ids.at(-1)
@@ -64,7 +65,7 @@ type Prepared = Readonly<{ prepare: (text: string) => string; rest: object }>
  */
 function takePreparation(tokenizer: object): Prepared {
   const normalizer = 'normalizer' in tokenizer ? tokenizer.normalizer : undefined
-  if (!isObject(normalizer) || !('type' in normalizer)) return { prepare: (text) => text, rest: tokenizer }
+  if (!isJsonObject(normalizer) || !('type' in normalizer)) return { prepare: (text) => text, rest: tokenizer }
   if (normalizer.type === 'BertNormalizer') return { prepare: bertPreparation(normalizer), rest: tokenizer }
   const steps: readonly unknown[] =
     normalizer.type === 'Sequence' && 'normalizers' in normalizer && Array.isArray(normalizer.normalizers)
@@ -72,7 +73,7 @@ function takePreparation(tokenizer: object): Prepared {
       : [normalizer]
   const [first, ...others] = steps
   // The library has only an approximation of it.
-  if (isObject(first) && 'precompiled_charsmap' in first && typeof first.precompiled_charsmap === 'string') {
+  if (isJsonObject(first) && 'precompiled_charsmap' in first && typeof first.precompiled_charsmap === 'string') {
     const rest = { ...tokenizer, normalizer: { type: 'Sequence', normalizers: others } }
     return { prepare: createPrecompiledNormalizer(first.precompiled_charsmap), rest }
   }
@@ -86,8 +87,4 @@ function bertPreparation(normalizer: object): (text: string) => string {
     const apart = text.replace(/[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu, ' $& ')
     return lowercases ? apart.replaceAll('Σ', 'σ') : apart
   }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

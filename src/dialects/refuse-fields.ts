@@ -14,10 +14,8 @@ export function refuseUnsupported(body: object, harmless: HarmlessValues, place 
   for (const [name, value] of Object.entries(body)) {
     const allowed = Object.hasOwn(harmless, name) ? harmless[name] : undefined
     if (allowed === undefined || allowed.some((one) => isDeepStrictEqual(one, value))) continue
-    const expected = allowed.length === 0 ? 'left out' : `left out or ${allowed.map((one) => JSON.stringify(one)).join(' or ')}`
-    throw new AppError('invalid', `"${place}${name}" is not supported: it must be ${expected}.`, {
-      details: [{ field: `${place}${name}`, expected, got: 'another value' }],
-    })
+    const others = allowed.map((one) => ` or ${JSON.stringify(one)}`).join('')
+    throw wrongField(`${place}${name}`, `left out${others} (anything else is not supported)`, 'another value')
   }
 }
 
