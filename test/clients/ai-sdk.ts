@@ -16,6 +16,9 @@ const providerOf = (url: string, apiKey: string) =>
 const real = (world: World) => providerOf(world.real, 'none')
 const scripted = (world: World, apiKey = world.key) => providerOf(world.scripted, apiKey)('scripted')
 
+// It warns of what a continuation cannot have, though nobody asked for it.
+globalThis.AI_SDK_LOG_WARNINGS = false
+
 const brief = { temperature: 0, maxOutputTokens: 12, maxRetries: 0 }
 const tools = {
   weather: tool({

@@ -52,7 +52,7 @@ export const anthropic: Client = {
         name: 'weather',
         description: weather.description,
         inputSchema: city,
-        run: ({ city: name }) => weatherIn(name),
+        run: ({ city: name }) => weatherIn(String(name)),
       })
       const asked = { ...hello, messages: ask('Oslo and Rome?'), tools: [tool] }
       const whole = await scripted(world).beta.messages.toolRunner(asked)

@@ -12,7 +12,7 @@ export const features = {
   reasoning: 'Reasoning apart from the answer, whole and streamed',
   images: 'Images',
   completion: 'Continues a text',
-  responses: 'Responses API, with a stream and the one before',
+  responses: 'Responses API, whole and streamed',
   embeddings: 'Embeddings',
   models: 'Lists models',
   tokens: 'Counts tokens',

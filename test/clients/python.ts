@@ -1,15 +1,19 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { text } from 'node:stream/consumers'
 import type { World } from './world.ts'
 
 // Made by `./run_llm.sh test` when CI is set; by hand:
-// python3 -m venv .cache/python && .cache/python/bin/pip install -r test/clients/requirements.txt
+// python3 -m venv .cache/python && .cache/python/bin/python -m pip install -r test/clients/requirements.txt
+// cp test/clients/requirements.txt .cache/python
 const python = '.cache/python/bin/python'
+const installed = '.cache/python/requirements.txt'
 
-export const hasPython = existsSync(python)
+/** Whether all of them are there, in their versions. */
+export const hasPython =
+  existsSync(installed) && readFileSync(installed, 'utf8') === readFileSync('test/clients/requirements.txt', 'utf8')
 
 export type Report = Readonly<{ feature: string; state: 'works' | 'failed' | 'missing'; detail: string }>
 

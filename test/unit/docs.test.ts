@@ -39,6 +39,7 @@ test('links between the documents lead to files that exist', async () => {
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
     'docs/anthropic.md',
+    'docs/compatibility.md',
     'docs/errors.md',
     'docs/keys.md',
     'docs/settings.md',

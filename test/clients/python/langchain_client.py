@@ -134,4 +134,4 @@ checks = [
     chat, stream, stream_usage, forced_tool, tool_turns, schema, logprobs, reasoning, images, completion, responses,
     embeddings, cancel, unknown_model, wrong_body, wrong_key, broken_stream,
 ]
-run(checks, missing={"models": "", "tokens": "counts by itself, with OpenAI’s vocabulary"})
+run(checks, missing={"models": "", "tokens": "It counts by itself, with OpenAI’s vocabulary"})

@@ -1,7 +1,9 @@
 import json
+from typing import Literal
 
 import openai
 from conformance import *
+from pydantic import BaseModel
 
 
 def real(world):
@@ -27,8 +29,8 @@ def chat(world):
 
 def stream(world):
     whole = real(world).chat.completions.create(**brief(world))
-    with real(world).chat.completions.stream(**brief(world)) as events:
-        equal(events.get_final_completion().choices[0].message.content, whole.choices[0].message.content)
+    chunks = real(world).chat.completions.create(**brief(world), stream=True)
+    equal("".join(chunk.choices[0].delta.content or "" for chunk in chunks), whole.choices[0].message.content)
 
 
 def stream_usage(world):
@@ -67,11 +69,17 @@ def tool_turns(world):
         equal(answer(messages).content, TOLD)
 
 
+class Colour(BaseModel):
+    colour: Literal["red", "blue"]
+
+
 def schema(world):
     asked = {**brief(world, "A colour?"), "max_tokens": 60}
     form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": COLOUR}}
     answer = real(world).chat.completions.create(**asked, response_format=form)
     is_colour(json.loads(answer.choices[0].message.content))
+    answer = real(world).chat.completions.parse(**asked, response_format=Colour)
+    is_colour(answer.choices[0].message.parsed.model_dump())
 
 
 def logprobs(world):
