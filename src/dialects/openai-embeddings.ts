@@ -5,16 +5,18 @@ import { AppError } from '../errors.ts'
 import { clientGone } from '../http/event-stream.ts'
 import type { Metered } from '../usage/metered.ts'
 import { openaiErrors } from './openai-error.ts'
+import { wrongField } from './openai-refusal.ts'
 
 /** Texts of one request at most: OpenAI's own limit. */
 const mostTexts = 2048
 
-const text = Type.String({ minLength: 1, maxLength: 1_000_000 })
+const mostCharacters = 1_000_000
+const text = Type.String({ minLength: 1, maxLength: mostCharacters })
 
 const embeddingsBody = Type.Object(
   {
     model: Type.String({ maxLength: 500 }),
-    input: Type.Union([text, Type.Array(text, { minItems: 1, maxItems: mostTexts })], {
+    input: Type.Union([text, Type.Array(Type.Unknown(), { minItems: 1, maxItems: mostTexts })], {
       description: 'Texts. Lists of tokens are not taken: they would be those of another model.',
     }),
     encoding_format: Type.Optional(Type.Enum(['float', 'base64'])),
@@ -44,12 +46,12 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
   http.post<{ Body: Static<typeof embeddingsBody> }>('/embeddings', { schema }, async (request, reply) => {
     const { model, input, encoding_format: format = 'float', dimensions } = request.body
     const embedder = await getEmbedder(embedders, model)
-    const texts = typeof input === 'string' ? [input] : input
+    const texts = (typeof input === 'string' ? [input] : input).map(checkText)
     const encode = () => embedder.encode({ texts, truncate: false }, clientGone(reply))
     const { vectors, tokens } = await metered(request, embedder.name, encode)
     const width = vectors[0]?.length ?? 0
     if (dimensions !== undefined && dimensions !== width)
-      throw new AppError('invalid', `The vectors of this model have ${width} dimensions, not ${dimensions}.`)
+      throw wrongField('dimensions', `${width}, which is what this model has`, String(dimensions))
     const count = tokens.reduce((sum, one) => sum + one, 0)
     return {
       object: 'list' as const,
@@ -58,6 +60,16 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
       usage: { prompt_tokens: count, total_tokens: count },
     }
   })
+}
+
+function checkText(input: unknown, index: number): string {
+  if (typeof input === 'string' && input.length > 0 && input.length <= mostCharacters) return input
+  const got = typeof input === 'string' ? `one of ${input.length}` : 'something else'
+  throw wrongField(
+    `input.${index}`,
+    `a text of 1 to ${mostCharacters} characters (tokens would be those of another model; in LangChain: check_embedding_ctx_length=False)`,
+    got,
+  )
 }
 
 /** By its name. Throws `not_found` with the names that there are. */
