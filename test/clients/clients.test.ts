@@ -46,6 +46,7 @@ describe.each(clients)('$name in JavaScript', ({ name, checks }) => {
 describe.skipIf(!hasPython && !process.env.CI)('in Python', () => {
   const opened = new Map<string, PythonClient>()
   beforeAll(() => {
+    if (!hasPython) throw new Error('The clients of test/clients/requirements.txt are not installed in .cache/python.')
     for (const [name, script] of Object.entries(pythonClients)) opened.set(name, openPythonClient(script))
   })
   afterAll(() => {

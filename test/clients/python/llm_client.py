@@ -114,8 +114,8 @@ def unknown_model(world):
 
 
 def wrong_body(world):
-    call = lambda: llm.get_model("scripted-chat").prompt("Hi", key=world.key, seed=-5).text()
-    fails(openai.BadRequestError, call, param="seed")
+    call = lambda: llm.get_model("scripted-chat").prompt("Hi", key=world.key, max_tokens=-1).text()
+    fails(openai.BadRequestError, call, param="max_tokens")
 
 
 def wrong_key(world):
