@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// unit: scripted engine, no model; model: the real small model; web: headless Chromium.
+// unit: scripted engine, no model; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium.
 export default defineConfig({
   test: {
     projects: [
@@ -11,6 +11,15 @@ export default defineConfig({
           include: ['test/model/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'clients',
+          include: ['test/clients/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           fileParallelism: false,
         },
       },

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises'
+import { access, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Context, configOf, writeLine } from './context.ts'
@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 export async function runTests(context: Context): Promise<number> {
   process.chdir(root)
   await installPrograms(context)
-  await installPythonClient(context)
+  await installPythonClients(context)
   await prepareTestModels(context, configOf(context, { serves: false }))
   for (const [program, ...args] of [
     ['@biomejs/biome/bin/biome', 'check', '.'],
@@ -43,21 +43,25 @@ async function installPrograms({ environment, say, terminal }: Context): Promise
   }
 }
 
-/** OpenAI's Python client, which one test asks the service with: in a virtual environment inside the checkout. */
-async function installPythonClient({ environment, say, terminal }: Context): Promise<void> {
+/** The Python clients that tests ask the service with, in a virtual environment inside the checkout. Takes half a minute. */
+async function installPythonClients({ environment, say, terminal }: Context): Promise<void> {
   const folder = join('.cache', 'python')
-  const python = join(folder, 'bin', 'python')
-  const { code: present } = await runProgram(python, ['-c', 'import openai'])
-  if (present === 0 || !environment.CI) return
-  const what = 'openai (Python)'
+  const required = join('test', 'clients', 'requirements.txt')
+  // What was installed, kept beside it, so that new versions are installed, too.
+  const installed = join(folder, 'requirements.txt')
+  const wanted = await readFile(required, 'utf8')
+  const present = await readFile(installed, 'utf8').catch(() => undefined)
+  if (present === wanted || !environment.CI) return
+  const what = `${required} (Python)`
   writeLine(terminal.notes, say('testPrepare', { what }))
   for (const [program, ...args] of [
     ['python3', '-m', 'venv', folder],
-    [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'openai'],
+    [join(folder, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', required],
   ] as const) {
     const { code } = await runProgram(program, args)
     if (code !== 0) return writeLine(terminal.notes, say('testNoPackages', { what }))
   }
+  await writeFile(installed, wanted)
 }
 
 async function isOnPath(name: string, path = ''): Promise<boolean> {

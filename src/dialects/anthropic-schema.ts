@@ -88,7 +88,7 @@ export const messagesBody = Type.Object(
     stop_sequences: Type.Optional(Type.Array(stopText, { maxItems: predictBounds.stopTexts })),
     stream: Type.Optional(Type.Boolean({ default: false })),
     temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: predictDefaults.temperature })),
-    top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, default: predictDefaults.topP })),
+    top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: predictDefaults.topP })),
     top_k: Type.Optional(
       Type.Integer({ minimum: 0, maximum: predictBounds.topK, default: predictDefaults.topK, description: '0 switches it off.' }),
     ),

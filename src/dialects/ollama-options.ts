@@ -15,7 +15,7 @@ export const optionsBody = Type.Object(
     temperature: Type.Optional(
       Type.Number({ minimum: 0, maximum: predictBounds.temperature, default: predictDefaults.temperature }),
     ),
-    top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, default: predictDefaults.topP })),
+    top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: predictDefaults.topP })),
     top_k: Type.Optional(Type.Integer({ minimum: 0, maximum: predictBounds.topK, default: predictDefaults.topK })),
     min_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: predictDefaults.minP })),
     seed: Type.Optional(Type.Integer({ minimum: -1, maximum: predictBounds.seed, description: '-1: another one each time.' })),

@@ -10,7 +10,9 @@ import { finishReasonBody, usageBody } from './openai-usage.ts'
 
 const exactly = { additionalProperties: false } as const
 const text = Type.String({ maxLength: predictBounds.promptCharacters })
-const cacheMark = { prompt_cache_breakpoint: Type.Optional(Type.Unknown({ description: 'It changes no answer.' })) }
+const changesNothing = Type.Optional(Type.Unknown({ description: 'It changes no answer.' }))
+/** Beginnings of prompts are always remembered. The second is Anthropic's, which gateways pass on. */
+const cacheMark = { prompt_cache_breakpoint: changesNothing, cache_control: changesNothing }
 
 const textPart = Type.Object({ type: Type.Literal('text'), text, ...cacheMark }, exactly)
 const refusalPart = Type.Object({ type: Type.Literal('refusal'), refusal: text }, exactly)

@@ -62,9 +62,11 @@ export function serveEmbeddings(http: FastifyInstance, embedders: Embedders, met
   })
 }
 
+const inTokens = 'would be those of another model; in LangChain: check_embedding_ctx_length=False'
+
 /** Some clients send tokens: their users must hear that it is texts that are wanted. */
 function checkText(input: unknown, field: string): string {
-  if (typeof input !== 'string') throw wrongField(field, 'a text (tokens would be those of another model)', 'something else')
+  if (typeof input !== 'string') throw wrongField(field, `a text (tokens ${inTokens})`, 'something else')
   if (input.length > 0 && input.length <= mostCharacters) return input
   throw wrongField(field, `a text of 1 to ${mostCharacters} characters`, `one of ${input.length}`)
 }

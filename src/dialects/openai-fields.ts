@@ -23,7 +23,7 @@ export const answerFields = {
   temperature: Type.Optional(
     Type.Number({ minimum: 0, maximum: predictBounds.temperature, default: predictDefaults.temperature }),
   ),
-  top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, default: predictDefaults.topP })),
+  top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: predictDefaults.topP })),
   top_k: Type.Optional(
     Type.Integer({
       minimum: 0,
@@ -41,7 +41,7 @@ export const answerFields = {
       description: 'Not in OpenAI.',
     }),
   ),
-  seed: Type.Optional(Type.Integer({ minimum: 0, maximum: predictBounds.seed })),
+  seed: Type.Optional(Type.Integer({ minimum: -(2 ** 63), maximum: 2 ** 63, description: 'Of 64 bits, as in OpenAI.' })),
   stream: Type.Optional(Type.Boolean({ default: false })),
   // Sent by clients for OpenAI's own bookkeeping.
   user: Type.Optional(Type.String({ maxLength: 500 })),
@@ -96,11 +96,17 @@ export function toSampling(body: Fields): SamplingParameters {
     topK: body.top_k ?? predictDefaults.topK,
     minP: body.min_p ?? predictDefaults.minP,
     repeatPenalty: body.repeat_penalty ?? predictDefaults.repeatPenalty,
-    seed: body.seed,
+    seed: body.seed === undefined ? undefined : foldSeed(body.seed),
     ...(frequencyPenalty === 0 ? {} : { frequencyPenalty }),
     ...(presencePenalty === 0 ? {} : { presencePenalty }),
     ...(Object.keys(logitBias).length === 0 ? {} : { logitBias }),
   }
+}
+
+/** A seed of 64 bits as one of 32; those from 0 to 2^32 − 1 stay what they are. */
+function foldSeed(seed: number): number {
+  const bits = BigInt.asUintN(64, BigInt(seed))
+  return Number(BigInt.asUintN(32, bits ^ (bits >> 32n)))
 }
 
 /** What every answer is asked with. */

@@ -23,7 +23,16 @@ const exactly = { additionalProperties: false } as const
 
 /** As /v1/chat/completions has them. */
 export const chatTools = Type.Array(
-  taggedUnion('type', [Type.Object({ type: Type.Literal('function'), function: Type.Object(functionFields, exactly) }, exactly)]),
+  taggedUnion('type', [
+    Type.Object(
+      {
+        type: Type.Literal('function'),
+        function: Type.Object(functionFields, exactly),
+        cache_control: Type.Optional(Type.Unknown({ description: 'It changes no answer.' })),
+      },
+      exactly,
+    ),
+  ]),
   { maxItems: mostTools },
 )
 

@@ -75,7 +75,7 @@ export type AnswerFormat =
 export type SamplingParameters = Readonly<{
   /** 0 takes the likeliest token each time (greedy). */
   temperature: number
-  /** Nucleus: the smallest set of tokens whose probabilities add up to this. 1 switches it off. */
+  /** Nucleus: the smallest set of tokens whose probabilities add up to this; 0: the likeliest one. 1 switches it off. */
   topP: number
   /** Only the k likeliest tokens. 0 switches it off. */
   topK: number

@@ -31,7 +31,9 @@ function closest(problems: readonly SchemaProblem[]): readonly SchemaProblem[] {
   return problems.filter((problem) => problem.keyword !== 'anyOf' && depthOf(problem) === depth)
 }
 
-const depthOf = ({ instancePath }: SchemaProblem) => instancePath.split('/').length
+/** A wrong kind is told by its object, but it is the field below that is wrong. */
+const depthOf = ({ keyword, instancePath }: SchemaProblem) =>
+  instancePath.split('/').length + (keyword === 'discriminator' ? 1 : 0)
 
 /** Names the field, what was expected and what was got, without repeating texts that a caller may want to keep secret. */
 function describeProblem(problem: SchemaProblem): ErrorDetail[] {
@@ -63,9 +65,14 @@ function namesOf(value: unknown): readonly string[] {
 function describeKind({ params, parentSchema }: SchemaProblem, at: readonly string[]): ErrorDetail {
   const { tag, tagValue } = params
   const kinds = valueAt(parentSchema, 'oneOf')
-  const known = Array.isArray(kinds) ? kinds.map((kind) => valueAt(kind, 'properties', text(tag), 'const')) : []
+  const known = Array.isArray(kinds) ? kinds.flatMap((kind) => valuesOf(valueAt(kind, 'properties', text(tag)))) : []
   const got = typeof tagValue === 'string' ? JSON.stringify(shorten(tagValue)) : tagValue === undefined ? 'missing' : 'no text'
   return detail([...at, text(tag)], `one of ${JSON.stringify(known)}`, got)
+}
+
+function valuesOf(schema: unknown): readonly unknown[] {
+  const values = valueAt(schema, 'enum')
+  return Array.isArray(values) ? values : [valueAt(schema, 'const')]
 }
 
 function valueAt(value: unknown, ...path: readonly string[]): unknown {

@@ -8,13 +8,8 @@ export function taggedUnion<const Variants extends readonly TObject[]>(tag: stri
   return Type.Unsafe<Static<Variants[number]>>({
     type: 'object',
     required: [tag],
-    properties: { [tag]: { type: 'string', enum: variants.flatMap((variant) => valuesOf(variant, tag)) } },
+    properties: { [tag]: { type: 'string' } },
     discriminator: { propertyName: tag },
     oneOf: variants,
   })
-}
-
-function valuesOf(variant: TObject, tag: string): readonly unknown[] {
-  const schema: Readonly<{ const?: unknown; enum?: readonly unknown[] }> = variant.properties[tag] ?? {}
-  return schema.enum ?? [schema.const]
 }

@@ -64,7 +64,7 @@ const predictFields = {
       description: '0 takes the likeliest token each time, so that the same question gives the same answer.',
     }),
   ),
-  top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, default: predictDefaults.topP })),
+  top_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1, default: predictDefaults.topP })),
   top_k: Type.Optional(
     Type.Integer({ minimum: 0, maximum: predictBounds.topK, default: predictDefaults.topK, description: '0 switches it off.' }),
   ),

@@ -42,6 +42,7 @@ test('links between the documents lead to files that exist', async () => {
     'CONTRIBUTING.md',
     'docs/anthropic.md',
     'docs/cloud.md',
+    'docs/compatibility.md',
     'docs/errors.md',
     'docs/keys.md',
     'docs/settings.md',

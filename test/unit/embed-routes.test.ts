@@ -80,6 +80,17 @@ test("OpenAI's client has the same vectors as floats and as base64, which it ask
 })
 
 test.each([
+  [{ input: 'a', dimensions: 2 }, 'dimensions', '3, which is what this model has'],
+  [{ input: [1, 2] }, 'input.0', 'tokens would be those of another model'],
+  [{ input: ['a', [1]] }, 'input.1', 'tokens would be those of another model'],
+  [{ input: ['a', ''] }, 'input.1', 'a text of 1 to 1000000 characters'],
+])('as OpenAI %j names %s and says what it must be', async (body, param, expected) => {
+  await using server = await start()
+  const answer = await post(server.url, '/v1/embeddings', { model: 'fake-embedder', ...body })
+  expect(answer).toMatchObject({ status: 400, error: { param, message: expect.stringContaining(expected) } })
+})
+
+test.each([
   [{ model: 'other', input: 'a' }, 404],
   [{ model: 'fake-embedder', input: 'a', dimensions: 2 }, 400],
   [{ model: 'fake-embedder', input: [1, 2, 3] }, 400],

@@ -54,6 +54,8 @@ describe('drawing', () => {
     const scores = scoresOf([0.1, 0.4, 0.05, 0.3, 0.15])
     expect(drawMany(scores, { topK: 2 }).map((share) => share > 0)).toEqual([false, true, false, true, false])
     expect(drawMany(scores, { topP: 0.75 }).map((share) => share > 0)).toEqual([false, true, false, true, true])
+    expect(drawMany(scores, { topP: 0 }).map((share) => share > 0)).toEqual([false, true, false, false, false])
+    expect(drawMany(scores, { topP: 0, topK: 3 }).map((share) => share > 0)).toEqual([false, true, false, false, false])
     expect(drawMany(scores, { minP: 0.3 }).map((share) => share > 0)).toEqual([false, true, false, true, true])
   })
 

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
 import { startServer } from '../server.ts'
 
-// Made by: python3 -m venv .cache/python && .cache/python/bin/pip install openai (or by `./run_llm.sh test` when CI is set).
+// Made by `./run_llm.sh test` when CI is set, or by hand: see test/clients/python.ts.
 const python = '.cache/python/bin/python'
 
 const script = `

@@ -43,6 +43,34 @@ describe('a chat request', () => {
     })
   })
 
+  test.each([
+    [0, 0],
+    [7, 7],
+    [2 ** 32 - 1, 2 ** 32 - 1],
+    [2 ** 32, 1],
+    [-1, 0],
+    [1_795_957_656_924, 661_327_102],
+    [2 ** 63, 2 ** 31],
+    [-(2 ** 63), 2 ** 31],
+  ])('takes the seed %d, of 64 bits, as %d', async (seed, folded) => {
+    expect(await requestOf(chat({ seed, stream: true }))).toMatchObject({ sampling: { seed: folded } })
+  })
+
+  test('takes a top_p of 0, and marks for a cache', async () => {
+    const cache_control = { type: 'ephemeral' }
+    const content = [{ type: 'text', text: 'Hola', cache_control }]
+    const tools = [{ type: 'function', function: { name: 'f' }, cache_control }]
+    const request = await requestOf(chat({ messages: [{ role: 'user', content }], tools, top_p: 0 }))
+    expect(request).toMatchObject({ prompt: { messages, tools: { tools: [{ name: 'f' }] } }, sampling: { topP: 0 } })
+  })
+
+  test('of a kind that is not there is told which there are, and which it named', async () => {
+    const { message } = await errorOf(await chat({ tools: [{ type: 'web_search' }] }))
+    expect(message).toBe('"tools.0.type" must be one of ["function"], but is "web_search".')
+    const wrong = await errorOf(await chat({ messages: [{ role: 'robot', content: 'x' }] }))
+    expect(wrong.message).toContain('one of ["system","developer","user","assistant","tool"], but is "robot"')
+  })
+
   test('passes on what it says', async () => {
     const body = {
       max_tokens: 5,
@@ -251,9 +279,9 @@ describe('response_format', () => {
 const wrongNumbers: ReadonlyArray<readonly [field: string, value: unknown]> = [
   ...[0, -1, -2, 1.5, '10', 2_147_483_647, 1e18].map((value) => ['max_tokens', value] as const),
   ...[-1, 2.1, 1e308, '1'].map((value) => ['temperature', value] as const),
-  ...[0, 1.1].map((value) => ['top_p', value] as const),
+  ...[-0.1, 1.1].map((value) => ['top_p', value] as const),
   ...[0, 1_000_000].map((value) => ['n', value] as const),
-  ...[-1, 2 ** 53].map((value) => ['seed', value] as const),
+  ...[0.5, 2 ** 64].map((value) => ['seed', value] as const),
   ...[-1, 1.5].map((value) => ['top_k', value] as const),
   ['stop', ''],
   ['stream', 'yes'],
