@@ -2,7 +2,7 @@ import type { Collection, PassageQuery } from '../embed/collection.ts'
 import type { Embedder, Reranker } from '../engine/embedder.ts'
 import type { ChatMessage, FinishReason, GenerateEvent, SamplingParameters, Timings, Usage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
-import type { Asker, Predict, Target } from '../predict/predict.ts'
+import type { Asker, OpenAnswer, Predict, Target } from '../predict/predict.ts'
 import { createCitationFilter, type Sentence, toSentences } from './citations.ts'
 import { answerStops, type Language, languageOf, nothingFound, toMessages } from './prompt.ts'
 import type { Retrieval, RetrievalMode, Retrieve, Source } from './retrieve.ts'
@@ -90,13 +90,14 @@ export function createAnswer(parts: AnswerParts): Answer {
       yield { type: 'answer-end', text, abstained: request.wantsAnswer, ...nothing, target }
       return
     }
-    const { events, sources, messages } = await begin(
+    const { opened, sources, messages } = await begin(
       parts,
       { request, sources: retrieval.sources, language, target, asker },
       signal,
     )
+    await using _disposed = opened
     yield { type: 'sources-found', queries, sources, retrieval, messages }
-    yield* write(parts, { events, sources, target, language, collection: request.collection }, signal)
+    yield* write(parts, { events: opened.events, sources, target, language, collection: request.collection }, signal)
   }
 }
 
@@ -118,7 +119,7 @@ type Beginning = Readonly<{
   asker: Asker
 }>
 
-type Begun = Readonly<{ events: AsyncIterable<GenerateEvent>; sources: readonly Source[]; messages: readonly ChatMessage[] }>
+type Begun = Readonly<{ opened: OpenAnswer; sources: readonly Source[]; messages: readonly ChatMessage[] }>
 
 /** Starts the model's answer. Where the prompt turns out too long, the last source is left out, until one is left. */
 async function begin(
@@ -141,8 +142,8 @@ async function begin(
       provider,
     }
     try {
-      const { events } = await parts.predict.open(asked, asker, signal)
-      return { events, sources: sources.slice(0, count), messages }
+      const opened = await parts.predict.open(asked, asker, signal)
+      return { opened, sources: sources.slice(0, count), messages }
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'context_length_exceeded' || count <= 1) throw error
     }

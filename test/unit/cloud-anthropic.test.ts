@@ -52,13 +52,13 @@ describe('what Claude is sent', () => {
       stream: true,
     })
     expect(version).toBe('2026-10-21')
-    const off = { ...usualSampling, topP: 1, topK: 0, minP: 0 }
+    const off = chooses({ topP: 1, topK: 0, minP: 0, repeatPenalty: 1 })
     expect((await sent(ask({ sampling: off }))).body).toEqual(body)
-    expect((await sent(ask({ sampling: { ...off, temperature: 0, byDefault: true } }))).body).toEqual(body)
+    expect((await sent(ask({ sampling: { ...usualSampling, temperature: 0 } }))).body).toEqual(body)
   })
 
   test('chosen sampling, in the last version that takes it', async () => {
-    const { body, version } = await sent(ask({ sampling: { ...usualSampling, temperature: 0, topK: 5 } }))
+    const { body, version } = await sent(ask({ sampling: chooses({ temperature: 0, topK: 5 }) }))
     expect(body).toMatchObject({ temperature: 0, top_k: 5 })
     expect(body).not.toHaveProperty('top_p')
     expect(version).toBe('2023-06-01')
@@ -73,7 +73,7 @@ describe('what Claude is sent', () => {
     ['logit_bias', { logitBias: { 5: 1 } }],
     ['seed', { seed: 3 }],
   ])('never what it cannot honour: %s', async (field, sampling) => {
-    const asked = answerOf(ask({ sampling: { ...usualSampling, ...sampling } }))
+    const asked = answerOf(ask({ sampling: chooses(sampling) }))
     await expect(asked).rejects.toMatchObject({ code: 'invalid', details: [{ field }] })
     expect(server.requests).toEqual([])
   })

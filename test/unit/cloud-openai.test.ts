@@ -3,7 +3,7 @@ import type { ChatMessage, ChatPrompt, GenerateRequest } from '../../src/engine/
 import { collect } from '../../src/predict/collect.ts'
 import { type CloudServer, refuses, startCloudServer, streams } from '../cloud-server.ts'
 import { callDelta, chatCompletion, delta, done, finish, usageChunk } from '../cloud-transcripts.ts'
-import { ask, createCloudWorld, type Kind, kinds, listEvents, never, usualSampling } from '../cloud-world.ts'
+import { ask, chooses, createCloudWorld, type Kind, kinds, listEvents, never, usualSampling } from '../cloud-world.ts'
 
 let server: CloudServer
 beforeEach(async () => {
@@ -39,20 +39,19 @@ describe('what OpenAI is sent', () => {
   test('no sampling where nothing unusual is asked, and that it keeps nothing', async () => {
     expect(await sent(ask())).toEqual({ ...usual, store: false })
     expect(await sent(ask(), 'custom')).toEqual(usual)
-    const byDefault = { ...usualSampling, temperature: 0, byDefault: true }
-    expect(await sent(ask({ sampling: byDefault }))).toEqual({ ...usual, store: false })
+    const notChosen = { ...usualSampling, temperature: 0 }
+    expect(await sent(ask({ sampling: notChosen }))).toEqual({ ...usual, store: false })
   })
 
   test('what it knows of sampling', async () => {
-    const sampling = {
-      ...usualSampling,
+    const sampling = chooses({
       temperature: 0,
       topP: 0.5,
       frequencyPenalty: 1,
       presencePenalty: -1,
       logitBias: { 50256: -100 },
       seed: 7,
-    }
+    })
     expect(await sent(ask({ sampling, maxTokens: 9, choices: 1, stop: ['a', 'b'], logprobs: 2 }))).toMatchObject({
       temperature: 0,
       top_p: 0.5,
@@ -72,7 +71,7 @@ describe('what OpenAI is sent', () => {
     ['min_p', { minP: 0.2 }],
     ['repeat_penalty', { repeatPenalty: 1.1 }],
   ])('never %s, which only compatible servers take', async (field, more) => {
-    const request = ask({ sampling: { ...usualSampling, ...more }, maxTokens: 9 })
+    const request = ask({ sampling: chooses(more), maxTokens: 9 })
     await expect(answerOf(request)).rejects.toMatchObject({ code: 'invalid', details: [{ field }] })
     expect(await sent(request, 'custom')).toMatchObject({ [field]: Object.values(more)[0], max_tokens: 9 })
   })
