@@ -30,6 +30,7 @@ export async function openEvents(generation: AsyncGenerator<GenerateEvent, undef
 
   async function close(): Promise<undefined> {
     signal.removeEventListener('abort', abandon)
+    first = undefined
     await generation.return(undefined)
   }
 

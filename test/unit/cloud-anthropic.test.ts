@@ -14,7 +14,7 @@ import {
   thinkingBlock,
   toolBlock,
 } from '../cloud-transcripts.ts'
-import { ask, createCloudWorld, kinds, never, usualSampling } from '../cloud-world.ts'
+import { ask, chooses, createCloudWorld, kinds, never, usualSampling } from '../cloud-world.ts'
 
 let server: CloudServer
 beforeEach(async () => {
@@ -52,8 +52,8 @@ describe('what Claude is sent', () => {
       stream: true,
     })
     expect(version).toBe('2026-10-21')
-    const off = chooses({ topP: 1, topK: 0, minP: 0, repeatPenalty: 1 })
-    expect((await sent(ask({ sampling: off }))).body).toEqual(body)
+    const usual = chooses({ temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1 })
+    expect(await sent(ask({ sampling: usual }))).toEqual({ body, version })
     expect((await sent(ask({ sampling: { ...usualSampling, temperature: 0 } }))).body).toEqual(body)
   })
 
@@ -62,6 +62,12 @@ describe('what Claude is sent', () => {
     expect(body).toMatchObject({ temperature: 0, top_k: 5 })
     expect(body).not.toHaveProperty('top_p')
     expect(version).toBe('2023-06-01')
+  })
+
+  test('what the caller chose, also where it is the default of this service', async () => {
+    const sampling = chooses({ temperature: 0.8, topP: 0.95, topK: 40 })
+    expect((await sent(ask({ sampling }))).body).toMatchObject({ temperature: 0.8, top_p: 0.95, top_k: 40 })
+    await expect(answerOf(ask({ sampling: chooses({ minP: 0.05 }) }))).rejects.toMatchObject({ details: [{ field: 'min_p' }] })
   })
 
   test.each([
@@ -176,7 +182,7 @@ describe('what Claude is sent', () => {
     expect((await sent({ ...asked, maxTokens: 9000 }, 'claude-sonnet-4-20250514')).body).toMatchObject(thinks)
     expect((await sent(chat([hi], { reasoning: 'none' }))).body).toMatchObject({ thinking: { type: 'disabled' } })
     await expect(answerOf({ ...asked, maxTokens: 1024 }, 'claude-3-7-sonnet-latest')).rejects.toMatchObject({ code: 'invalid' })
-    const hot = { ...asked, sampling: { ...usualSampling, temperature: 0.2 } }
+    const hot = { ...asked, sampling: chooses({ temperature: 0.2 }) }
     await expect(answerOf(hot)).rejects.toMatchObject({ details: [{ field: 'temperature' }] })
   })
 

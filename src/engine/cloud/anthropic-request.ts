@@ -9,7 +9,7 @@ import type {
 import { AppError } from '../../errors.ts'
 import type { AnswerFormat, GenerateRequest, Prompt, ReasoningEffort, Tools } from '../provider.ts'
 import { type AnthropicConversation, toConversation } from './anthropic-messages.ts'
-import { cannot, chosenSampling, refuseChosen, withoutOff } from './chosen-sampling.ts'
+import { cannot, chosenSampling, refuseChosen, withoutUsual } from './chosen-sampling.ts'
 import type { CloudModel } from './cloud-options.ts'
 import { isRecord } from './is-record.ts'
 
@@ -79,7 +79,7 @@ export function toCountParams(
 export const versionOfCount = currentVersion
 
 function toSampling(provider: string, { sampling }: GenerateRequest, reasoning: ReasoningEffort | undefined): SamplingParams {
-  const chosen = withoutOff(chosenSampling(sampling))
+  const chosen = withoutUsual(chosenSampling(sampling))
   refuseChosen(provider, chosen, ['minP', 'repeatPenalty', 'frequencyPenalty', 'presencePenalty', 'logitBias', 'seed'])
   const { temperature, topP, topK } = chosen
   if (temperature !== undefined && temperature > 1)

@@ -18,17 +18,18 @@ export function chosenSampling(sampling: SamplingParameters): ChosenSampling {
   }
 }
 
-/** With these, nothing is cut or penalized. */
-const off = { topP: 1, topK: 0, minP: 0, repeatPenalty: 1 } as const
+/** What the clouds themselves do unless they are told otherwise, by their documentation: nothing is cut or penalized. */
+const usual = { temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1 }
 
-/** Without what switches something off, for an API that cuts and penalizes nothing unless it is told to. */
-export function withoutOff({ topP, topK, minP, repeatPenalty, ...chosen }: ChosenSampling): ChosenSampling {
+/** Without what a cloud does anyway: its newer models refuse to be told. */
+export function withoutUsual({ temperature, topP, topK, minP, repeatPenalty, ...chosen }: ChosenSampling): ChosenSampling {
   return {
     ...chosen,
-    ...(topP === undefined || topP === off.topP ? {} : { topP }),
-    ...(topK === undefined || topK === off.topK ? {} : { topK }),
-    ...(minP === undefined || minP === off.minP ? {} : { minP }),
-    ...(repeatPenalty === undefined || repeatPenalty === off.repeatPenalty ? {} : { repeatPenalty }),
+    ...(temperature === undefined || temperature === usual.temperature ? {} : { temperature }),
+    ...(topP === undefined || topP === usual.topP ? {} : { topP }),
+    ...(topK === undefined || topK === usual.topK ? {} : { topK }),
+    ...(minP === undefined || minP === usual.minP ? {} : { minP }),
+    ...(repeatPenalty === undefined || repeatPenalty === usual.repeatPenalty ? {} : { repeatPenalty }),
   }
 }
 

@@ -7,7 +7,7 @@ import type {
 } from 'openai/resources/chat/completions'
 import { AppError } from '../../errors.ts'
 import type { AnswerFormat, ChatMessage, GenerateRequest, Prompt, Tools } from '../provider.ts'
-import { cannot, chosenSampling, refuseChosen, withoutOff } from './chosen-sampling.ts'
+import { cannot, chosenSampling, refuseChosen, withoutUsual } from './chosen-sampling.ts'
 import type { CloudModel } from './cloud-options.ts'
 import { isRecord } from './is-record.ts'
 
@@ -52,8 +52,8 @@ function toMaxTokens(isOpenai: boolean, asked: number | undefined, most: number 
 }
 
 function toSampling(provider: string, api: OpenaiApi, { sampling }: GenerateRequest): Partial<OpenaiParams> {
-  // Other servers cut by default: they must be told where nothing is to be cut.
-  const chosen = api === 'openai' ? withoutOff(chosenSampling(sampling)) : chosenSampling(sampling)
+  // Other servers cut by default, each in its way: they are told all.
+  const chosen = api === 'openai' ? withoutUsual(chosenSampling(sampling)) : chosenSampling(sampling)
   if (api === 'openai') refuseChosen(provider, chosen, ['topK', 'minP', 'repeatPenalty'])
   const { temperature, topP, topK, minP, repeatPenalty, frequencyPenalty, presencePenalty, logitBias, seed } = chosen
   return {
