@@ -173,7 +173,9 @@ test('a request that goes from one provider to the next counts once for who asks
   await world.meter.admit(ana, { ...cloud, provider: 'openai' }, true)
   await world.meter.admit(ana, local, true)
   const requestsOf = async (subject: string) => (await readUsage(world.db(), subject, '2026-01-01')).requests
-  expect(await Promise.all(['user:ana', 'provider:claude', 'provider:openai', 'provider:hf'].map(requestsOf))).toEqual([1, 1, 1, 0])
+  expect(await Promise.all(['user:ana', 'provider:claude', 'provider:openai', 'provider:hf'].map(requestsOf))).toEqual([
+    1, 1, 1, 0,
+  ])
   expect(await refusal(world.meter.admit(ana, local))).toMatchObject({ code: 'quota_exceeded' })
 })
 
