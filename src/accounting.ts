@@ -33,7 +33,9 @@ export function openAccounting(config: Config, parts: AccountingParts): Accounti
     now,
     defaults: { requestsPerDay: config.userRequestsPerDay, tokensPerDay: config.userTokensPerDay },
     ...(ceilings === undefined ? {} : { ceilings }),
-    ...(costOf === undefined ? {} : { costOf }),
+    ...(costOf === undefined
+      ? {}
+      : { costOf: (target, usage) => (target.provider === localProvider ? undefined : costOf(target, usage)) }),
     onFailure: (error) => log.error({ err: error }, 'Usage could not be counted'),
   })
   return {

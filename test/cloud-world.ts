@@ -2,7 +2,8 @@ import { createAnthropicProvider } from '../src/engine/cloud/anthropic-provider.
 import type { CloudOptions } from '../src/engine/cloud/cloud-options.ts'
 import type { CloudProvider } from '../src/engine/cloud/cloud-provider.ts'
 import { createOpenaiProvider } from '../src/engine/cloud/openai-provider.ts'
-import type { GenerateEvent, GenerateRequest } from '../src/engine/provider.ts'
+import type { GenerateEvent, GenerateRequest, SamplingParameters } from '../src/engine/provider.ts'
+import { resolveSampling } from '../src/engine/sampling.ts'
 import {
   anthropicMessage,
   anthropicSse,
@@ -78,7 +79,16 @@ export function createCloudWorld(kind: Kind, urls: readonly string[], more: Part
   return { provider, clock, egress }
 }
 
-export const usualSampling = { temperature: 0.8, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1, seed: undefined }
+const usual = { temperature: 0.8, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1 }
+
+/** Where the caller chose nothing. */
+export const usualSampling: SamplingParameters = { ...usual, given: [], seed: undefined }
+
+/** Where the caller chose these. */
+export function chooses({ seed, frequencyPenalty, presencePenalty, logitBias, ...chosen }: Partial<SamplingParameters>) {
+  const others = JSON.parse(JSON.stringify({ frequencyPenalty, presencePenalty, logitBias }))
+  return { ...resolveSampling(chosen, usual), ...others, seed } satisfies SamplingParameters
+}
 
 export const ask = (more: Partial<GenerateRequest> = {}): GenerateRequest => ({
   model: 'test-model',

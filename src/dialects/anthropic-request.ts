@@ -1,4 +1,5 @@
 import type { AnswerFormat, ChatPrompt, ReasoningEffort, Tool, Tools } from '../engine/provider.ts'
+import { resolveSampling } from '../engine/sampling.ts'
 import type { PredictRequest, PromptRequest } from '../predict/predict.ts'
 import { predictDefaults } from '../predict/schema.ts'
 import { referencedTools, toChatMessages } from './anthropic-messages.ts'
@@ -28,11 +29,7 @@ export function fromMessagesBody(body: MessagesBody): PredictRequest {
     choices: 1,
     // The same as /predict's where nothing is said: with Anthropic's own (temperature 1, no cut) small models ramble.
     sampling: {
-      temperature: body.temperature ?? predictDefaults.temperature,
-      topP: body.top_p ?? predictDefaults.topP,
-      topK: body.top_k ?? predictDefaults.topK,
-      minP: predictDefaults.minP,
-      repeatPenalty: predictDefaults.repeatPenalty,
+      ...resolveSampling({ temperature: body.temperature, topP: body.top_p, topK: body.top_k }, predictDefaults),
       seed: undefined,
     },
     stop: body.stop_sequences ?? [],

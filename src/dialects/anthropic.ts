@@ -58,10 +58,10 @@ function serveMessages(http: FastifyInstance, options: AnthropicRoutesOptions): 
   })
 }
 
-function serveCountTokens(http: FastifyInstance, { predict, askerOf }: AnthropicRoutesOptions): void {
+function serveCountTokens(http: FastifyInstance, { predict, askerOf, limit }: AnthropicRoutesOptions): void {
   const response = { 200: countTokensAnswer, ...errors }
   const schema = { summary: 'Count the tokens of a conversation', tags, body: countTokensBody, response }
-  http.post<{ Body: CountTokensBody }>('/count_tokens', { schema }, async (request, reply) => {
+  http.post<{ Body: CountTokensBody }>('/count_tokens', { schema, onRequest: limit }, async (request, reply) => {
     const { tokens } = await predict.countTokens(fromCountTokensBody(request.body), askerOf(request), clientGone(reply))
     return { input_tokens: tokens }
   })
@@ -93,7 +93,8 @@ async function stream(
 async function* answer(predict: Predict, asked: Asked, signal: AbortSignal): AsyncGenerator<string> {
   const { question, showsThinking, asker, tellOrigin } = asked
   const counting = countLocally(predict, question, asker, signal)
-  const { id, target, events } = await predict.open(question, asker, signal)
+  await using opened = await predict.open(question, asker, signal)
+  const { id, target, events } = opened
   tellOrigin(target)
   yield* toMessageEvents(events, { id, model: target.model, inputTokens: await counting, showsThinking })
 }

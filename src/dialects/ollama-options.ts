@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import type { SamplingParameters } from '../engine/provider.ts'
+import { resolveSampling } from '../engine/sampling.ts'
 import { predictBounds, predictDefaults } from '../predict/schema.ts'
 import { wrongField } from './refuse-fields.ts'
 
@@ -96,13 +97,13 @@ export function fromOptions(options: OptionsBody = {}): AnswerOptions {
   refuseOtherSamplers(options)
   const { seed = -1, num_predict: limit = -1, repeat_last_n: window = usualWindow } = options
   if (limit === 0) throw wrongField('options.num_predict', 'at least 1, or -1 for no limit', '0')
-  const penalties = {
-    repeatPenalty: options.repeat_penalty ?? predictDefaults.repeatPenalty,
-    frequencyPenalty: options.frequency_penalty ?? 0,
-    presencePenalty: options.presence_penalty ?? 0,
-  }
+  const {
+    repeat_penalty: repeatPenalty,
+    frequency_penalty: frequencyPenalty = 0,
+    presence_penalty: presencePenalty = 0,
+  } = options
   const penalizes =
-    window !== 0 && (penalties.repeatPenalty !== 1 || penalties.frequencyPenalty !== 0 || penalties.presencePenalty !== 0)
+    window !== 0 && ((repeatPenalty ?? predictDefaults.repeatPenalty) !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0)
   if (penalizes && window !== usualWindow)
     throw wrongField('options.repeat_last_n', `${usualWindow} or 0 where there is a penalty`, String(window))
   if (penalizes && options.penalize_newline === false)
@@ -110,11 +111,17 @@ export function fromOptions(options: OptionsBody = {}): AnswerOptions {
   return {
     // The same as /predict's where nothing is said, so that a question has one answer in all dialects.
     sampling: {
-      temperature: options.temperature ?? predictDefaults.temperature,
-      topP: options.top_p ?? predictDefaults.topP,
-      topK: options.top_k ?? predictDefaults.topK,
-      minP: options.min_p ?? predictDefaults.minP,
-      ...(penalizes ? penalties : { repeatPenalty: 1 }),
+      ...resolveSampling(
+        {
+          temperature: options.temperature,
+          topP: options.top_p,
+          topK: options.top_k,
+          minP: options.min_p,
+          repeatPenalty: penalizes || repeatPenalty === undefined ? repeatPenalty : 1,
+        },
+        predictDefaults,
+      ),
+      ...(penalizes ? { frequencyPenalty, presencePenalty } : {}),
       seed: seed === -1 ? undefined : seed,
     },
     maxTokens: limit < 0 ? undefined : limit,

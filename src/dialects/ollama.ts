@@ -22,7 +22,7 @@ export type OllamaRoutesOptions = OllamaModels &
     /** Counts a request to the model. */
     limit: onRequestAsyncHookHandler
     embedders: Embedders
-    /** Counts the work of embedding models. */
+    /** Counts the work of embedding models, and what loads a model. */
     metered: Metered
     /** Whether the caller may take models out of memory. */
     isAdmin: (request: FastifyRequest) => boolean
@@ -89,7 +89,8 @@ async function answer<Written extends object>(
     setOriginHeaders(reply, completion)
     return toWhole(completion, headOf(options, request, completion), format)
   }
-  const { target, events } = await predict.open(question.request, askerOf(request), gone)
+  await using opened = await predict.open(question.request, askerOf(request), gone)
+  const { target, events } = opened
   setOriginHeaders(reply, target)
   await sendEventStream(reply, {
     frames: toLines(events, () => headOf(options, request, target), format),
@@ -110,10 +111,16 @@ async function moveModel<Written extends object>(
   request: AnyRequest,
   reply: FastifyReply,
 ): Promise<object> {
-  const { predict, host, isAdmin } = options
+  const { predict, host, metered, isAdmin } = options
   if (leaves && !isAdmin(request)) throw new AppError('forbidden', 'Only an admin may take a model out of memory.')
   const target = await predict.choose({ model, provider: undefined })
-  if (target.provider === host.name) await (leaves ? host.unload(target.model) : host.load(target.model, clientGone(reply)))
+  if (target.provider === host.name && leaves) await host.unload(target.model)
+  // Loading takes more than many an answer.
+  if (target.provider === host.name && !leaves)
+    await metered(request, target.model, async () => {
+      await host.load(target.model, clientGone(reply))
+      return { tokens: [] }
+    })
   return {
     ...headOf(options, request, target),
     ...format({ text: '' }),

@@ -32,10 +32,11 @@ export function serveChat(http: FastifyInstance, { predict, askerOf, limit, now 
       setOriginHeaders(reply, completion)
       return toChatAnswer(completion, { id: `chatcmpl-${completion.id}`, created, model: completion.model }, question)
     }
-    const { id, target, events } = await predict.open(question, askerOf(request), gone)
+    await using opened = await predict.open(question, askerOf(request), gone)
+    const { id, target, events } = opened
     setOriginHeaders(reply, target)
     const head = { id: `chatcmpl-${id}`, object: 'chat.completion.chunk', created, model: target.model }
     const includeUsage = request.body.stream_options?.include_usage === true
-    return sendChunks(toChunks(events, head, createChatWriter(), includeUsage), gone, request, reply)
+    return await sendChunks(toChunks(events, head, createChatWriter(), includeUsage), gone, request, reply)
   })
 }

@@ -35,6 +35,7 @@ async function* follow(first: OpenAnswer, choices: number, ask: Ask): AsyncGener
   let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
   let shift = 0
   let opened = first
+  // The first one is its opener's to dispose of, and the others are read as soon as they are there.
   for (const question of [...ask.questions, undefined]) {
     for await (const event of opened.events) {
       if (event.type !== 'generation-end') yield { ...event, index: event.index + shift }

@@ -25,10 +25,11 @@ export function serveCompletions(http: FastifyInstance, { predict, askerOf, limi
       setOriginHeaders(reply, completion)
       return toCompletionAnswer(completion, { id: `cmpl-${completion.id}`, created, model: completion.model }, asked)
     }
-    const { id, target, events } = await openInTurn(ask)
+    await using opened = await openInTurn(ask)
+    const { id, target, events } = opened
     setOriginHeaders(reply, target)
     const head = { id: `cmpl-${id}`, object: 'text_completion', created, model: target.model }
     const includeUsage = request.body.stream_options?.include_usage === true
-    return sendChunks(toChunks(events, head, createCompletionWriter(asked), includeUsage), gone, request, reply)
+    return await sendChunks(toChunks(events, head, createCompletionWriter(asked), includeUsage), gone, request, reply)
   })
 }

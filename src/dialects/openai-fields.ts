@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import type { SamplingParameters } from '../engine/provider.ts'
+import { resolveSampling } from '../engine/sampling.ts'
 import type { PredictRequest } from '../predict/predict.ts'
 import { predictBounds, predictDefaults } from '../predict/schema.ts'
 
@@ -91,11 +92,10 @@ export function toSampling(body: Fields): SamplingParameters {
   const { frequency_penalty: frequencyPenalty = 0, presence_penalty: presencePenalty = 0, logit_bias: logitBias = {} } = body
   return {
     // The same as /predict's where nothing is said: with OpenAI's own (temperature 1, no cut) small models ramble.
-    temperature: body.temperature ?? predictDefaults.temperature,
-    topP: body.top_p ?? predictDefaults.topP,
-    topK: body.top_k ?? predictDefaults.topK,
-    minP: body.min_p ?? predictDefaults.minP,
-    repeatPenalty: body.repeat_penalty ?? predictDefaults.repeatPenalty,
+    ...resolveSampling(
+      { temperature: body.temperature, topP: body.top_p, topK: body.top_k, minP: body.min_p, repeatPenalty: body.repeat_penalty },
+      predictDefaults,
+    ),
     seed: body.seed === undefined ? undefined : foldSeed(body.seed),
     ...(frequencyPenalty === 0 ? {} : { frequencyPenalty }),
     ...(presencePenalty === 0 ? {} : { presencePenalty }),

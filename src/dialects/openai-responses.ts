@@ -46,11 +46,11 @@ export function serveResponses(http: FastifyInstance, options: ResponsesOptions)
       if (body.store !== false) await stored.save(owner, { input: nameItems(conversation.input, response.id), response })
     }
     if (body.stream === true) {
-      const opened = await predict.open(question, owner, gone)
+      await using opened = await predict.open(question, owner, gone)
       setOriginHeaders(reply, opened.target)
       const own = { id: `resp_${opened.id}`, model: opened.target.model, createdAtSeconds: secondsOf(options) }
       const writer = createResponseWriter(toWriterOptions(options, body, toResponseHead(body, question, own)))
-      return sendResponse({ opened, writer, save, gone, request, reply })
+      return await sendResponse({ opened, writer, save, gone, request, reply })
     }
     const createdAtSeconds = secondsOf(options)
     const completion = await predict.complete(question, owner, gone)

@@ -71,6 +71,10 @@ export type AnswerFormat =
       field: string
     }>
 
+/** The sampling parameters for which there is a default. */
+export const defaultedSampling = ['temperature', 'topP', 'topK', 'minP', 'repeatPenalty'] as const
+export type DefaultedSampling = (typeof defaultedSampling)[number]
+
 /** How the next token is chosen. All are resolved: the route fills in the defaults. */
 export type SamplingParameters = Readonly<{
   /** 0 takes the likeliest token each time (greedy). */
@@ -90,10 +94,10 @@ export type SamplingParameters = Readonly<{
   /** Added to the scores of tokens, by their number in the model's vocabulary; -100 forbids one. */
   logitBias?: Readonly<Record<string, number>>
   /**
-   * Whether the caller chose none of temperature, topP, topK, minP and repeatPenalty: who cannot keep to them may then answer as it
-   * usually does, and need not refuse. Absent: the caller did choose.
+   * Those with a default that the caller chose. Models of this machine keep to all; a cloud is told these alone, and refuses those that it
+   * cannot keep to. Absent: all were chosen.
    */
-  byDefault?: boolean
+  given?: readonly DefaultedSampling[]
   /** From 0 to 2^32 − 1. The same seed, prompt and parameters give the same text. Undefined: a random one each time. */
   seed: number | undefined
 }>
@@ -117,6 +121,7 @@ export type GenerateRequest = Readonly<{
   user: string
 }>
 
+/** Where a provider tells no counts, an estimate. */
 export type Usage = Readonly<{
   promptTokens: number
   completionTokens: number
@@ -214,9 +219,10 @@ export interface Provider {
    * A model that is not in memory is loaded first. Leaving the loop early, or `signal`, frees the model within one step.
    * Throws `busy` when the queue is full, `context_length_exceeded`, `invalid` (a schema that cannot be kept to, a bias for what is no
    * token, images for a model that does not see, a model that cannot be loaded), `unavailable` (the engine died), `aborted`; a cloud
-   * provider `upstream`, `rate_limited`, `not_found`, `too_large` and `forbidden` (LOCAL_ONLY), too.
+   * provider `upstream`, `rate_limited`, `not_found`, `too_large` and `forbidden` (LOCAL_ONLY), too. `onSent` is called once the request
+   * has its turn and the prompt goes to the model: from then on it may cost something.
    */
-  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  generate(request: GenerateRequest, signal: AbortSignal, onSent?: () => void): AsyncIterable<GenerateEvent>
   /** The tokens that a prompt has, as `generate` would count them. Throws like `generate`. */
   countTokens(request: Pick<GenerateRequest, 'model' | 'prompt' | 'user'>, signal: AbortSignal): Promise<number>
   close(): Promise<void>

@@ -35,7 +35,8 @@ export const defaultRoute = 'default'
 export interface Providers {
   /**
    * Who answers. Nothing leaves this machine unless the request, the selection or a route that somebody wrote says so: a name that an
-   * installed model has means that model. Throws `not_found`, and `invalid` for a provider that is not configured.
+   * installed model has means that model. Throws `not_found`, and `invalid` for a provider that is not
+   * configured and for a name that is no text.
    */
   choose(wanted: Wanted): Promise<Choice>
   /** Who answers requests that name nobody. */
@@ -110,6 +111,8 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
 
   return {
     async choose({ model, provider }) {
+      refuseHalfCharacters('model', model)
+      refuseHalfCharacters('provider', provider)
       if (provider !== undefined)
         return { candidates: [toCandidate(get(provider), model ?? usualModelOf(provider))], why: 'requested' }
       if (model !== undefined) return { candidates: await chooseByName(model), why: 'requested' }
@@ -120,6 +123,7 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
     },
     selected: () => selection,
     async select(name, model) {
+      refuseHalfCharacters('model', model)
       const provider = get(name)
       if (provider !== local) await provider.choose(model)
       selection = { provider: name, model }
@@ -142,6 +146,14 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
     },
     close: () => Promise.all(providers.map((provider) => provider.close())).then(() => {}),
   }
+}
+
+/** Half of a surrogate pair can be written in JSON, but not in an address, a header or the database. */
+function refuseHalfCharacters(field: 'model' | 'provider', name: string | undefined): void {
+  if (name === undefined || name.isWellFormed()) return
+  throw new AppError('invalid', `"${field}" must be whole characters, but holds half a surrogate pair.`, {
+    details: [{ field, expected: 'whole characters', got: 'half a surrogate pair' }],
+  })
 }
 
 const noCeilings: ReadonlyMap<string, number> = new Map()

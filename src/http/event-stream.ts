@@ -95,9 +95,14 @@ export type EventStreamOptions = Readonly<{
 export async function sendEventStream(reply: FastifyReply, options: EventStreamOptions): Promise<void> {
   const iterator = options.frames[Symbol.asyncIterator]()
   let next = await iterator.next()
-  reply.hijack()
   const { raw } = reply
-  setStreamHeaders(reply, options.contentType ?? 'text/event-stream')
+  try {
+    setStreamHeaders(reply, options.contentType ?? 'text/event-stream')
+  } catch (error) {
+    await iterator.return?.()
+    throw error
+  }
+  reply.hijack()
   try {
     while (next.done !== true && !raw.destroyed) {
       if (!raw.write(next.value)) await drained(reply, options.gone)

@@ -17,11 +17,14 @@ export type AnswerOrigin = Readonly<{
  */
 export function setOriginHeaders(reply: FastifyReply, { provider, model, ranOn, why, passedBy }: AnswerOrigin): void {
   reply.headers({
-    'x-simpleia-provider': encodeURI(provider),
-    'x-simpleia-model': encodeURI(model),
+    'x-simpleia-provider': toHeader(provider),
+    'x-simpleia-model': toHeader(model),
     'x-simpleia-ran-on': ranOn,
     'x-simpleia-why': why,
   })
   if (passedBy.length > 0)
-    reply.header('x-simpleia-passed-by', passedBy.map((one) => `${encodeURI(one.provider)}=${one.code}`).join(', '))
+    reply.header('x-simpleia-passed-by', passedBy.map((one) => `${toHeader(one.provider)}=${one.code}`).join(', '))
 }
+
+/** Half a character has no bytes to write. */
+const toHeader = (name: string) => encodeURI(name.toWellFormed())

@@ -6,7 +6,6 @@ import type { FastifySchemaCompiler } from 'fastify'
 const strict = {
   removeAdditional: false,
   coerceTypes: false,
-  useDefaults: true,
   allErrors: false,
   verbose: true,
   discriminator: true,
@@ -18,7 +17,8 @@ const strict = {
  */
 export function createValidatorCompiler(): FastifySchemaCompiler<object> {
   const compiler = AjvCompiler()
-  const body = compiler({}, { customOptions: { ...strict } })
-  const text = compiler({}, { customOptions: { ...strict, coerceTypes: 'array' } })
+  // What nobody has written is not put into a body: a cloud is told what its caller chose, not what the schema calls usual.
+  const body = compiler({}, { customOptions: { ...strict, useDefaults: false } })
+  const text = compiler({}, { customOptions: { ...strict, useDefaults: true, coerceTypes: 'array' } })
   return (route) => (route.httpPart === 'body' ? body : text)(route)
 }

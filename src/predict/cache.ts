@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { AnswerFormat, GenerateRequest, Tool } from '../engine/provider.ts'
+import { type AnswerFormat, defaultedSampling, type GenerateRequest, type Tool } from '../engine/provider.ts'
+import { isGiven } from '../engine/sampling.ts'
 import type { CollectedAnswer, CompletionChoice } from './collect.ts'
 
 /** Everything that can change an answer: what computes it, what is asked, and who asks. */
@@ -50,6 +51,8 @@ export function cacheKey({ provider, modelIdentity, request }: CacheQuestion): s
     sampling.presencePenalty ?? 0,
     inFixedOrder(sampling.logitBias ?? {}),
     sampling.seed ?? null,
+    // Who is told these alone answers otherwise where there are others.
+    defaultedSampling.filter((name) => isGiven(sampling, name)),
     request.stop,
     request.format === undefined ? null : inFixedOrder(request.format),
     request.logprobs ?? null,
@@ -75,9 +78,12 @@ function inFixedOrder(value: unknown): unknown {
   return ['fields', ...written.sort(([a], [b]) => (a < b ? -1 : 1))]
 }
 
-/** Whether asking again must give the same text: only then may an answer be kept. */
+/**
+ * Whether asking again must give the same text: only then may an answer be kept. Not by a temperature that the caller did not choose: a
+ * cloud is not told it, and draws at its own.
+ */
 export function isDeterministic({ sampling }: Pick<GenerateRequest, 'sampling'>): boolean {
-  return sampling.temperature === 0 || sampling.seed !== undefined
+  return (sampling.temperature === 0 && isGiven(sampling, 'temperature')) || sampling.seed !== undefined
 }
 
 export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): AnswerCache {

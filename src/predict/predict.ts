@@ -3,6 +3,8 @@ import { type Candidate, canPassOn, type Providers } from '../engine/providers.t
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type AnswerCache, cacheKey, isDeterministic } from './cache.ts'
 import { type CollectedAnswer, collect } from './collect.ts'
+import { generation } from './generation.ts'
+import { openEvents } from './open-events.ts'
 
 /** What a caller asks for, resolved: the route has filled in the defaults. */
 export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
@@ -47,23 +49,27 @@ export type Completion = Target &
 /** A prompt, and what is to read it. */
 export type PromptRequest = Readonly<{ prompt: Prompt }> & Pick<PredictRequest, 'model' | 'provider'>
 
-/** An answer that has begun. */
-export type OpenAnswer = Readonly<{
-  id: string
-  /** What answers, known now that it does. */
-  target: Target
-  /** Piece by piece; the last one is always `generation-end`. Leaving the loop early frees the model. */
-  events: AsyncIterable<GenerateEvent>
-}>
+/**
+ * An answer that has begun. It must be disposed of (`await using`), so that the model is free whatever happens before, in and after the
+ * loop over its events; disposing of one that has ended does nothing.
+ */
+export type OpenAnswer = AsyncDisposable &
+  Readonly<{
+    id: string
+    /** What answers, known now that it does. */
+    target: Target
+    /** Piece by piece; the last one is always `generation-end`. Leaving the loop early frees the model. */
+    events: AsyncIterable<GenerateEvent>
+  }>
 
 /** The one way to an answer, for JSON, SSE, WebSocket and each dialect. */
 export interface Predict {
   /** Names what would answer first. Throws `not_found` (model), `invalid` (provider), `unavailable` (no model is selected). */
   choose(request: Pick<PredictRequest, 'model' | 'provider'>): Promise<Target>
   /**
-   * Begins an answer, and gives it when its first piece is there. Never cached. `signal` frees the model, and so does leaving the
-   * loop over the events, which must be begun. Throws what `choose` and the provider throw, `quota_exceeded`, and `unavailable` when
-   * the service is shut down meanwhile; the events throw the same.
+   * Begins an answer, and gives it when its first piece is there. Never cached. `signal` frees the model at once, whether somebody reads
+   * the events or not; so do leaving the loop over them and disposing of the answer. Throws what `choose` and the provider throw,
+   * `quota_exceeded`, and `unavailable` when the service is shut down meanwhile; the events throw the same.
    */
   open(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<OpenAnswer>
   /** The whole answer; from the cache when the request is deterministic and this asker had it before. Throws like `open`. */
@@ -86,11 +92,14 @@ export type MeteredTarget = Pick<Target, 'provider' | 'model' | 'ranOn'>
 
 /** Counts what callers use, and refuses what passes their quota. */
 export interface Meter {
-  /** Called before a model is asked. `isCounted`: the same request, which was let in to another before. Throws `quota_exceeded`, `forbidden`. */
+  /**
+   * Called before a model is asked. `isCounted`: the request was let in at another one before, and counts for who asks no more.
+   * Throws `quota_exceeded`, and `forbidden` where a limit on costs cannot be held.
+   */
   admit(asker: Asker, target: MeteredTarget, isCounted?: boolean): Promise<void>
   /**
-   * Called when an answer has ended, also one from the cache (which used nothing), or was stopped (the usage is then an estimate).
-   * Never rejects.
+   * Called when an answer has ended, also one from the cache (which used nothing), or was stopped once its prompt was sent (the usage
+   * is then an estimate). Never rejects.
    */
   note(asker: Asker, target: MeteredTarget, usage: Usage): Promise<void>
 }
@@ -115,20 +124,24 @@ export type PredictParts = Readonly<{
 }>
 
 export function createPredict(parts: PredictParts): Predict {
-  const { providers, cache, meter, metrics, createId } = parts
+  const { providers, cache, admission, meter, metrics, createId, now } = parts
 
   /** Asks one candidate; its first event is there when this resolves. */
-  async function begin(asked: Asked, { request, asker, admit }: Begin, signal: AbortSignal): Promise<OpenAnswer> {
-    const { target } = asked
+  async function begin({ provider, target }: Asked, { request, asker, admit }: Asking, signal: AbortSignal): Promise<OpenAnswer> {
     await admit(target)
-    const iterator = generate(parts, { request, asked, asker }, signal)
-    const first = await iterator.next()
-    return { id: createId(), target, events: resume(first, iterator) }
+    const admitted = admission.admit(signal)
+    const question = toGenerateRequest(request, target, asker)
+    const counted = { ended: admission.ended, meter, metrics, now }
+    const events = await openEvents(
+      generation({ provider, request: question, target, asker, admitted, ...counted }),
+      admitted.signal,
+    )
+    return { id: createId(), target, events, [Symbol.asyncDispose]: events.close }
   }
 
   async function complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion> {
     const isKept = isDeterministic(request)
-    const admit = admitOnce(meter, asker)
+    const asking = { request, asker, admit: letIn(meter, asker) }
     const opened = await firstOf(providers, request, async (asked): Promise<Begun> => {
       const { target, model, provider } = asked
       const question = toGenerateRequest(request, target, asker)
@@ -136,10 +149,10 @@ export function createPredict(parts: PredictParts): Predict {
       const known = isKept ? cache.find(key) : undefined
       if (known === undefined) {
         if (isKept) metrics.cacheMiss()
-        return { ...(await begin(asked, { request, asker, admit }, signal)), asked, key, known }
+        return { ...(await begin(asked, asking, signal)), asked, key, known }
       }
       metrics.cacheHit()
-      await admit(target)
+      await asking.admit(target)
       await meter.note(asker, target, nothingUsed)
       return { id: createId(), target, asked, key, known }
     })
@@ -153,29 +166,32 @@ export function createPredict(parts: PredictParts): Predict {
 
   return {
     choose: (request) => firstOf(providers, request, async ({ target }) => target),
-    open(request, asker, signal) {
-      const admit = admitOnce(meter, asker)
-      return firstOf(providers, request, (asked) => begin(asked, { request, asker, admit }, signal))
+    async open(request, asker, signal) {
+      const asking = { request, asker, admit: letIn(meter, asker) }
+      return firstOf(providers, request, (asked) => begin(asked, asking, signal))
     },
     complete,
-    countTokens: ({ prompt, ...wanted }, asker, signal) =>
-      firstOf(providers, wanted, async ({ provider, target }) => {
+    async countTokens({ prompt, ...wanted }, asker, signal) {
+      const admit = letIn(meter, asker)
+      return firstOf(providers, wanted, async ({ provider, target }) => {
+        // What leaves this machine counts as a request; counting here takes no model's time.
+        if (target.ranOn === 'cloud') await admit(target)
         return { target, tokens: await provider.countTokens({ prompt, model: target.model, user: asker.key }, signal) }
-      }),
+      })
+    },
   }
 }
 
-type Admit = (target: MeteredTarget) => Promise<void>
-type Begin = Readonly<{ request: PredictRequest; asker: Asker; admit: Admit }>
-
-/** Lets one request in to all who are asked for it, and counts it once. */
-function admitOnce(meter: Meter, asker: Asker): Admit {
+/** Lets a request in at one candidate after the other; it counts once for who asks. */
+function letIn(meter: Meter, asker: Asker): Asking['admit'] {
   let isCounted = false
   return async (target) => {
     await meter.admit(asker, target, isCounted)
     isCounted = true
   }
 }
+
+type Asking = Readonly<{ request: PredictRequest; asker: Asker; admit: (target: MeteredTarget) => Promise<void> }>
 
 /** The candidate whose turn it is. */
 type Asked = Readonly<{ provider: Provider; model: ChosenModel; target: Target }>
@@ -217,62 +233,10 @@ async function isStill({ provider, model }: Asked): Promise<boolean> {
 
 const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
 
-/** An iteration whose first step is done. */
-async function* resume<T>(first: IteratorResult<T>, iterator: AsyncIterator<T>): AsyncGenerator<T> {
-  try {
-    for (let next = first; next.done !== true; next = await iterator.next()) yield next.value
-  } finally {
-    await iterator.return?.()
-  }
-}
-
 function toGenerateRequest(
   { provider: _provider, ...request }: PredictRequest,
   { model }: Target,
   asker: Asker,
 ): GenerateRequest {
   return { ...request, model, user: asker.key }
-}
-
-type Question = Readonly<{ request: PredictRequest; asked: Asked; asker: Asker }>
-
-async function* generate(
-  { admission, meter, metrics, now }: PredictParts,
-  { request, asked: { provider, target }, asker }: Question,
-  signal: AbortSignal,
-): AsyncGenerator<GenerateEvent> {
-  const admitted = admission.admit(signal)
-  const startMs = now()
-  let started = false
-  let ended = false
-  let pieces = 0
-  try {
-    for await (const event of provider.generate(toGenerateRequest(request, target, asker), admitted.signal)) {
-      if (!started) {
-        started = true
-        metrics.firstToken((now() - startMs) / 1000)
-      }
-      if (event.type === 'generation-end') {
-        ended = true
-        metrics.generationEnd(event.usage)
-        await meter.note(asker, target, event.usage)
-      } else if (event.type !== 'choice-end') pieces += 1
-      yield event
-    }
-    if (!ended) throw new AppError('internal', 'The engine stopped before the answer was complete.')
-  } catch (error) {
-    const reason = admitted.signal.aborted ? (admission.ended() ?? error) : error
-    metrics.generationFailed(reason instanceof AppError ? reason.code : 'internal')
-    throw reason
-  } finally {
-    // Nobody passes a quota by leaving before the end.
-    if (started && !ended) await meter.note(asker, target, estimateUsage(request, pieces))
-    admitted.release()
-  }
-}
-
-/** Of an answer that was stopped: a token for each piece that it gave, and for four characters of its prompt, images left aside. */
-function estimateUsage({ prompt }: PredictRequest, pieces: number): Usage {
-  const written = JSON.stringify(prompt, (name, value) => (name === 'images' ? undefined : value))
-  return { promptTokens: Math.ceil(written.length / 4), completionTokens: pieces, cachedPromptTokens: 0 }
 }

@@ -56,7 +56,7 @@ type StreamParts = Readonly<{
 }>
 
 async function streamAnswer({ predict, question, asker, gone, request, reply }: StreamParts): Promise<FastifyReply> {
-  const opened = await predict.open(question, asker, gone)
+  await using opened = await predict.open(question, asker, gone)
   await sendEventStream(reply, {
     frames: toFrames(opened),
     gone,

@@ -1,3 +1,4 @@
+import { resolveSampling } from '../engine/sampling.ts'
 import { AppError } from '../errors.ts'
 import type { PredictRequest } from './predict.ts'
 import { type PredictBody, predictDefaults } from './schema.ts'
@@ -10,11 +11,16 @@ export function toPredictRequest(body: Omit<PredictBody, 'stream'>): PredictRequ
     maxTokens: body.max_length ?? predictDefaults.maxTokens,
     choices: body.num_return_sequences ?? predictDefaults.choices,
     sampling: {
-      temperature: body.temperature ?? predictDefaults.temperature,
-      topP: body.top_p ?? predictDefaults.topP,
-      topK: body.top_k ?? predictDefaults.topK,
-      minP: body.min_p ?? predictDefaults.minP,
-      repeatPenalty: body.repeat_penalty ?? predictDefaults.repeatPenalty,
+      ...resolveSampling(
+        {
+          temperature: body.temperature,
+          topP: body.top_p,
+          topK: body.top_k,
+          minP: body.min_p,
+          repeatPenalty: body.repeat_penalty,
+        },
+        predictDefaults,
+      ),
       seed: body.seed,
     },
     stop: typeof stop === 'string' ? [stop] : stop,

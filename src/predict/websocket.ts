@@ -114,7 +114,7 @@ async function answer(connection: Connection, parts: AnswerParts, message: Socke
   let begun = false
   let id = ''
   try {
-    const opened = await predict.open(question, asker, stop)
+    await using opened = await predict.open(question, asker, stop)
     id = opened.id
     const reasons: FinishReason[] = []
     for await (const event of opened.events) {

@@ -1,8 +1,8 @@
 import type { Collection, PassageQuery } from '../embed/collection.ts'
 import type { Embedder, Reranker } from '../engine/embedder.ts'
-import type { ChatMessage, FinishReason, GenerateEvent, SamplingParameters, Timings, Usage } from '../engine/provider.ts'
+import type { ChatMessage, FinishReason, SamplingParameters, Timings, Usage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
-import type { Asker, Predict, Target } from '../predict/predict.ts'
+import type { Asker, OpenAnswer, Predict, Target } from '../predict/predict.ts'
 import { createCitationFilter, type Sentence, toSentences } from './citations.ts'
 import { answerStops, type Language, languageOf, nothingFound, toMessages } from './prompt.ts'
 import type { Retrieval, RetrievalMode, Retrieve, Source } from './retrieve.ts'
@@ -90,10 +90,14 @@ export function createAnswer(parts: AnswerParts): Answer {
       yield { type: 'answer-end', text, abstained: request.wantsAnswer, ...nothing, target }
       return
     }
-    const begun = await begin(parts, { request, sources: retrieval.sources, language, target, asker }, signal)
-    const { sources, messages } = begun
+    const { opened, sources, messages } = await begin(
+      parts,
+      { request, sources: retrieval.sources, language, target, asker },
+      signal,
+    )
+    await using _disposed = opened
     yield { type: 'sources-found', queries, sources, retrieval, messages }
-    yield* write(parts, { ...begun, language, collection: request.collection }, signal)
+    yield* write(parts, { ...opened, sources, language, collection: request.collection }, signal)
   }
 }
 
@@ -116,13 +120,7 @@ type Beginning = Readonly<{
   asker: Asker
 }>
 
-type Begun = Readonly<{
-  events: AsyncIterable<GenerateEvent>
-  sources: readonly Source[]
-  messages: readonly ChatMessage[]
-  /** What answers. */
-  target: Target
-}>
+type Begun = Readonly<{ opened: OpenAnswer; sources: readonly Source[]; messages: readonly ChatMessage[] }>
 
 /** Starts the model's answer. Where the prompt turns out too long, the last source is left out, until one is left. */
 async function begin(
@@ -140,14 +138,15 @@ async function begin(
     try {
       const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider }
       const opened = await parts.predict.open(asked, asker, signal)
-      return { events: opened.events, sources: sources.slice(0, count), messages, target: opened.target }
+      return { opened, sources: sources.slice(0, count), messages }
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'context_length_exceeded' || count <= 1) throw error
     }
   }
 }
 
-type Writing = Omit<Begun, 'messages'> & Readonly<{ language: Language; collection: Collection }>
+type Writing = Pick<OpenAnswer, 'events' | 'target'> &
+  Readonly<{ sources: readonly Source[]; language: Language; collection: Collection }>
 
 async function* write(parts: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
   const { events, sources, target, language, collection } = writing

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import type { Collection, Collections, Owner, PassageQuery } from '../embed/collection.ts'
 import type { Reranker } from '../engine/embedder.ts'
+import { resolveSampling } from '../engine/sampling.ts'
 import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, createTextFormatter, formatEvent, sendEventStream } from '../http/event-stream.ts'
@@ -69,12 +70,7 @@ async function toRequest(options: QueryRoutesOptions, request: FastifyRequest<{ 
     wantsAnswer: body.answer ?? true,
     maxTokens: body.max_length ?? queryDefaults.maxTokens,
     sampling: {
-      temperature: body.temperature ?? queryDefaults.temperature,
-      topP: predictDefaults.topP,
-      topK: predictDefaults.topK,
-      minP: predictDefaults.minP,
-      repeatPenalty: predictDefaults.repeatPenalty,
-      byDefault: body.temperature === undefined,
+      ...resolveSampling({ temperature: body.temperature }, { ...predictDefaults, temperature: queryDefaults.temperature }),
       seed: body.seed,
     },
     stop: [],

@@ -63,7 +63,7 @@ async function rewrite(
       prompt: { type: 'text', text },
       maxTokens: 64,
       choices: 1,
-      sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, byDefault: true, seed: undefined },
+      sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, given: [], seed: undefined },
       stop: ['\n'],
       model,
       provider,

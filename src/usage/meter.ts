@@ -13,7 +13,7 @@ export type MeterOptions = Readonly<{
   defaults: DefaultQuota
   /** What each provider may cost in a UTC day, in US dollars, by its name. */
   ceilings?: () => ReadonlyMap<string, number>
-  /** Millionths of a US dollar; undefined where the price is not known. Asked for cloud models alone. */
+  /** Millionths of a US dollar; undefined where the price is not known, and for this machine's own models. */
   costOf?: (target: MeteredTarget, usage: Usage) => number | undefined
   /** Told what could not be counted, where that stops nobody. */
   onFailure: (error: unknown) => void
@@ -34,20 +34,24 @@ export interface UsageMeter extends Meter {
 export function createMeter(options: MeterOptions): UsageMeter {
   const { db, now, defaults, ceilings = () => new Map(), onFailure } = options
   const costOf = options.costOf ?? (() => undefined)
+  /** What answers at an address of this machine may be the way to what costs: a price or a ceiling says so. */
+  const canCost = (target: MeteredTarget) =>
+    target.ranOn === 'cloud' || ceilings().has(target.provider) || costOf(target, nothingUsed) !== undefined
 
   return {
     async admit(asker, target, isCounted = false) {
-      const subjects = [...(await findSubjects(db, asker, defaults)), ...providersOf(target, ceilings())]
-      if (target.ranOn === 'cloud' && costOf(target, nothingUsed) === undefined) refuseUnknownPrice(subjects, target)
+      const asking = await findSubjects(db, asker, defaults)
+      const subjects = canCost(target) ? [...asking, providerOf(target, ceilings())] : asking.map(withoutCostLimit)
+      if (canCost(target) && costOf(target, nothingUsed) === undefined) refuseUnknownPrice(subjects, target)
       if (subjects.length === 0) return
-      const counted = countRequest(db, { subjects, isCounted }, now())
+      const counted = countRequest(db, subjects, { nowMs: now(), isCounted })
       await (subjects.some(isLimited) ? counted : counted.catch(onFailure))
     },
 
     async note(asker, target, usage) {
       const { promptTokens, completionTokens } = usage
-      const costMicros = target.ranOn === 'cloud' ? Math.ceil(costOf(target, usage) ?? 0) : 0
-      const names = namesOf(asker, target)
+      const costMicros = Math.ceil(costOf(target, usage) ?? 0)
+      const names = [...namesOf(asker), ...(canCost(target) ? [nameOf(target)] : [])]
       if (names.length === 0 || promptTokens + completionTokens + costMicros === 0) return
       const day = dayOf(now())
       try {
@@ -71,19 +75,19 @@ const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptT
 
 const isLimited = ({ limits }: Subject) => Object.values(limits).some((limit) => limit !== undefined)
 
-function providersOf({ provider, ranOn }: MeteredTarget, ceilings: ReadonlyMap<string, number>): readonly Subject[] {
-  if (ranOn === 'local') return []
-  const ceiling = ceilings.get(provider)
+/** Who has spent a limit on costs may still ask what costs nothing. */
+const withoutCostLimit = (subject: Subject): Subject => ({ ...subject, limits: { ...subject.limits, costMicros: undefined } })
+
+const nameOf = ({ provider }: MeteredTarget) => `provider:${provider}`
+
+function providerOf(target: MeteredTarget, ceilings: ReadonlyMap<string, number>): Subject {
+  const ceiling = ceilings.get(target.provider)
   const costMicros = ceiling === undefined ? undefined : Math.round(ceiling * 1_000_000)
-  return [{ name: `provider:${provider}`, kind: 'provider', limits: { ...withoutLimits, costMicros } }]
+  return { name: nameOf(target), kind: 'provider', limits: { ...withoutLimits, costMicros } }
 }
 
-function namesOf({ userId, keyId }: Asker, { provider, ranOn }: MeteredTarget): readonly string[] {
-  return [
-    ...(userId === undefined ? [] : [`user:${userId}`]),
-    ...(keyId === undefined ? [] : [`key:${keyId}`]),
-    ...(ranOn === 'local' ? [] : [`provider:${provider}`]),
-  ]
+function namesOf({ userId, keyId }: Asker): readonly string[] {
+  return [...(userId === undefined ? [] : [`user:${userId}`]), ...(keyId === undefined ? [] : [`key:${keyId}`])]
 }
 
 /** A limit on costs cannot be held where nobody knows them. */
@@ -93,15 +97,18 @@ function refuseUnknownPrice(subjects: readonly Subject[], { provider, model }: M
   throw new AppError('forbidden', message)
 }
 
-type Counting = Readonly<{ subjects: readonly Subject[]; isCounted: boolean }>
+type Counting = Readonly<{
+  nowMs: number
+  /** Whether the request counts already for who asks. */
+  isCounted: boolean
+}>
 
-async function countRequest(db: Database, { subjects, isCounted }: Counting, nowMs: number): Promise<void> {
+async function countRequest(db: Database, subjects: readonly Subject[], { nowMs, isCounted }: Counting): Promise<void> {
   const day = dayOf(nowMs)
   await writeLightly(db, async (transaction) => {
     for (const subject of subjects) {
       // First counted and then compared: whoever comes at the same time waits at the row. A refusal takes it all back.
-      const requests = isCounted && subject.kind !== 'provider' ? 0 : 1
-      await addUsage(transaction, subject.name, day, { requests })
+      await addUsage(transaction, subject.name, day, { requests: isCounted && subject.kind !== 'provider' ? 0 : 1 })
       const used = await readUsage(transaction, subject.name, day)
       refusePastLimit(subject, { ...used, requests: used.requests - 1 }, nowMs)
     }

@@ -146,7 +146,8 @@ test('a silent stream says by pings that it lives, from before its first piece',
     complete: never,
     open: async () => {
       await first.promise
-      return { id: '1', target, events: events() }
+      const given = events()
+      return { id: '1', target, events: given, [Symbol.asyncDispose]: () => given[Symbol.asyncDispose]() }
     },
   }
   await using http = fastify()

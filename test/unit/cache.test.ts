@@ -60,6 +60,8 @@ const changes: Readonly<Record<string, CacheQuestion>> = {
   'presence penalty': withSampling({ presencePenalty: 1 }),
   'frequency penalty': withSampling({ frequencyPenalty: 1 }),
   'logit bias': withSampling({ logitBias: { 7: 1 } }),
+  'what the caller chose': withSampling({ given: ['temperature'] }),
+  'that the caller chose nothing': withSampling({ given: [] }),
 }
 
 describe('the key', () => {
@@ -115,8 +117,12 @@ test('only temperature 0 or a seed makes an answer that can be kept', () => {
     withSampling({ temperature: 1, seed: 0 }),
     withSampling({ temperature: 1 }),
     withSampling({ temperature: 0.1 }),
+    withSampling({ given: ['temperature'] }),
+    // A cloud is not told it.
+    withSampling({ given: ['topP'] }),
+    withSampling({ given: [], seed: 0 }),
   ].map((one) => isDeterministic(one.request))
-  expect(kept).toEqual([true, true, false, false])
+  expect(kept).toEqual([true, true, false, false, true, false, true])
 })
 
 describe('the cache', () => {

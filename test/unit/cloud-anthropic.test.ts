@@ -11,7 +11,7 @@ import {
   thinkingBlock,
   toolBlock,
 } from '../cloud-transcripts.ts'
-import { ask, createCloudWorld, kinds, never, secret, usualSampling } from '../cloud-world.ts'
+import { ask, chooses, createCloudWorld, kinds, never, secret, usualSampling } from '../cloud-world.ts'
 
 let server: CloudServer
 beforeEach(async () => {
@@ -49,16 +49,22 @@ describe('what Claude is sent', () => {
       stream: true,
     })
     expect(version).toBe('2026-10-21')
-    const off = { ...usualSampling, topP: 1, topK: 0, minP: 0 }
-    expect((await sent(ask({ sampling: off }))).body).toEqual(body)
-    expect((await sent(ask({ sampling: { ...off, temperature: 0, byDefault: true } }))).body).toEqual(body)
+    const usual = chooses({ temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1 })
+    expect(await sent(ask({ sampling: usual }))).toEqual({ body, version })
+    expect((await sent(ask({ sampling: { ...usualSampling, temperature: 0 } }))).body).toEqual(body)
   })
 
   test('chosen sampling, in the last version that takes it', async () => {
-    const { body, version } = await sent(ask({ sampling: { ...usualSampling, temperature: 0, topK: 5 } }))
+    const { body, version } = await sent(ask({ sampling: chooses({ temperature: 0, topK: 5 }) }))
     expect(body).toMatchObject({ temperature: 0, top_k: 5 })
     expect(body).not.toHaveProperty('top_p')
     expect(version).toBe('2023-06-01')
+  })
+
+  test('what the caller chose, also where it is the default of this service', async () => {
+    const sampling = chooses({ temperature: 0.8, topP: 0.95, topK: 40 })
+    expect((await sent(ask({ sampling }))).body).toMatchObject({ temperature: 0.8, top_p: 0.95, top_k: 40 })
+    await expect(answerOf(ask({ sampling: chooses({ minP: 0.05 }) }))).rejects.toMatchObject({ details: [{ field: 'min_p' }] })
   })
 
   test.each([
@@ -70,7 +76,7 @@ describe('what Claude is sent', () => {
     ['logit_bias', { logitBias: { 5: 1 } }],
     ['seed', { seed: 3 }],
   ])('never what it cannot honour: %s', async (field, sampling) => {
-    const asked = answerOf(ask({ sampling: { ...usualSampling, ...sampling } }))
+    const asked = answerOf(ask({ sampling: chooses(sampling) }))
     await expect(asked).rejects.toMatchObject({ code: 'invalid', details: [{ field }] })
     expect(server.requests).toEqual([])
   })
@@ -175,7 +181,7 @@ describe('what Claude is sent', () => {
     const noLimit = (await sent(asked, 'claude-sonnet-4-20250514')).body
     expect(noLimit).toMatchObject({ ...thinks, max_tokens: 8192 })
     await expect(answerOf({ ...asked, maxTokens: 1024 }, 'claude-3-7-sonnet-latest')).rejects.toMatchObject({ code: 'invalid' })
-    const hot = { ...asked, sampling: { ...usualSampling, temperature: 0.2 } }
+    const hot = { ...asked, sampling: chooses({ temperature: 0.2 }) }
     await expect(answerOf(hot)).rejects.toMatchObject({ details: [{ field: 'temperature' }] })
   })
 

@@ -3,7 +3,7 @@ import type { ChatMessage, ChatPrompt, GenerateRequest } from '../../src/engine/
 import { collect } from '../../src/predict/collect.ts'
 import { type CloudServer, refuses, startCloudServer, streams } from '../cloud-server.ts'
 import { callDelta, chatCompletion, delta, done, finish, usageChunk } from '../cloud-transcripts.ts'
-import { ask, createCloudWorld, type Kind, kinds, listEvents, never, usualSampling } from '../cloud-world.ts'
+import { ask, chooses, createCloudWorld, type Kind, kinds, listEvents, never, usualSampling } from '../cloud-world.ts'
 
 let server: CloudServer
 beforeEach(async () => {
@@ -39,20 +39,29 @@ describe('what OpenAI is sent', () => {
   test('no sampling where nothing unusual is asked, and that it keeps nothing', async () => {
     expect(await sent(ask())).toEqual({ ...usual, store: false })
     expect(await sent(ask(), 'custom')).toEqual(usual)
-    const byDefault = { ...usualSampling, temperature: 0, byDefault: true }
-    expect(await sent(ask({ sampling: byDefault }))).toEqual({ ...usual, store: false })
+    const notChosen = { ...usualSampling, temperature: 0 }
+    expect(await sent(ask({ sampling: notChosen }))).toEqual({ ...usual, store: false })
+  })
+
+  test('what the caller chose, also where it is the default of this service, and a server that cuts by default that it is not to', async () => {
+    const body = await sent(ask({ sampling: chooses({ temperature: 0.8, topP: 0.95, repeatPenalty: 1 }) }))
+    expect(body).toEqual({ ...usual, temperature: 0.8, top_p: 0.95, store: false })
+    await expect(answerOf(ask({ sampling: chooses({ topK: 40 }) }))).rejects.toMatchObject({ details: [{ field: 'top_k' }] })
+    const off = chooses({ temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1 })
+    expect(await sent(ask({ sampling: off }))).toEqual({ ...usual, store: false })
+    const told = { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repeat_penalty: 1, repetition_penalty: 1 }
+    expect(await sent(ask({ sampling: off }), 'custom')).toEqual({ ...usual, ...told })
   })
 
   test('what it knows of sampling', async () => {
-    const sampling = {
-      ...usualSampling,
+    const sampling = chooses({
       temperature: 0,
       topP: 0.5,
       frequencyPenalty: 1,
       presencePenalty: -1,
       logitBias: { 50256: -100 },
       seed: 7,
-    }
+    })
     expect(await sent(ask({ sampling, maxTokens: 9, choices: 1, stop: ['a', 'b'], logprobs: 2 }))).toMatchObject({
       temperature: 0,
       top_p: 0.5,
@@ -72,7 +81,7 @@ describe('what OpenAI is sent', () => {
     ['min_p', { minP: 0.2 }],
     ['repeat_penalty', { repeatPenalty: 1.1 }],
   ])('never %s, which only compatible servers take', async (field, more) => {
-    const request = ask({ sampling: { ...usualSampling, ...more }, maxTokens: 9 })
+    const request = ask({ sampling: chooses(more), maxTokens: 9 })
     await expect(answerOf(request)).rejects.toMatchObject({ code: 'invalid', details: [{ field }] })
     expect(await sent(request, 'custom')).toMatchObject({ [field]: Object.values(more)[0], max_tokens: 9 })
   })
@@ -212,7 +221,7 @@ describe('what OpenAI answers', () => {
     await expect(answerOf(ask())).rejects.toMatchObject({ code: 'upstream' })
   })
 
-  test('its count of tokens, and zeros where it gives none', async () => {
+  test('its count of tokens', async () => {
     const usage = {
       prompt_tokens: 9,
       completion_tokens: 8,
@@ -222,8 +231,19 @@ describe('what OpenAI answers', () => {
     server.answer(streams([delta({ content: 'x' }), finish('stop'), usageChunk(usage), done].join('')))
     const counted = { promptTokens: 9, completionTokens: 8, cachedPromptTokens: 4, reasoningTokens: 3 }
     expect((await answerOf(ask())).usage).toEqual(counted)
-    server.answer(streams([delta({ content: 'x' }), finish('stop'), done].join('')))
-    expect((await answerOf(ask())).usage).toEqual({ promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 })
+  })
+
+  test.each([
+    ['none', ''],
+    ['one half', usageChunk({ prompt_tokens: 9, completion_tokens: null })],
+    ['zeros in their place', usageChunk({ prompt_tokens: 0, completion_tokens: 0 })],
+  ])('counts of tokens: where it gives %s, they are estimated, and the ledger knows none', async (_case, told) => {
+    server.answer(streams([delta({ content: 'x'.repeat(40) }), finish('stop'), told, done].join('')))
+    const { provider, egress } = createCloudWorld('openai', [server.url])
+    const request = ask({ prompt: { type: 'text', text: 'y'.repeat(80) } })
+    const { usage } = await collect(provider.generate(request, never))
+    expect(usage).toEqual({ promptTokens: 20, completionTokens: 10, cachedPromptTokens: 0 })
+    expect(egress.calls).toMatchObject([{ usage: undefined, ended: true }])
   })
 
   test('the stop text that ended it, where a server tells', async () => {

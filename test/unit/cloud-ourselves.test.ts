@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { collect } from '../../src/predict/collect.ts'
-import { ask, createCloudWorld, failureOf, never, usualSampling } from '../cloud-world.ts'
+import { ask, chooses, createCloudWorld, failureOf, never } from '../cloud-world.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { startServer } from '../server.ts'
 
@@ -8,7 +8,7 @@ test('another simpleIA is a custom provider', async () => {
   const host = createFakeEngine({ answer: () => ({ pieces: ['Grüße', ', ', '👩‍🚀', '!'] }), models: ['fake'] })
   await using server = await startServer({ host })
   const { provider, egress } = createCloudWorld('custom', [server.url], { models: [{ name: 'fake' }], apiKey: undefined })
-  const sampling = { ...usualSampling, temperature: 0, topK: 3, seed: 7 }
+  const sampling = chooses({ temperature: 0, topK: 3, seed: 7 })
   const { choices, usage } = await collect(provider.generate(ask({ model: 'fake', choices: 2, sampling, stop: ['!'] }), never))
   expect(choices).toMatchObject([{ text: 'Grüße, 👩‍🚀', reason: 'stop' }, { text: 'Grüße, 👩‍🚀' }])
   expect(usage.completionTokens).toBeGreaterThan(0)

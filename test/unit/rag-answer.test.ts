@@ -50,7 +50,8 @@ function createWorld({
       const length = messagesOf(request).reduce((sum, { content }) => sum + content.length, 0)
       if (length > contextSize)
         throw new AppError('context_length_exceeded', `The prompt has ${length} tokens, ${contextSize} fit.`)
-      return { id: 'x', target, events: write(writes) }
+      const events = write(writes)
+      return { id: 'x', target, events, [Symbol.asyncDispose]: () => events[Symbol.asyncDispose]() }
     },
   }
   const sources = texts.map((text, index): Source => {

@@ -167,6 +167,48 @@ test('where a limit on costs holds, a model without a price is not asked', async
   expect(await refusal(meter.admit(anonymous, { ...cloud, provider: 'openai' }))).toBeUndefined()
 })
 
+test('a request that goes from one provider to the next counts once for who asks, and for each provider that is asked', async () => {
+  const world = await openWorld({ defaults: { requestsPerDay: 1, tokensPerDay: 0 } })
+  await world.meter.admit(ana, cloud)
+  await world.meter.admit(ana, { ...cloud, provider: 'openai' }, true)
+  await world.meter.admit(ana, local, true)
+  const requestsOf = async (subject: string) => (await readUsage(world.db(), subject, '2026-01-01')).requests
+  expect(await Promise.all(['user:ana', 'provider:claude', 'provider:openai', 'provider:hf'].map(requestsOf))).toEqual([
+    1, 1, 1, 0,
+  ])
+  expect(await refusal(world.meter.admit(ana, local))).toMatchObject({ code: 'quota_exceeded' })
+})
+
+test('who has spent a limit on costs may ask what costs nothing', async () => {
+  const world = await openWorld({ costOf: ({ ranOn }) => (ranOn === 'cloud' ? 1_000_000 : undefined) })
+  await world.db().updateTable('users').set({ costMicrosPerDay: 1_000_000 }).execute()
+  await world.meter.admit(ana, cloud)
+  await world.meter.note(ana, cloud, usage(1, 1))
+  expect(await refusal(world.meter.admit(ana, cloud))).toMatchObject({ code: 'quota_exceeded' })
+  expect(await refusal(world.meter.admit(ana, local))).toBeUndefined()
+})
+
+test('limits on costs hold for a provider at an address of this machine that has a price or a ceiling', async () => {
+  const gateway = { provider: 'gateway', model: 'priced', ranOn: 'local' } as const
+  const world = await openWorld({
+    ceilings: () => new Map([['gateway', 1]]),
+    costOf: ({ model }, { promptTokens }) => (model === 'priced' ? promptTokens * 1_000_000 : undefined),
+  })
+  await world.meter.admit(anonymous, gateway)
+  await world.meter.note(anonymous, gateway, usage(1, 0))
+  expect(await refusal(world.meter.admit(anonymous, gateway))).toMatchObject({
+    code: 'quota_exceeded',
+    message: expect.stringContaining('The provider "gateway" has used its 1.00 USD'),
+  })
+  expect(await refusal(world.meter.admit(anonymous, { ...gateway, model: 'other' }))).toMatchObject({ code: 'forbidden' })
+  await world.db().updateTable('users').set({ costMicrosPerDay: 1_000_000 }).execute()
+  const withoutCeiling = { ...gateway, provider: 'other' }
+  await world.meter.admit(ana, withoutCeiling)
+  await world.meter.note(ana, withoutCeiling, usage(1, 0))
+  expect(await refusal(world.meter.admit(ana, withoutCeiling))).toMatchObject({ code: 'quota_exceeded' })
+  expect(await refusal(world.meter.admit(ana, { ...withoutCeiling, model: 'free' }))).toBeUndefined()
+})
+
 test('after it has counted, whatever else is written waits for the disk again', async () => {
   const world = await openWorld({ defaults: { requestsPerDay: 1, tokensPerDay: 0 } })
   const synchronous = async () =>

@@ -52,13 +52,20 @@ export function addUsage(before: AnthropicUsage, told: AnthropicUsage = {}): Ant
   return { ...before, ...Object.fromEntries(Object.entries(told).filter(([, value]) => value !== null && value !== undefined)) }
 }
 
-/** The API counts what it read from its cache, and what it wrote there, apart. */
-export function toUsage(counted: AnthropicUsage): Usage {
+/**
+ * The API counts what it read from its cache, and what it wrote there, apart. Undefined where there are no counts: none, half of them, or
+ * zeros as some servers write in their place.
+ */
+export function toUsage(counted: AnthropicUsage): Usage | undefined {
+  const { input_tokens: uncached, output_tokens: completionTokens } = counted
+  if (typeof uncached !== 'number' || typeof completionTokens !== 'number') return undefined
   const cached = counted.cache_read_input_tokens ?? 0
+  const promptTokens = uncached + (counted.cache_creation_input_tokens ?? 0) + cached
+  if (promptTokens === 0 && completionTokens === 0) return undefined
   const reasoningTokens = counted.output_tokens_details?.thinking_tokens ?? undefined
   return {
-    promptTokens: (counted.input_tokens ?? 0) + (counted.cache_creation_input_tokens ?? 0) + cached,
-    completionTokens: counted.output_tokens ?? 0,
+    promptTokens,
+    completionTokens,
     cachedPromptTokens: cached,
     ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
   }

@@ -10,7 +10,7 @@ import { AppError } from '../../errors.ts'
 import { isJsonObject } from '../json-object.ts'
 import type { AnswerFormat, GenerateRequest, Prompt, ReasoningEffort, Tools } from '../provider.ts'
 import { type AnthropicConversation, toConversation } from './anthropic-messages.ts'
-import { cannot, chosenSampling, refuseChosen } from './chosen-sampling.ts'
+import { cannot, chosenSampling, refuseChosen, withoutUsual } from './chosen-sampling.ts'
 import type { CloudModel } from './cloud-options.ts'
 
 /** A tool that the model must call: its input is the answer. */
@@ -80,7 +80,7 @@ export function toCountParams(
 export const versionOfCount = currentVersion
 
 function toSampling(provider: string, { sampling }: GenerateRequest, reasoning: ReasoningEffort | undefined): SamplingParams {
-  const chosen = chosenSampling(sampling)
+  const chosen = withoutUsual(chosenSampling(sampling))
   refuseChosen(provider, chosen, ['minP', 'repeatPenalty', 'frequencyPenalty', 'presencePenalty', 'logitBias', 'seed'])
   const { temperature, topP, topK } = chosen
   if (temperature !== undefined && temperature > 1)

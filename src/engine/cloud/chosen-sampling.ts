@@ -1,38 +1,35 @@
 import { AppError } from '../../errors.ts'
-import type { SamplingParameters } from '../provider.ts'
+import { defaultedSampling, type SamplingParameters } from '../provider.ts'
+import { isGiven } from '../sampling.ts'
 
-/** What the service fills in where a caller says nothing: a request that holds these is taken to have said nothing. */
-const usual = { temperature: 0.8, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1 }
-/** With these, nothing is cut or penalized: so do the providers' own models unless they are told otherwise. */
-const off = { topP: 1, topK: 0, minP: 0 }
+export type ChosenSampling = Partial<Omit<SamplingParameters, 'given' | 'seed'>> & Readonly<{ seed?: number }>
 
-export type ChosenSampling = Partial<Omit<SamplingParameters, 'byDefault' | 'seed'>> & Readonly<{ seed?: number }>
-
-/** What a provider must be told: the values that are neither the usual ones nor switch something off. */
+/** What a provider must be told: what the caller chose. */
 export function chosenSampling(sampling: SamplingParameters): ChosenSampling {
-  const {
-    temperature,
-    topP,
-    topK,
-    minP,
-    repeatPenalty,
-    byDefault = false,
-    frequencyPenalty,
-    presencePenalty,
-    logitBias,
-    seed,
-  } = sampling
+  const { frequencyPenalty, presencePenalty, logitBias, seed } = sampling
+  const given = defaultedSampling.filter((name) => isGiven(sampling, name)).map((name) => [name, sampling[name]])
   const hasBias = logitBias !== undefined && Object.keys(logitBias).length > 0
   return {
-    ...(byDefault || temperature === usual.temperature ? {} : { temperature }),
-    ...(byDefault || topP === usual.topP || topP === off.topP ? {} : { topP }),
-    ...(byDefault || topK === usual.topK || topK === off.topK ? {} : { topK }),
-    ...(byDefault || minP === usual.minP || minP === off.minP ? {} : { minP }),
-    ...(byDefault || repeatPenalty === usual.repeatPenalty ? {} : { repeatPenalty }),
+    ...Object.fromEntries(given),
     ...(frequencyPenalty === undefined || frequencyPenalty === 0 ? {} : { frequencyPenalty }),
     ...(presencePenalty === undefined || presencePenalty === 0 ? {} : { presencePenalty }),
     ...(hasBias ? { logitBias } : {}),
     ...(seed === undefined ? {} : { seed }),
+  }
+}
+
+/** What the clouds themselves do unless they are told otherwise, by their documentation: nothing is cut or penalized. */
+const usual = { temperature: 1, topP: 1, topK: 0, minP: 0, repeatPenalty: 1 }
+
+/** Without what a cloud does anyway: its newer models refuse to be told. */
+export function withoutUsual({ temperature, topP, topK, minP, repeatPenalty, ...chosen }: ChosenSampling): ChosenSampling {
+  return {
+    ...chosen,
+    ...(temperature === undefined || temperature === usual.temperature ? {} : { temperature }),
+    ...(topP === undefined || topP === usual.topP ? {} : { topP }),
+    ...(topK === undefined || topK === usual.topK ? {} : { topK }),
+    ...(minP === undefined || minP === usual.minP ? {} : { minP }),
+    ...(repeatPenalty === undefined || repeatPenalty === usual.repeatPenalty ? {} : { repeatPenalty }),
   }
 }
 

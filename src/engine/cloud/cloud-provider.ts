@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import { createUsageEstimate } from '../estimate-usage.ts'
 import { createRequestQueue } from '../local/request-queue.ts'
 import type { GenerateEvent, GenerateRequest, Provider, Usage } from '../provider.ts'
 import { createAddresses } from './addresses.ts'
@@ -22,15 +23,25 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
   const parts = { options, addresses, queue }
   const modelOf = (model: string): CloudModel => models.find((known) => known.name === model) ?? { name: model }
 
-  async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+  async function* generate(request: GenerateRequest, signal: AbortSignal, onSent?: () => void): AsyncGenerator<GenerateEvent> {
     refuseAddresses(name, baseUrls, request.prompt)
     const meter = createAnswerMeter(clock.now)
+    const estimate = createUsageEstimate(request.prompt)
     const prepared = wire.prepareAnswer(request, modelOf(request.model))
-    const errand = runErrand(parts, { purpose: 'answer', prepared, request, onSend: meter.sent, usageOf }, signal)
+    const onSend = () => {
+      meter.sent()
+      onSent?.()
+    }
+    const errand = runErrand(parts, { purpose: 'answer', prepared, request, onSend, usageOf }, signal)
     for await (const event of errand) {
       meter.saw(event)
-      if (event.type !== 'usage') yield event
-      else yield { type: 'generation-end', usage: event.usage, timings: meter.timings(event.usage) }
+      if (event.type === 'usage') {
+        const usage = event.usage ?? estimate.usage()
+        yield { type: 'generation-end', usage, timings: meter.timings(usage) }
+      } else {
+        estimate.saw(event)
+        yield event
+      }
     }
   }
 
@@ -46,13 +57,16 @@ export function createCloudProvider(options: CloudOptions, wire: Wire): CloudPro
     async countTokens(request, signal) {
       refuseAddresses(name, baseUrls, request.prompt)
       const prepared = wire.prepareCount(request, modelOf(request.model))
-      const errand = runErrand(parts, { purpose: 'token-count', prepared, request }, signal)
+      // To count costs nothing.
+      const errand = runErrand(parts, { purpose: 'token-count', prepared, request, usageOf: () => nothingUsed }, signal)
       for await (const tokens of errand) return tokens
       throw new AppError('upstream', `The provider "${name}" gave no count of the tokens.`)
     },
     close: () => addresses.close(),
   }
 }
+
+const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
 
 function usageOf(event: WireEvent): Usage | undefined {
   return event.type === 'usage' ? event.usage : undefined
@@ -65,8 +79,9 @@ function chooseModel({ name, models }: CloudOptions, asked: string | undefined):
       'unavailable',
       `No model is selected at the provider "${name}". Name one in the request, or in the settings.`,
     )
-  const isName = model.trim() !== '' && model.length <= 200 && !/\p{Cc}/u.test(model)
-  if (!isName) throw new AppError('invalid', 'The name of a model must have 1 to 200 characters, and none that control a screen.')
+  const isName = model.trim() !== '' && model.length <= 200 && model.isWellFormed() && !/\p{Cc}/u.test(model)
+  if (!isName)
+    throw new AppError('invalid', 'The name of a model must have 1 to 200 whole characters, and none that control a screen.')
   if (models.length === 0 || models.some((known) => known.name === model)) return model
   const known = models.slice(0, 20).map((one) => `"${one.name}"`)
   throw new AppError('not_found', `The provider "${name}" has no model "${model}". It has ${known.join(', ')}.`)

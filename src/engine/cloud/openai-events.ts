@@ -150,11 +150,15 @@ function toScore({ token, logprob, bytes }: Static<typeof score>): TokenScore {
   return { text: token, bytes: bytes ?? [...Buffer.from(token)], logprob }
 }
 
-function toUsage(usage: Static<typeof usageInside>): Usage {
+/** Undefined where there are no counts: none, half of them, or zeros as some servers write in their place. */
+function toUsage(usage: Static<typeof usageInside>): Usage | undefined {
+  const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage
+  if (typeof promptTokens !== 'number' || typeof completionTokens !== 'number') return undefined
+  if (promptTokens === 0 && completionTokens === 0) return undefined
   const reasoningTokens = usage.completion_tokens_details?.reasoning_tokens ?? undefined
   return {
-    promptTokens: usage.prompt_tokens ?? 0,
-    completionTokens: usage.completion_tokens ?? 0,
+    promptTokens,
+    completionTokens,
     cachedPromptTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
     ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
   }

@@ -8,7 +8,7 @@ import type {
 import { AppError } from '../../errors.ts'
 import { isJsonObject } from '../json-object.ts'
 import type { AnswerFormat, ChatMessage, GenerateRequest, Prompt, Tools } from '../provider.ts'
-import { cannot, chosenSampling, refuseChosen } from './chosen-sampling.ts'
+import { cannot, chosenSampling, refuseChosen, withoutUsual } from './chosen-sampling.ts'
 import type { CloudModel } from './cloud-options.ts'
 
 /** `openai`: OpenAI itself, which refuses what it does not know. `compatible`: what servers that imitate it take beyond. */
@@ -52,7 +52,8 @@ function toMaxTokens(isOpenai: boolean, asked: number | undefined, most: number 
 }
 
 function toSampling(provider: string, api: OpenaiApi, { sampling }: GenerateRequest): Partial<OpenaiParams> {
-  const chosen = chosenSampling(sampling)
+  // Other servers cut by default, each in its way: they are told all.
+  const chosen = api === 'openai' ? withoutUsual(chosenSampling(sampling)) : chosenSampling(sampling)
   if (api === 'openai') refuseChosen(provider, chosen, ['topK', 'minP', 'repeatPenalty'])
   const { temperature, topP, topK, minP, repeatPenalty, frequencyPenalty, presencePenalty, logitBias, seed } = chosen
   return {

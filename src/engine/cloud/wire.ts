@@ -9,8 +9,8 @@ export type Attempt = Readonly<{
   signal: AbortSignal
 }>
 
-/** `usage` comes last, with zeros where the other side tells none. */
-export type WireEvent = Exclude<GenerateEvent, { type: 'generation-end' }> | Readonly<{ type: 'usage'; usage: Usage }>
+/** `usage` comes last; undefined where the other side tells no counts. */
+export type WireEvent = Exclude<GenerateEvent, { type: 'generation-end' }> | Readonly<{ type: 'usage'; usage: Usage | undefined }>
 
 /** A request in the words of an API, which can be sent several times. */
 export type Prepared<T> = Readonly<{

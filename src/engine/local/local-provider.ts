@@ -64,7 +64,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     return toChosen(await find(name ?? (selected === undefined ? '' : fullName(selected))))
   }
 
-  async function* generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+  async function* generate(request: GenerateRequest, signal: AbortSignal, onSent?: () => void): AsyncGenerator<GenerateEvent> {
     const arrivedAt = parts.clock()
     // What cannot be answered takes no place, and loads no model.
     if (request.choices > parts.maxParallel) throw tooManyChoices(request.choices, parts.maxParallel)
@@ -84,6 +84,7 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       }
       try {
         checkLogitBias(request, lease.engine.model.vocabularySize)
+        onSent?.()
         yield* answerRequest({ ...parts, engine: lease.engine, request, grammar, adapter, arrivedAt, leave }, signal)
       } finally {
         leave(false)
