@@ -77,6 +77,9 @@ function* toEvents(choice: CompletionChoice): Generator<GenerateEvent> {
       yield { type: 'text-delta', index, text: piece.text, tokens }
       tokens = []
     } else {
+      // What was chosen and shows nothing stands where a text would.
+      if (text === '' && tokens.length > 0) yield { type: 'text-delta', index, text, tokens }
+      if (text === '') tokens = []
       const { id, name, arguments: written } = piece.call
       yield { type: 'tool-call-start', index, call, id, name }
       yield { type: 'tool-call-delta', index, call, text: written }

@@ -213,7 +213,7 @@ describe('what Claude is sent', () => {
       `Bearer ${secret}`,
       undefined,
     ])
-    await answerOf(ask({ sampling: { ...usualSampling, temperature: 0.5 } }))
+    await answerOf(ask({ sampling: chooses({ temperature: 0.5 }) }))
     const { headers: older } = await server.request(1)
     expect([older['anthropic-version'], older.authorization, older['x-api-key']]).toEqual(['2023-06-01', undefined, secret])
   })

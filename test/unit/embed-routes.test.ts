@@ -80,7 +80,7 @@ test("OpenAI's client has the same vectors as floats and as base64, which it ask
 })
 
 test.each([
-  [{ input: 'a', dimensions: 2 }, 'dimensions', '3, which is what this model has'],
+  [{ input: 'a', dimensions: 2 }, 'dimensions', 'as many as the model has (3)'],
   [{ input: [1, 2] }, 'input.0', 'tokens would be those of another model'],
   [{ input: ['a', [1]] }, 'input.1', 'tokens would be those of another model'],
   [{ input: ['a', ''] }, 'input.1', 'a text of 1 to 1000000 characters'],
