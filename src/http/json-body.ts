@@ -14,7 +14,7 @@ export function createJsonParser(http: FastifyInstance): FastifyBodyParser<Buffe
       done(new AppError('invalid', 'This Content-Encoding is not accepted here: send the body as it is.'))
     else if (text === undefined)
       done(new AppError('invalid', 'The body must be JSON in UTF-8, but holds bytes that are not UTF-8.'))
-    else parse(request, text, done)
+    else void parse(request, text, done)
   }
 }
 
