@@ -35,7 +35,7 @@ export function toEgressItem(item) {
   const head = create('p', { class: 'text', text: `${what} → ${hosts.join(', ')}` })
   const details = create('p', { class: 'quiet' }, createTime(item.started_at))
   if (user !== null) details.append(' · ', username === null ? user : `${username} (${user})`)
-  const traffic = create('span', { say: 'egressTraffic', values: { out: kilobytes(out), in: kilobytes(incoming) } })
+  const traffic = create('span', { say: 'egressTraffic', values: { out: formatSize(out), in: formatSize(incoming) } })
   details.append(' · ', state === 'ended' ? String(status ?? '–') : create('span', { say: stateTexts[state] }), ' · ', traffic)
   if (item.cost_microdollars !== null) details.append(' · ', dollars(item.cost_microdollars))
   return create('li', {}, head, details)
@@ -46,8 +46,8 @@ export function toEgressTotals({ totals, local_only: localOnly }) {
   const values = {
     errands: totals.errands,
     requests: totals.requests,
-    out: kilobytes(totals.bytes_out),
-    in: kilobytes(totals.bytes_in),
+    out: formatSize(totals.bytes_out),
+    in: formatSize(totals.bytes_in),
     cost: dollars(totals.cost_microdollars),
   }
   const sums = create('span', { say: 'egressTotals', values })
@@ -55,6 +55,9 @@ export function toEgressTotals({ totals, local_only: localOnly }) {
 }
 
 /** @param {number} bytes */
-const kilobytes = (bytes) => (bytes / 1024).toFixed(1)
+function formatSize(bytes) {
+  const kilobytes = bytes / 1024
+  return kilobytes < 1000 ? `${kilobytes.toFixed(1)} KB` : `${(kilobytes / 1024).toFixed(1)} MB`
+}
 /** @param {number} microdollars */
 const dollars = (microdollars) => `$${(microdollars / 1e6).toFixed(4)}`

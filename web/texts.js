@@ -29,10 +29,10 @@ export const texts = {
   egressNone: { en: 'Nothing so far.', es: 'Nada hasta ahora.' },
   egressOpen: { en: 'running', es: 'en curso' },
   egressTotals: {
-    en: '{errands} errands, {requests} requests, {out} KB out, {in} KB in, cost {cost}',
-    es: '{errands} salidas, {requests} peticiones, {out} KB enviados, {in} KB recibidos, coste {cost}',
+    en: '{errands} errands, {requests} requests, {out} out, {in} in, cost {cost}',
+    es: '{errands} salidas, {requests} peticiones, {out} enviados, {in} recibidos, coste {cost}',
   },
-  egressTraffic: { en: '{out} KB out, {in} KB in', es: '{out} KB enviados, {in} KB recibidos' },
+  egressTraffic: { en: '{out} out, {in} in', es: '{out} enviados, {in} recibidos' },
   feedback: { en: 'Feedback', es: 'Opiniones' },
   feedbackNone: { en: 'No feedback yet.', es: 'Todavía no hay opiniones.' },
   feedbackThanks: { en: 'Thank you. It is kept on this service only.', es: 'Gracias. Se guarda solo en este servicio.' },

@@ -23,7 +23,7 @@ webTest('an admin sees what left the machine; names of hosts, models and users a
       requests: 1,
       status: 200,
       bytesOut: 1024,
-      bytesIn: 2048,
+      bytesIn: 3 * 1024 * 1024,
       usage: undefined,
       costMicrodollars: 500,
       durationMs: 1,
@@ -35,7 +35,7 @@ webTest('an admin sees what left the machine; names of hosts, models and users a
   await page.locator('#egress li').first().waitFor()
   const shown = await page.locator('#egress .text').allTextContents()
   expect(shown).toEqual(payloads.slice(0, 20).map((payload) => `answer · ${payload} · ${payload} → ${payload}`))
-  expect(await page.locator('#egress li .quiet').first().textContent()).toContain('1.0 KB enviados, 2.0 KB recibidos')
+  expect(await page.locator('#egress li .quiet').first().textContent()).toContain('1.0 KB enviados, 3.0 MB recibidos')
   expect(await page.locator('#egress-totals').textContent()).toContain(`${payloads.length} salidas`)
   expect(incidents).toEqual(noIncidents)
 })
