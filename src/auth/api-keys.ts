@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../errors.ts'
+import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { ApiKeysTable, Database } from '../storage/tables.ts'
 import type { Quota } from '../usage/quota.ts'
 import type { UserCaller } from './guard.ts'
@@ -182,17 +183,4 @@ async function list(
   const items = found.slice(0, limit)
   const last = items.at(-1)
   return { items: items.map(toApiKey), nextCursor: found.length > limit && last ? writeCursor(last) : undefined }
-}
-
-type Position = Readonly<{ createdAt: string; id: string }>
-
-function writeCursor({ createdAt, id }: Position): string {
-  return Buffer.from(`${createdAt} ${id}`).toString('base64url')
-}
-
-function readCursor(cursor: string): Position {
-  const [createdAt, id, ...rest] = Buffer.from(cursor, 'base64url').toString().split(' ')
-  if (createdAt !== undefined && id !== undefined && rest.length === 0) return { createdAt, id }
-  const details = [{ field: 'cursor', expected: 'the next_cursor of an earlier page', got: JSON.stringify(cursor.slice(0, 100)) }]
-  throw new AppError('invalid', '"cursor" must be the next_cursor of an earlier page.', { details })
 }

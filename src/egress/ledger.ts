@@ -1,6 +1,6 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { EgressEntry, EgressPurpose } from '../engine/cloud/egress.ts'
-import { AppError } from '../errors.ts'
+import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { Database, EgressTable, Tables } from '../storage/tables.ts'
 
 /** A row with the name that its user has now; null for nobody, an address, and a user who is gone. */
@@ -94,8 +94,8 @@ async function list(db: Database, { limit, cursor, ...filter }: ListOptions): Re
     .$if(after !== undefined, (query) =>
       query.where(({ eb, and, or }) =>
         or([
-          eb('startedAt', '<', after?.startedAt ?? ''),
-          and([eb('startedAt', '=', after?.startedAt ?? ''), eb('id', '<', after?.id ?? '')]),
+          eb('startedAt', '<', after?.createdAt ?? ''),
+          and([eb('startedAt', '=', after?.createdAt ?? ''), eb('id', '<', after?.id ?? '')]),
         ]),
       ),
     )
@@ -107,7 +107,10 @@ async function list(db: Database, { limit, cursor, ...filter }: ListOptions): Re
   const last = page.at(-1)
   const names = await namesOf(db, page)
   const items = page.map((row) => ({ ...row, username: names.get(row.requestedBy ?? '') ?? null }))
-  return { items, nextCursor: rows.length > limit && last !== undefined ? writeCursor(last) : undefined }
+  return {
+    items,
+    nextCursor: rows.length > limit && last !== undefined ? writeCursor({ createdAt: last.startedAt, id: last.id }) : undefined,
+  }
 }
 
 async function sum(db: Database, filter: LedgerFilter): Promise<LedgerTotals> {
@@ -172,17 +175,4 @@ async function namesOf(db: Database, rows: readonly EgressTable[]): Promise<Read
   if (ids.length === 0) return new Map()
   const users = await db.selectFrom('users').select(['id', 'username']).where('id', 'in', ids).execute()
   return new Map(users.map(({ id, username }) => [`user:${id}`, username]))
-}
-
-type Position = Pick<EgressTable, 'startedAt' | 'id'>
-
-function writeCursor({ startedAt, id }: Position): string {
-  return Buffer.from(`${startedAt} ${id}`).toString('base64url')
-}
-
-function readCursor(cursor: string): Position {
-  const [, startedAt, id] = /^(\d{4}-\d\d-\d\dT\S+) (\S+)$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
-  if (startedAt !== undefined && id !== undefined) return { startedAt, id }
-  const details = [{ field: 'cursor', expected: 'the next_cursor of an earlier page', got: 'another text' }]
-  throw new AppError('invalid', '"cursor" must be the next_cursor of an earlier page.', { details })
 }

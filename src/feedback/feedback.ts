@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
+import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { Database, FeedbackTable } from '../storage/tables.ts'
 
 export type Feedback = Readonly<FeedbackTable>
@@ -75,17 +76,4 @@ async function list(db: Database, limit: number, cursor: string | undefined): Pr
   const items = rows.slice(0, limit)
   const last = items.at(-1)
   return { items, nextCursor: rows.length > limit && last ? writeCursor(last) : undefined }
-}
-
-type Position = Readonly<{ createdAt: string; id: string }>
-
-function writeCursor({ createdAt, id }: Position): string {
-  return Buffer.from(`${createdAt} ${id}`).toString('base64url')
-}
-
-function readCursor(cursor: string): Position {
-  const [createdAt, id, ...rest] = Buffer.from(cursor, 'base64url').toString().split(' ')
-  if (createdAt !== undefined && id !== undefined && rest.length === 0) return { createdAt, id }
-  const details = [{ field: 'cursor', expected: 'the next_cursor of an earlier page', got: JSON.stringify(cursor.slice(0, 100)) }]
-  throw new AppError('invalid', '"cursor" must be the next_cursor of an earlier page.', { details })
 }

@@ -8,7 +8,7 @@ import { usualCollection } from '../embed/schema.ts'
 import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
-import { readCursor, toCursor } from './document-cursor.ts'
+import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import {
   type DocumentAnswer,
   documentAnswer,
@@ -209,11 +209,11 @@ function readRoutes({ collections, passages, ownerOf }: DocumentRoutesOptions): 
         }
         const found = await passages.listDocuments(collection, {
           limit: limit + 1,
-          ...(after === undefined ? {} : { after: readCursor(after) }),
+          ...(after === undefined ? {} : { after: readCursor(after, 'after') }),
         })
         const page = found.slice(0, limit)
         const last = found.length > limit ? page.at(-1) : undefined
-        return { documents: page.map(toDocumentBody), next_after: last === undefined ? null : toCursor(last) }
+        return { documents: page.map(toDocumentBody), next_after: last === undefined ? null : writeCursor(last) }
       },
     )
 
