@@ -5,6 +5,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
 import type { Egress } from './engine/cloud/egress.ts'
+import { freeBytes } from './engine/disk.ts'
 import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
@@ -20,7 +21,6 @@ import { createQuantizations } from './models/quantize.ts'
 import { quantizeRoutes } from './models/quantize-routes.ts'
 import { createModelRegistry } from './models/registry.ts'
 import { removeModel } from './models/remove-model.ts'
-import { freeBytes } from './models/verified-file.ts'
 
 export type ModelJobParts = Readonly<{
   host: ModelHost

@@ -1,5 +1,5 @@
-import type { GgufValue } from '../src/models/convert/gguf-writer.ts'
-import { writeGguf } from '../src/models/convert/gguf-writer.ts'
+import type { GgufValue } from '../src/engine/gguf/gguf-writer.ts'
+import { writeGguf } from '../src/engine/gguf/gguf-writer.ts'
 
 const rank = 4
 

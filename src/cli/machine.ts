@@ -3,7 +3,8 @@ import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism, freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { findRecord, freeBytes } from '../models/verified-file.ts'
+import { freeBytes } from '../engine/disk.ts'
+import { findRecord } from '../models/verified-file.ts'
 import type { Machine, ModelFile } from './doctor-checks.ts'
 
 /** This machine, as `doctor` looks at it. */

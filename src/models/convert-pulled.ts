@@ -1,7 +1,7 @@
 import { dirname, join, relative, sep } from 'node:path'
+import type { TensorWritten } from '../engine/gguf/gguf-writer.ts'
 import { isBert } from './convert/bert-checkpoint.ts'
 import type { Conversion } from './convert/convert.ts'
-import type { TensorWritten } from './convert/gguf-writer.ts'
 import type { PullEvent } from './download-events.ts'
 import { createEventFeed, type EventFeed } from './event-feed.ts'
 import { modelEnding } from './model-name.ts'

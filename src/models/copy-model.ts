@@ -1,9 +1,10 @@
 import { link, mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { modelEnding, parseModelName, quoted } from './model-name.ts'
 import { listParts, type ModelDetails, type ModelRegistry } from './registry.ts'
-import { findRecord, findSize, saveRecord, toDiskError } from './verified-file.ts'
+import { findRecord, findSize, saveRecord } from './verified-file.ts'
 
 export type CopyOptions = Readonly<{ modelsDir: string; registry: Pick<ModelRegistry, 'find' | 'describe'> }>
 

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import { type GgufScalar, readGgufHeader } from '../engine/gguf/gguf-header.ts'
 import { AppError } from '../errors.ts'
-import { type GgufScalar, readGgufHeader } from './gguf-header.ts'
 import { modelEnding } from './model-name.ts'
 import type { ModelDetails, ModelRegistry } from './registry.ts'
 import { findRecord } from './verified-file.ts'

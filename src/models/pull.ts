@@ -2,6 +2,7 @@ import { lookup as dnsLookup } from 'node:dns/promises'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import type { Egress, EgressCall } from '../engine/cloud/egress.ts'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { type Choice, chooseFiles } from './choose-files.ts'
@@ -14,17 +15,7 @@ import { checkpointsFolder, onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import { receiveFile, type TransferLimits, type TransferOptions, transferLimits } from './transfer.ts'
 import { countBytes, readState, removePart } from './transfer-state.ts'
-import {
-  checkSpace,
-  findRecord,
-  hashFile,
-  hashGitBlob,
-  installFile,
-  type Origin,
-  recordOf,
-  saveRecord,
-  toDiskError,
-} from './verified-file.ts'
+import { checkSpace, findRecord, hashFile, hashGitBlob, installFile, type Origin, recordOf, saveRecord } from './verified-file.ts'
 
 export type PullOptions = Readonly<{
   egress: Egress

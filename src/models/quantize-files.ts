@@ -1,9 +1,10 @@
 import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
+import { toDiskError } from '../engine/disk.ts'
 import { quantizationNames } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
 import { isInside } from './model-name.ts'
-import { findSize, toDiskError } from './verified-file.ts'
+import { findSize } from './verified-file.ts'
 
 /** A name that ends like one of these says its quantization. */
 const quantizationEnding = new RegExp(`[-._](${[...quantizationNames, 'F32'].join('|')})$`, 'i')

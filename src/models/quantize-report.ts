@@ -1,8 +1,8 @@
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import Type, { type Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { isSystemError } from '../engine/disk.ts'
 import type { ModelMeasures } from '../engine/local/quantize-protocol.ts'
-import { isSystemError } from './verified-file.ts'
 
 const row = {
   model: Type.String(),

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { toDiskError } from '../engine/disk.ts'
 import type { MeasureEvent, MeasureJob, Measurement, QuantizeEvent, QuantizeJob } from '../engine/local/quantize-protocol.ts'
 import { type Quantization, quantizations } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
@@ -7,7 +8,6 @@ import { createPart, installPart, modelBytes, newModelFile, quantizedName } from
 import { findReport, type QuantizeReport, saveReport, toRow } from './quantize-report.ts'
 import type { InstalledModel, ModelRegistry } from './registry.ts'
 import { reportText } from './report-text.ts'
-import { toDiskError } from './verified-file.ts'
 
 export type QuantizeRequest = Readonly<{
   /** An installed model; it may be quantized itself. */

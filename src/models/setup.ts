@@ -1,6 +1,7 @@
 import { access, constants, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Language, Text } from '../config/kinds.ts'
+import { toDiskError, unusableFolder } from '../engine/disk.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import type { Report } from './download-events.ts'
@@ -10,7 +11,7 @@ import { downloadFromPackages, gemma, type PackagedModel, type Run } from './pac
 import { withLock } from './process-lock.ts'
 import { createPull, type PullOptions } from './pull.ts'
 import { createModelRegistry } from './registry.ts'
-import { checkSpace, findRecord, hashFile, saveRecord, setAside, toDiskError, unusableFolder } from './verified-file.ts'
+import { checkSpace, findRecord, hashFile, saveRecord, setAside } from './verified-file.ts'
 
 /** The model of a machine that reaches the hub. */
 export const defaultHubFile = { repository: 'Qwen/Qwen3-0.6B-GGUF', path: 'Qwen3-0.6B-Q8_0.gguf' } as const

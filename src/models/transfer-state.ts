@@ -1,8 +1,9 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
+import { isSystemError } from '../engine/disk.ts'
 import type { HubFile } from './hub-listing.ts'
-import { findSize, isSystemError } from './verified-file.ts'
+import { findSize } from './verified-file.ts'
 
 /** Bytes `from` up to, but not with, `to`. */
 export type Range = readonly [from: number, to: number]

@@ -1,12 +1,12 @@
 import { type FileHandle, open as openFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import type { PullEvent } from './download-events.ts'
 import { RetryError, reasonOf, refuseFailure } from './hub-answer.ts'
 import type { HubFile } from './hub-listing.ts'
 import { askHub, type Hub } from './hub-request.ts'
 import { addRange, countBytes, type Range, readState, saveState, splitMissing } from './transfer-state.ts'
-import { toDiskError } from './verified-file.ts'
 
 /** How a file is fetched; tests use smaller figures. */
 export type TransferLimits = Readonly<{ segmentBytes: number; parallel: number; stallMs: number }>

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 
 /** The SHA-256 of a file as lower-case hex. */
@@ -91,12 +92,6 @@ export function recordOf(path: string): string {
   return `${path}.sha256`
 }
 
-/** Bytes that this user may still write on the disk of a folder. */
-export async function freeBytes(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder)
-  return bavail * bsize
-}
-
 /** Throws `storage_full` with both numbers where there is not room for so many bytes. */
 export async function checkSpace(
   { freeBytes }: Readonly<{ freeBytes: (folder: string) => Promise<number> }>,
@@ -110,23 +105,4 @@ export async function checkSpace(
     'storage_full',
     `The model needs ${need} MB in ${folder}, but only ${have} MB are free. Free some space, or set MODELS_DIR to a larger disk.`,
   )
-}
-
-export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
-}
-
-/** Turns what the disk refused into an error that names the folder; anything else is passed on. */
-export function toDiskError(error: unknown, folder: string): unknown {
-  if (isSystemError(error, 'ENOSPC', 'EDQUOT')) {
-    return new AppError('storage_full', `The disk of ${folder} is full. Free some space and start again.`, { cause: error })
-  }
-  if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS')) {
-    return unusableFolder(folder, error)
-  }
-  return error
-}
-
-export function unusableFolder(folder: string, cause: unknown): AppError {
-  return new AppError('unavailable', `The folder ${folder} cannot be written. Check its owner and permissions.`, { cause })
 }

@@ -1,6 +1,6 @@
+import type { GgufFile, GgufTensor, GgufValue } from '../../engine/gguf/gguf-writer.ts'
 import type { BertCheckpoint, BertShape } from './bert-checkpoint.ts'
 import type { BertVocabulary } from './bert-vocabulary.ts'
-import type { GgufFile, GgufTensor, GgufValue } from './gguf-writer.ts'
 import { encodeFloats, type FloatType } from './number-formats.ts'
 import { poolingTypes } from './text-pooling.ts'
 

@@ -1,12 +1,12 @@
 import { basename, resolve } from 'node:path'
+import { type TensorWritten, writeGguf } from '../../engine/gguf/gguf-writer.ts'
+import { writeOnnx } from '../../engine/onnx/onnx-writer.ts'
 import { AppError } from '../../errors.ts'
 import { openBertCheckpoint } from './bert-checkpoint.ts'
 import { describeBertGguf } from './bert-gguf.ts'
 import { describeBertOnnx } from './bert-onnx.ts'
 import { readBertVocabulary } from './bert-vocabulary.ts'
-import { type TensorWritten, writeGguf } from './gguf-writer.ts'
 import type { FloatType } from './number-formats.ts'
-import { writeOnnx } from './onnx-writer.ts'
 
 /** Told after each tensor; `file` is the path being written. */
 export type ConvertBertEvent = TensorWritten & Readonly<{ file: string }>

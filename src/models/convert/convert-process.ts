@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { TensorWritten } from '../../engine/gguf/gguf-writer.ts'
 import { AppError } from '../../errors.ts'
 import type { Conversion } from './convert.ts'
 import type { FromConverter, ToConverter } from './convert-protocol.ts'
-import type { TensorWritten } from './gguf-writer.ts'
 
 /** The part of ChildProcess that a conversion needs; tests pass a plain object. */
 export interface ConverterChild {

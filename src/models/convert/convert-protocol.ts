@@ -1,6 +1,6 @@
+import type { TensorWritten } from '../../engine/gguf/gguf-writer.ts'
 import type { ErrorCode } from '../../errors.ts'
 import type { Conversion } from './convert.ts'
-import type { TensorWritten } from './gguf-writer.ts'
 
 /** One conversion a process: sent once, before anything else. */
 export type ToConverter = Readonly<{ type: 'conversion-start'; conversion: Conversion }>

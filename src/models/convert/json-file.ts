@@ -2,8 +2,8 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Static, TSchema } from 'typebox'
 import { Value } from 'typebox/value'
+import { isSystemError } from '../../engine/disk.ts'
 import { AppError } from '../../errors.ts'
-import { isSystemError } from '../verified-file.ts'
 
 /** The largest tokenizers have 35 MB of JSON. */
 const maxBytes = 200_000_000

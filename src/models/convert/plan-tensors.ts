@@ -1,6 +1,6 @@
+import type { GgufTensor } from '../../engine/gguf/gguf-writer.ts'
 import { AppError } from '../../errors.ts'
 import type { Architecture, Change, TensorRule } from './architectures.ts'
-import type { GgufTensor } from './gguf-writer.ts'
 import type { ModelConfig } from './model-config.ts'
 import { encodeFloats, type FloatType } from './number-formats.ts'
 import type { WeightSource } from './weight-sources.ts'

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
+import type { GgufValue } from '../../engine/gguf/gguf-writer.ts'
 import { AppError } from '../../errors.ts'
 import type { RopeScaling, Sizes } from './architectures.ts'
-import type { GgufValue } from './gguf-writer.ts'
 import { checkJson } from './json-file.ts'
 
 /** Rotary position embeddings: what the metadata say of them, and factors that are tensors. Keys without the architecture. */

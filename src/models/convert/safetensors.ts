@@ -1,7 +1,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isSystemError } from '../../engine/disk.ts'
 import { AppError } from '../../errors.ts'
-import { isSystemError } from '../verified-file.ts'
 import { decodeFloats } from './number-formats.ts'
 import { lengthBytes, parseHeader, readHeaderLength, type TensorInfo } from './safetensors-header.ts'
 

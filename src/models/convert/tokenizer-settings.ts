@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { Value } from 'typebox/value'
-import type { GgufValue } from './gguf-writer.ts'
+import type { GgufValue } from '../../engine/gguf/gguf-writer.ts'
 import { findBytes, findJson } from './json-file.ts'
 
 /** What tokenizer_config.json and the files beside it say. */

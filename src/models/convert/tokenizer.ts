@@ -1,5 +1,5 @@
+import type { GgufValue } from '../../engine/gguf/gguf-writer.ts'
 import { AppError } from '../../errors.ts'
-import type { GgufValue } from './gguf-writer.ts'
 import { findBytes } from './json-file.ts'
 import type { ModelConfig } from './model-config.ts'
 import { isByteLevel, recognizePreTokenizer } from './pre-tokenizer.ts'

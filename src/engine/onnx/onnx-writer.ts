@@ -1,6 +1,6 @@
 import { AppError } from '../../errors.ts'
+import { writeBeside } from '../disk.ts'
 import { floatField, lengthPrefix, messageField, numberField, textField } from './protobuf.ts'
-import { writeBeside } from './write-beside.ts'
 
 // The numbers of fields and types are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { AppError } from '../errors.ts'
+import { AppError } from '../../errors.ts'
 import { ggmlTypes } from './ggml-types.ts'
 import { type ByteReader, createByteReader, cutOff, readLength } from './gguf-bytes.ts'
 

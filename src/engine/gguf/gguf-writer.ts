@@ -1,7 +1,7 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
-import { freeBytes, toDiskError } from '../verified-file.ts'
+import { freeBytes, writeBeside } from '../disk.ts'
 import { createGgufOutput, type GgufOutput, type GgufValue } from './gguf-output.ts'
 
 export type { GgufValue } from './gguf-output.ts'
@@ -48,29 +48,17 @@ const maxDimensions = 4
  * llama.cpp could not read or that gives other bytes than its shape needs, `storage_full` when the disk is full, `aborted`.
  */
 export async function writeGguf(gguf: GgufFile, report: (event: TensorWritten) => void, signal?: AbortSignal): Promise<void> {
-  const { target } = gguf
+  const { target, tensors } = gguf
   const head = encodeHead(gguf)
-  const part = `${target}.part`
-  const needed = gguf.tensors.reduce((sum, tensor) => sum + aligned(sizeOf(tensor)), head.length)
-  try {
-    await checkSpace(dirname(target), needed)
-    const file = await open(part, 'w')
-    try {
-      await writeAll(file, head)
-      await writeTensors(file, gguf.tensors, head.length, report, signal)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(part, target)
-    await syncFolder(dirname(target))
-  } catch (error) {
-    await rm(part, { force: true })
-    throw toDiskError(error, dirname(target))
-  }
+  await checkSpace(
+    dirname(target),
+    tensors.reduce((sum, tensor) => sum + aligned(sizeOf(tensor)), head.length),
+  )
+  await writeBeside(target, encodeFile(head, tensors, report), signal)
 }
 
 async function checkSpace(folder: string, needed: number): Promise<void> {
+  await mkdir(folder, { recursive: true })
   const free = await freeBytes(folder)
   if (free >= needed) return
   throw new AppError(
@@ -79,49 +67,27 @@ async function checkSpace(folder: string, needed: number): Promise<void> {
   )
 }
 
-async function writeTensors(
-  file: FileHandle,
+async function* encodeFile(
+  head: Uint8Array,
   tensors: readonly GgufTensor[],
-  headBytes: number,
   report: (event: TensorWritten) => void,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  let bytes = headBytes
+): AsyncGenerator<Uint8Array> {
+  yield head
+  let bytes = head.length
   for (const [index, tensor] of tensors.entries()) {
     const expected = sizeOf(tensor)
     let written = 0
     for await (const piece of tensor.produce()) {
-      if (signal?.aborted) throw new AppError('aborted', 'Writing the model was stopped.')
       written += piece.length
       if (written > expected) break
-      await writeAll(file, piece)
+      yield piece
     }
     if (written !== expected) {
       throw new AppError('invalid', `Tensor "${tensor.name}" should be of ${expected} bytes, but gave ${written} or more.`)
     }
-    await writeAll(file, new Uint8Array(aligned(expected) - expected))
+    yield new Uint8Array(aligned(expected) - expected)
     bytes += aligned(expected)
     report({ type: 'tensor-written', done: index + 1, total: tensors.length, bytes })
-  }
-}
-
-export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    // One write of the system takes less than 2 GiB.
-    const { bytesWritten } = await file.write(bytes, written, Math.min(bytes.length - written, 1 << 26))
-    written += bytesWritten
-  }
-}
-
-/** A renamed file is only sure to be found under its new name once its folder is on the disk. */
-export async function syncFolder(folder: string): Promise<void> {
-  // Windows can't open folders, and does this by itself.
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

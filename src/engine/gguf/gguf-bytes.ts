@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
-import { AppError } from '../errors.ts'
+import { AppError } from '../../errors.ts'
 
 /** Reads a file from its start on, in order, with a window of bounded size. Every read past the end throws `invalid`. */
 export interface ByteReader {
