@@ -30,6 +30,8 @@ export function createFeedback({ db, now }: Readonly<{ db: Database; now: () => 
         rating: given.rating ?? null,
         text: given.text ?? null,
         correction: given.correction ?? null,
+        rejectedPredictionId: given.rejectedPredictionId ?? null,
+        tags: given.tags ?? '[]',
         createdAt: new Date(now()).toISOString(),
       }
       await db.insertInto('feedback').values(feedback).execute()

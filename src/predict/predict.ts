@@ -1,8 +1,8 @@
-import type { ChosenModel, GenerateEvent, GenerateRequest, Prompt, Provider, Usage } from '../engine/provider.ts'
+import type { ChosenModel, GenerateEvent, GenerateRequest, Prompt, Provider, Timings, Usage } from '../engine/provider.ts'
 import { type Candidate, canPassOn, type Providers } from '../engine/providers.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type AnswerCache, cacheKey, isDeterministic } from './cache.ts'
-import { type CollectedAnswer, collect } from './collect.ts'
+import { type CollectedAnswer, type CompletionChoice, collect } from './collect.ts'
 import { generation } from './generation.ts'
 import { openEvents } from './open-events.ts'
 
@@ -36,6 +36,8 @@ export type Target = Readonly<{
   /** `requested`: the request named it; `default`: it is selected; `fallback`: those before it in the route could not. */
   why: 'requested' | 'default' | 'fallback'
   passedBy: readonly PassedBy[]
+  /** The rollout that chose the model; absent where none did. */
+  rolloutId?: string
 }>
 
 export type Completion = Target &
@@ -112,7 +114,38 @@ export interface Admission {
   ended(): AppError | undefined
 }
 
+/** An answer, to be remembered. */
+export type RecordedAnswer = Readonly<{
+  id: string
+  asker: Asker
+  request: PredictRequest
+  target: Target
+  choices: readonly CompletionChoice[]
+  /** Undefined where it was stopped before they were known. */
+  usage: Usage | undefined
+  timings: Timings | undefined
+}>
+
+/** Remembers answers, so that feedback can name them. */
+export interface Recorder {
+  /** Called before the end of an answer is told, also of one that was stopped on the way. Never rejects. */
+  record(answer: RecordedAnswer): Promise<void>
+}
+
+/** Shares the requests for one name among models. */
+export interface Rollouts {
+  /** Which model answers this request; undefined: the one that it names, or the selected one. */
+  choose(
+    request: Pick<PredictRequest, 'model' | 'provider' | 'prompt'>,
+    asker: Asker,
+  ): Promise<Readonly<{ model: string; rolloutId: string }> | undefined>
+}
+
 export type PredictParts = Readonly<{
+  /** Absent: nothing is remembered. */
+  recorder?: Recorder
+  /** Absent: there are none. */
+  rollouts?: Rollouts
   providers: Pick<Providers, 'choose'>
   cache: AnswerCache
   admission: Admission

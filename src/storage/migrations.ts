@@ -1,6 +1,14 @@
 import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
+import {
+  createDatasetTables,
+  createEvaluationsTable,
+  createPredictionsTable,
+  createRolloutTables,
+  createTrainingTables,
+  extendFeedback,
+} from './learning-migrations.ts'
 import type { Database } from './tables.ts'
 
 export type Migration = Readonly<{ id: string; up: (db: Database) => Promise<void> }>
@@ -17,6 +25,12 @@ export const migrations: readonly Migration[] = [
   { id: '008-usage', up: createUsageTable },
   { id: '009-egress', up: createEgressTable },
   { id: '010-responses', up: createResponsesTable },
+  { id: '011-predictions', up: createPredictionsTable },
+  { id: '012-feedback-pairs', up: extendFeedback },
+  { id: '013-datasets', up: createDatasetTables },
+  { id: '014-training', up: createTrainingTables },
+  { id: '015-evaluations', up: createEvaluationsTable },
+  { id: '016-rollouts', up: createRolloutTables },
 ]
 
 /**

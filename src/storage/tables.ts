@@ -1,4 +1,7 @@
 import type { Generated, Kysely } from 'kysely'
+import type { LearningTables } from './learning-tables.ts'
+
+export type { FeedbackTable } from './learning-tables.ts'
 
 /** Each time is a UTC ISO 8601 text that ends in `Z`; columns are snake_case in SQL and camelCase here. */
 export interface UsersTable {
@@ -15,6 +18,8 @@ export interface UsersTable {
   requestsPerDay: number | null
   tokensPerDay: number | null
   costMicrosPerDay: number | null
+  /** 0 when no answers to this user are remembered. */
+  keepsPredictions: Generated<0 | 1>
   createdAt: string
   updatedAt: string
 }
@@ -61,18 +66,6 @@ export interface RevokedTokensTable {
   tokenId: string
   /** After this the token is dead by itself and the row can go. */
   expiresAt: string
-}
-
-export interface FeedbackTable {
-  id: string
-  /** Null for an anonymous caller, and after the user was deleted. */
-  userId: string | null
-  predictionId: string | null
-  rating: 'up' | 'down' | null
-  /** As typed; made safe where it is shown. */
-  text: string | null
-  correction: string | null
-  createdAt: string
 }
 
 /** Passages that are searched together, with vectors of one model. */
@@ -193,12 +186,11 @@ export interface SchemaMigrationsTable {
   appliedAt: string
 }
 
-export interface Tables {
+export interface Tables extends LearningTables {
   users: UsersTable
   revokedTokens: RevokedTokensTable
   apiKeys: ApiKeysTable
   usageDays: UsageDaysTable
-  feedback: FeedbackTable
   collections: CollectionsTable
   documents: DocumentsTable
   passages: PassagesTable

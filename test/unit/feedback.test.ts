@@ -29,6 +29,8 @@ async function fill(count: number, createdAt = (index: number) => new Date(world
     predictionId: null,
     rating: null,
     correction: null,
+    rejectedPredictionId: null,
+    tags: '[]',
   }))
   for (let start = 0; start < count; start += 500)
     await world.db

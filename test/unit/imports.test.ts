@@ -4,7 +4,22 @@ import { expect, test } from 'vitest'
 
 type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 
-const features = ['auth', 'dialects', 'egress', 'embed', 'feedback', 'metrics', 'models', 'predict', 'rag', 'usage']
+const features = [
+  'auth',
+  'datasets',
+  'dialects',
+  'egress',
+  'embed',
+  'feedback',
+  'metrics',
+  'models',
+  'predict',
+  'predictions',
+  'rag',
+  'rollout',
+  'training',
+  'usage',
+]
 /** What every feature may use: the shape of errors and answers, not the work of another feature. */
 const shared = ['config', 'engine', 'errors.ts', 'http', 'storage']
 
@@ -101,12 +116,12 @@ test('three files know the C interface of llama.cpp', async () => {
 
 /** What can reach another machine, and the only files that may hold it. */
 const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
-  // client.ts calls the service; main.ts, app.ts and client.ts only hand it on to the way out or to that call.
+  // client.ts calls the service (by transport.ts); main.ts, app.ts and client.ts only hand it on to the way out or to that call.
   [
     'the global fetch',
     /(?<!typeof )globalThis\.fetch\b|= globalThis\b|(?<![.\w])fetch\(/,
     // guarded-fetch.ts is given the fetch of an errand.
-    ['client.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'main.ts', 'outside.ts'],
+    ['client.ts', 'client/transport.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'main.ts', 'outside.ts'],
   ],
   // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
   // read addresses or serve.

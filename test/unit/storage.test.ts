@@ -44,7 +44,17 @@ async function failureOf(work: Promise<unknown>): Promise<AppError> {
 const saveFeedback = (db: Database, id: string, text = 'hola') =>
   db
     .insertInto('feedback')
-    .values({ id, text, userId: null, predictionId: null, rating: null, correction: null, createdAt: 'now' })
+    .values({
+      id,
+      text,
+      userId: null,
+      predictionId: null,
+      rating: null,
+      correction: null,
+      rejectedPredictionId: null,
+      tags: '[]',
+      createdAt: 'now',
+    })
     .execute()
 
 async function pragma(db: Database, name: string): Promise<unknown> {
