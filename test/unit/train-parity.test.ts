@@ -12,12 +12,16 @@ import {
   mean,
   openExactEvaluation,
   randomTokens,
+  type TinyModel,
   tinyModels,
   writeTinyModel,
 } from '../tiny-models.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'simpleia-parity-'))
 afterAll(() => rm(folder, { recursive: true }))
+
+const paths = new Map<TinyModel, string>()
+for (const name of tinyModels) paths.set(name, await writeTinyModel(name, folder))
 
 const options = { rank: 3, alpha: 6, modules: adaptableModules, seed: 4, threads: 1, device: 'cpu', drops: false } as const
 
@@ -36,11 +40,11 @@ const largestDifference = (one: ArrayLike<number>, other: ArrayLike<number>) => 
 const tolerance = (name: string) => (name === 'gemma3' ? 0.004 : 0.0002)
 
 describe.each(tinyModels)('%s', (name) => {
-  const path = writeTinyModel(name, folder)
+  const path = paths.get(name) ?? ''
 
   test('gives each token the probability that llama.cpp gives it', async () => {
-    const model = await open(await path)
-    const evaluation = openExactEvaluation(await path)
+    const model = await open(path)
+    const evaluation = openExactEvaluation(path)
     onTestFinished(evaluation.close)
     // The window of the tiny Gemma is 8 tokens.
     for (const tokens of [randomTokens(7, 1), randomTokens(60, 2)]) {
@@ -52,7 +56,7 @@ describe.each(tinyModels)('%s', (name) => {
   })
 
   test('with an adapter, gives what llama.cpp gives with the file of it', async () => {
-    const model = await open(await path)
+    const model = await open(path)
     disturb(model.parameters)
     const target = join(folder, `${name}-adapter.gguf`)
     await writeAdapter(target, {
@@ -61,7 +65,7 @@ describe.each(tinyModels)('%s', (name) => {
       parameters: model.parameters,
       name: 'Test',
     })
-    const evaluation = openExactEvaluation(await path, target)
+    const evaluation = openExactEvaluation(path, target)
     onTestFinished(evaluation.close)
     const tokens = randomTokens(40, 3)
     const adapted = await model.score(batchOf([[tokens]]))
@@ -71,7 +75,7 @@ describe.each(tinyModels)('%s', (name) => {
   })
 
   test('texts that share a row, or a batch, do not see each other', async () => {
-    const model = await open(await path)
+    const model = await open(path)
     disturb(model.parameters)
     const texts = [randomTokens(12, 4), randomTokens(5, 5), randomTokens(20, 6)]
     const [first = [], second = [], third = []] = texts
