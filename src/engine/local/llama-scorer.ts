@@ -152,13 +152,14 @@ type Batch = Readonly<{
 }>
 
 function readLogprobs(model: Evaluation, { from, first, next, targetAt, targets, logprobs }: Batch): void {
-  let at = -1
-  let logSum = 0
+  let row = { at: -1, scores: new Float32Array(), logSum: 0 }
   for (let index = first; index < next; index += 1) {
-    const scores = model.scores((targetAt[index] ?? 0) - from)
-    if (targetAt[index] !== at) logSum = normalize(scores).logSum
-    at = targetAt[index] ?? -1
-    logprobs[index] = (scores[targets[index] ?? 0] ?? 0) - logSum
+    const at = targetAt[index] ?? 0
+    if (at !== row.at) {
+      const scores = model.scores(at - from)
+      row = { at, scores, logSum: normalize(scores).logSum }
+    }
+    logprobs[index] = (row.scores[targets[index] ?? 0] ?? 0) - row.logSum
   }
 }
 
