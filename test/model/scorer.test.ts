@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
@@ -6,6 +7,9 @@ import { findLibrary, type Llama, openLibrary } from '../../src/engine/local/lib
 import { openLlamaBackend } from '../../src/engine/local/llama-backend.ts'
 import { type LlamaScorer, openLlamaScorer, openVocabulary, type Vocabulary } from '../../src/engine/local/llama-scorer.ts'
 import { normalize } from '../../src/engine/local/token-scores.ts'
+import type { TrainingExample } from '../../src/engine/train/example.ts'
+import { runScoring, spawnScorer } from '../../src/engine/train/score-process.ts'
+import type { ScoreEvent, ScoreJob } from '../../src/engine/train/score-protocol.ts'
 import { reportText } from '../../src/models/report-text.ts'
 import { writeAdapter } from '../lora-file.ts'
 import { realModelFile } from '../real-host.ts'
@@ -84,18 +88,17 @@ test('an adapter makes another model', () => {
 
 test('a long text is scored in pieces, and gets the same scores wherever they end', () => {
   const scorer = open()
-  const tokens = textFor(scorer, 700)
-  const all = scoreFrom(scorer, tokens, 1)
-  expect(all).toHaveLength(699)
-  const [few] = [
-    scorer.score(
-      tokens,
-      [5, 200, 201, 698],
-      [6, 201, 202, 699].map((index) => tokens[index] ?? 0),
-    ),
-  ]
-  for (const [index, at] of [5, 200, 201, 698].entries()) expect(Math.abs((few[index] ?? 0) - (all[at] ?? 9))).toBeLessThan(0.6)
-  expect([...scoreFrom(scorer, tokens, 1)]).toEqual([...all])
+  const tokens = textFor(scorer, 600)
+  const all = scoreFrom(scorer, tokens.slice(0, 200), 1)
+  expect(all).toHaveLength(199)
+  const places = [5, 130, 131, 598]
+  const few = scorer.score(
+    tokens,
+    places,
+    [6, 131, 132, 599].map((index) => tokens[index] ?? 0),
+  )
+  for (const [index, at] of places.slice(0, 3).entries()) expect(Math.abs((few[index] ?? 0) - (all[at] ?? 9))).toBeLessThan(0.6)
+  expect([...scoreFrom(scorer, tokens.slice(0, 200), 1)]).toEqual([...all])
 })
 
 test('the probabilities after a token add up to one', () => {
@@ -136,4 +139,73 @@ test('a vocabulary without weights is that of the whole model', () => {
   expect([vocabulary.quantization, scorer.quantization]).toEqual(['', 'Q4_K - Medium'])
   const [end = -1] = vocabulary.tokenize([{ text: '<end_of_turn>', special: true }])
   expect([vocabulary.isEndOfGeneration(end), vocabulary.isEndOfGeneration(9)]).toEqual([true, false])
+})
+
+/** Scores these examples in the process that does so. */
+async function scoreInProcess(
+  examples: readonly TrainingExample[],
+  job: Partial<ScoreJob> = {},
+  signal = new AbortController().signal,
+) {
+  const examplesFile = join(folder, `${randomUUID()}.jsonl`)
+  await writeFile(examplesFile, examples.map((example) => `${JSON.stringify(example)}\n`).join(''))
+  const whole = { modelPath: realModelFile, adapterPath: undefined, examplesFile, maxLength: 256, threads: 2, ...job }
+  const events: ScoreEvent[] = []
+  for await (const event of runScoring(whole, { spawn: () => spawnScorer((text) => void process.stderr.write(text)), signal }))
+    events.push(event)
+  const scores = events.flatMap((event) => (event.type === 'example-scored' ? [event.score] : []))
+  const end = events.at(-1)
+  if (end?.type !== 'score-end') throw new Error('It ended without totals.')
+  return { scores, totals: end.totals }
+}
+
+const asked = [{ role: 'user', content: 'What is the capital of France?' }] as const
+
+test('a process scores conversations, texts and preferences, and tells what it leaves out', async () => {
+  const { scores, totals } = await scoreInProcess([
+    { type: 'chat', messages: [...asked, { role: 'assistant', content: 'The capital of France is Paris.' }] },
+    { type: 'preference', messages: asked, chosen: 'Paris.', rejected: 'Purple elephants dance.' },
+    { type: 'text', text: reportText },
+    { type: 'chat', messages: asked },
+    { type: 'text', text: 'Paris is the capital of France.' },
+  ])
+  expect(scores).toMatchObject([
+    { type: 'text', targets: expect.any(Number) },
+    { type: 'preference' },
+    { type: 'left-out', reason: 'too-long' },
+    { type: 'left-out', reason: 'empty' },
+    { type: 'text' },
+  ])
+  const [chat, pair, , , text] = scores
+  if (chat?.type !== 'text' || pair?.type !== 'preference' || text?.type !== 'text') throw new Error('Other kinds of scores.')
+  expect(pair.chosen.logprob).toBeGreaterThan(pair.rejected.logprob)
+  expect(totals).toMatchObject({ examples: 3, tooLong: 1, empty: 1, preferences: 1, preferred: 1 })
+  expect(totals.targets).toBe(chat.targets + pair.chosen.targets + text.targets)
+  expect(totals.meanNll).toBeCloseTo(-(chat.logprob + pair.chosen.logprob + text.logprob) / totals.targets, 10)
+  expect(totals.tokensPerSecond).toBeGreaterThan(0)
+
+  const scorer = open({ contextSize: 256 })
+  const tokens = [
+    scorer.bos ?? 0,
+    ...scorer.tokenize([{ text: 'Paris is the capital of France.', special: false }]),
+    scorer.eos ?? 0,
+  ]
+  expect(text.targets).toBe(tokens.length - 1)
+  expect(text.logprob / mean(scoreFrom(scorer, tokens, 1)) / text.targets).toBeCloseTo(1, 2)
+})
+
+test('a process scores with an adapter', async () => {
+  const examples = [{ type: 'text', text: 'Paris is the capital of France.' }] as const
+  const [plain, adapted] = [await scoreInProcess(examples), await scoreInProcess(examples, { adapterPath })]
+  expect(Math.abs((plain.totals.meanNll ?? 0) - (adapted.totals.meanNll ?? 0))).toBeGreaterThan(0.01)
+})
+
+test('what cannot be scored is refused with the reason, and a job that is given up ends', async () => {
+  await expect(scoreInProcess([], { modelPath: 'package.json' })).rejects.toMatchObject({ code: 'invalid' })
+  await expect(scoreInProcess([], { adapterPath: realModelFile })).rejects.toThrow(/no whole LoRA adapter/)
+  await expect(scoreInProcess([], { examplesFile: realModelFile })).rejects.toThrow(/Line 1 should be a training example/)
+  await expect(scoreInProcess([{ type: 'text', text: 'Hola' }], {}, AbortSignal.abort())).rejects.toMatchObject({
+    code: 'aborted',
+  })
+  expect((await scoreInProcess([])).totals).toMatchObject({ examples: 0, targets: 0, meanNll: undefined })
 })

@@ -152,7 +152,7 @@ type Batch = Readonly<{
 }>
 
 function readLogprobs(model: Evaluation, { from, first, next, targetAt, targets, logprobs }: Batch): void {
-  let row = { at: -1, scores: new Float32Array(), logSum: 0 }
+  let row: Readonly<{ at: number; scores: Float32Array; logSum: number }> = { at: -1, scores: new Float32Array(), logSum: 0 }
   for (let index = first; index < next; index += 1) {
     const at = targetAt[index] ?? 0
     if (at !== row.at) {
