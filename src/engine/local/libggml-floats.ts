@@ -18,6 +18,9 @@ const traits = {
   from_float_ref: 'void *',
 }
 
+/** A library that nothing refers to any more is unloaded, and must not be loaded a second time: its handlers would stay. */
+const libraries = new Map<string, ReturnType<typeof koffi.load>>()
+
 type Convert = (bytes: Uint8Array, floats: Float32Array, count: bigint) => void
 
 /**
@@ -26,7 +29,8 @@ type Convert = (bytes: Uint8Array, floats: Float32Array, count: bigint) => void
  * for a type that the library cannot turn into floats.
  */
 export function openDequantize(folder: string): Dequantize {
-  const library = koffi.load(join(folder, libraryFile(folder)('ggml-base')))
+  const library = libraries.get(folder) ?? koffi.load(join(folder, libraryFile(folder)('ggml-base')))
+  libraries.set(folder, library)
   const struct = koffi.struct(traits)
   const prototype = koffi.proto('void (const void *bytes, _Out_ float *floats, int64_t count)')
   const getTraits = library.func('ggml_get_type_traits', 'void *', ['int']) as (type: number) => Pointer
