@@ -59,6 +59,9 @@ export type ToTrainer =
   | Readonly<{ type: 'train-start'; job: TrainJob }>
   /** Writes a checkpoint after the step under way, and ends with `train-end`. */
   | Readonly<{ type: 'train-stop' }>
+  /** Waits after the step under way until it is told to go on: for where a process cannot be made to stand still at once. */
+  | Readonly<{ type: 'train-pause' }>
+  | Readonly<{ type: 'train-go-on' }>
 
 /** Told once, before the first step. */
 export type TrainPlan = Readonly<{
