@@ -20,11 +20,11 @@ const control = createMessageControl()
 function openLlama() {
   const folder = findLibrary('cpu')
   if (folder === undefined) throw new AppError('unavailable', `llama.cpp's libraries are not installed. ${howToInstall()}`)
-  return openLibrary(folder, (level, text) => void (level >= warningLevel && process.stderr.write(text)))
+  return openLibrary(folder, (level, text) => void (level === errorLevel && process.stderr.write(text)))
 }
 
-/** llama.cpp's level of warnings; errors are above. */
-const warningLevel = 3
+/** llama.cpp's level of errors. */
+const errorLevel = 4
 
 async function work(job: TrainJob): Promise<void> {
   const renderer = createChatTemplateRenderer()
