@@ -56,7 +56,7 @@ test('a training that is killed while it writes checkpoints goes on from the one
   const run = (own: string, piece: number) => spawnSync(process.execPath, ['test/toy-trainer.ts', own, String(piece)])
   expect(run(whole, 0).status).toBe(0)
   const random = createRandom(9)
-  for (let kills = 0; kills < 10; kills += 1) expect(run(killed, 6 + Math.floor(random() * 12)).signal).toBe('SIGKILL')
+  for (let kills = 0; kills < 10; kills += 1) expect(run(killed, 8 + Math.floor(random() * 22)).signal).toBe('SIGKILL')
   expect(String(run(killed, 0).stdout)).toContain('train-resume')
   expect(await adapterDigest(killed)).toBe(await adapterDigest(whole))
 })
