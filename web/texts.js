@@ -45,6 +45,7 @@ export const texts = {
   },
   health: { en: 'Health', es: 'Estado' },
   installedModels: { en: 'Installed models', es: 'Modelos instalados' },
+  keptOver: { en: 'kept over {id}', es: 'elegida frente a {id}' },
   keepThis: { en: 'Keep this one', es: 'Quedarme con esta' },
   language: { en: 'Language', es: 'Idioma' },
   loaded: { en: '{name} (in use)', es: '{name} (en uso)' },

@@ -1,4 +1,4 @@
-import type { FeedbackBody, FeedbackItem, FeedbackQuery, SavedFeedback } from '../feedback/schema.ts'
+import type { FeedbackBody, FeedbackItem, SavedFeedback } from '../feedback/schema.ts'
 import type { PredictionBody, PredictionSettings, PredictionsPage } from '../predictions/schema.ts'
 import { query, type Transport } from './transport.ts'
 
@@ -7,7 +7,7 @@ type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null }>
 /** Filters by their names on the wire. */
 export type FeedbackFilter = Readonly<Partial<Record<'rating' | 'tag' | 'model' | 'from' | 'to' | 'has_correction', string>>>
 export type PredictionsFilter = Readonly<Partial<Record<'rating' | 'model' | 'from' | 'to' | 'limit', string>>>
-export type { FeedbackBody, FeedbackItem, FeedbackQuery, PredictionBody, PredictionSettings, SavedFeedback }
+export type { FeedbackItem, PredictionBody }
 
 /** The answers that are remembered, and the feedback on them. */
 export function predictionCalls({ json, done }: Transport) {

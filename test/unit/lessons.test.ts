@@ -5,7 +5,7 @@ import { createFeedback, type NewFeedback } from '../../src/feedback/feedback.ts
 import { createLessons, type Lesson, type LessonFilter } from '../../src/feedback/lessons.ts'
 import { toPredictionId } from '../../src/feedback/prediction-id.ts'
 import { findRated } from '../../src/feedback/rated-answer.ts'
-import { openRetention, prunePredictions } from '../../src/predictions/retention.ts'
+import { openRetention, pruneOwners, prunePredictions } from '../../src/predictions/retention.ts'
 import { openWorld, type World } from '../fakes-storage.ts'
 
 let world: World
@@ -253,6 +253,23 @@ describe('after the days of retention', () => {
     waits.shift()?.()
     await expect.poll(idsOf).toEqual([])
     await retention.close()
+  })
+
+  test('the oldest go of an owner who has too many bytes, whoever the others are', async () => {
+    for (let count = 0; count < 10; count += 1) {
+      world.clock.ms += 1
+      for (const [owner, name] of [
+        [ana, 'ana'],
+        [bea, 'bea'],
+        [null, 'nobody'],
+      ] as const)
+        await remember({ id: `${name}-${count}`, owner, text: name === 'bea' ? 'short' : 'x'.repeat(1000) })
+    }
+    await rate('ana-2')
+    expect(await pruneOwners(world.db, 6000)).toBe(9)
+    const left = (await world.db.selectFrom('predictions').select('id').execute()).map(({ id }) => id)
+    expect(left.filter((id) => id.startsWith('bea'))).toHaveLength(10)
+    expect(left.filter((id) => id.startsWith('ana')).sort()).toEqual(['ana-2', ...[5, 6, 7, 8, 9].map((count) => `ana-${count}`)])
   })
 
   test('0 days keep everything', async () => {

@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { FeedbackItem } from '../../src/feedback/schema.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { bodyOf, type TestServer } from '../server.ts'
-import { ask, noIncidents } from './browser.ts'
+import { ask, noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
 import { openApp, webTest } from './open-app.ts'
 import { payloads } from './xss-payloads.ts'
@@ -135,9 +135,10 @@ webTest('where nothing is remembered, the page says that nothing is learned', as
   await page.getByText('no se puede aprender de ello').waitFor()
 })
 
-webTest('markup in corrections is text, wherever it is shown', async () => {
+webTest('markup in corrections and tags is text, in the chat and on the admin page', async () => {
   const { page, incidents, server } = await openApp({ host: createEcho() })
-  for (const [index, payload] of payloads.entries()) {
+  const few = payloads.filter((_, index) => index % 2 === 0)
+  for (const [index, payload] of few.entries()) {
     await ask(page, `question ${index}`)
     const turn = page.locator('.turn').nth(index)
     await turn.getByRole('button', { name: 'Edit' }).click()
@@ -146,6 +147,14 @@ webTest('markup in corrections is text, wherever it is shown', async () => {
     await turn.locator('.edit').waitFor({ state: 'detached' })
     expect(await turn.locator(answerText).textContent()).toBe(payload)
   }
-  expect((await feedbackOf(server)).map(({ correction }) => correction)).toEqual(payloads.toReversed())
+  const tags = payloads.filter(({ length }) => length <= 50).slice(0, 20)
+  const body = JSON.stringify({ prediction_id: 'unknown', rejected_prediction_id: '<b>other</b>', rating: 'up', tags })
+  await fetch(`${server.url}/feedback`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+  await page.goto(`${server.url}/admin`)
+  await signIn(page, 'root', { register: true })
+  await page.locator('#feedback li').first().waitFor()
+  expect(await page.locator('#feedback .tag').allTextContents()).toEqual(tags)
+  expect(await page.locator('#feedback .correction').allTextContents()).toEqual(few.toReversed())
+  expect(await page.locator('#feedback').textContent()).toContain('kept over <b>other</b>')
   expect(incidents).toEqual(noIncidents)
 })
