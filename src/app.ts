@@ -10,6 +10,8 @@ import { readSelected, type Selection, writeSelection } from './config/selection
 import { type Config, isLoopback } from './config.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
+import { createActivity, watchWork } from './engine/activity.ts'
+import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -35,6 +37,8 @@ import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage } from './storage/open-storage.ts'
+import type { StartTrainer } from './training/trainer.ts'
+import { openTraining, type Training } from './training-part.ts'
 import { usageRoutes } from './usage/routes.ts'
 import { webPages } from './web-client/pages.ts'
 
@@ -53,6 +57,10 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** Starts the process of a training run. */
+  startTrainer?: StartTrainer
+  /** By which training waits for calm. */
+  clock?: Clock
   /** What reaches the world outside; whatever goes out, goes by it through the ledger. */
   fetch?: typeof globalThis.fetch
   /** Fetches pages that users name. */
@@ -88,8 +96,11 @@ export async function createApp(config: Config, parts: AppParts): Promise<App> {
   }
 }
 
-async function compose(config: Config, parts: AppParts, closer: Closer): Promise<App> {
-  const { host, now = Date.now } = parts
+async function compose(config: Config, given: AppParts, closer: Closer): Promise<App> {
+  const { now = Date.now, clock = systemClock } = given
+  const activity = createActivity(clock.now)
+  const parts = { ...given, ...watchWork(given, activity) }
+  const { host } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const access = await openAccess(config, storage, now)
   const lifecycle = createLifecycle()
@@ -133,7 +144,8 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const opened = { access, lifecycle, metrics, answers, limits, sockets, jobs, dialects, knowledge, outside }
+  const training = await openTraining(config, { ...parts, db, log, activity, clock, metrics, now }, closer)
+  const opened = { training, access, lifecycle, metrics, answers, limits, sockets, jobs, dialects, knowledge, outside }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -169,6 +181,7 @@ function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycl
 type RouteParts = Readonly<{
   config: Config
   parts: AppParts
+  training: Training
   access: Access
   lifecycle: Lifecycle
   metrics: Metrics
@@ -185,6 +198,7 @@ type RouteParts = Readonly<{
 function listRoutes({
   config,
   parts,
+  training,
   access,
   lifecycle,
   metrics,
@@ -238,6 +252,7 @@ function listRoutes({
     admin: [
       access.auth.admin,
       access.keys.admin,
+      ...training.admin,
       openToKeys('admin', [
         access.feedback.admin,
         selectRoutes(selecting),
