@@ -52,6 +52,7 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
   let savedAt = Number.NEGATIVE_INFINITY
   let forget: (() => void) | undefined
   let lastStep = run.step
+  let bestStep = run.bestStep ?? 0
   let before = { at: startedAt, yieldedMs: 0 }
 
   const times = () => {
@@ -100,7 +101,8 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
     await flush()
     await forgetAfter(db, run.id, step)
     lastStep = step
-    standing.step = step
+    standing = { ...standing, step, ...(bestStep > step ? { bestStep: null, heldOutLoss: null } : {}) }
+    bestStep = Math.min(bestStep, step)
     onForgotten(step)
   }
 
@@ -118,7 +120,9 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
     const createdAt = new Date(parts.now()).toISOString()
     const [held, accuracy] = [heldOutLoss ?? null, preferenceAccuracy ?? null]
     epochs.push({ runId: run.id, epoch, step, trainLoss, heldOutLoss: held, preferenceAccuracy: accuracy, createdAt })
-    if (isBest) standing = { ...standing, bestStep: step, heldOutLoss: held }
+    if (!isBest) return
+    bestStep = step
+    standing = { ...standing, bestStep, heldOutLoss: held }
   }
 
   return {
