@@ -27,6 +27,11 @@ const ownedByNobody = [
   'path:/api/blobs/{digest}',
   'path:/admin/users/{id}',
   'path:/admin/keys/{id}',
+  'path:/training/runs/{id}',
+  'path:/training/runs/{id}/cancel',
+  'path:/training/runs/{id}/metrics',
+  'path:/training/runs/{id}/pause',
+  'path:/training/runs/{id}/resume',
   // A rating is stored under its writer, whatever answer it names.
   'body:/feedback',
 ]
