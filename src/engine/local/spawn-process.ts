@@ -10,6 +10,14 @@ export interface ProcessChild<To, From> {
   onExit(listener: (reason: string) => void): void
 }
 
+/** A process that can be made to stand still at any moment, where the platform lets it be ended with its parent all the same. */
+export interface PausableChild<To, From> extends ProcessChild<To, From> {
+  /** False: it cannot be done here, and nothing happened. */
+  pause(): boolean
+  /** Undoes `pause`. */
+  goOn(): void
+}
+
 /** Starts a process from `NAME.ts` in this folder. Its error output goes to `log`, line by line. */
 export function spawnProcess<To extends object, From>(
   name: string,
@@ -27,7 +35,7 @@ export type SpawnOptions = Readonly<{
 }>
 
 /** Starts a process from a file beside the code, named without its ending: `.ts` from source, `.js` from a build. */
-export function spawnFile<To extends object, From>(file: URL, { log, nodeFlags, env }: SpawnOptions): ProcessChild<To, From> {
+export function spawnFile<To extends object, From>(file: URL, { log, nodeFlags, env }: SpawnOptions): PausableChild<To, From> {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const child = fork(`${fileURLToPath(file)}.${ending}`, {
     serialization: 'advanced',
@@ -42,6 +50,9 @@ export function spawnFile<To extends object, From>(file: URL, { log, nodeFlags, 
     },
     // SIGKILL, not SIGTERM: the libraries do not look at signals while they compute.
     kill: () => child.kill('SIGKILL'),
+    // Elsewhere nothing ends a process that stands still when its parent is killed (see end-with-parent.ts).
+    pause: () => process.platform === 'linux' && child.kill('SIGSTOP'),
+    goOn: () => void (process.platform === 'linux' && child.kill('SIGCONT')),
     onMessage: (listener) => child.on('message', listener),
     onExit(listener) {
       child.on('error', (error) => listener(error.message))

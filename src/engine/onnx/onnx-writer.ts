@@ -4,18 +4,20 @@ import { floatField, lengthPrefix, messageField, numberField, textField } from '
 
 // The numbers of fields and types are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 
-export type OnnxAttribute = number | string | readonly number[] | Readonly<{ float: number }>
+export type OnnxAttribute = number | string | readonly number[] | Readonly<{ float: number }> | Readonly<{ body: OnnxBody }>
 
 /** One operator. An empty input name stands for an optional input that is not given. */
 export type OnnxNode = Readonly<{
   operator: string
+  /** Whose operator it is, as `com.microsoft`; without: the standard's. */
+  domain?: string
   inputs: readonly string[]
   outputs: readonly string[]
   /** A plain number is a whole one. */
   attributes?: Readonly<Record<string, OnnxAttribute>>
 }>
 
-const numberTypes = { float32: { id: 1, bytes: 4 }, int64: { id: 7, bytes: 8 } } as const
+const numberTypes = { float32: { id: 1, bytes: 4 }, int32: { id: 6, bytes: 4 }, int64: { id: 7, bytes: 8 } } as const
 export type OnnxNumberType = keyof typeof numberTypes
 
 /** An input or output. A text in its shape names a size that is known only at run time. */
@@ -29,19 +31,26 @@ export type OnnxInitializer = Readonly<{
   produce(): AsyncIterable<Uint8Array>
 }>
 
-export type OnnxGraph = Readonly<{
+/** A constant whose bytes lie elsewhere: whoever loads the graph gives them by the `location`. */
+export type OnnxExternal = Readonly<{ name: string; type: OnnxNumberType; shape: readonly number[]; location: string }>
+
+/** The graph of an operator that repeats it. It sees the values of the graph around it. */
+export type OnnxBody = Readonly<{
   name: string
   nodes: readonly OnnxNode[]
   inputs: readonly OnnxValue[]
   outputs: readonly OnnxValue[]
-  initializers: readonly OnnxInitializer[]
 }>
+
+export type OnnxGraph = OnnxBody & Readonly<{ initializers: readonly OnnxInitializer[]; externals?: readonly OnnxExternal[] }>
 
 export type InitializerWritten = Readonly<{ type: 'tensor-written'; done: number; total: number; bytes: number }>
 
 /** Version of the file format, and of the operators: 20 is the first that has Gelu. */
 const irVersion = 9
 const opsetVersion = 20
+/** Of the operators of other domains. */
+const otherVersion = 1
 /** Protobuf counts a message's bytes in a signed 32-bit number. */
 const mostBytes = 2 ** 31 - 1
 
@@ -59,18 +68,23 @@ export async function writeOnnx(
   await writeBeside(target, encode(graph, report), signal)
 }
 
+/** The bytes that `writeOnnx` would write, in memory. */
+export async function encodeOnnx(graph: OnnxGraph): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of encode(graph, () => {})) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
 async function* encode(graph: OnnxGraph, report: (event: InitializerWritten) => void): AsyncGenerator<Uint8Array> {
+  const domains = new Set(['', ...graph.nodes.map(({ domain = '' }) => domain)])
   const head = Buffer.concat([
     numberField(1, irVersion),
     textField(2, 'simpleia'),
-    messageField(8, textField(1, ''), numberField(2, opsetVersion)),
+    ...[...domains].map((domain) =>
+      messageField(8, textField(1, domain), numberField(2, domain === '' ? opsetVersion : otherVersion)),
+    ),
   ])
-  const structure = Buffer.concat([
-    ...graph.nodes.map(encodeNode),
-    textField(2, graph.name),
-    ...graph.inputs.map((value) => encodeValue(11, value)),
-    ...graph.outputs.map((value) => encodeValue(12, value)),
-  ])
+  const structure = Buffer.concat([encodeBody(graph), ...(graph.externals ?? []).map(encodeExternal)])
   const constants = graph.initializers.map((initializer) => ({ initializer, prefix: encodeInitializerHead(initializer) }))
   const graphBytes = constants.reduce(
     (sum, { initializer, prefix }) => sum + prefix.length + sizeOf(initializer),
@@ -120,7 +134,28 @@ function encodeInitializerHead(initializer: OnnxInitializer): Buffer {
   return Buffer.concat([lengthPrefix(5, fields.length + size), fields])
 }
 
-function encodeNode({ operator, inputs, outputs, attributes = {} }: OnnxNode): Buffer {
+function encodeBody({ name, nodes, inputs, outputs }: OnnxBody): Buffer {
+  return Buffer.concat([
+    ...nodes.map(encodeNode),
+    textField(2, name),
+    ...inputs.map((value) => encodeValue(11, value)),
+    ...outputs.map((value) => encodeValue(12, value)),
+  ])
+}
+
+function encodeExternal({ name, type, shape, location }: OnnxExternal): Buffer {
+  const entry = (key: string, value: string) => messageField(13, textField(1, key), textField(2, value))
+  return messageField(
+    5,
+    ...shape.map((length) => numberField(1, length)),
+    numberField(2, numberTypes[type].id),
+    textField(8, name),
+    entry('location', location),
+    numberField(14, 1),
+  )
+}
+
+function encodeNode({ operator, domain, inputs, outputs, attributes = {} }: OnnxNode): Buffer {
   return messageField(
     1,
     ...inputs.map((name) => textField(1, name)),
@@ -128,6 +163,7 @@ function encodeNode({ operator, inputs, outputs, attributes = {} }: OnnxNode): B
     textField(3, outputs[0] ?? operator),
     textField(4, operator),
     ...Object.entries(attributes).map(([name, value]) => messageField(5, textField(1, name), ...encodeAttribute(value))),
+    ...(domain === undefined ? [] : [textField(7, domain)]),
   )
 }
 
@@ -135,6 +171,7 @@ function encodeAttribute(value: OnnxAttribute): readonly Buffer[] {
   if (typeof value === 'number') return [numberField(3, value), numberField(20, 2)]
   if (typeof value === 'string') return [textField(4, value), numberField(20, 3)]
   if ('float' in value) return [floatField(2, value.float), numberField(20, 1)]
+  if ('body' in value) return [messageField(6, encodeBody(value.body)), numberField(20, 5)]
   return [...value.map((item) => numberField(8, item)), numberField(20, 7)]
 }
 

@@ -34,7 +34,7 @@ export type TrainParameters = Readonly<{
   patience: number
   /** Of DPO: how strongly the model is kept near to what it was. */
   beta: number
-  /** Tokens of general text for each token of the examples, so that the model does not forget. 0: none. */
+  /** Tokens of general text for each token of the examples, so that the model does not forget. 0: none. DPO has no use for it. */
   replay: number
 }>
 
@@ -59,11 +59,17 @@ export type ToTrainer =
   | Readonly<{ type: 'train-start'; job: TrainJob }>
   /** Writes a checkpoint after the step under way, and ends with `train-end`. */
   | Readonly<{ type: 'train-stop' }>
+  /** Waits after the step under way until it is told to go on: for where a process cannot be made to stand still at once. */
+  | Readonly<{ type: 'train-pause' }>
+  | Readonly<{ type: 'train-go-on' }>
 
 /** Told once, before the first step. */
 export type TrainPlan = Readonly<{
   type: 'train-plan'
-  /** Examples that are learned from, and those left out because they are too long or have nothing to learn. */
+  /**
+   * Examples that are learned from, and those left out because they are too long, or `empty`: they have nothing to learn, or the model's
+   * chat template does not write such a conversation.
+   */
   examples: number
   tooLong: number
   empty: number

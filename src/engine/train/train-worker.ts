@@ -1,0 +1,74 @@
+import { constants, setPriority } from 'node:os'
+import { AppError } from '../../errors.ts'
+import { createChatTemplateRenderer } from '../chat-template.ts'
+import { endWithParent } from '../local/end-with-parent.ts'
+import { findLibrary, howToInstall, openLibrary } from '../local/libllama.ts'
+import { openLlamaScorer, openVocabulary } from '../local/llama-scorer.ts'
+import { writeAdapter } from './adapter-file.ts'
+import { openTrainable } from './open-trainable.ts'
+import type { FromTrainer, ToTrainer, TrainJob } from './protocol.ts'
+import { train } from './train.ts'
+import { createMessageControl } from './train-control.ts'
+
+// The entry point of the child process that trains: one job, then it is ended.
+
+/** What a kill costs at most. */
+const checkpointMs = 20_000
+
+const control = createMessageControl()
+
+function openLlama() {
+  const folder = findLibrary('cpu')
+  if (folder === undefined) throw new AppError('unavailable', `llama.cpp's libraries are not installed. ${howToInstall()}`)
+  return openLibrary(folder, (level, text) => void (level >= warningLevel && process.stderr.write(text)))
+}
+
+/** llama.cpp's level of warnings; errors are above. */
+const warningLevel = 3
+
+async function work(job: TrainJob): Promise<void> {
+  const renderer = createChatTemplateRenderer()
+  const llama = openLlama()
+  try {
+    await train(job, {
+      renderer,
+      openVocabulary: (path) => openVocabulary(llama, path),
+      openReference: (path, contextSize) => openLlamaScorer(llama, { path, contextSize, threads: job.threads }),
+      estimateMemory: async () => 0,
+      openTrainable,
+      writeAdapter,
+      control,
+      now: () => performance.now(),
+      residentBytes: () => process.memoryUsage.rss(),
+      checkpointMs,
+      send,
+    })
+  } finally {
+    await renderer.close()
+  }
+}
+
+function send(message: FromTrainer): void {
+  process.send?.(message)
+}
+
+async function receive(message: ToTrainer): Promise<void> {
+  if (message.type !== 'train-start') return control.receive(message)
+  try {
+    await work(message.job)
+  } catch (error) {
+    const known = error instanceof AppError ? error : undefined
+    const text = error instanceof Error ? error.message : String(error)
+    if (known === undefined) process.stderr.write(`${error instanceof Error ? error.stack : text}\n`)
+    send({ type: 'job-failed', code: known?.code ?? 'internal', message: known?.message ?? `The training failed: ${text}` })
+  }
+}
+
+endWithParent()
+// The models that answer go first.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+process.on('message', (message: ToTrainer) => void receive(message))
+// Without its parent it has nobody to work for. The parent decides when it ends: it may be told to stop together with it.
+process.on('disconnect', () => process.exit(0))
+process.on('SIGINT', () => {})
+process.on('SIGTERM', () => {})
