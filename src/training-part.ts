@@ -10,6 +10,7 @@ import type { Activity } from './engine/activity.ts'
 import type { Clock } from './engine/cloud/clock.ts'
 import { freeBytes } from './engine/disk.ts'
 import type { ModelHost } from './engine/provider.ts'
+import { runTraining, spawnTrainer } from './engine/train/train-process.ts'
 import { AppError } from './errors.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { installAdapter } from './models/install-adapter.ts'
@@ -112,6 +113,7 @@ function machineOf({ memoryBudget, threads, device }: Config, host: ModelHost): 
   }
 }
 
-const startTrainerProcess: StartTrainer = () => {
-  throw new AppError('unavailable', 'This version cannot train.')
+const startTrainerProcess: StartTrainer = (job, signal) => {
+  const run = runTraining(job, { spawn: () => spawnTrainer((text) => void process.stderr.write(text)), signal })
+  return { events: run, pause: run.pause, resume: run.resume, stop: run.stop }
 }

@@ -1,5 +1,5 @@
 import type { TrainParameters } from '../engine/train/protocol.ts'
-import { adaptableModules } from '../engine/train/trainable.ts'
+import { defaultTrainParameters as usually } from '../engine/train/train-parameters.ts'
 import { AppError } from '../errors.ts'
 import type { NewRunBody, RunAnswer } from './schema.ts'
 
@@ -8,35 +8,39 @@ export type UsualParameters = Pick<TrainParameters, 'epochs' | 'batchSize' | 'le
 
 /** Throws `invalid` for what has no meaning for the method. */
 export function toParameters(body: NewRunBody, usual: UsualParameters): TrainParameters {
-  const { method = 'sft', rank = 16 } = body
-  if (method === 'sft' && body.beta !== undefined) refuse('beta', 'left out where the method is sft', String(body.beta))
-  const { replay = 0.25 } = body
-  if (replay === 0 && body.replay_dataset !== undefined)
-    refuse('replay_dataset', 'left out where replay is 0', JSON.stringify(body.replay_dataset))
+  const { method = usually.method, rank = usually.rank } = body
+  if (method === 'sft') refuseGiven(body, 'beta', 'the method is sft')
+  else for (const field of ['replay', 'replay_dataset'] as const) refuseGiven(body, field, 'the method is dpo')
+  // Beta does what replay is for.
+  const { replay = method === 'dpo' ? 0 : usually.replay } = body
+  if (replay === 0) refuseGiven(body, 'replay_dataset', 'replay is 0')
   return {
     method,
     epochs: body.epochs ?? usual.epochs,
     batchSize: body.batch_size ?? usual.batchSize,
-    accumulation: body.accumulation ?? 1,
+    accumulation: body.accumulation ?? usually.accumulation,
     learningRate: body.learning_rate ?? usual.learningRate,
-    schedule: body.schedule ?? 'cosine',
-    warmup: body.warmup ?? 0.05,
+    schedule: body.schedule ?? usually.schedule,
+    warmup: body.warmup ?? usually.warmup,
     rank,
-    alpha: body.alpha ?? 2 * rank,
-    modules: body.modules ?? adaptableModules,
-    dropout: body.dropout ?? 0,
-    maxLength: body.max_length ?? 1024,
-    packs: body.packs ?? true,
-    maxGradientNorm: body.max_gradient_norm ?? 1,
-    weightDecay: body.weight_decay ?? 0,
-    seed: body.seed ?? 1,
-    patience: body.patience ?? 2,
-    beta: body.beta ?? 0.1,
+    alpha: body.alpha ?? (usually.alpha / usually.rank) * rank,
+    modules: body.modules ?? usually.modules,
+    dropout: body.dropout ?? usually.dropout,
+    maxLength: body.max_length ?? usually.maxLength,
+    packs: body.packs ?? usually.packs,
+    maxGradientNorm: body.max_gradient_norm ?? usually.maxGradientNorm,
+    weightDecay: body.weight_decay ?? usually.weightDecay,
+    seed: body.seed ?? usually.seed,
+    patience: body.patience ?? usually.patience,
+    beta: body.beta ?? usually.beta,
     replay,
   }
 }
 
-function refuse(field: string, expected: string, got: string): never {
+/** What would be of no use is not passed over in silence. */
+function refuseGiven(body: NewRunBody, field: 'beta' | 'replay' | 'replay_dataset', why: string): void {
+  if (body[field] === undefined) return
+  const [expected, got] = [`left out where ${why}`, JSON.stringify(body[field])]
   throw new AppError('invalid', `"${field}" must be ${expected}, but is ${got}.`, { details: [{ field, expected, got }] })
 }
 
