@@ -2,6 +2,7 @@ import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
 import { docsCommands } from './docs-commands.ts'
 import { keysCommands } from './keys-commands.ts'
+import { trainCommands } from './train-commands.ts'
 
 export type CommandFlag = Readonly<{
   name: string
@@ -206,6 +207,7 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
   },
   ...docsCommands,
+  ...trainCommands,
   ...keysCommands,
   {
     path: ['admin', 'users', 'list'],
@@ -302,4 +304,5 @@ export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   keys: ['keys', 'list'],
   models: ['models', 'list'],
   docs: ['docs', 'list'],
+  train: ['train', 'list'],
 }

@@ -1,0 +1,102 @@
+import type { TrainingEvent } from '../client/training.ts'
+import type { Client } from '../client.ts'
+import type { EpochAnswer, RunAnswer } from '../training/schema.ts'
+import { type Context, printable, writeLine } from './context.ts'
+import { formatBytes, formatSeconds } from './format.ts'
+import { type SayOfTraining, speakOfTraining, stateNames } from './train-messages.ts'
+
+/** Shows a run until it comes to rest, or until the person has seen enough: then it says how to look again. Gives how it stands. */
+export async function followTraining(client: Client, run: RunAnswer, context: Context, signal: AbortSignal): Promise<RunAnswer> {
+  const say = speakOfTraining(context.language)
+  const { notes } = context.terminal
+  const screen = createScreen(context, run, say)
+  try {
+    for await (const event of client.watchTraining(run.id, signal)) screen.show(event)
+  } catch (error) {
+    if (!signal.aborted) throw error
+    screen.clear()
+    writeLine(notes, say('goesOn', { name: run.name }))
+  }
+  return screen.last()
+}
+
+/** On a terminal the steps stay on one line; elsewhere epochs tell enough. */
+function createScreen({ terminal, language }: Context, first: RunAnswer, say: SayOfTraining) {
+  const { notes } = terminal
+  const isTerminal = notes.isTTY === true
+  let run = first
+  let told = ''
+  let isOpen = false
+
+  function clear(): void {
+    // "\r" goes back to the start of the line, and the escape sequence clears what stood there.
+    if (isOpen) notes.write('\r\u001b[K')
+    isOpen = false
+  }
+  function say1(text: string): void {
+    clear()
+    writeLine(notes, text)
+  }
+  /** Each is told once in a row. */
+  function tell(text: string): void {
+    if (text !== told) say1(text)
+    told = text
+  }
+  function overwrite(text: string): void {
+    if (!isTerminal) return
+    clear()
+    notes.write(`  ${text}`)
+    isOpen = true
+  }
+
+  function showRun(next: RunAnswer): void {
+    const hadPlan = run.plan !== null && run !== first
+    run = next
+    if (run.state === 'queued') return tell(say('queued', { count: run.queue_position ?? 0 }))
+    if (run.state !== 'running') return
+    if (run.yielding) return overwrite(say('yielding'))
+    if (run.plan === null) return tell(say('preparing'))
+    if (!hadPlan) tell(planText(run.plan, say))
+  }
+
+  function showEnd(): void {
+    const { state, error, served_as: model, name } = run
+    if (state === 'completed')
+      return say1(say('completed', { time: formatSeconds(run.trained_seconds), model: printable(model ?? '') }))
+    say1(say('ended', { state: stateNames[state][language] }))
+    if (error !== null) say1(say('reason', { reason: printable(error.message) }))
+    if (state === 'paused' || state === 'interrupted') say1(say('canResume', { name }))
+  }
+
+  return {
+    clear,
+    last: () => run,
+    show(event: TrainingEvent): void {
+      switch (event.type) {
+        case 'run':
+          return showRun(event.run)
+        case 'step': {
+          const { step, loss, tokens, ms } = event.step
+          const speed = ms > 0 ? Math.round((tokens / ms) * 1000) : 0
+          return overwrite(say('step', { step, steps: run.plan?.steps ?? '?', loss: loss.toFixed(4), speed }))
+        }
+        case 'epoch':
+          return say1(epochText(event.epoch, say))
+        case 'resume':
+          return say1(say('resumed', { step: event.step }))
+        case 'done':
+          run = event.run
+          return showEnd()
+      }
+    },
+  }
+}
+
+function planText(plan: NonNullable<RunAnswer['plan']>, say: SayOfTraining): string {
+  const { examples, too_long: tooLong, empty, held_out: heldOut, steps, tokens, memory_bytes: bytes } = plan
+  return say('plan', { examples, left: tooLong + empty, heldOut, steps, tokens, memory: formatBytes(bytes) })
+}
+
+function epochText({ epoch, step, train_loss: loss, held_out_loss: heldOut }: EpochAnswer, say: SayOfTraining): string {
+  return say('epoch', { epoch, step, loss: loss.toFixed(4), heldOut: heldOut?.toFixed(4) ?? say('none') })
+}
