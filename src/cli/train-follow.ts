@@ -1,6 +1,6 @@
 import type { TrainingEvent } from '../client/training.ts'
 import type { Client } from '../client.ts'
-import type { EpochAnswer, RunAnswer } from '../training/schema.ts'
+import type { EpochAnswer, RunAnswer, StepAnswer } from '../training/schema.ts'
 import { type Context, printable, writeLine } from './context.ts'
 import { formatBytes, formatSeconds } from './format.ts'
 import { type SayOfTraining, speakOfTraining, stateNames } from './train-messages.ts'
@@ -33,13 +33,13 @@ function createScreen({ terminal, language }: Context, first: RunAnswer, say: Sa
     if (isOpen) notes.write('\r\u001b[K')
     isOpen = false
   }
-  function say1(text: string): void {
+  function write(text: string): void {
     clear()
     writeLine(notes, text)
   }
   /** Each is told once in a row. */
   function tell(text: string): void {
-    if (text !== told) say1(text)
+    if (text !== told) write(text)
     told = text
   }
   function overwrite(text: string): void {
@@ -50,46 +50,51 @@ function createScreen({ terminal, language }: Context, first: RunAnswer, say: Sa
   }
 
   function showRun(next: RunAnswer): void {
-    const hadPlan = run.plan !== null && run !== first
+    const isNews = next.plan !== null && (run.plan === null || run === first)
     run = next
-    if (run.state === 'queued') return tell(say('queued', { count: run.queue_position ?? 0 }))
-    if (run.state !== 'running') return
-    if (run.yielding) return overwrite(say('yielding'))
-    if (run.plan === null) return tell(say('preparing'))
-    if (!hadPlan) tell(planText(run.plan, say))
+    if (run.state === 'queued') tell(say('queued', { count: run.queue_position ?? 0 }))
+    else if (run.state === 'running') showRunning(run, isNews)
   }
-
+  function showRunning({ yielding, plan }: RunAnswer, isNews: boolean): void {
+    if (plan === null) tell(say('preparing'))
+    else if (isNews) tell(planText(plan, say))
+    if (yielding) overwrite(say('yielding'))
+  }
+  function showStep({ step, loss, tokens, ms }: StepAnswer): void {
+    const speed = ms > 0 ? Math.round((tokens / ms) * 1000) : 0
+    overwrite(say('step', { step, steps: run.plan?.steps ?? '?', loss: loss.toFixed(4), speed }))
+  }
   function showEnd(): void {
     const { state, error, served_as: model, name } = run
-    if (state === 'completed')
-      return say1(say('completed', { time: formatSeconds(run.trained_seconds), model: printable(model ?? '') }))
-    say1(say('ended', { state: stateNames[state][language] }))
-    if (error !== null) say1(say('reason', { reason: printable(error.message) }))
-    if (state === 'paused' || state === 'interrupted') say1(say('canResume', { name }))
+    const time = formatSeconds(run.trained_seconds)
+    if (state === 'completed') write(say('completed', { time, model: printable(model ?? '') }))
+    else write(say('ended', { state: stateNames[state][language] }))
+    if (error !== null) write(say('reason', { reason: printable(error.message) }))
+    if (state === 'paused' || state === 'interrupted') write(say('canResume', { name }))
   }
 
-  return {
-    clear,
-    last: () => run,
-    show(event: TrainingEvent): void {
-      switch (event.type) {
-        case 'run':
-          return showRun(event.run)
-        case 'step': {
-          const { step, loss, tokens, ms } = event.step
-          const speed = ms > 0 ? Math.round((tokens / ms) * 1000) : 0
-          return overwrite(say('step', { step, steps: run.plan?.steps ?? '?', loss: loss.toFixed(4), speed }))
-        }
-        case 'epoch':
-          return say1(epochText(event.epoch, say))
-        case 'resume':
-          return say1(say('resumed', { step: event.step }))
-        case 'done':
-          run = event.run
-          return showEnd()
-      }
-    },
+  function show(event: TrainingEvent): void {
+    switch (event.type) {
+      case 'run':
+        showRun(event.run)
+        break
+      case 'step':
+        showStep(event.step)
+        break
+      case 'epoch':
+        write(epochText(event.epoch, say))
+        break
+      case 'resume':
+        write(say('resumed', { step: event.step }))
+        break
+      case 'done':
+        run = event.run
+        showEnd()
+        break
+    }
   }
+
+  return { clear, last: () => run, show }
 }
 
 function planText(plan: NonNullable<RunAnswer['plan']>, say: SayOfTraining): string {
