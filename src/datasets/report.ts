@@ -26,6 +26,8 @@ export type DatasetReport = Readonly<{
   excluded: ReadonlyArray<Readonly<{ flag: RowFlag; count: number }>>
   excludedRows: number
   split: SplitReport
+  /** Of a dataset that was made of feedback. */
+  feedback?: FeedbackReport
 }>
 
 export type SplitReport = Readonly<{
@@ -38,4 +40,33 @@ export type SplitReport = Readonly<{
   heldOutConversations: number
   /** Conversations that have near-duplicates in common stay together: so many lots there were to draw. */
   groups: number
+}>
+
+export const leftOutReasons = [
+  /** A thumb down without a correction: nothing says what would have been better. */
+  'disliked',
+  /** Liked by somebody, but corrected by somebody, too. */
+  'corrected',
+  /** Liked without another answer, where pairs are needed. */
+  'no-other-answer',
+  /** The same answer was kept over several. */
+  'repeated',
+  'tools',
+  'images',
+  /** The answer was stopped or cut before its end. */
+  'end',
+  /** Feedback without an answer. */
+  'text-only',
+  /** The answer is not remembered, or not any more. */
+  'gone',
+] as const
+export type LeftOutReason = (typeof leftOutReasons)[number]
+
+export type FeedbackReport = Readonly<{
+  /** Lessons that the filters let through. */
+  lessons: number
+  used: number
+  /** Of those that were used, prompts that were continued as they stand, not asked in a conversation. */
+  textPrompts: number
+  leftOut: ReadonlyArray<Readonly<{ reason: LeftOutReason; count: number }>>
 }>

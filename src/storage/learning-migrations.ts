@@ -55,12 +55,14 @@ export async function createDatasetTables(db: Database): Promise<void> {
     .execute()
   await db.schema
     .createTable('dataset_rows')
-    .addColumn('dataset_id', 'text', (column) => column.notNull().references('datasets.id').onDelete('cascade'))
+    // No reference: the rows are written before the dataset is there, and removed after it has gone, some at a time.
+    .addColumn('dataset_id', 'text', (column) => column.notNull())
     .addColumn('position', 'integer', (column) => column.notNull())
     .addColumn('split', 'text', (column) => column.notNull())
     .addColumn('conversation', 'text', (column) => column.notNull())
-    .addColumn('example', 'text', (column) => column.notNull())
+    // Before what is long, so that looking for flags does not read it.
     .addColumn('flags', 'text', (column) => column.notNull())
+    .addColumn('example', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('dataset_rows_key', ['dataset_id', 'position'])
     .execute()
 }
