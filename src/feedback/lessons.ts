@@ -1,4 +1,9 @@
+import { setImmediate } from 'node:timers/promises'
+import { sql } from 'kysely'
 import type { ChatMessage } from '../engine/provider.ts'
+import type { Place } from '../storage/place-cursor.ts'
+import type { Database } from '../storage/tables.ts'
+import { toLessons } from './to-lessons.ts'
 
 /**
  * What one feedback on one remembered answer teaches. Only the latest feedback of a user on an answer counts. A feedback that corrects an
@@ -51,4 +56,58 @@ export type LessonFilter = Readonly<{
 export interface Lessons {
   /** Oldest feedback first, read a page at a time: a slow reader holds nothing open, and what is given meanwhile may come too. */
   list(filter: LessonFilter, signal?: AbortSignal): AsyncIterable<Lesson>
+}
+
+/** Predictions read at a time: their prompts may be long. */
+const rowsPerPage = 20
+
+export function createLessons({ db }: Readonly<{ db: Database }>): Lessons {
+  return {
+    async *list(filter, signal) {
+      let after: Place | undefined
+      for (;;) {
+        const rows = await readPage(db, filter, after)
+        for (const row of rows) yield* toLessons(row)
+        after = rows.at(-1)
+        if (after === undefined || rows.length < rowsPerPage || signal?.aborted === true) return
+        await setImmediate()
+      }
+    },
+  }
+}
+
+/** Only of whom the answer was given to, and only the latest on it. */
+function readPage(db: Database, { rating, model, userId, from, to, tag }: LessonFilter, after: Place | undefined) {
+  let query = db
+    .selectFrom('feedback')
+    .innerJoin('predictions', 'predictions.id', 'feedback.predictionId')
+    .leftJoin('predictions as rejected', 'rejected.id', 'feedback.rejectedPredictionId')
+    .select([
+      ...(['feedback.id', 'feedback.createdAt', 'feedback.rating', 'feedback.text', 'feedback.correction'] as const),
+      ...(['feedback.tags', 'feedback.userId', 'predictions.id as predictionId', 'predictions.ownerKey'] as const),
+      ...(['predictions.model', 'predictions.prompt', 'predictions.choices', 'rejected.choices as rejectedChoices'] as const),
+    ])
+    .where('feedback.rating', 'is not', null)
+    .where(sql<boolean>`feedback.user_id is predictions.owner_id`)
+    .where(sql<boolean>`not exists (
+      select 1 from feedback as later
+      where later.prediction_id = feedback.prediction_id and later.user_id is feedback.user_id and later.rating is not null
+      and (later.created_at, later.rowid) > (feedback.created_at, feedback.rowid))`)
+    .orderBy('feedback.createdAt')
+    .orderBy('feedback.id')
+    .limit(rowsPerPage)
+  if (rating !== undefined) query = query.where('feedback.rating', '=', rating)
+  if (model !== undefined) query = query.where('predictions.model', '=', model)
+  if (userId !== undefined) query = query.where('feedback.userId', '=', userId)
+  if (from !== undefined) query = query.where('feedback.createdAt', '>=', from)
+  if (to !== undefined) query = query.where('feedback.createdAt', '<', to)
+  if (tag !== undefined) query = query.where(sql<boolean>`exists (select 1 from json_each(feedback.tags) where value = ${tag})`)
+  if (after !== undefined)
+    query = query.where(({ eb, and, or }) =>
+      or([
+        eb('feedback.createdAt', '>', after.createdAt),
+        and([eb('feedback.createdAt', '=', after.createdAt), eb('feedback.id', '>', after.id)]),
+      ]),
+    )
+  return query.execute()
 }

@@ -50,16 +50,17 @@ export function createCollector() {
   const ended = new Map<number, CompletionChoice>()
   return {
     add(event: ChoiceEvent): void {
-      if (event.type !== 'choice-end') return add(choiceOf(open, event.index), event)
-      const { index, reason, stopText } = event
-      ended.set(index, { ...close(index, choiceOf(open, index)), reason, stopText })
+      const choice = choiceOf(open, event.index)
+      if (event.type !== 'choice-end') add(choice, event)
+      else ended.set(event.index, { ...close(event.index, choice), reason: event.reason, stopText: event.stopText })
     },
     /** Those that have come to their end. */
     ended: (): readonly CompletionChoice[] => inOrder([...ended.values()]),
     /** All that have begun; those without an end are `stopped` where they are. */
     soFar(): readonly StoppedChoice[] {
       const choices = [...open].map(
-        ([index, choice]): StoppedChoice => ended.get(index) ?? { ...close(index, choice), reason: 'stopped', stopText: undefined },
+        ([index, choice]): StoppedChoice =>
+          ended.get(index) ?? { ...close(index, choice), reason: 'stopped', stopText: undefined },
       )
       return inOrder(choices)
     },
