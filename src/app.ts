@@ -8,6 +8,7 @@ import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { type DatasetsPart, openDatasets } from './datasets-part.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -102,6 +103,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { log } = http
   const predictions = openPredictions(config, { db, log, metrics, now }, closer)
   const { recorder } = predictions
+  const datasets = await openDatasets(config, { db, lessons: predictions.lessons, now }, closer)
   const answers = await openAnswers(
     config,
     { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, recorder, now },
@@ -140,7 +142,20 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const opened = { access, lifecycle, metrics, answers, predictions, limits, sockets, jobs, dialects, knowledge, outside }
+  const opened = {
+    access,
+    lifecycle,
+    metrics,
+    answers,
+    predictions,
+    datasets,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    outside,
+  }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -181,6 +196,7 @@ type RouteParts = Readonly<{
   metrics: Metrics
   answers: Answers
   predictions: PredictionsPart
+  datasets: DatasetsPart
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -198,6 +214,7 @@ function listRoutes({
   metrics,
   answers,
   predictions,
+  datasets,
   limits,
   sockets,
   jobs,
@@ -254,6 +271,7 @@ function listRoutes({
       openToKeys('admin', [
         predictions.feedback.admin,
         predictions.routes.admin,
+        datasets.admin,
         selectRoutes(selecting),
         loadRoutes(answering),
         ...jobs.admin,

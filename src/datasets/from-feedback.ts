@@ -1,20 +1,16 @@
 import type { TrainingExample } from '../engine/train/example.ts'
 import type { Lesson, LessonFilter } from '../feedback/lessons.ts'
+import type { OtherFeedback, OthersFilter } from './count-others.ts'
 import { exportLine } from './export-line.ts'
 import type { FeedbackReport, LeftOutReason } from './report.ts'
 
-export type FeedbackChoice = Omit<LessonFilter, 'tag'> &
-  Readonly<{
-    /** Feedback with one of these. */
-    tags?: readonly string[]
-    /** `sft`: answers to learn; `dpo`: pairs of a better and a worse one. */
-    method: 'sft' | 'dpo'
-  }>
+/** `method`: `sft` for answers to learn, `dpo` for pairs of a better and a worse one. */
+export type FeedbackChoice = OthersFilter & Readonly<{ method: 'sft' | 'dpo' }>
 
 export type LessonsPart = Readonly<{
   list: (filter: LessonFilter, signal?: AbortSignal) => AsyncIterable<Lesson>
   /** Feedback that the filter lets through and that gives no lesson. */
-  countOthers: (filter: LessonFilter) => Promise<Readonly<{ textOnly: number; gone: number }>>
+  countOthers: (filter: OthersFilter) => Promise<OtherFeedback>
 }>
 
 /**
@@ -61,9 +57,11 @@ export function createFeedbackLines(lessons: LessonsPart, choice: FeedbackChoice
         yield `${exportLine(toExample(lesson, method))}\n`
       }
     }
-    const { textOnly, gone } = await lessons.countOthers(filter)
-    leave('text-only', textOnly)
-    leave('gone', gone)
+    const others = await lessons.countOthers(tags === undefined ? rest : { ...rest, tags })
+    leave('text-only', others.textOnly)
+    leave('gone', others.gone)
+    leave('superseded', others.superseded)
+    leave('by-others', others.byOthers)
   }
 
   return {

@@ -59,6 +59,10 @@ export const leftOutReasons = [
   'text-only',
   /** The answer is not remembered, or not any more. */
   'gone',
+  /** Newer feedback of the same user on the same answer counts. */
+  'superseded',
+  /** Feedback on an answer that was given to somebody else. */
+  'by-others',
 ] as const
 export type LeftOutReason = (typeof leftOutReasons)[number]
 
