@@ -8,6 +8,7 @@ import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { type DatasetsPart, openDatasets } from './datasets-part.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
@@ -35,6 +36,7 @@ import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
+import { openPredictions, type PredictionsPart } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
@@ -110,7 +112,14 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const { db } = storage
   const { log } = http
-  const answers = await openAnswers(config, { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, now }, closer)
+  const predictions = openPredictions(config, { db, log, metrics, now }, closer)
+  const { recorder } = predictions
+  const datasets = await openDatasets(config, { db, lessons: predictions.lessons, now }, closer)
+  const answers = await openAnswers(
+    config,
+    { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, recorder, now },
+    closer,
+  )
   const { predict, providers, accounting } = answers
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
@@ -144,8 +153,26 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const training = await openTraining(config, { ...parts, db, log, activity, clock, metrics, now }, closer)
-  const opened = { training, access, lifecycle, metrics, answers, limits, sockets, jobs, dialects, knowledge, outside }
+  const training = await openTraining(
+    config,
+    { ...parts, datasets: datasets.datasets, db, log, activity, clock, metrics, now },
+    closer,
+  )
+  const opened = {
+    access,
+    lifecycle,
+    metrics,
+    answers,
+    predictions,
+    datasets,
+    training,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    outside,
+  }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -186,6 +213,8 @@ type RouteParts = Readonly<{
   lifecycle: Lifecycle
   metrics: Metrics
   answers: Answers
+  predictions: PredictionsPart
+  datasets: DatasetsPart
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -203,6 +232,8 @@ function listRoutes({
   lifecycle,
   metrics,
   answers,
+  predictions,
+  datasets,
   limits,
   sockets,
   jobs,
@@ -241,12 +272,16 @@ function listRoutes({
         ...jobs.caller,
       ]),
       ...knowledge.caller,
-      openToKeys('feedback', [access.feedback.caller]),
+      openToKeys('feedback', [predictions.feedback.caller]),
+      // What people asked is for themselves to read, not for programs that answer for them.
+      predictions.routes.caller,
     ],
     user: [
       openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
       access.auth.user,
       access.keys.user,
+      openToKeys('feedback', [predictions.feedback.user]),
+      predictions.routes.user,
       ...knowledge.user,
     ],
     admin: [
@@ -254,7 +289,9 @@ function listRoutes({
       access.keys.admin,
       ...training.admin,
       openToKeys('admin', [
-        access.feedback.admin,
+        predictions.feedback.admin,
+        predictions.routes.admin,
+        datasets.admin,
         selectRoutes(selecting),
         loadRoutes(answering),
         ...jobs.admin,

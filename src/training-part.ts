@@ -6,6 +6,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
+import type { Datasets } from './datasets/datasets.ts'
 import type { Activity } from './engine/activity.ts'
 import type { Clock } from './engine/cloud/clock.ts'
 import { freeBytes } from './engine/disk.ts'
@@ -19,15 +20,15 @@ import { newModelFile } from './models/quantize-files.ts'
 import { createModelRegistry } from './models/registry.ts'
 import type { Database } from './storage/tables.ts'
 import type { BaseModel } from './training/check-run.ts'
-import { createLearnedDatasets } from './training/learned-datasets.ts'
 import { trainingRoutes } from './training/routes.ts'
 import type { Machine } from './training/run-work.ts'
 import { createTrainingRuns, type RunsParts, type TrainingRuns } from './training/runs.ts'
-import type { StartTrainer } from './training/trainer.ts'
+import type { LearnedDatasets, StartTrainer } from './training/trainer.ts'
 
 export type TrainingParts = Readonly<{
   host: ModelHost
   db: Database
+  datasets: Pick<Datasets, 'get' | 'list' | 'writeExamples'>
   startTrainer?: StartTrainer
   activity: Activity
   /** The one of the activity. */
@@ -51,12 +52,12 @@ const replayTextFile = fileURLToPath(new URL('./training/replay-text.jsonl', imp
 
 /** The training of installed models. A part of the composition root. */
 export async function openTraining(config: Config, parts: TrainingParts, closer: Closer): Promise<Training> {
-  const { host, db, startTrainer = startTrainerProcess, activity, clock, metrics, log, now } = parts
+  const { host, db, datasets, startTrainer = startTrainerProcess, activity, clock, metrics, log, now } = parts
   const { modelsDir } = config
   const runs = closer.use(
     await createTrainingRuns({
       db,
-      datasets: createLearnedDatasets(db),
+      datasets: toLearned(datasets),
       startTrainer,
       log,
       now,
@@ -78,6 +79,18 @@ export async function openTraining(config: Config, parts: TrainingParts, closer:
   metrics.watchTraining(runs.numbers)
   const usual = { epochs: config.numTrainEpochs, batchSize: config.trainBatchSize, learningRate: config.learningRate }
   return { runs, admin: [openToKeys('admin', [trainingRoutes({ runs, db, usual }).admin])] }
+}
+
+/** Datasets as training asks for them: without a name, the newest. */
+export function toLearned({ get, list, writeExamples }: TrainingParts['datasets']): LearnedDatasets {
+  return {
+    async get(name) {
+      const found = name === undefined ? (await list({ limit: 1 })).items[0] : await get(name)
+      if (found === undefined) throw new AppError('not_found', 'There is no dataset yet. Make one first: POST /datasets.')
+      return found
+    },
+    writeExamples,
+  }
 }
 
 async function findBase({ modelsDir, modelAliases }: Config, host: ModelHost, given: string | undefined): Promise<BaseModel> {

@@ -3,15 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
+import { createDatasets } from '../src/datasets/datasets.ts'
 import { createActivity } from '../src/engine/activity.ts'
 import { AppError } from '../src/errors.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
 import type { Database } from '../src/storage/tables.ts'
 import type { BaseModel } from '../src/training/check-run.ts'
-import { createLearnedDatasets } from '../src/training/learned-datasets.ts'
 import { toParameters } from '../src/training/run-parameters.ts'
 import { createTrainingRuns, type NewRun } from '../src/training/runs.ts'
 import type { LearnedDataset } from '../src/training/trainer.ts'
+import { toLearned } from '../src/training-part.ts'
 import { createFakeClock } from './fake-clock.ts'
 import { scriptedTrainers } from './trainer.ts'
 
@@ -29,7 +30,7 @@ const facts: BaseModel['facts'] = {
 
 const usual = { epochs: 3, batchSize: 4, learningRate: 2e-4 }
 
-/** Stores a dataset with one example in each split. */
+/** Stores a dataset whose examples say which split they are in. */
 export async function addDataset(db: Database, more: Partial<LearnedDataset> = {}): Promise<LearnedDataset> {
   const dataset = {
     id: `dataset-${more.name ?? 'facts'}`,
@@ -45,7 +46,8 @@ export async function addDataset(db: Database, more: Partial<LearnedDataset> = {
     .insertInto('datasets')
     .values({ ...stored, createdAt: '2026-01-01T00:00:00.000Z' })
     .execute()
-  for (const [position, split] of (['train', 'held-out'] as const).entries()) {
+  const splits = [...Array(dataset.trainRows).fill('train'), ...Array(dataset.heldOutRows).fill('held-out')]
+  for (const [position, split] of splits.entries()) {
     const example = JSON.stringify({ type: 'text', text: split })
     const row = { datasetId: dataset.id, position, split, conversation: String(position), example, flags: '[]' }
     await db.insertInto('datasetRows').values(row).execute()
@@ -67,6 +69,13 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
   const storage = await openStorage({ path: join(folder, 'simpleia.db') })
   const { db } = storage
   const dataset = await addDataset(db)
+  const datasets = createDatasets({
+    db,
+    now: Date.now,
+    read: () => {
+      throw new Error('Nothing is to be read.')
+    },
+  })
   const { start, trainers } = scriptedTrainers()
   let ids = 0
   let ms = Date.UTC(2026, 0, 1)
@@ -77,7 +86,7 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
   const open = () =>
     createTrainingRuns({
       db,
-      datasets: createLearnedDatasets(db),
+      datasets: toLearned(datasets),
       trainingDir,
       modelsDir,
       replayTextFile,

@@ -19,6 +19,8 @@ export interface Metrics extends PredictMetrics {
   egressEnd(entry: EgressEntry): void
   /** Adds what training tells when somebody reads the metrics. */
   watchTraining(read: () => Promise<TrainingNumbers>): void
+  /** What became of an answer that was to be remembered. */
+  predictionRecorded(outcome: 'stored' | 'failed'): void
   /** The whole registry as Prometheus text. */
   text(): Promise<string>
   readonly contentType: string
@@ -70,6 +72,12 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     help: 'Cacheable requests that the cache could not answer.',
     registers,
   })
+  const predictions = new Counter({
+    name: 'simpleia_predictions_recorded_total',
+    help: 'Answers that were to be remembered: stored, or failed.',
+    labelNames: ['outcome'],
+    registers,
+  })
   const egressEnd = registerEgress(registry)
   registerState(registry, { engine, cache })
   const eventLoop = registerProcess(registry)
@@ -81,6 +89,7 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     },
     errorSent: (code) => errors.inc({ code }),
     egressEnd,
+    predictionRecorded: (outcome) => predictions.inc({ outcome }),
     cacheHit: () => hits.inc(),
     cacheMiss: () => misses.inc(),
     firstToken: (seconds) => firstTokens.observe(seconds),

@@ -7,6 +7,7 @@ export async function createPredictionsTable(db: Database): Promise<void> {
     .addColumn('owner_id', 'text', (column) => column.references('users.id').onDelete('cascade'))
     .addColumn('owner_key', 'text')
     .addColumn('prompt', 'text', (column) => column.notNull())
+    .addColumn('excerpt', 'text', (column) => column.notNull())
     .addColumn('choices', 'text', (column) => column.notNull())
     .addColumn('provider', 'text', (column) => column.notNull())
     .addColumn('model', 'text', (column) => column.notNull())
@@ -20,6 +21,7 @@ export async function createPredictionsTable(db: Database): Promise<void> {
     .execute()
   await db.schema.createIndex('predictions_newest').on('predictions').columns(['created_at', 'id']).execute()
   await db.schema.createIndex('predictions_owner').on('predictions').columns(['owner_id', 'created_at']).execute()
+  await db.schema.createIndex('predictions_owner_key').on('predictions').columns(['owner_key', 'created_at']).execute()
   await db.schema.createIndex('predictions_rollout').on('predictions').column('rollout_id').execute()
   await db.schema
     .alterTable('users')
@@ -34,6 +36,7 @@ export async function extendFeedback(db: Database): Promise<void> {
     .addColumn('tags', 'text', (column) => column.notNull().defaultTo('[]'))
     .execute()
   await db.schema.createIndex('feedback_prediction').on('feedback').column('prediction_id').execute()
+  await db.schema.createIndex('feedback_rejected_prediction').on('feedback').column('rejected_prediction_id').execute()
 }
 
 export async function createDatasetTables(db: Database): Promise<void> {
@@ -55,12 +58,14 @@ export async function createDatasetTables(db: Database): Promise<void> {
     .execute()
   await db.schema
     .createTable('dataset_rows')
-    .addColumn('dataset_id', 'text', (column) => column.notNull().references('datasets.id').onDelete('cascade'))
+    // No reference: the rows are written before the dataset is there, and removed after it has gone, some at a time.
+    .addColumn('dataset_id', 'text', (column) => column.notNull())
     .addColumn('position', 'integer', (column) => column.notNull())
     .addColumn('split', 'text', (column) => column.notNull())
     .addColumn('conversation', 'text', (column) => column.notNull())
-    .addColumn('example', 'text', (column) => column.notNull())
+    // Before what is long, so that looking for flags does not read it.
     .addColumn('flags', 'text', (column) => column.notNull())
+    .addColumn('example', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('dataset_rows_key', ['dataset_id', 'position'])
     .execute()
 }
