@@ -18,7 +18,7 @@ describe('a run', () => {
     const trainer = await world.trainer(1)
     const { job } = trainer
     expect(job).toMatchObject({ modelPath: '/models/base.gguf', threads: 2, device: 'cpu', memoryBytes: 1e9 })
-    expect(await readFile(job.trainFile, 'utf8')).toBe('{"type":"text","text":"train"}\n'.repeat(2))
+    expect(await readFile(job.trainFile, 'utf8')).toBe('{"type":"text","text":"train"}\n'.repeat(4))
     expect(await readFile(job.heldOutFile, 'utf8')).toBe('{"type":"text","text":"held-out"}\n')
     expect(await readFile(job.replayFile ?? '', 'utf8')).toContain('general')
     trainer.send(plan, stepOf(1), stepOf(2), epochOf(1, { step: 2 }), { type: 'train-checkpoint', step: 2 })
