@@ -107,7 +107,7 @@ function runRoutes({ runs, usual }: TrainingRoutesParts): FastifyPluginAsync {
       cancel: schemaOf('End a run; its last checkpoint stays until the run is deleted'),
       resume: schemaOf(
         'Put a run into the queue again, to go on from its last checkpoint',
-        'For runs that are paused, interrupted or cancelled, and for those that failed because the disk was full or the process died.',
+        'For runs that are paused, interrupted or cancelled, and for those that failed for want of room, or because the process died.',
       ),
     } as const
     for (const change of ['pause', 'cancel', 'resume'] as const) {

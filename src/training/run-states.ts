@@ -30,7 +30,10 @@ export const transitions = {
 /** States that a run does not leave by itself. */
 export const isAtRest = (state: RunState): boolean => state !== 'queued' && state !== 'running'
 
-/** Failures that another try may not meet again: there is room once more (disk, memory), or the process was killed. Any other comes again. */
-const passing: ReadonlySet<ErrorCode> = new Set(['storage_full', 'too_large', 'unavailable', 'busy'])
+/**
+ * Failures that another try may not meet again: there is room once more (disk, memory), the process was killed, or what was missing or in
+ * the way (the base model, a model of the same name) is mended. Any other comes again.
+ */
+const passing: ReadonlySet<ErrorCode> = new Set(['storage_full', 'too_large', 'unavailable', 'busy', 'conflict', 'not_found'])
 
 export const canTryAgain = (errorCode: string | null): boolean => [...passing].some((code) => code === errorCode)

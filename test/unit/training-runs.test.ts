@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
+import type { TrainingExample } from '../../src/engine/train/example.ts'
 import { AppError } from '../../src/errors.ts'
 import { listSteps } from '../../src/training/metric-rows.ts'
 import { toParameters } from '../../src/training/run-parameters.ts'
@@ -248,6 +249,18 @@ describe('before a run begins', () => {
     const world = await openTrainingWorld({ freeBytes: 1e6 })
     await expect(world.create()).rejects.toMatchObject({ code: 'storage_full', message: expect.stringMatching(/65 MB.*1 MB/) })
   })
+})
+
+test('the text that is replayed holds about 150 examples in two languages, each once', async () => {
+  const lines = (await readFile('src/training/replay-text.jsonl', 'utf8')).trimEnd().split('\n')
+  const examples: TrainingExample[] = lines.map((line) => JSON.parse(line))
+  expect(examples.length).toBeGreaterThanOrEqual(150)
+  expect(new Set(lines).size).toBe(lines.length)
+  for (const example of examples) {
+    if (example.type === 'text') expect(example.text).toMatch(/[.?!]$/)
+    else if (example.type === 'chat') expect(example.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
+    else expect.unreachable('Pairs cannot be replayed.')
+  }
 })
 
 describe('removing a run', () => {

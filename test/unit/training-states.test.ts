@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
@@ -32,15 +33,16 @@ test('any sequence of commands and of what processes tell leaves allowed states,
   timeout: 60_000,
 }, async () => {
   const operation = fc.oneof(
-    fc.record({ does: fc.constantFrom(...commands), run: fc.nat({ max: 2 }) }),
-    fc.record({ does: fc.constantFrom(...tellings), run: fc.constant(0) }),
+    fc.record({ does: fc.constantFrom(...commands), run: fc.nat({ max: 2 }), turns: fc.nat({ max: 60 }) }),
+    fc.record({ does: fc.constantFrom(...tellings), run: fc.constant(0), turns: fc.nat({ max: 60 }) }),
   )
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { minLength: 3, maxLength: 14 }), async (script) => {
       const world = await openTrainingWorld()
+      await world.create()
       let states = new Map<string, RunState>()
       const working: Promise<unknown>[] = []
-      for (const { does, run } of script) {
+      for (const { does, run, turns } of script) {
         const id = `run-${run}`
         const trainer = world.trainers.findLast(({ isOver }) => !isOver())
         switch (does) {
@@ -83,7 +85,7 @@ test('any sequence of commands and of what processes tell leaves allowed states,
             break
         }
         working.at(-1)?.catch(() => {})
-        await Promise.allSettled(run === 1 ? working : [])
+        for (let turn = 0; turn < turns; turn += 1) await setImmediate()
         const rows = await world.db
           .selectFrom('trainingRuns')
           .select(['id', 'state', 'adapter', 'errorCode', 'queuedAt'])
@@ -105,7 +107,7 @@ test('any sequence of commands and of what processes tell leaves allowed states,
       const rest = await world.db.selectFrom('trainingRuns').select('state').where('state', '=', 'running').execute()
       expect(rest).toEqual([])
     }),
-    { numRuns: 25 },
+    { numRuns: 40 },
   )
 })
 

@@ -46,6 +46,8 @@ test('who comes late is told the past, then what comes, until the run has ended'
     expect(seen.states.at(-1)).toBe('completed')
     expect(seen.doubles).toBe(0)
   }
+  // Told when it changes, not with each step.
+  expect((await late).states).toEqual(['running', 'completed', 'completed'])
   const afterwards = await collect(world.runs().watch('run-0', staying))
   expect([afterwards.states, afterwards.steps.size]).toEqual([['completed', 'completed'], 3])
 })
