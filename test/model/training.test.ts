@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -109,23 +110,43 @@ test('what was learned over HTTP is answered by the base with the adapter, and b
   expect(await ask(realModel, facts[1][0])).toBe(before)
 })
 
-test('a run that was paused, and asked beside, ends as one that was not', { timeout: 280_000 }, async () => {
+test('a run that was paused, and one whose process was killed, end as one that was not', { timeout: 290_000 }, async () => {
   const { create, follow, call, losses, ask, modelsDir } = await startTraining()
   const short = { ...recipe, epochs: 6 }
   const whole = await create({ ...short, name: 'whole' })
   expect((await follow(whole.id)).state).toBe('completed')
-  const { id } = await create({ ...short, name: 'paused' })
-  await expect
-    .poll(async () => (await call<RunAnswer>('GET', `/training/runs/${id}`)).step, { timeout: 120_000 })
-    .toBeGreaterThan(1)
+  const untilStep = (id: string, step: number) =>
+    expect
+      .poll(async () => (await call<RunAnswer>('GET', `/training/runs/${id}`)).step, { timeout: 120_000 })
+      .toBeGreaterThan(step)
+
+  const paused = await create({ ...short, name: 'paused' })
+  await untilStep(paused.id, 1)
   await ask(realModel, 'Hello')
-  await call('POST', `/training/runs/${id}/pause`)
-  expect(await follow(id)).toMatchObject({ state: 'paused', adapter: null })
-  await call('POST', `/training/runs/${id}/resume`)
-  const run = await follow(id)
-  expect(run).toMatchObject({ state: 'completed', step: 6 })
-  expect(run.yielded_seconds).toBeGreaterThan(0)
-  expect(await losses(id)).toEqual(await losses(whole.id))
-  const adapters = await Promise.all(['whole', 'paused'].map((name) => readFile(join(modelsDir, `${name}.gguf`))))
-  expect(adapters[0]?.equals(adapters[1] ?? Buffer.alloc(0))).toBe(true)
+  await call('POST', `/training/runs/${paused.id}/pause`)
+  expect(await follow(paused.id)).toMatchObject({ state: 'paused', adapter: null })
+  await call('POST', `/training/runs/${paused.id}/resume`)
+  const end = await follow(paused.id)
+  expect(end).toMatchObject({ state: 'completed', step: 6 })
+  expect(end.yielded_seconds).toBeGreaterThan(0)
+
+  const killed = await create({ ...short, name: 'killed' })
+  await untilStep(killed.id, 1)
+  for (const pid of trainerProcesses()) process.kill(pid, 'SIGKILL')
+  expect(await follow(killed.id)).toMatchObject({ state: 'failed', error: { code: 'unavailable' }, adapter: null })
+  await call('POST', `/training/runs/${killed.id}/resume`)
+  expect(await follow(killed.id)).toMatchObject({ state: 'completed', step: 6, error: null })
+
+  const adapterOf = (name: string) => readFile(join(modelsDir, `${name}.gguf`))
+  for (const { id, name } of [paused, killed]) {
+    expect(await losses(id)).toEqual(await losses(whole.id))
+    expect((await adapterOf(name)).equals(await adapterOf('whole'))).toBe(true)
+  }
+  expect(trainerProcesses()).toEqual([])
 })
+
+/** The processes of training that this process has started. */
+function trainerProcesses(): number[] {
+  const list = execFileSync('ps', ['--ppid', String(process.pid), '-o', 'pid=,args='], { encoding: 'utf8' })
+  return list.split('\n').flatMap((line) => (line.includes('train/train-worker') ? [Number.parseInt(line, 10)] : []))
+}
