@@ -14,7 +14,7 @@ export type TrainingEvent =
 export function trainingClient({ call, json, done }: Transport) {
   const pathOf = (id: string) => `/training/runs/${encodeURIComponent(id)}`
   return {
-    startTraining: (body: NewRunBody) => json<RunAnswer>('POST', '/training/runs', body),
+    startTraining: (body: Omit<NewRunBody, 'plan_only'>) => json<RunAnswer>('POST', '/training/runs', body),
     trainingRuns: (cursor?: string, state?: string) => json<RunsPage>('GET', `/training/runs${query({ cursor, state })}`),
     trainingRun: (id: string) => json<RunAnswer>('GET', pathOf(id)),
     latestTraining: () => json<LatestAnswer>('GET', '/training/latest'),

@@ -81,15 +81,14 @@ const besidesBytes = 64 * 1024 ** 2
 
 export type Disks = Readonly<{ trainingDir: string; modelsDir: string; freeBytes: (folder: string) => Promise<number> }>
 
-/**
- * A checkpoint holds the adapter and two moments of each number, beside the one before, and the best adapter; the finished one is copied
- * to the models. Throws `storage_full` with the numbers.
- */
+/** What a run writes: a checkpoint holds the adapter and two moments of each number, beside the one before, and the best adapter. */
+export const diskBytes = (adapterNumbers: number): number => 8 * adapterNumbers * bytesPerNumber + besidesBytes
+
+/** The finished adapter is copied to the models. Throws `storage_full` with the numbers. */
 export async function refuseFullDisk({ trainingDir, modelsDir, freeBytes }: Disks, adapterNumbers: number): Promise<void> {
-  const adapterBytes = adapterNumbers * bytesPerNumber
   for (const [folder, needed] of [
-    [trainingDir, 8 * adapterBytes + besidesBytes],
-    [modelsDir, adapterBytes],
+    [trainingDir, diskBytes(adapterNumbers)],
+    [modelsDir, adapterNumbers * bytesPerNumber],
   ] as const) {
     const free = await freeBytes(folder)
     if (free >= needed) continue

@@ -5,9 +5,10 @@ import type { Caller } from '../auth/guard.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
 import type { Database } from '../storage/tables.ts'
+import type { NewRun } from './create-run.ts'
 import { type EpochRow, listEpochs, type StepRow, thinSteps } from './metric-rows.ts'
 import { toParameters, type UsualParameters } from './run-parameters.ts'
-import { toRunAnswer } from './run-view.ts'
+import { toPlannedAnswer, toRunAnswer } from './run-view.ts'
 import type { TrainingRuns } from './runs.ts'
 import {
   type EpochAnswer,
@@ -17,6 +18,7 @@ import {
   metricsQuery,
   type NewRunBody,
   newRunBody,
+  plannedAnswer,
   runAnswer,
   runsPage,
   runsQuery,
@@ -59,17 +61,19 @@ function runRoutes({ runs, usual }: TrainingRoutesParts): FastifyPluginAsync {
         'among the models, which answers as MODEL+NAME at once.',
       tags,
       body: newRunBody,
-      response: { 201: runAnswer, ...failures },
+      response: { 200: plannedAnswer, 201: runAnswer, ...failures },
     }
     http.post<{ Body: NewRunBody }>('/training/runs', { schema: create }, async ({ body, caller }, reply) => {
-      const run = await runs.create({
+      const wanted: NewRun = {
         name: body.name,
         model: body.model,
         dataset: body.dataset,
         replayDataset: body.replay_dataset,
         parameters: toParameters(body, usual),
         createdBy: userIdOf(caller),
-      })
+      }
+      if (body.plan_only) return toPlannedAnswer(await runs.plan(wanted))
+      const run = await runs.create(wanted)
       reply.code(201)
       return toRunAnswer(run)
     })

@@ -1,9 +1,10 @@
 import type { TrainParameters, TrainPlan } from '../engine/train/protocol.ts'
 import type { Database } from '../storage/tables.ts'
+import type { PlannedRun } from './create-run.ts'
 import { listLastSteps, type StepRow } from './metric-rows.ts'
 import { toParametersAnswer } from './run-parameters.ts'
 import type { RunRow } from './run-rows.ts'
-import type { RunAnswer } from './schema.ts'
+import type { PlannedAnswer, RunAnswer } from './schema.ts'
 
 /** A run with what only the running service knows of it. */
 export type RunView = Readonly<{
@@ -59,6 +60,19 @@ export function toRunAnswer({ row, isStopping, isYielding, queuePosition, recent
     started_at: row.startedAt,
     ended_at: row.endedAt,
     updated_at: row.updatedAt,
+  }
+}
+
+export function toPlannedAnswer({ dataset, replayDatasetId, ...planned }: PlannedRun): PlannedAnswer {
+  return {
+    name: planned.name,
+    model: planned.model,
+    dataset: { id: dataset.id, name: dataset.name, version: dataset.version },
+    replay_dataset_id: replayDatasetId ?? null,
+    parameters: toParametersAnswer(planned.parameters),
+    trainable_parameters: planned.trainableParameters,
+    most_steps: planned.mostSteps,
+    disk_bytes: planned.diskBytes,
   }
 }
 

@@ -1,17 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { TrainParameters } from '../engine/train/protocol.ts'
 import { AppError } from '../errors.ts'
 import type { Database } from '../storage/tables.ts'
-import {
-  type BaseModel,
-  countAdapterNumbers,
-  type Disks,
-  refuseAsReplay,
-  refuseFullDisk,
-  refuseUnfitting,
-  refuseUntrainable,
-} from './check-run.ts'
+import { insertRun, type NewRun, type PlannedRun, type PlanParts, planRun } from './create-run.ts'
 import { createRunFeeds } from './run-feeds.ts'
 import { createRunQueue, type QueueParts } from './run-queue.ts'
 import {
@@ -28,21 +19,7 @@ import {
 import { canTryAgain, type RunEvent, type RunState, transitions } from './run-states.ts'
 import { listRecent, type RunView, tokensPerSecond } from './run-view.ts'
 import type { WorkParts } from './run-work.ts'
-import type { LearnedDataset, LearnedDatasets } from './trainer.ts'
 import { type WatchEvent, watchRun } from './watch-run.ts'
-
-export type NewRun = Readonly<{
-  /** Undefined: made of the dataset's. */
-  name: string | undefined
-  /** Undefined: the selected model. */
-  model: string | undefined
-  /** As `LearnedDatasets.get` reads it. */
-  dataset: string | undefined
-  /** Undefined: the text that comes with the program. */
-  replayDataset: string | undefined
-  parameters: TrainParameters
-  createdBy: string | undefined
-}>
 
 export type RunNumbers = Readonly<{
   counts: ReadonlyMap<RunState, number>
@@ -59,6 +36,8 @@ export interface TrainingRuns {
    * `storage_full`, `busy` (too many wait).
    */
   create(wanted: NewRun): Promise<RunView>
+  /** Only checks it. Throws as `create`. */
+  plan(wanted: NewRun): Promise<PlannedRun>
   /** Throws `not_found`, as all that take an id. */
   get(id: string): Promise<RunView>
   list(filter: RunFilter): Promise<Readonly<{ items: readonly RunView[]; nextCursor: string | undefined }>>
@@ -80,14 +59,8 @@ export interface TrainingRuns {
 
 export type RunsParts = Omit<WorkParts, 'recording' | 'findBase' | 'datasets'> &
   Pick<QueueParts, 'log' | 'stopGraceMs'> &
-  Disks &
+  PlanParts &
   Readonly<{
-    db: Database
-    datasets: LearnedDatasets
-    /** An installed model by its name; undefined: the selected one. Throws `not_found`, `invalid`, `unavailable` (none is selected). */
-    findBase: (name: string | undefined) => Promise<BaseModel>
-    /** Throws `invalid` for a name that no model can have, `conflict` for that of an installed one. */
-    checkName: (name: string) => Promise<void>
     createId: () => string
     /** Milliseconds since 1970. */
     now: () => number
@@ -102,7 +75,7 @@ const mostWaiting = 100
 
 /** The training runs of this service: one at a time, the others wait in their order. */
 export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns> {
-  const { db, datasets, findBase, checkName, createId, now, trainingDir } = parts
+  const { db, createId, now, trainingDir } = parts
   const feeds = createRunFeeds()
   const queue = await createRunQueue({ ...parts, feeds })
   let lastQueued = 0
@@ -121,62 +94,15 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
   }
   const get = async (id: string) => view(await getRun(db, id))
 
-  async function create({ name, model, dataset: wanted, replayDataset, parameters, createdBy }: NewRun): Promise<RunView> {
+  async function create(wanted: NewRun): Promise<RunView> {
     await refuseLongQueue(db)
-    const base = await findBase(model)
-    refuseUntrainable(base)
-    const dataset = await datasets.get(wanted)
-    refuseUnfitting(dataset, parameters)
-    const replayed = replayDataset === undefined ? undefined : await datasets.get(replayDataset)
-    if (replayed !== undefined) refuseAsReplay(replayed)
-    await refuseFullDisk(parts, countAdapterNumbers(base, parameters))
-    if (name !== undefined) await checkName(name)
+    const planned = await planRun(parts, wanted)
     const id = createId()
-    const row = {
-      id,
-      name: name ?? (await freeName(dataset)),
-      baseModel: base.name,
-      datasetId: dataset.id,
-      replayDatasetId: replayed?.id ?? null,
-      parameters: JSON.stringify(parameters),
-      ...emptyRun,
-      queuedAt: queueTime(),
-      createdBy: createdBy ?? null,
-      createdAt: time(),
-      updatedAt: time(),
-    }
-    const { numInsertedOrUpdatedRows } = await db
-      .insertInto('trainingRuns')
-      .values(row)
-      .onConflict((conflict) => conflict.column('name').doNothing())
-      .executeTakeFirstOrThrow()
-    if (numInsertedOrUpdatedRows === 0n)
-      throw new AppError('conflict', `There is a run "${row.name}" already. Choose another name.`)
+    await insertRun(db, planned, { id, queuedAt: queueTime(), createdAt: time(), createdBy: wanted.createdBy })
     const created = await get(id)
     queue.wake()
     return created
   }
-
-  async function freeName(dataset: LearnedDataset): Promise<string> {
-    const stem =
-      dataset.name
-        .replace(/[^A-Za-z0-9._-]+/g, '-')
-        .replace(/^[^A-Za-z0-9]+/, '')
-        .slice(0, 60) || 'run'
-    for (let number = 1; ; number += 1) {
-      const name = `${stem}-${number}`
-      const taken = await db.selectFrom('trainingRuns').select('id').where('name', '=', name).executeTakeFirst()
-      if (taken === undefined && (await isFree(name))) return name
-    }
-  }
-  const isFree = (name: string) =>
-    checkName(name).then(
-      () => true,
-      (error: unknown) => {
-        if (error instanceof AppError && error.code === 'conflict') return false
-        throw error
-      },
-    )
 
   async function stop(id: string, event: 'pause' | 'cancel'): Promise<RunView> {
     await queue.settle()
@@ -205,6 +131,7 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
 
   return {
     create,
+    plan: (wanted) => planRun(parts, wanted),
     get,
     async list(filter) {
       const [{ items, nextCursor }, waiting] = await Promise.all([listRuns(db, filter), listQueue(db)])
@@ -243,23 +170,6 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
     close: queue.close,
   }
 }
-
-const emptyRun = {
-  state: 'queued',
-  plan: null,
-  step: 0,
-  checkpointStep: null,
-  bestStep: null,
-  heldOutLoss: null,
-  adapter: null,
-  errorCode: null,
-  errorMessage: null,
-  trainedMs: 0,
-  yieldedMs: 0,
-  residentBytes: null,
-  startedAt: null,
-  endedAt: null,
-} as const
 
 async function refuseLongQueue(db: Database): Promise<void> {
   if ((await listQueue(db)).length >= mostWaiting)

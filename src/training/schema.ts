@@ -61,6 +61,7 @@ export const newRunBody = Type.Object(
     ),
     method: Type.Optional(oneOf(trainingMethods, 'sft: answers are learned (default); dpo: one answer is preferred to another.')),
     ...Type.Partial(Type.Object(parameterFields)).properties,
+    plan_only: Type.Optional(Type.Boolean({ description: 'Only checks the run, and answers 200 with what it would be.' })),
   },
   strict,
 )
@@ -120,6 +121,21 @@ export const runAnswer = Type.Object({
   updated_at: time,
 })
 export type RunAnswer = Static<typeof runAnswer>
+
+export const plannedAnswer = Type.Object(
+  {
+    name: Type.String(),
+    model: Type.String(),
+    dataset: runAnswer.properties.dataset,
+    replay_dataset_id: textOrNull,
+    parameters,
+    trainable_parameters: Type.Integer(),
+    most_steps: Type.Integer({ description: 'Fewer where examples are left out or share rows.' }),
+    disk_bytes: Type.Integer({ description: 'What it needs on the disk while it runs.' }),
+  },
+  { description: 'What a run would be; nothing was begun.' },
+)
+export type PlannedAnswer = Static<typeof plannedAnswer>
 
 export const runsQuery = Type.Object(
   {

@@ -1,7 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { followTraining } from '../../src/cli/train-follow.ts'
+import type { TrainingEvent } from '../../src/client/training.ts'
 import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeEngine } from '../fake-engine.ts'
@@ -100,4 +104,25 @@ test('flags that make no sense are told by their names', async () => {
   expect((await run('train start --modules attn_q,x')).notes).toMatch(/--modules must be one of attn_q.*"x"/)
   expect((await run('train start --rank 9999')).notes).toMatch(/rank/)
   expect(trainers).toEqual([])
+})
+
+test('who has seen enough leaves, and is told how to look again; on a terminal the steps stay on one line', async () => {
+  const notes = Object.assign(new PassThrough(), { isTTY: true })
+  const terminal = { input: new PassThrough(), output: new PassThrough(), notes }
+  const leaving = new AbortController()
+  const run = { id: 'run-1', name: 'mine', state: 'running', plan: null, queue_position: null, yielding: false } as const
+  const client = {
+    async *watchTraining(): AsyncGenerator<TrainingEvent> {
+      const numbers = { epoch: 1, learning_rate: 1, gradient_norm: 1, tokens: 100, ms: 50 }
+      for (const step of [1, 2]) yield { type: 'step', step: { step, loss: 3 - step, ...numbers } }
+      leaving.abort()
+      throw new AppError('aborted', 'The request was stopped.')
+    },
+  }
+  await followTraining(client, run, { terminal, language: 'en' }, leaving.signal)
+  notes.end()
+  expect(await text(notes)).toBe(
+    '  Step 1/?, loss 2.0000, 2000 tokens/s\r\u001b[K  Step 2/?, loss 1.0000, 2000 tokens/s\r\u001b[K' +
+      'The run goes on. Look again with: ./run_llm.sh train watch mine\n',
+  )
 })

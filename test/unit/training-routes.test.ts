@@ -152,6 +152,26 @@ describe('POST /training/runs', () => {
     expect(trainers).toEqual([])
   })
 
+  test('with plan_only checks the run and says what it would be, and begins nothing', async () => {
+    const { call, trainers } = await startTraining()
+    const body = { plan_only: true, epochs: 5, batch_size: 3, rank: 2, modules: ['attn_q', 'ffn_up'] }
+    const response = await call('POST', '/training/runs', body)
+    expect(response.status).toBe(200)
+    expect(await bodyOf(response)).toMatchObject({
+      name: 'facts-1',
+      model: 'tiny',
+      dataset: { name: 'facts' },
+      parameters: { epochs: 5 },
+      most_steps: 10,
+      // Of two layers: 2 × (64 + 64) and 2 × (64 + 128).
+      trainable_parameters: 2 * (256 + 384),
+      disk_bytes: expect.any(Number),
+    })
+    expect((await call('POST', '/training/runs', { ...body, method: 'dpo' })).status).toBe(400)
+    expect((await bodyOf<RunsPage>(await call('GET', '/training/runs'))).items).toEqual([])
+    expect(trainers).toEqual([])
+  })
+
   test('is for admins, as all of training', async () => {
     const { server, create, trainer } = await startTraining()
     const { id } = await create()
