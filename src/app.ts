@@ -151,7 +151,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
     },
     closer,
   )
-  const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
+  const jobs = openModelJobs(config, { ...parts, activity, egress: outside.egress, userOf, now }, closer)
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
   const training = await openTraining(
     config,

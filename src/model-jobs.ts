@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
+import { type Activity, tellWork } from './engine/activity.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import { freeBytes } from './engine/disk.ts'
 import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
@@ -25,6 +26,8 @@ import { removeModel } from './models/remove-model.ts'
 export type ModelJobParts = Readonly<{
   host: ModelHost
   spawnQuantizer?: () => QuantizerChild
+  /** What gives way to the work of models. */
+  activity: Activity
   egress: Egress
   /** What the ledger of what leaves this machine calls who asks. */
   userOf: (request: FastifyRequest) => string
@@ -49,7 +52,7 @@ export type ModelJobs = Readonly<{
 /** What changes the installed models: downloads with their conversions, removals, quantizations. A part of the composition root. */
 export function openModelJobs(
   config: Config,
-  { host, spawnQuantizer: spawn = spawnLogged, egress, userOf, now }: ModelJobParts,
+  { host, spawnQuantizer: spawn = spawnLogged, activity, egress, userOf, now }: ModelJobParts,
   closer: Closer,
 ): ModelJobs {
   const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
@@ -68,8 +71,8 @@ export function openModelJobs(
       createQuantizations({
         modelsDir,
         findModel: registry.find,
-        quantize: (job, signal) => runQuantization(job, { spawn, signal }),
-        measure: (job, signal) => runMeasurement(job, { spawn, signal }),
+        quantize: (job, signal) => tellWork(activity, () => runQuantization(job, { spawn, signal })),
+        measure: (job, signal) => tellWork(activity, () => runMeasurement(job, { spawn, signal })),
         threads: config.threads > 0 ? config.threads : availableParallelism(),
         now,
       }),

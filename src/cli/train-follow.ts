@@ -5,8 +5,15 @@ import { type Context, printable, writeLine } from './context.ts'
 import { formatBytes, formatSeconds } from './format.ts'
 import { type SayOfTraining, speakOfTraining, stateNames } from './train-messages.ts'
 
+type Screen = Pick<Context, 'terminal' | 'language'>
+
 /** Shows a run until it comes to rest, or until the person has seen enough: then it says how to look again. Gives how it stands. */
-export async function followTraining(client: Client, run: RunAnswer, context: Context, signal: AbortSignal): Promise<RunAnswer> {
+export async function followTraining(
+  client: Pick<Client, 'watchTraining'>,
+  run: RunAnswer,
+  context: Screen,
+  signal: AbortSignal,
+): Promise<RunAnswer> {
   const say = speakOfTraining(context.language)
   const { notes } = context.terminal
   const screen = createScreen(context, run, say)
@@ -21,7 +28,7 @@ export async function followTraining(client: Client, run: RunAnswer, context: Co
 }
 
 /** On a terminal the steps stay on one line; elsewhere epochs tell enough. */
-function createScreen({ terminal, language }: Context, first: RunAnswer, say: SayOfTraining) {
+function createScreen({ terminal, language }: Screen, first: RunAnswer, say: SayOfTraining) {
   const { notes } = terminal
   const isTerminal = notes.isTTY === true
   let run = first

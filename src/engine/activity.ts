@@ -61,17 +61,20 @@ async function during<T>(activity: Activity, work: () => Promise<T>): Promise<T>
   }
 }
 
+/** The same events, whose work is told from the first that is asked for to the end; for processes of other kinds. */
+export async function* tellWork<T>(activity: Activity, work: () => AsyncIterable<T>): AsyncGenerator<T> {
+  const end = activity.begin()
+  try {
+    yield* work()
+  } finally {
+    end()
+  }
+}
+
 function watchHost(host: ModelHost, activity: Activity): ModelHost {
   return {
     ...host,
-    async *generate(...asked) {
-      const end = activity.begin()
-      try {
-        yield* host.generate(...asked)
-      } finally {
-        end()
-      }
-    },
+    generate: (...asked) => tellWork(activity, () => host.generate(...asked)),
     countTokens: (...asked) => during(activity, () => host.countTokens(...asked)),
     select: (...asked) => during(activity, () => host.select(...asked)),
     load: (...asked) => during(activity, () => host.load(...asked)),

@@ -8,6 +8,7 @@ import { followTraining } from '../../src/cli/train-follow.ts'
 import type { TrainingEvent } from '../../src/client/training.ts'
 import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import type { RunAnswer } from '../../src/training/schema.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { chatModel, ggufBytes } from '../gguf-bytes.ts'
 import { startServer } from '../server.ts'
@@ -107,10 +108,11 @@ test('flags that make no sense are told by their names', async () => {
 })
 
 test('who has seen enough leaves, and is told how to look again; on a terminal the steps stay on one line', async () => {
+  const { run } = await createTrainingCli(() => {})
+  const started: RunAnswer = JSON.parse((await run('train start --name mine --detach --json')).output)
   const notes = Object.assign(new PassThrough(), { isTTY: true })
   const terminal = { input: new PassThrough(), output: new PassThrough(), notes }
   const leaving = new AbortController()
-  const run = { id: 'run-1', name: 'mine', state: 'running', plan: null, queue_position: null, yielding: false } as const
   const client = {
     async *watchTraining(): AsyncGenerator<TrainingEvent> {
       const numbers = { epoch: 1, learning_rate: 1, gradient_norm: 1, tokens: 100, ms: 50 }
@@ -119,7 +121,7 @@ test('who has seen enough leaves, and is told how to look again; on a terminal t
       throw new AppError('aborted', 'The request was stopped.')
     },
   }
-  await followTraining(client, run, { terminal, language: 'en' }, leaving.signal)
+  await followTraining(client, started, { terminal, language: 'en' }, leaving.signal)
   notes.end()
   expect(await text(notes)).toBe(
     '  Step 1/?, loss 2.0000, 2000 tokens/s\r\u001b[K  Step 2/?, loss 1.0000, 2000 tokens/s\r\u001b[K' +
