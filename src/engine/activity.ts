@@ -74,6 +74,13 @@ export async function* tellWork<T>(activity: Activity, work: () => AsyncIterable
 function watchHost(host: ModelHost, activity: Activity): ModelHost {
   return {
     ...host,
+    // Read each time: what a host says of itself may change.
+    get name() {
+      return host.name
+    },
+    get ranOn() {
+      return host.ranOn
+    },
     generate: (...asked) => tellWork(activity, () => host.generate(...asked)),
     countTokens: (...asked) => during(activity, () => host.countTokens(...asked)),
     select: (...asked) => during(activity, () => host.select(...asked)),
