@@ -72,7 +72,11 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
       for (let id = await nextRun(); id !== undefined && !isClosed; id = await nextRun()) await workOn(id)
     }
   }
-  const nextRun = async () => (await listQueue(db))[0]
+  async function nextRun(): Promise<string | undefined> {
+    await settle()
+    return (await listQueue(db))[0]
+  }
+  const settle = () => interruptOrphans(db, active?.id, { ...reasonOf('How it ended could not be stored.'), updatedAt: time() })
 
   async function workOn(id: string): Promise<void> {
     const its: Active = {
@@ -90,7 +94,10 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
       const isMine = await moveRun(db, id, 'start', { queuedAt: null, startedAt, updatedAt: time() })
       if (run === undefined || !isMine) return
       feeds.allChanged()
-      await finish(its, await outcomeOf(its, run))
+      const outcome = await outcomeOf(its, run)
+      await finish(its, outcome).catch((error: unknown) =>
+        log.error({ err: error }, 'The end of a training run could not be stored'),
+      )
     } finally {
       active = undefined
       its.ended.resolve()
@@ -146,7 +153,7 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
       if (wish === 'cancel') active.kill.abort()
       return active.ended.promise
     },
-    settle: () => interruptOrphans(db, active?.id, { ...reasonOf('How it ended could not be stored.'), updatedAt: time() }),
+    settle,
     async close() {
       isClosed = true
       if (active !== undefined) {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import type { TrainingExample } from '../../src/engine/train/example.ts'
 import { AppError } from '../../src/errors.ts'
@@ -206,6 +207,22 @@ describe('the end of the service', () => {
     expect((await world.runs().get('run-0')).row.errorMessage).toContain('ended while it ran')
     expect((await world.trainer(2)).job.folder).toMatch(/run-1$/)
     expect((await world.runs().resume('run-0')).row).toMatchObject({ state: 'queued', errorMessage: null })
+  })
+})
+
+test('a run whose end cannot be stored is interrupted, and those that wait go on', async () => {
+  const world = await openTrainingWorld()
+  await world.create()
+  await world.create()
+  const refuse = `create trigger refuse before update of state on training_runs when new.state = 'completed'
+    begin select raise(abort, 'no room'); end`
+  await sql.raw(refuse).execute(world.db)
+  const first = await world.trainer(1)
+  first.send(endOf('completed', 1, await world.adapterOf(first)))
+  expect((await world.trainer(2)).job.folder).toMatch(/run-1$/)
+  expect((await world.runs().get('run-0')).row).toMatchObject({
+    state: 'interrupted',
+    errorMessage: expect.stringContaining('stored'),
   })
 })
 
