@@ -4,7 +4,7 @@ import type { ModelShape, Rotary } from './model-shape.ts'
 import type { Dropout, TokenBatch } from './trainable.ts'
 
 /** Scores over the vocabulary are made for so many targets at a time that they take at most this much. */
-const chunkBytes = 64 * 1024 ** 2
+const chunkBytes = 128 * 1024 ** 2
 const mostChunk = 256
 
 /** Targets that are predicted at a time, at most. */

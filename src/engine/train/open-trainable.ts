@@ -10,15 +10,34 @@ import { type Numbers, openSession, type Session } from './session.ts'
 import type { AdapterParameter, Differentiated, Dropout, TokenBatch, Trainable, TrainableOptions } from './trainable.ts'
 import { findWeights, loadWeights, moduleSizes, rotaryFactors, toHalves, toPairs, type WeightNames } from './weights.ts'
 
+/** What can be known of a model before it is opened. */
+export type TrainableModel = Readonly<{
+  shape: ModelShape
+  /** How many numbers all its weights are. */
+  weights: number
+}>
+
+/** Reads only the header. Throws as `openTrainable` for a model that cannot be trained. */
+export async function inspectTrainable(path: string): Promise<TrainableModel> {
+  const header = await readGgufHeader(path)
+  const shape = readModelShape(header)
+  findWeights(header, shape)
+  return { shape, weights: header.tensors.reduce((sum, { elements }) => sum + elements, 0) }
+}
+
 /**
  * Opens a GGUF file for training: reads its weights as 32-bit floats and writes its graph. Throws `invalid` for a model that
  * cannot be trained, saying why, and `unavailable` when a library or the GPU is missing.
  */
-export async function openTrainable(options: TrainableOptions): Promise<Trainable> {
+export async function openTrainable(
+  options: TrainableOptions,
+  /** Whether the weights are given once, when a graph is loaded, instead of with each batch: a GPU needs it, the CPU can. */
+  keepsWeights = options.device === 'cuda',
+): Promise<Trainable> {
   const header = await readGgufHeader(options.path)
   const shape = readModelShape(header)
   const found = findWeights(header, shape)
-  const graphs = buildGraphs(shape, found, options)
+  const graphs = buildGraphs(shape, found, options, keepsWeights)
   const weights = await readWeights(options.path, header, shape, graphs.training, found)
   const parameters = createParameters(graphs.training.parameters, options.seed)
   const open = (graph: ModelGraph) => openSession(graph, weights, options)
@@ -31,20 +50,21 @@ export async function openTrainable(options: TrainableOptions): Promise<Trainabl
     drops: options.drops,
     training,
     // Each session has memory of its own, and on a GPU weights too: there the one graph must do.
-    openScoring: options.device === 'cuda' ? undefined : () => open(graphs.scoring),
+    openScoring: keepsWeights ? undefined : () => open(graphs.scoring),
   })
 }
 
 type Graphs = Readonly<{ training: ModelGraph; scoring: ModelGraph }>
 
-export function buildGraphs(
+function buildGraphs(
   shape: ModelShape,
   found: WeightNames,
-  { rank, alpha, modules, drops, device }: Omit<TrainableOptions, 'path' | 'seed' | 'threads'>,
+  { rank, alpha, modules, drops }: TrainableOptions,
+  keepsWeights: boolean,
 ): Graphs {
   if (modules.length === 0 || !Number.isInteger(rank) || rank < 1)
     throw new AppError('invalid', `An adapter needs a rank of 1 or more and a module, but has ${rank} and ${modules.length}.`)
-  const common: Omit<GraphOptions, 'differentiates' | 'drops'> = { rank, alpha, modules, keepsWeights: device === 'cuda' }
+  const common: Omit<GraphOptions, 'differentiates' | 'drops'> = { rank, alpha, modules, keepsWeights }
   return {
     training: buildGraph(shape, found, { ...common, differentiates: true, drops }),
     scoring: buildGraph(shape, found, { ...common, differentiates: false, drops: false }),

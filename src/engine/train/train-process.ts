@@ -14,7 +14,8 @@ export function spawnTrainer(log: (text: string) => void): TrainerChild {
 export type TrainingOptions = Readonly<{ spawn: () => TrainerChild; signal: AbortSignal }>
 
 /** The events of a training, and how it is told from outside what to do. */
-export interface TrainingRun extends AsyncGenerator<TrainEvent> {
+export interface TrainingRun {
+  readonly events: AsyncGenerator<TrainEvent>
   /** Gives the cores to others: at once where the platform can (Linux), else after the step under way. */
   pause(): void
   resume(): void
@@ -42,7 +43,8 @@ export function runTraining(job: TrainJob, options: TrainingOptions): TrainingRu
     if (isStopped) child.send({ type: 'train-stop' })
     if (isPaused) applyPause(child, true)
   })
-  return Object.assign(events, {
+  return {
+    events,
     pause: () => setPaused(true),
     resume: () => setPaused(false),
     stop() {
@@ -50,7 +52,7 @@ export function runTraining(job: TrainJob, options: TrainingOptions): TrainingRu
       isStopped = true
       child?.send({ type: 'train-stop' })
     },
-  })
+  }
 }
 
 function applyPause(child: TrainerChild, isPaused: boolean): void {
