@@ -1,5 +1,6 @@
 import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
+import { datasetsCommands } from './datasets-commands.ts'
 import { docsCommands } from './docs-commands.ts'
 import { keysCommands } from './keys-commands.ts'
 
@@ -206,6 +207,7 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
   },
   ...docsCommands,
+  ...datasetsCommands,
   ...keysCommands,
   {
     path: ['admin', 'users', 'list'],
@@ -302,4 +304,5 @@ export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   keys: ['keys', 'list'],
   models: ['models', 'list'],
   docs: ['docs', 'list'],
+  datasets: ['datasets', 'list'],
 }
