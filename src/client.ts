@@ -1,4 +1,5 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import { datasetCalls } from './client/datasets.ts'
 import { trainingClient } from './client/training.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
@@ -114,6 +115,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
   const transport = createTransport({ baseUrl, fetch, ...(token === undefined ? {} : { token }) })
   const { call, json, done } = transport
   return {
+    ...datasetCalls(transport),
     baseUrl,
     ...trainingClient(transport),
     health: () =>

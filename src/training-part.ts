@@ -126,7 +126,5 @@ function machineOf({ memoryBudget, threads, device }: Config, host: ModelHost): 
   }
 }
 
-const startTrainerProcess: StartTrainer = (job, signal) => {
-  const run = runTraining(job, { spawn: () => spawnTrainer((text) => void process.stderr.write(text)), signal })
-  return { events: run, pause: run.pause, resume: run.resume, stop: run.stop }
-}
+const startTrainerProcess: StartTrainer = (job, signal) =>
+  runTraining(job, { spawn: () => spawnTrainer((text) => void process.stderr.write(text)), signal })

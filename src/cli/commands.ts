@@ -1,5 +1,6 @@
 import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
+import { datasetsCommands } from './datasets-commands.ts'
 import { docsCommands } from './docs-commands.ts'
 import { keysCommands } from './keys-commands.ts'
 import { trainCommands } from './train-commands.ts'
@@ -207,6 +208,7 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
   },
   ...docsCommands,
+  ...datasetsCommands,
   ...trainCommands,
   ...keysCommands,
   {
@@ -304,5 +306,6 @@ export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   keys: ['keys', 'list'],
   models: ['models', 'list'],
   docs: ['docs', 'list'],
+  datasets: ['datasets', 'list'],
   train: ['train', 'list'],
 }

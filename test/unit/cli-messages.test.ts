@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { commands } from '../../src/cli/commands.ts'
+import { datasetsMessages } from '../../src/cli/datasets-messages.ts'
 import { docsEvalMessages } from '../../src/cli/docs-eval-messages.ts'
 import { doctorMessages } from '../../src/cli/doctor-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
@@ -21,6 +22,7 @@ test('every text exists in both languages, with the same places', () => {
     ...quantizeMessages,
     ...docsEvalMessages,
     ...keysMessages,
+    ...datasetsMessages,
     ...trainMessages,
     ...stateNames,
   })

@@ -201,8 +201,7 @@ describe('rows in a request', () => {
 test('feedback on answers becomes a dataset', async () => {
   const ana = { authorization: `Bearer ${await server.login('ana')}` }
   const ask = async (prompt: string) => {
-    const messages = [{ role: 'user', content: prompt }]
-    const answer = await post('/v1/chat/completions', { model: 'default', messages }, ana)
+    const answer = await post('/predict', { prompt }, ana)
     expect(answer.status).toBe(200)
     return (await bodyOf<{ id: string }>(answer)).id
   }

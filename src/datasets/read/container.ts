@@ -21,6 +21,7 @@ const tables = [
  * for what begins like JSON and is none.
  */
 export function findContainer(head: string, fileName: string, format: DatasetFormat | undefined): FoundContainer {
+  if (head.trim() === '') return { container: 'json-lines', delimiter: '' }
   if (/^\s*\[\s*[{\]]/.test(head)) return { container: 'json-list', delimiter: '' }
   const lines = head.split('\n').filter((line) => line.trim() !== '')
   const isOneLine = lines.length === 1

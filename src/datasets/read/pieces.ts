@@ -17,27 +17,29 @@ const carriageReturn = 0x0d
 export async function* splitLines(chunks: AsyncIterable<Buffer>, maxBytes: number, counts: LineCounts): AsyncGenerator<Piece> {
   const parts = createParts(maxBytes)
   let line = 1
+  const takeLine = (): Piece | undefined => {
+    const bytes = parts.take()
+    const isCrlf = bytes?.at(-1) === carriageReturn
+    if (isCrlf) counts.crlfLines += 1
+    const text = isCrlf ? bytes?.subarray(0, -1) : bytes
+    if (text === undefined || !isBlank(text)) return { line, bytes: text }
+    counts.emptyLines += 1
+    return undefined
+  }
   for await (const chunk of chunks) {
     let start = 0
     for (let end = chunk.indexOf(lineFeed); end !== -1; end = chunk.indexOf(lineFeed, start)) {
       parts.add(chunk.subarray(start, end))
-      const bytes = parts.take()
-      const isCrlf = bytes?.at(-1) === carriageReturn
-      if (isCrlf) counts.crlfLines += 1
-      const text = isCrlf ? bytes?.subarray(0, -1) : bytes
-      if (text === undefined || !isBlank(text)) yield { line, bytes: text }
-      else counts.emptyLines += 1
+      const piece = takeLine()
+      if (piece !== undefined) yield piece
       start = end + 1
       line += 1
     }
     parts.add(chunk.subarray(start))
   }
-  const last = parts.take()
   // A file that ends with a line feed has no line behind it.
-  if (last === undefined || last.length > 0) {
-    if (last === undefined || !isBlank(last)) yield { line, bytes: last }
-    else counts.emptyLines += 1
-  }
+  const last = parts.size() === 0 ? undefined : takeLine()
+  if (last !== undefined) yield last
 }
 
 const isSpace = (byte: number) => byte === 0x20 || byte === 0x09 || byte === lineFeed || byte === carriageReturn
@@ -58,6 +60,7 @@ function createParts(maxBytes: number) {
       if (size > maxBytes) parts = []
       else parts.push(bytes)
     },
+    size: () => size,
     take(): Buffer | undefined {
       const taken = size > maxBytes ? undefined : parts.length === 1 ? parts[0] : Buffer.concat(parts)
       parts = []
