@@ -86,7 +86,11 @@ export function toLearned({ get, list, writeExamples }: TrainingParts['datasets'
   return {
     async get(name) {
       const found = name === undefined ? (await list({ limit: 1 })).items[0] : await get(name)
-      if (found === undefined) throw new AppError('not_found', 'There is no dataset yet. Make one first: POST /datasets.')
+      if (found === undefined)
+        throw new AppError(
+          'not_found',
+          'There is no dataset yet. Make one first: POST /datasets or "./run_llm.sh datasets add FILE".',
+        )
       return found
     },
     writeExamples,

@@ -21,6 +21,7 @@ const startFlags: readonly CommandFlag[] = [
   ),
   flag('epochs', 'N', 'Passes over the examples.', 'Pasadas sobre los ejemplos.'),
   flag('batch-size', 'N', 'Examples evaluated at once.', 'Ejemplos que se evalúan a la vez.'),
+  flag('learning-rate', 'N', 'Size of a step at its height.', 'Tamaño máximo de un paso.'),
   flag('accumulation', 'N', 'Evaluations before each update.', 'Evaluaciones antes de cada cambio.'),
   flag('schedule', 'cosine|linear|constant', 'How the learning rate falls.', 'Cómo baja la tasa de aprendizaje.'),
   flag('warmup', 'SHARE', 'Share of the steps in which the rate rises.', 'Parte de los pasos en la que la tasa sube.'),
