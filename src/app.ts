@@ -8,8 +8,11 @@ import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { type DatasetsPart, openDatasets } from './datasets-part.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
+import { createActivity, watchWork } from './engine/activity.ts'
+import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
@@ -37,6 +40,8 @@ import { predictSocketRoutes } from './predict/websocket.ts'
 import { openPredictions, type PredictionsPart } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage } from './storage/open-storage.ts'
+import type { StartTrainer } from './training/trainer.ts'
+import { openTraining, type Training } from './training-part.ts'
 import { usageRoutes } from './usage/routes.ts'
 import { webPages } from './web-client/pages.ts'
 
@@ -57,6 +62,10 @@ export type AppParts = Readonly<{
   spawnQuantizer?: () => QuantizerChild
   /** Starts the process of a merge. */
   spawnMerger?: () => MergerChild
+  /** Starts the process of a training run. */
+  startTrainer?: StartTrainer
+  /** By which training waits for calm. */
+  clock?: Clock
   /** What reaches the world outside; whatever goes out, goes by it through the ledger. */
   fetch?: typeof globalThis.fetch
   /** Fetches pages that users name. */
@@ -92,8 +101,11 @@ export async function createApp(config: Config, parts: AppParts): Promise<App> {
   }
 }
 
-async function compose(config: Config, parts: AppParts, closer: Closer): Promise<App> {
-  const { host, now = Date.now } = parts
+async function compose(config: Config, given: AppParts, closer: Closer): Promise<App> {
+  const { now = Date.now, clock = systemClock } = given
+  const activity = createActivity(clock.now)
+  const parts = { ...given, ...watchWork(given, activity) }
+  const { host } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
   const access = await openAccess(config, storage, now)
   const lifecycle = createLifecycle()
@@ -105,6 +117,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const { log } = http
   const predictions = openPredictions(config, { db, log, metrics, now }, closer)
   const { recorder } = predictions
+  const datasets = await openDatasets(config, { db, lessons: predictions.lessons, now }, closer)
   const answers = await openAnswers(
     config,
     { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, recorder, now },
@@ -141,9 +154,28 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
     },
     closer,
   )
-  const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
+  const jobs = openModelJobs(config, { ...parts, activity, egress: outside.egress, userOf, now }, closer)
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const opened = { access, lifecycle, metrics, answers, predictions, limits, sockets, jobs, dialects, knowledge, outside }
+  const training = await openTraining(
+    config,
+    { ...parts, datasets: datasets.datasets, db, log, activity, clock, metrics, now },
+    closer,
+  )
+  const opened = {
+    access,
+    lifecycle,
+    metrics,
+    answers,
+    predictions,
+    datasets,
+    training,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    outside,
+  }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -179,11 +211,13 @@ function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycl
 type RouteParts = Readonly<{
   config: Config
   parts: AppParts
+  training: Training
   access: Access
   lifecycle: Lifecycle
   metrics: Metrics
   answers: Answers
   predictions: PredictionsPart
+  datasets: DatasetsPart
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -196,11 +230,13 @@ type RouteParts = Readonly<{
 function listRoutes({
   config,
   parts,
+  training,
   access,
   lifecycle,
   metrics,
   answers,
   predictions,
+  datasets,
   limits,
   sockets,
   jobs,
@@ -254,9 +290,11 @@ function listRoutes({
     admin: [
       access.auth.admin,
       access.keys.admin,
+      ...training.admin,
       openToKeys('admin', [
         predictions.feedback.admin,
         predictions.routes.admin,
+        datasets.admin,
         selectRoutes(selecting),
         loadRoutes(answering),
         ...jobs.admin,

@@ -1,5 +1,7 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import { datasetCalls } from './client/datasets.ts'
 import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
+import { trainingClient } from './client/training.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
@@ -111,7 +113,9 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
   const transport = createTransport({ baseUrl, fetch, ...(token === undefined ? {} : { token }) })
   const { call, json, done } = transport
   return {
+    ...datasetCalls(transport),
     baseUrl,
+    ...trainingClient(transport),
     health: () =>
       json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),
     ready: () => json<Readonly<{ status: 'ready' }>>('GET', '/health/ready'),

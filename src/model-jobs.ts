@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
+import { type Activity, tellWork } from './engine/activity.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import { freeBytes } from './engine/disk.ts'
 import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
@@ -32,6 +33,8 @@ export type ModelJobParts = Readonly<{
   host: ModelHost
   spawnQuantizer?: () => QuantizerChild
   spawnMerger?: () => MergerChild
+  /** What gives way to the work of models. */
+  activity: Activity
   egress: Egress
   /** What the ledger of what leaves this machine calls who asks. */
   userOf: (request: FastifyRequest) => string
@@ -56,7 +59,7 @@ export type ModelJobs = Readonly<{
 /** What changes the installed models: downloads with their conversions, removals, quantizations, merges. A part of the composition root. */
 export function openModelJobs(
   config: Config,
-  { host, spawnQuantizer: spawn = spawnLogged, spawnMerger = spawnLoggedMerger, egress, userOf, now }: ModelJobParts,
+  { host, spawnQuantizer: spawn = spawnLogged, spawnMerger = spawnLoggedMerger, activity, egress, userOf, now }: ModelJobParts,
   closer: Closer,
 ): ModelJobs {
   const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
@@ -73,18 +76,18 @@ export function openModelJobs(
   const making = {
     modelsDir,
     findModel: registry.find,
-    quantize: (job: QuantizeJob, signal: AbortSignal) => runQuantization(job, { spawn, signal }),
+    quantize: (job: QuantizeJob, signal: AbortSignal) => tellWork(activity, () => runQuantization(job, { spawn, signal })),
     oneJob: closer.use(createOneJob()),
     threads: config.threads > 0 ? config.threads : availableParallelism(),
   }
-  const measure = (job: MeasureJob, signal: AbortSignal) => runMeasurement(job, { spawn, signal })
+  const measure = (job: MeasureJob, signal: AbortSignal) => tellWork(activity, () => runMeasurement(job, { spawn, signal }))
   const quantize = quantizeRoutes(createQuantizations({ ...making, measure, now }))
   const merge = mergeRoutes(
     createMerges({
       ...making,
       aliases: config.modelAliases ?? new Map(),
       readFacts: readModelKind,
-      merge: (job, signal) => runMerge(job, { spawn: spawnMerger, signal }),
+      merge: (job, signal) => tellWork(activity, () => runMerge(job, { spawn: spawnMerger, signal })),
     }),
   )
   const install: ModelJobs['install'] = (name, signal, user) => installFromHub({ host, pulls, user }, name, signal)

@@ -1,8 +1,10 @@
 import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
+import { datasetsCommands } from './datasets-commands.ts'
 import { docsCommands } from './docs-commands.ts'
 import { keysCommands } from './keys-commands.ts'
 import { feedbackFlags, predictionsCommands } from './predictions-commands.ts'
+import { trainCommands } from './train-commands.ts'
 
 export type CommandFlag = Readonly<{
   name: string
@@ -207,6 +209,8 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
   },
   ...docsCommands,
+  ...datasetsCommands,
+  ...trainCommands,
   ...keysCommands,
   ...predictionsCommands,
   {
@@ -308,4 +312,6 @@ export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   predictions: ['predictions', 'list'],
   models: ['models', 'list'],
   docs: ['docs', 'list'],
+  datasets: ['datasets', 'list'],
+  train: ['train', 'list'],
 }

@@ -1,4 +1,4 @@
-import { byteSize, decimal, duration, integer, oneOf, pairsOf, text, url, yesOrNo } from './kinds.ts'
+import { byteSize, duration, integer, oneOf, pairsOf, text, url, yesOrNo } from './kinds.ts'
 import type { Setting } from './setting.ts'
 
 export const modelSettings = {
@@ -195,29 +195,5 @@ export const modelSettings = {
     secret: true,
     planned: true,
     help: { en: 'Rate limits and cache that several services share.', es: 'Límites y caché que comparten varios servicios.' },
-  },
-  numTrainEpochs: {
-    env: 'NUM_TRAIN_EPOCHS',
-    group: 'training',
-    kind: integer({ minimum: 1, maximum: 1000 }),
-    default: 3,
-    planned: true,
-    help: { en: 'Passes over the training data.', es: 'Pasadas sobre los datos de entrenamiento.' },
-  },
-  trainBatchSize: {
-    env: 'TRAIN_BATCH_SIZE',
-    group: 'training',
-    kind: integer({ minimum: 1, maximum: 4096 }),
-    default: 4,
-    planned: true,
-    help: { en: 'Examples per training step.', es: 'Ejemplos por paso de entrenamiento.' },
-  },
-  learningRate: {
-    env: 'LEARNING_RATE',
-    group: 'training',
-    kind: decimal({ minimum: 0, maximum: 1 }),
-    default: 0.0002,
-    planned: true,
-    help: { en: 'Size of a training step.', es: 'Tamaño de un paso de entrenamiento.' },
   },
 } as const satisfies Record<string, Setting>

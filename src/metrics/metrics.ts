@@ -5,6 +5,7 @@ import type { EngineStatus } from '../engine/provider.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { CacheStatistics } from '../predict/cache.ts'
 import type { PredictMetrics } from '../predict/predict.ts'
+import { registerTraining, type TrainingNumbers } from './training-metrics.ts'
 
 export type MetricsSources = Readonly<{ engine: () => EngineStatus; cache: () => CacheStatistics }>
 
@@ -16,6 +17,8 @@ export interface Metrics extends PredictMetrics {
   errorSent(code: ErrorCode): void
   /** One errand outside of this machine that has ended. */
   egressEnd(entry: EgressEntry): void
+  /** Adds what training tells when somebody reads the metrics. */
+  watchTraining(read: () => Promise<TrainingNumbers>): void
   /** What became of an answer that was to be remembered. */
   predictionRecorded(outcome: 'stored' | 'failed'): void
   /** The whole registry as Prometheus text. */
@@ -97,6 +100,7 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
       tokens.inc({ kind: 'completion' }, usage.completionTokens)
     },
     generationFailed: (code) => generations.inc({ outcome: code }),
+    watchTraining: (read) => registerTraining(registry, read),
     text: () => registry.metrics(),
     contentType: registry.contentType,
     async close() {

@@ -58,12 +58,14 @@ export async function createDatasetTables(db: Database): Promise<void> {
     .execute()
   await db.schema
     .createTable('dataset_rows')
-    .addColumn('dataset_id', 'text', (column) => column.notNull().references('datasets.id').onDelete('cascade'))
+    // No reference: the rows are written before the dataset is there, and removed after it has gone, some at a time.
+    .addColumn('dataset_id', 'text', (column) => column.notNull())
     .addColumn('position', 'integer', (column) => column.notNull())
     .addColumn('split', 'text', (column) => column.notNull())
     .addColumn('conversation', 'text', (column) => column.notNull())
-    .addColumn('example', 'text', (column) => column.notNull())
+    // Before what is long, so that looking for flags does not read it.
     .addColumn('flags', 'text', (column) => column.notNull())
+    .addColumn('example', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('dataset_rows_key', ['dataset_id', 'position'])
     .execute()
 }
@@ -77,14 +79,20 @@ export async function createTrainingTables(db: Database): Promise<void> {
     .addColumn('base_model', 'text', (column) => column.notNull())
     // A dataset that was learned from stays.
     .addColumn('dataset_id', 'text', (column) => column.notNull().references('datasets.id').onDelete('restrict'))
+    .addColumn('replay_dataset_id', 'text', (column) => column.references('datasets.id').onDelete('restrict'))
     .addColumn('parameters', 'text', (column) => column.notNull())
     .addColumn('plan', 'text')
     .addColumn('step', 'integer', (column) => column.notNull().defaultTo(0))
+    .addColumn('checkpoint_step', 'integer')
     .addColumn('best_step', 'integer')
     .addColumn('held_out_loss', 'double precision')
     .addColumn('adapter', 'text')
     .addColumn('error_code', 'text')
     .addColumn('error_message', 'text')
+    .addColumn('trained_ms', 'double precision', (column) => column.notNull().defaultTo(0))
+    .addColumn('yielded_ms', 'double precision', (column) => column.notNull().defaultTo(0))
+    .addColumn('resident_bytes', 'bigint')
+    .addColumn('queued_at', 'text')
     .addColumn('created_by', 'text', (column) => column.references('users.id').onDelete('set null'))
     .addColumn('created_at', 'text', (column) => column.notNull())
     .addColumn('started_at', 'text')

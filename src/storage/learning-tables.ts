@@ -86,17 +86,28 @@ export interface TrainingRunsTable {
   /** The installed model that is trained. */
   baseModel: string
   datasetId: string
+  /** What is replayed, where that is not the text that comes with the program. */
+  replayDatasetId: string | null
   /** A JSON object: `TrainParameters`. */
   parameters: string
   /** A JSON object: the plan, once it is known. */
   plan: string | null
   step: number
+  /** Where it would go on. */
+  checkpointStep: number | null
   bestStep: number | null
   heldOutLoss: number | null
   /** The installed name of the adapter, once it is there. */
   adapter: string | null
   errorCode: string | null
   errorMessage: string | null
+  /** How long its process has worked, and how long it stood still for the sake of requests. */
+  trainedMs: number
+  yieldedMs: number
+  /** What its process took at most. */
+  residentBytes: number | null
+  /** While it waits for its turn: since when. */
+  queuedAt: string | null
   /** Null after the user was deleted. */
   createdBy: string | null
   createdAt: string

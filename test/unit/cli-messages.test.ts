@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { commands } from '../../src/cli/commands.ts'
+import { datasetsMessages } from '../../src/cli/datasets-messages.ts'
 import { docsEvalMessages } from '../../src/cli/docs-eval-messages.ts'
 import { doctorMessages } from '../../src/cli/doctor-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
@@ -8,6 +9,7 @@ import { languageOf } from '../../src/cli/language.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
 import { predictionsMessages } from '../../src/cli/predictions-messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
+import { stateNames, trainMessages } from '../../src/cli/train-messages.ts'
 import type { Text } from '../../src/config/kinds.ts'
 import { settingRows } from '../../src/config/settings.ts'
 
@@ -22,6 +24,9 @@ test('every text exists in both languages, with the same places', () => {
     ...docsEvalMessages,
     ...keysMessages,
     ...predictionsMessages,
+    ...datasetsMessages,
+    ...trainMessages,
+    ...stateNames,
   })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')

@@ -30,6 +30,14 @@ const ownedByNobody = [
   'path:/admin/predictions/{id}',
   // Its own test: an admin may take any feedback back.
   'path:/feedback/{id}',
+  'path:/datasets/{id}',
+  'path:/datasets/{id}/rows',
+  'path:/datasets/{id}/export',
+  'path:/training/runs/{id}',
+  'path:/training/runs/{id}/cancel',
+  'path:/training/runs/{id}/metrics',
+  'path:/training/runs/{id}/pause',
+  'path:/training/runs/{id}/resume',
 ]
 
 /** Bodies that their schema does not tell: one of several fields must be there. */

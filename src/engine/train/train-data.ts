@@ -13,7 +13,7 @@ export type DataParts = Readonly<{
   openVocabulary(path: string): ExampleTokenizer & ChatModel & Readonly<{ close(): void }>
 }>
 
-/** The largest batch of a run, and the most targets of one. */
+/** A batch that is as large, as long and has as many targets as any of a run. */
 export type LargestBatch = Readonly<{ rows: number; length: number; targets: number }>
 
 export type TrainData = Readonly<{
@@ -61,14 +61,15 @@ export function largestBatch({ learned, heldOut, replay, updates }: TrainData, p
     heldOut.examples.slice(index * batchSize, (index + 1) * batchSize).flatMap(({ rows }) => rows),
   )
   const pieces = updates.flatMap((update) => update.pieces.map((piece) => pieceRows(learned.examples, replay, piece)))
-  const largest = { rows: 0, length: 0, targets: 0 }
+  const largest = { tokens: 0, length: 1, targets: 0 }
   for (const rows of [...pieces, ...held]) {
     const { batch } = fillBatch(rows, parameters)
-    if (batch.rows * batch.length > largest.rows * largest.length)
-      Object.assign(largest, { rows: batch.rows, length: batch.length })
+    largest.tokens = Math.max(largest.tokens, batch.rows * batch.length)
+    largest.length = Math.max(largest.length, batch.length)
     largest.targets = Math.max(largest.targets, batch.targets.length)
   }
-  return largest
+  const { tokens, length, targets } = largest
+  return { rows: Math.ceil(tokens / length), length, targets }
 }
 
 export function countData({

@@ -5,10 +5,13 @@ import { endWithParent } from '../local/end-with-parent.ts'
 import { findLibrary, howToInstall, openLibrary } from '../local/libllama.ts'
 import { openLlamaScorer, openVocabulary } from '../local/llama-scorer.ts'
 import { writeAdapter } from './adapter-file.ts'
-import { openTrainable } from './open-trainable.ts'
+import { countParameters, estimateMemory } from './estimate-memory.ts'
+import { inspectTrainable, openTrainable } from './open-trainable.ts'
 import type { FromTrainer, ToTrainer, TrainJob } from './protocol.ts'
 import { train } from './train.ts'
 import { createMessageControl } from './train-control.ts'
+import type { LargestBatch } from './train-data.ts'
+import type { TrainableOptions } from './trainable.ts'
 
 // The entry point of the child process that trains: one job, then it is ended.
 
@@ -34,7 +37,7 @@ async function work(job: TrainJob): Promise<void> {
       renderer,
       openVocabulary: (path) => openVocabulary(llama, path),
       openReference: (path, contextSize) => openLlamaScorer(llama, { path, contextSize, threads: job.threads }),
-      estimateMemory: async () => 0,
+      estimateMemory: estimate,
       openTrainable,
       writeAdapter,
       control,
@@ -47,6 +50,15 @@ async function work(job: TrainJob): Promise<void> {
     await renderer.close()
   }
 }
+
+async function estimate({ path, rank, modules, drops }: TrainableOptions, largest: LargestBatch): Promise<number> {
+  const model = await inspectTrainable(path)
+  const need = { rank, modules, drops, ...largest }
+  return estimateMemory(model, need) + countParameters(model.shape, need) * keptNumbers * Float32Array.BYTES_PER_ELEMENT
+}
+
+/** Beside each number of the adapter: two moments, the best one, the sum of its gradients, and four of the checkpoint that was read. */
+const keptNumbers = 8
 
 function send(message: FromTrainer): void {
   process.send?.(message)

@@ -4,7 +4,7 @@ import { AppError } from '../../errors.ts'
 import { type CheckpointOptions, createCheckpoints } from './checkpoint.ts'
 import type { TokenRow } from './example-tokens.ts'
 import { fingerprintOf } from './job-fingerprint.ts'
-import { judgeParity, parityRow, type ReferenceScorer, scoreByReference, scoreByTrainable } from './parity.ts'
+import { judgeParity, parityRows, type ReferenceScorer, scoreByReference, scoreByTrainable } from './parity.ts'
 import type { TrainEvent, TrainJob } from './protocol.ts'
 import { countData, type DataParts, type LargestBatch, largestBatch, readTrainData } from './train-data.ts'
 import { type LoopEnd, type LoopParts, runTrainLoop } from './train-loop.ts'
@@ -55,13 +55,13 @@ export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
     ...(write === undefined ? {} : { write }),
   })
   const checkpoint = await checkpoints.find()
-  const row = parityRow(data.learned.examples.flatMap(({ rows }) => rows))
-  const reference = checkpoint === undefined ? askReference(job, row, parts) : undefined
+  const rows = parityRows(data.learned.examples.flatMap((example) => example.rows))
+  const reference = checkpoint === undefined ? askReference(job, rows, parts) : undefined
   const trainable = await parts.openTrainable(options)
   try {
     if (reference === undefined) parts.send({ type: 'train-resume', step: checkpoint?.progress.step ?? 0 })
     else {
-      const parity = judgeParity(await scoreByTrainable(trainable, row), reference.loss, reference.quantization)
+      const parity = judgeParity(await scoreByTrainable(trainable, rows), reference.mean, reference.quantization)
       parts.send({
         type: 'train-plan',
         ...countData(data),
@@ -89,10 +89,10 @@ function refuseTooLarge(needed: number, allowed: number): void {
 }
 
 /** Its memory is free again before the weights are read for training. */
-function askReference(job: TrainJob, row: TokenRow, parts: TrainParts) {
-  const reference = parts.openReference(job.modelPath, row.tokens.length)
+function askReference(job: TrainJob, rows: readonly TokenRow[], parts: TrainParts) {
+  const reference = parts.openReference(job.modelPath, Math.max(...rows.map(({ tokens }) => tokens.length)))
   try {
-    return { loss: scoreByReference(reference, row), quantization: reference.quantization }
+    return { mean: scoreByReference(reference, rows), quantization: reference.quantization }
   } finally {
     reference.close()
   }

@@ -1,0 +1,45 @@
+import { decimal, integer } from './kinds.ts'
+import type { Setting } from './setting.ts'
+
+export const trainingSettings = {
+  numTrainEpochs: {
+    env: 'NUM_TRAIN_EPOCHS',
+    group: 'training',
+    kind: integer({ minimum: 1, maximum: 1000 }),
+    default: 3,
+    help: {
+      en: 'Passes over the training data, where a run does not say.',
+      es: 'Pasadas sobre los datos de entrenamiento, si no se dice otra cosa.',
+    },
+  },
+  trainBatchSize: {
+    env: 'TRAIN_BATCH_SIZE',
+    group: 'training',
+    kind: integer({ minimum: 1, maximum: 4096 }),
+    default: 4,
+    help: {
+      en: 'Examples per training step, where a run does not say.',
+      es: 'Ejemplos por paso de entrenamiento, si no se dice otra cosa.',
+    },
+  },
+  learningRate: {
+    env: 'LEARNING_RATE',
+    group: 'training',
+    kind: decimal({ minimum: 1e-9, maximum: 1 }),
+    default: 0.0002,
+    help: {
+      en: 'Size of a training step, where a run does not say.',
+      es: 'Tamaño de un paso de entrenamiento, si no se dice otra cosa.',
+    },
+  },
+  trainOnlyWhenIdleSeconds: {
+    env: 'TRAIN_ONLY_WHEN_IDLE_SECONDS',
+    group: 'training',
+    kind: integer({ minimum: 0, maximum: 86_400 }),
+    default: 0,
+    help: {
+      en: 'Training goes on only after so many seconds without a request to the models. 0: it stands still only while they answer.',
+      es: 'El entrenamiento sigue solo tras tantos segundos sin peticiones a los modelos. 0: solo se detiene mientras responden.',
+    },
+  },
+} as const satisfies Record<string, Setting>

@@ -1,0 +1,199 @@
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '../errors.ts'
+import type { Database } from '../storage/tables.ts'
+import type { RunFeeds } from './run-feeds.ts'
+import { findRun, interruptOrphans, listQueue, moveRun, type RunRow } from './run-rows.ts'
+import type { RunEvent } from './run-states.ts'
+import { type WorkEnd, type WorkParts, workOnRun } from './run-work.ts'
+
+export type Log = Readonly<{ error(details: object, message: string): void }>
+
+export type QueueParts = Omit<WorkParts, 'recording' | 'findBase'> &
+  Readonly<{
+    db: Database
+    feeds: RunFeeds
+    findBase: (name: string | undefined) => ReturnType<WorkParts['findBase']>
+    log: Log
+    now: () => number
+    gatherMs: number
+    /** How long the end of the service waits for a checkpoint. */
+    stopGraceMs: number
+  }>
+
+/** Why a run is to end before it is done. */
+type Wish = 'pause' | 'cancel' | 'interrupt'
+
+type Active = {
+  readonly id: string
+  readonly stop: AbortController
+  readonly kill: AbortController
+  readonly ended: PromiseWithResolvers<void>
+  wish: Wish | undefined
+  isYielding: boolean
+}
+
+export interface RunQueue {
+  /** Looks for work, now that there may be some. */
+  wake(): void
+  running(): string | undefined
+  /** Whether the run has a process, or is about to. */
+  stands(id: string): boolean
+  standingOf(id: string): Readonly<{ isStopping: boolean; isYielding: boolean }>
+  /** Ends the run where it is the one that runs; the promise resolves when it has ended. Undefined: it is not. */
+  stop(id: string, wish: Wish): Promise<void> | undefined
+  /** Tells of runs without a process that they do not run. */
+  settle(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Works on the runs that wait, one after the other. No run is told to run that has no process when this resolves. */
+export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
+  const { db, feeds, log, yielding } = parts
+  const time = () => new Date(parts.now()).toISOString()
+  let active: Active | undefined
+  let hasWork = true
+  let isClosed = false
+  let working: Promise<void> | undefined
+
+  function wake(): void {
+    hasWork = true
+    if (isClosed) return
+    working ??= workThrough()
+      .catch((error: unknown) => log.error({ err: error }, 'The queue of training runs stopped'))
+      .finally(() => {
+        working = undefined
+        if (hasWork) wake()
+      })
+  }
+  async function workThrough(): Promise<void> {
+    while (hasWork && !isClosed) {
+      hasWork = false
+      for (let id = await nextRun(); id !== undefined && !isClosed; id = await nextRun()) await workOn(id)
+    }
+  }
+  async function nextRun(): Promise<string | undefined> {
+    await settle()
+    return (await listQueue(db))[0]
+  }
+  const settle = () => interruptOrphans(db, active?.id, { ...reasonOf('How it ended could not be stored.'), updatedAt: time() })
+
+  async function workOn(id: string): Promise<void> {
+    const its: Active = {
+      id,
+      stop: new AbortController(),
+      kill: new AbortController(),
+      ended: Promise.withResolvers(),
+      wish: undefined,
+      isYielding: false,
+    }
+    active = its
+    try {
+      const run = await findRun(db, id)
+      const startedAt = run?.startedAt ?? time()
+      const isMine = await moveRun(db, id, 'start', { queuedAt: null, startedAt, updatedAt: time() })
+      if (run === undefined || !isMine) return
+      feeds.allChanged()
+      const outcome = await outcomeOf(its, run)
+      await finish(its, outcome).catch((error: unknown) =>
+        log.error({ err: error }, 'The end of a training run could not be stored'),
+      )
+    } finally {
+      active = undefined
+      its.ended.resolve()
+      feeds.changed(id)
+    }
+  }
+
+  async function outcomeOf(its: Active, run: RunRow): Promise<Outcome> {
+    const { id } = its
+    const recording = {
+      db,
+      clock: yielding.clock,
+      now: parts.now,
+      gatherMs: parts.gatherMs,
+      onSaved: () => feeds.changed(id),
+      onForgotten: (step: number) => feeds.forgot(id, step),
+    }
+    const onYielding = (isYielding: boolean) => {
+      its.isYielding = isYielding
+      feeds.changed(id)
+    }
+    try {
+      return await workOnRun({ ...parts, recording }, run, { stop: its.stop.signal, kill: its.kill.signal, onYielding })
+    } catch (error) {
+      return { type: 'failed', error }
+    }
+  }
+
+  async function finish({ id, wish }: Active, outcome: Outcome): Promise<void> {
+    const [event, changes] = endOf(outcome, wish, log)
+    const endedAt = event === 'pause' || event === 'interrupt' ? null : time()
+    await moveRun(db, id, event, { ...changes, endedAt, updatedAt: time() })
+  }
+
+  await interruptOrphans(db, undefined, { ...reasonOf('The service ended while it ran.'), updatedAt: time() })
+  await removeLeftovers(db, parts.trainingDir)
+  // After what is composed beside it: nothing runs before the service is whole.
+  setImmediate(wake)
+
+  return {
+    wake,
+    running: () => active?.id,
+    stands: (id) => active?.id === id,
+    standingOf: (id) =>
+      active?.id === id
+        ? { isStopping: active.wish !== undefined, isYielding: active.isYielding }
+        : { isStopping: false, isYielding: false },
+    stop(id, wish) {
+      if (active?.id !== id) return undefined
+      // Who cancels has the last word over who pauses.
+      if (active.wish === undefined || wish === 'cancel') active.wish = wish
+      active.stop.abort()
+      if (wish === 'cancel') active.kill.abort()
+      return active.ended.promise
+    },
+    settle,
+    async close() {
+      isClosed = true
+      if (active !== undefined) {
+        active.wish ??= 'interrupt'
+        active.stop.abort()
+        const { kill } = active
+        const forget = yielding.clock.after(parts.stopGraceMs, () => kill.abort())
+        await active.ended.promise
+        forget()
+      }
+      await working
+    },
+  }
+}
+
+const reasonOf = (message: string) => ({ errorCode: 'aborted', errorMessage: message })
+
+type Outcome = WorkEnd | Readonly<{ type: 'failed'; error: unknown }>
+
+/** What an end means for a run, when somebody wished that it should end, or not. */
+function endOf(outcome: Outcome, wish: Wish | undefined, log: Log): [RunEvent, Parameters<typeof moveRun>[3] | object] {
+  if (outcome.type === 'completed') return ['complete', { adapter: outcome.adapter }]
+  const wished: [RunEvent, object] = [
+    wish ?? 'interrupt',
+    wish === 'pause' || wish === 'cancel' ? {} : reasonOf('The service was shut down.'),
+  ]
+  if (outcome.type === 'stopped') return wished
+  const { error } = outcome
+  if (wish === 'cancel' || (wish !== undefined && error instanceof AppError && error.code === 'aborted')) return wished
+  if (!(error instanceof AppError)) log.error({ err: error }, 'A training run failed')
+  const { code, message } = error instanceof AppError ? error : internal
+  return ['fail', { errorCode: code, errorMessage: message }]
+}
+
+const internal = { code: 'internal', message: 'Something failed inside simpleIA. The log has the details.' }
+
+/** Folders whose runs are gone: the service ended while it removed them. */
+async function removeLeftovers(db: Database, trainingDir: string): Promise<void> {
+  await mkdir(trainingDir, { recursive: true })
+  const known = new Set((await db.selectFrom('trainingRuns').select('id').execute()).map(({ id }) => id))
+  for (const entry of await readdir(trainingDir, { withFileTypes: true }))
+    if (entry.isDirectory() && !known.has(entry.name)) await rm(join(trainingDir, entry.name), { recursive: true, force: true })
+}

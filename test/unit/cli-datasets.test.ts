@@ -1,0 +1,82 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { bodyOf } from '../server.ts'
+import { createServedCli } from './cli-world.ts'
+
+async function openWorld(variables: Record<string, string> = {}) {
+  const cli = await createServedCli(variables)
+  await cli.run('login root --register', 'a-long-password-of-root\n')
+  const file = join(cli.home, 'facts.jsonl')
+  const rows = ['Rome', 'salt', 'tides'].map(
+    (topic) => `${JSON.stringify({ prompt: `About ${topic}?`, completion: `${topic}!`, id: 1 })}\n`,
+  )
+  await writeFile(file, `${rows.join('')}\n{"prompt"\n${rows[0]}`)
+  return { ...cli, file, rows }
+}
+
+test('a file becomes a dataset, which is listed, shown, exported and deleted', async () => {
+  const { run, file, home, rows } = await openWorld()
+  expect((await run('datasets')).notes).toBe('There are no datasets.\n')
+  const made = await run(`datasets add ${file} --held-out 0.5 --seed 3`)
+  expect(made.code).toBe(0)
+  expect(made.output.replace(/[0-9a-f-]{36}/, 'ID').split('\n')).toEqual([
+    'facts:1 is made: ID',
+    '3 rows to learn from and 1 held out, of 3 conversations (chat)',
+    '4 of 5 records kept',
+    '1 empty lines',
+    '1 refused, no valid JSON:',
+    '  line 5: It is no JSON: it may be cut off, or a quote or comma is missing.',
+    'Fields without a meaning here: id (4)',
+    '1 flagged duplicate: lines 6 (1)',
+    '',
+  ])
+  expect(await run(`datasets add ${file} --name facts --exclude duplicate`)).toMatchObject({ code: 0 })
+  expect((await run('datasets list')).output).toMatch(
+    /^facts:2\tchat\tupload\t3\+0\t\S+\t\S+\nfacts:1\tchat\tupload\t\S+\t\S+\t\S+\n$/,
+  )
+  expect(JSON.parse((await run('datasets list --json')).output)).toMatchObject([{ version: 2 }, { version: 1 }])
+  expect((await run('datasets show facts')).output).toContain('1 left out as duplicate')
+  expect(JSON.parse((await run('datasets show facts:1 --json')).output)).toMatchObject({ version: 1, report: { rows: 4 } })
+
+  const exported = await run('datasets export facts')
+  expect(exported.output.split('\n')).toHaveLength(rows.length + 1)
+  const target = join(home, 'out.jsonl')
+  expect(await run(`datasets export facts --output ${target}`)).toMatchObject({ code: 0, notes: `facts is in ${target}.\n` })
+  expect(await readFile(target, 'utf8')).toBe(exported.output)
+  expect((await run(`datasets export facts --output ${target}`)).code).not.toBe(0)
+
+  expect((await run('datasets delete facts')).notes).toBe('facts:2 is deleted.\n')
+  expect((await run('datasets list')).output).toMatch(/^facts:1\t/)
+})
+
+test('feedback becomes a dataset, in Spanish too', async () => {
+  const { run, server } = await openWorld({ LANG: 'es_ES.UTF-8' })
+  expect((await run('datasets from-feedback mine')).notes).toContain('none can be learned from')
+  const token = await server.login('ana')
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const post = async (path: string, body: object) =>
+    bodyOf(await fetch(`${server.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) }))
+  const { id } = await post('/predict', { prompt: 'Capital?' })
+  await post('/feedback', { prediction_id: id, rating: 'down', correction: 'Madrid' })
+  await post('/feedback', { text: 'bien' })
+  const made = await run('datasets from-feedback mine --method dpo --user ana --from 2020-01-01 --rating down')
+  expect(made).toMatchObject({ code: 0, output: expect.stringContaining('mine:1 está creado') })
+  expect(made.output).toContain('Se usaron 1 de 1 lecciones')
+  expect((await run('datasets from-feedback mine')).output).toContain('1 dejadas fuera: textos sin respuesta')
+})
+
+test.each([
+  ['datasets add nothing.jsonl', 'There is no file'],
+  ['datasets add FILE --held-out many', '--held-out must be a number'],
+  ['datasets add FILE --exclude all', '--exclude has "all"'],
+  ['datasets add FILE --format odd', 'format'],
+  ['datasets from-feedback x --method rlhf', '--method must be'],
+  ['datasets from-feedback x --rating good', '--rating must be'],
+  ['datasets show nothing', 'There is no dataset "nothing"'],
+  ['datasets export nothing', 'There is no dataset "nothing"'],
+])('"%s" says what is wrong', async (line, words) => {
+  const { run, file } = await openWorld()
+  const { code, notes } = await run(line.replace('FILE', file))
+  expect([code, notes]).toEqual([expect.toSatisfy((exit: number) => exit !== 0), expect.stringContaining(words)])
+})
