@@ -21,8 +21,15 @@ export type Access = Readonly<{
   feedback: FeedbackRoutes
 }>
 
+export type AccessParts = Pick<Storage, 'db'> &
+  Readonly<{
+    now: () => number
+    /** Told after each piece of feedback. */
+    onFeedback?: () => void
+  }>
+
 /** Who may come in, and the accounts, tokens and API keys that tell. */
-export async function openAccess(config: Config, { db }: Storage, now: () => number): Promise<Access> {
+export async function openAccess(config: Config, { db, now, onFeedback }: AccessParts): Promise<Access> {
   const { environment, dataDir, allowAnonymous, allowRegistration } = config
   const secretKey = await openSecretKey({ configured: config.secretKey, dataDir, environment })
   const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })
@@ -35,6 +42,8 @@ export async function openAccess(config: Config, { db }: Storage, now: () => num
     guard: createGuard({ findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
     keys: keyRoutes({ apiKeys, usageOf }),
     auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
-    feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
+    feedback: feedbackRoutes({
+      feedback: createFeedback({ db, now, ...(onFeedback === undefined ? {} : { onSave: onFeedback }) }),
+    }),
   }
 }

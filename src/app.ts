@@ -34,6 +34,7 @@ import { createCache } from './predict/cache.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
+import { rolloutRoutes } from './rollout/routes.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { usageRoutes } from './usage/routes.ts'
 import { webPages } from './web-client/pages.ts'
@@ -91,7 +92,7 @@ export async function createApp(config: Config, parts: AppParts): Promise<App> {
 async function compose(config: Config, parts: AppParts, closer: Closer): Promise<App> {
   const { host, now = Date.now } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
-  const access = await openAccess(config, storage, now)
+  const access = await openAccess(config, { ...storage, now, onFeedback: () => answers.rollouts.lookSoon() })
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -197,7 +198,7 @@ function listRoutes({
   outside,
 }: RouteParts): Routes {
   const { host, now = Date.now } = parts
-  const { predict, providers, accounting } = answers
+  const { predict, providers, accounting, rollouts } = answers
   const common = { predict, askerOf }
   const { localOnly } = config
   const answering = { host, providers, localOnly }
@@ -209,6 +210,7 @@ function listRoutes({
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     prepareReload: () => prepareReload(config, answers, outside),
     userOf,
+    onSelect: (actor: string) => rollouts.selectedByHand({ actor }),
   }
   const { meter } = accounting
   return {
@@ -223,7 +225,7 @@ function listRoutes({
         predictRoutes({ ...common, limit: limits.limitGeneration }),
         predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
         ...dialects.caller,
-        modelRoutes(answering),
+        modelRoutes({ ...answering, findShared: rollouts.findShared }),
         ...jobs.caller,
       ]),
       ...knowledge.caller,
@@ -242,6 +244,7 @@ function listRoutes({
         access.feedback.admin,
         selectRoutes(selecting),
         loadRoutes(answering),
+        rolloutRoutes({ rollouts, userOf }).admin,
         ...jobs.admin,
         ...dialects.admin,
         egressRoutes({ ledger: outside.ledger, localOnly }),

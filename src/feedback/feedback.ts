@@ -18,7 +18,14 @@ export interface FeedbackStore {
 
 const exportPageSize = 500
 
-export function createFeedback({ db, now }: Readonly<{ db: Database; now: () => number }>): FeedbackStore {
+export type FeedbackParts = Readonly<{
+  db: Database
+  now: () => number
+  /** Told after each save. */
+  onSave?: () => void
+}>
+
+export function createFeedback({ db, now, onSave }: FeedbackParts): FeedbackStore {
   const listPage = (limit: number, cursor: string | undefined) => list(db, limit, cursor)
   return {
     async save(given) {
@@ -35,6 +42,7 @@ export function createFeedback({ db, now }: Readonly<{ db: Database; now: () => 
         createdAt: new Date(now()).toISOString(),
       }
       await db.insertInto('feedback').values(feedback).execute()
+      onSave?.()
       return feedback
     },
 
