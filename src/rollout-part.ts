@@ -40,8 +40,8 @@ async function getEvaluation(db: Database, id: string): Promise<EvaluationsTable
   const found = await db.selectFrom('evaluations').selectAll().where('id', '=', id).executeTakeFirst()
   if (found !== undefined) return found
   const got = JSON.stringify(id.slice(0, 100))
-  throw new AppError('invalid', `"rule/require_evaluation" must be the id of an evaluation, but there is none with ${got}.`, {
-    details: [{ field: 'rule/require_evaluation', expected: 'the id of an evaluation', got }],
+  throw new AppError('invalid', `"rule.require_evaluation" must be the id of an evaluation, but there is none with ${got}.`, {
+    details: [{ field: 'rule.require_evaluation', expected: 'the id of an evaluation', got }],
   })
 }
 

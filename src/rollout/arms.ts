@@ -27,7 +27,7 @@ export function toSizes(shares: readonly number[]): readonly number[] {
   const sizes = shares.map((share) => Math.round((share * places) / 100))
   const broken = shares.findIndex((share, index) => Math.abs(share - ((sizes[index] ?? 0) * 100) / places) > 1e-9)
   if (broken >= 0)
-    throw refusal(`arms/${broken}/share`, 'a percentage with two digits after the point at most', String(shares[broken]))
+    throw refusal(`arms.${broken}.share`, 'a percentage with two digits after the point at most', String(shares[broken]))
   const total = sizes.reduce((sum, size) => sum + size, 0)
   if (total !== places) throw refusal('arms', 'arms whose shares add up to 100', `${(total * 100) / places} in all`)
   return sizes

@@ -147,7 +147,7 @@ export function createRolloutChanges(parts: ChangeParts): RolloutChanges {
     await refuseTakenAlias(parts, alias)
     const shares = toSizes(arms.map(({ share }) => share))
     const models: ArmModel[] = []
-    for (const [at, { model }] of arms.entries()) models.push(await findArmModel(parts, model, `arms/${at}/model`))
+    for (const [at, { model }] of arms.entries()) models.push(await findArmModel(parts, model, `arms.${at}.model`))
     refuseTwice(models)
     await refuseRule(parts, rule, arms.length)
     const active = await findActive(db, alias)

@@ -13,7 +13,7 @@ export function withShares(arms: Arms, given: readonly GivenArm[]): Arms {
   const names = arms.map(({ model }) => model)
   const foreign = given.findIndex(({ model }) => !names.includes(model))
   const known = `one of ${names.map((name) => JSON.stringify(name)).join(', ')}; for other models start another rollout`
-  if (foreign >= 0) throw refusal(`arms/${foreign}/model`, known, JSON.stringify(given[foreign]?.model))
+  if (foreign >= 0) throw refusal(`arms.${foreign}.model`, known, JSON.stringify(given[foreign]?.model))
   refuseTwice(given)
   const missing = names.find((name) => given.every(({ model }) => model !== name))
   if (missing !== undefined) throw refusal('arms', 'the shares of all arms', `without ${JSON.stringify(missing)}`)
@@ -30,7 +30,7 @@ export function withShares(arms: Arms, given: readonly GivenArm[]): Arms {
 export function refuseTwice(arms: ReadonlyArray<Readonly<{ model: string }>>): void {
   const names = arms.map(({ model }) => model)
   const twice = names.findIndex((name, at) => names.indexOf(name) !== at)
-  if (twice >= 0) throw refusal(`arms/${twice}/model`, 'another model in each arm', `${JSON.stringify(names[twice])} again`)
+  if (twice >= 0) throw refusal(`arms.${twice}.model`, 'another model in each arm', `${JSON.stringify(names[twice])} again`)
 }
 
 /** Throws `invalid` for a rule that nothing can come of. */
@@ -51,7 +51,7 @@ export async function refuseRule(
 export function refuseOtherFirst(first: ArmModel, inUse: ArmModel | undefined, alias: string): void {
   if (inUse === undefined || inUse.model === first.model) return
   const expected = `${JSON.stringify(inUse.model)}, which answers ${JSON.stringify(alias)} now, as the first arm is what a rollback goes to`
-  throw refusal('arms/0/model', expected, JSON.stringify(first.model))
+  throw refusal('arms.0.model', expected, JSON.stringify(first.model))
 }
 
 /** The arm that is to be promoted. Throws `invalid` where it is not told, or is no candidate. */

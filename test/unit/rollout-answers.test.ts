@@ -241,7 +241,7 @@ describe('another alias', () => {
     ]
     expect(await world.call('POST', '/rollout', { alias: 'fast', arms: wrong })).toMatchObject({
       status: 400,
-      error: { details: [{ field: 'arms/0/model', expected: expect.stringContaining('"old"') }] },
+      error: { details: [{ field: 'arms.0.model', expected: expect.stringContaining('"old"') }] },
     })
     const next = await world.start({
       alias: 'fast',

@@ -57,7 +57,7 @@ describe('shares', () => {
   })
 
   test.each([
-    [[90, 9.999], 'arms/1/share'],
+    [[90, 9.999], 'arms.1.share'],
     [[90, 9.5], 'arms'],
     [[60, 60], 'arms'],
   ])('%j are refused, naming the field', (shares, field) => {
