@@ -2,6 +2,7 @@ import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
 import { docsCommands } from './docs-commands.ts'
 import { keysCommands } from './keys-commands.ts'
+import { rolloutCommands } from './rollout-commands.ts'
 
 export type CommandFlag = Readonly<{
   name: string
@@ -207,6 +208,7 @@ export const commands: readonly Command[] = [
   },
   ...docsCommands,
   ...keysCommands,
+  ...rolloutCommands,
   {
     path: ['admin', 'users', 'list'],
     arguments: [],
@@ -302,4 +304,5 @@ export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   keys: ['keys', 'list'],
   models: ['models', 'list'],
   docs: ['docs', 'list'],
+  rollout: ['rollout', 'show'],
 }

@@ -95,8 +95,10 @@ export function createRolloutChanges(parts: ChangeParts): RolloutChanges {
 
   const isoNow = () => new Date(now()).toISOString()
 
-  function toEvent({ id }: Rollout, action: RolloutEvent['action'], { actor, details = {} }: Actor): RolloutEvent {
-    return { id: createId(), rolloutId: id, actor, action, details, createdAt: isoNow() }
+  function toEvent({ id, version }: Rollout, action: RolloutEvent['action'], { actor, details = {} }: Actor): RolloutEvent {
+    // Two changes in a millisecond still have their order.
+    const eventId = `${id}-${String(version).padStart(6, '0')}`
+    return { id: eventId, rolloutId: id, actor, action, details, createdAt: isoNow() }
   }
 
   function save(read: Rollout, state: Partial<RolloutState>, action: RolloutEvent['action'], actor: Actor): Promise<Rollout> {

@@ -7,6 +7,7 @@ import { keysMessages } from '../../src/cli/keys-messages.ts'
 import { languageOf } from '../../src/cli/language.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
+import { rolloutMessages } from '../../src/cli/rollout-messages.ts'
 import type { Text } from '../../src/config/kinds.ts'
 import { settingRows } from '../../src/config/settings.ts'
 
@@ -20,6 +21,7 @@ test('every text exists in both languages, with the same places', () => {
     ...quantizeMessages,
     ...docsEvalMessages,
     ...keysMessages,
+    ...rolloutMessages,
   })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')

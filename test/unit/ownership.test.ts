@@ -27,6 +27,11 @@ const ownedByNobody = [
   'path:/api/blobs/{digest}',
   'path:/admin/users/{id}',
   'path:/admin/keys/{id}',
+  'path:/rollout/{id}',
+  'path:/rollout/{id}/events',
+  'path:/rollout/{id}/promote',
+  'path:/rollout/{id}/rollback',
+  'path:/rollout/{id}/end',
   // A rating is stored under its writer, whatever answer it names.
   'body:/feedback',
 ]
