@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createFakeModel, embeddersOf } from '../fake-models.ts'
 import { half, models, modelsHost, ninetyTen, type RolloutWorld, startRolloutWorld } from '../rollout-world.ts'
 import { bodyOf } from '../server.ts'
 
@@ -90,6 +91,30 @@ describe('a rollout of the alias default', () => {
       const next = { input: 'And then?', previous_response_id: first.id, max_output_tokens: 16 }
       expect(await bodyOf(await world.send('POST', '/v1/responses', next))).toMatchObject({ model: first.model })
     }
+  })
+
+  test('keeps questions to documents with their model, though each turn finds other sources', async () => {
+    const world = await startRolloutWorld({ embedders: embeddersOf(createFakeModel()) })
+    await world.start()
+    const text = letters.join('. ')
+    expect((await world.send('POST', '/rag/documents', { name: 'a.txt', text, collection: 'notes' })).status).toBeLessThan(300)
+    const ask = async (question: string, history: readonly Message[] = []) => {
+      const body = { question, history, collection: 'notes', mode: 'vector', k: 1, threshold: -1 }
+      const answer = await world.send('POST', '/rag/query', body)
+      expect(answer.status).toBe(200)
+      return (await bodyOf<Answer>(answer)).model
+    }
+    const found = new Set<string>()
+    for (const content of letters.slice(0, 10)) {
+      const model = await ask(content)
+      found.add(model)
+      const history = [
+        { role: 'user', content },
+        { role: 'assistant', content: 'a' },
+      ]
+      expect(await ask('And question 3?', history)).toBe(model)
+    }
+    expect(found).toEqual(new Set(['old', 'new']))
   })
 
   test('has one model write all answers of a request with several prompts', async () => {
