@@ -18,8 +18,13 @@ export type Access = Readonly<{
   keys: ReturnType<typeof keyRoutes>
 }>
 
+export type AccessParts = Pick<Storage, 'db'> &
+  Readonly<{
+    now: () => number
+  }>
+
 /** Who may come in, and the accounts, tokens and API keys that tell. */
-export async function openAccess(config: Config, { db }: Storage, now: () => number): Promise<Access> {
+export async function openAccess(config: Config, { db, now }: AccessParts): Promise<Access> {
   const { environment, dataDir, allowAnonymous, allowRegistration } = config
   const secretKey = await openSecretKey({ configured: config.secretKey, dataDir, environment })
   const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })

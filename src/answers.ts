@@ -10,6 +10,8 @@ import type { Metrics } from './metrics/metrics.ts'
 import type { Outside } from './outside.ts'
 import type { AnswerCache } from './predict/cache.ts'
 import { createPredict, type Predict, type Recorder } from './predict/predict.ts'
+import type { RolloutStore } from './rollout/rollouts.ts'
+import { openRollouts } from './rollout-part.ts'
 
 export type AnswersParts = Pick<AccountingParts, 'db' | 'log' | 'askerOf' | 'now'> &
   Readonly<{
@@ -29,6 +31,7 @@ export type Answers = Readonly<{
   predict: Predict
   providers: Providers
   accounting: Accounting
+  rollouts: RolloutStore
   /** Reads again what answers besides the host, and gives what puts it in place, with this selection. Throws `invalid`. */
   prepareProviders: (selected: Selected) => Promise<() => Promise<void>>
 }>
@@ -48,8 +51,19 @@ export async function openAnswers(config: Config, parts: AnswersParts, closer: C
     },
   })
   const { meter } = accounting
-  const predict = createPredict({ providers, cache, admission: lifecycle, meter, metrics, recorder, createId: randomUUID, now })
-  return { predict, providers, accounting, prepareProviders: async (next) => providers.prepare(await read(), next) }
+  const rollouts = closer.use(openRollouts(config, { ...parts, providers }))
+  const predict = createPredict({
+    providers,
+    rollouts,
+    cache,
+    admission: lifecycle,
+    meter,
+    metrics,
+    recorder,
+    createId: randomUUID,
+    now,
+  })
+  return { predict, providers, accounting, rollouts, prepareProviders: async (next) => providers.prepare(await read(), next) }
 }
 
 const nothing: Elsewhere = { providers: [], routes: new Map() }

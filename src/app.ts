@@ -39,6 +39,7 @@ import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
 import { openPredictions, type PredictionsPart } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
+import { rolloutRoutes } from './rollout/routes.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
 import { openTraining, type Training } from './training-part.ts'
@@ -107,7 +108,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const parts = { ...given, ...watchWork(given, activity) }
   const { host } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
-  const access = await openAccess(config, storage, now)
+  const access = await openAccess(config, { ...storage, now })
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
@@ -115,7 +116,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const { db } = storage
   const { log } = http
-  const predictions = openPredictions(config, { db, log, metrics, now }, closer)
+  const predictions = openPredictions(config, { db, log, metrics, now, onFeedback: () => answers.rollouts.lookSoon() }, closer)
   const { recorder } = predictions
   const datasets = await openDatasets(config, { db, lessons: predictions.lessons, now }, closer)
   const answers = await openAnswers(
@@ -245,7 +246,7 @@ function listRoutes({
   outside,
 }: RouteParts): Routes {
   const { host, now = Date.now } = parts
-  const { predict, providers, accounting } = answers
+  const { predict, providers, accounting, rollouts } = answers
   const common = { predict, askerOf }
   const { localOnly } = config
   const answering = { host, providers, localOnly }
@@ -257,6 +258,7 @@ function listRoutes({
     saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
     prepareReload: () => prepareReload(config, answers, outside),
     userOf,
+    onSelect: (actor: string) => rollouts.selectedByHand({ actor }),
   }
   const { meter } = accounting
   return {
@@ -271,7 +273,7 @@ function listRoutes({
         predictRoutes({ ...common, limit: limits.limitGeneration }),
         predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
         ...dialects.caller,
-        modelRoutes(answering),
+        modelRoutes({ ...answering, findShared: rollouts.findShared }),
         ...jobs.caller,
       ]),
       ...knowledge.caller,
@@ -297,6 +299,7 @@ function listRoutes({
         datasets.admin,
         selectRoutes(selecting),
         loadRoutes(answering),
+        rolloutRoutes({ rollouts, userOf }).admin,
         ...jobs.admin,
         ...dialects.admin,
         egressRoutes({ ledger: outside.ledger, localOnly }),

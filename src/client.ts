@@ -1,6 +1,7 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { datasetCalls } from './client/datasets.ts'
 import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
+import { rolloutClient } from './client/rollout.ts'
 import { trainingClient } from './client/training.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
@@ -116,6 +117,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     ...datasetCalls(transport),
     baseUrl,
     ...trainingClient(transport),
+    ...rolloutClient(transport),
     health: () =>
       json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),
     ready: () => json<Readonly<{ status: 'ready' }>>('GET', '/health/ready'),

@@ -33,14 +33,14 @@ export type DialectRoutes = Readonly<Record<'caller' | 'admin', readonly Fastify
 /** The APIs of OpenAI, Anthropic and Ollama, by the scope that each of their routes is mounted in. */
 export function openDialects(config: Config, parts: DialectParts): DialectRoutes {
   const { host, embedders, rerankers, answers, limits, jobs, db, now } = parts
-  const { predict, providers, accounting } = answers
+  const { predict, providers, accounting, rollouts } = answers
   const { metered } = accounting
   const common = { predict, askerOf, limit: limits.limitGeneration, now }
   const limitHeaders = { findLimits: accounting.findLimits(limits), now }
   const openai = openaiRoutes({
     ...common,
     metered,
-    listModels: () => listModels({ host, providers, localOnly: config.localOnly }),
+    listModels: async () => listModels({ host, providers, localOnly: config.localOnly }, await rollouts.aliases()),
     storedResponses: createStoredResponses({ db, now }),
     embedders,
     rerankers,
@@ -66,11 +66,11 @@ export function openDialects(config: Config, parts: DialectParts): DialectRoutes
 }
 
 /** Those that answer first: some clients take the first one. */
-async function listModels({ host, providers, localOnly }: Answering): Promise<readonly string[]> {
+async function listModels({ host, providers, localOnly }: Answering, aliases: readonly string[]): Promise<readonly string[]> {
   const models = await host.list()
   const namesOf = (wanted: string) => models.flatMap(({ name, aliases, kind }) => (kind === wanted ? [name, ...aliases] : []))
   const reachable = providers.list().filter(({ ranOn }) => !localOnly || ranOn === 'local')
   const elsewhere = reachable.flatMap(({ name, models: known = [] }) => known.map((model) => `${name}/${model.name}`))
   const routes = [...providers.routes().keys()].filter((route) => route !== defaultRoute)
-  return [...namesOf('chat'), ...routes, ...elsewhere, ...namesOf('embedding')]
+  return [...namesOf('chat'), ...routes, ...aliases, ...elsewhere, ...namesOf('embedding')]
 }

@@ -28,12 +28,14 @@ export type PredictionsPartParts = Readonly<{
   log: FastifyBaseLogger
   metrics: Pick<Metrics, 'predictionRecorded'>
   now: () => number
+  /** Told after each piece of feedback. */
+  onFeedback: () => void
 }>
 
 /** The answers that are remembered (what writes them, who may read them, and when they go), and the feedback on them. */
 export function openPredictions(
   config: Config,
-  { db, log, metrics, now }: PredictionsPartParts,
+  { db, log, metrics, now, onFeedback }: PredictionsPartParts,
   closer: Closer,
 ): PredictionsPart {
   const { storePredictions: isOn, predictionRetentionDays: days } = config
@@ -43,7 +45,7 @@ export function openPredictions(
     recorder: createRecorder({ db, isOn, log, count: metrics.predictionRecorded, now }),
     routes: predictionRoutes({ db, predictions, ownerOf: askerOf, isOn, retentionDays: days }),
     feedback: feedbackRoutes({
-      feedback: createFeedback({ db, now }),
+      feedback: createFeedback({ db, now, onSave: onFeedback }),
       raterOf: askerOf,
       isAdmin,
       findRated: (rater, rated) => findRated(db, rater, rated),

@@ -4,6 +4,7 @@ import { datasetsCommands } from './datasets-commands.ts'
 import { docsCommands } from './docs-commands.ts'
 import { keysCommands } from './keys-commands.ts'
 import { feedbackFlags, predictionsCommands } from './predictions-commands.ts'
+import { rolloutCommands } from './rollout-commands.ts'
 import { trainCommands } from './train-commands.ts'
 
 export type CommandFlag = Readonly<{
@@ -213,6 +214,7 @@ export const commands: readonly Command[] = [
   ...trainCommands,
   ...keysCommands,
   ...predictionsCommands,
+  ...rolloutCommands,
   {
     path: ['admin', 'users', 'list'],
     arguments: [],
@@ -314,4 +316,5 @@ export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   docs: ['docs', 'list'],
   datasets: ['datasets', 'list'],
   train: ['train', 'list'],
+  rollout: ['rollout', 'show'],
 }

@@ -102,7 +102,7 @@ async function* answer(predict: Predict, asked: Asked, signal: AbortSignal): Asy
 /** Readers show how full the context is from the first event. Where counting would be a call to a cloud, they learn it at the end. */
 async function countLocally(predict: Predict, question: PredictRequest, asker: Asker, signal: AbortSignal): Promise<number> {
   try {
-    const { ranOn } = await predict.choose(question)
+    const { ranOn } = await predict.choose(question, asker)
     return ranOn === 'local' ? (await predict.countTokens(question, asker, signal)).tokens : 0
   } catch {
     // The answer itself fails for the same reason, or goes on without.

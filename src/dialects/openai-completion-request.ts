@@ -24,8 +24,10 @@ export function fromCompletionBody(body: CompletionBody): CompletionQuestions {
     maxTokens: body.max_tokens ?? defaultCompletionTokens,
     ...(logprobs === undefined ? {} : { logprobs }),
   }
+  // One model writes all of an answer.
+  const together = prompts.length > 1 ? { conversation: prompts.join('\n') } : {}
   return {
-    questions: prompts.map((text) => ({ ...common, prompt: { type: 'text', text } })),
+    questions: prompts.map((text) => ({ ...common, ...together, prompt: { type: 'text', text } })),
     echoes: prompts.map((text) => (echo ? text : '')),
   }
 }

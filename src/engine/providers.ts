@@ -3,7 +3,7 @@ import type { ChosenModel, Provider } from './provider.ts'
 
 /** What a request says of what is to answer it. */
 export type Wanted = Readonly<{
-  /** A model's name, `PROVIDER/MODEL`, or a route's name; undefined: what is selected. */
+  /** A model's name, `PROVIDER/MODEL`, or a route's name; undefined, or `default` where nothing is called so: what is selected. */
   model: string | undefined
   provider: string | undefined
 }>
@@ -28,7 +28,7 @@ export type Elsewhere = Readonly<{
   ceilings?: ReadonlyMap<string, number>
 }>
 
-/** The route of requests that name no model, where there is one. */
+/** What requests that name no model may name as well; the route for them where there is one. */
 export const defaultRoute = 'default'
 
 /** Everything that can answer. */
@@ -92,6 +92,11 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
   /** The local provider knows its selection itself. */
   const usualModelOf = (name: string) => (name === selection.provider && name !== local.name ? selection.model : undefined)
 
+  function usual(): readonly Candidate[] {
+    const steps = routes.get(defaultRoute)
+    return steps === undefined ? [toCandidate(get(selection.provider), usualModelOf(selection.provider))] : followRoute(steps)
+  }
+
   async function chooseByName(model: string): Promise<readonly Candidate[]> {
     try {
       await local.choose(model)
@@ -100,6 +105,7 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
       if (!(error instanceof AppError) || (error.code !== 'not_found' && error.code !== 'invalid')) throw error
       const steps = routes.get(model)
       if (steps !== undefined) return followRoute(steps)
+      if (model === defaultRoute) return usual()
       const { name, model: rest } = splitStep(model)
       const named = find(name)
       if (named !== undefined) return [toCandidate(named, rest ?? usualModelOf(name))]
@@ -116,10 +122,7 @@ export function createProviders(local: Provider, elsewhere: Elsewhere, selected?
       if (provider !== undefined)
         return { candidates: [toCandidate(get(provider), model ?? usualModelOf(provider))], why: 'requested' }
       if (model !== undefined) return { candidates: await chooseByName(model), why: 'requested' }
-      const steps = routes.get(defaultRoute)
-      const candidates =
-        steps === undefined ? [toCandidate(get(selection.provider), usualModelOf(selection.provider))] : followRoute(steps)
-      return { candidates, why: 'default' }
+      return { candidates: usual(), why: 'default' }
     },
     selected: () => selection,
     async select(name, model) {

@@ -37,9 +37,20 @@ export interface FeedbackStore {
 
 const exportPageSize = 500
 
-export function createFeedback({ db, now }: Readonly<{ db: Database; now: () => number }>): FeedbackStore {
+export type FeedbackParts = Readonly<{
+  db: Database
+  now: () => number
+  /** Told after each save. */
+  onSave?: () => void
+}>
+
+export function createFeedback({ db, now, onSave }: FeedbackParts): FeedbackStore {
   return {
-    save: (given) => save(db, given, new Date(now()).toISOString()),
+    async save(given) {
+      const saved = await save(db, given, new Date(now()).toISOString())
+      onSave?.()
+      return saved
+    },
 
     list: (filter, { limit, cursor }) => list(db, filter, limit, cursor),
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { HostedModel } from '../engine/provider.ts'
 import { errorBody } from '../http/error-reply.ts'
-import { type Answering, describeSelected, modelAnswer } from './selected-model.ts'
+import { type Answering, describeSelected, modelAnswer, type SharedRequests } from './selected-model.ts'
 
 const listedModel = Type.Object({
   name: Type.String({ description: '`base+adapter` for an adapter on a base.' }),
@@ -45,14 +45,24 @@ const tags = ['models']
 const loadSummary = 'POST /models/{name}/load and /unload: bring a model into memory, or take it out once nobody uses it'
 const failures = { '4xx': errorBody, '5xx': errorBody }
 
+export type ModelRoutesOptions = Answering &
+  Readonly<{
+    /** The models that share the requests which name none, if any do. */
+    findShared: () => Promise<SharedRequests | undefined>
+  }>
+
 /** GET /model and GET /models, for the caller scope. */
-export function modelRoutes(answering: Answering): FastifyPluginAsync {
-  const { host, providers } = answering
+export function modelRoutes(answering: ModelRoutesOptions): FastifyPluginAsync {
+  const { host, providers, findShared } = answering
   return async (http) => {
     const response = { 200: modelAnswer, ...failures }
-    http.get('/model', { schema: { summary: 'The model that answers now', tags, response } }, async () =>
-      describeSelected(answering),
-    )
+    http.get('/model', { schema: { summary: 'The model that answers now', tags, response } }, async () => {
+      const rollout = await findShared()
+      return {
+        ...describeSelected(answering),
+        ...(rollout === undefined ? {} : { rollout: { id: rollout.id, arms: rollout.arms.map((arm) => ({ ...arm })) } }),
+      }
+    })
 
     const listResponse = { 200: modelsAnswer, ...failures }
     http.get('/models', { schema: { summary: 'Installed models', tags, response: listResponse } }, async () => {

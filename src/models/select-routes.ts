@@ -6,12 +6,16 @@ import type { Selected } from '../engine/providers.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { type Answering, describeSelected, modelAnswer } from './selected-model.ts'
 
-export type SelectRoutesOptions = Answering &
+export type SelectOptions = Answering &
+  Readonly<{
+    /** Writes the choice, so that the next start makes it again. */
+    saveSelection: (selection: Selection) => Promise<void>
+  }>
+
+export type SelectRoutesOptions = SelectOptions &
   Readonly<{
     /** Downloads a model that is named as on the hub and is not installed; does nothing for other names. */
     install: (name: string, signal: AbortSignal, user: string) => Promise<void>
-    /** Writes the choice, so that the next start makes it again. */
-    saveSelection: (selection: Selection) => Promise<void>
     /**
      * Reads again what can change while the service runs: the choice, and what else there is, with what puts that in place. Throws
      * `invalid`, and what a model that cannot be chosen throws.
@@ -19,6 +23,8 @@ export type SelectRoutesOptions = Answering &
     prepareReload: () => Promise<Readonly<{ selected: Selected; apply: () => Promise<void> }>>
     /** What the ledger of what leaves this machine calls who asks. */
     userOf: (request: FastifyRequest) => string
+    /** Told who has made a choice, once it counts. */
+    onSelect?: (user: string) => Promise<void>
   }>
 
 const selectBody = Type.Object(
@@ -49,16 +55,19 @@ const response = { 200: modelAnswer, '4xx': errorBody, '5xx': errorBody }
 /** POST /model and POST /admin/reload, for the admin scope. */
 export function selectRoutes(options: SelectRoutesOptions): FastifyPluginAsync {
   return async (http) => {
-    const select = {
+    const selectSchema = {
       summary: 'Load a model, then switch to it; a failed load keeps the old one',
       tags,
       body: selectBody,
       response,
     }
-    http.post<{ Body: SelectBody }>('/model', { schema: select }, async (request) => {
+    http.post<{ Body: SelectBody }>('/model', { schema: selectSchema }, async (request) => {
       const { provider = options.host.name, model_name: name } = request.body
-      if (provider === options.host.name) await selectLocal(options, name, options.userOf(request))
-      else await selectElsewhere(options, provider, name)
+      const user = options.userOf(request)
+      // Not given up with its caller: a download takes longer than many of them wait.
+      if (provider === options.host.name && name !== undefined) await options.install(name, new AbortController().signal, user)
+      await select(options, { provider, model: name })
+      await options.onSelect?.(user)
       return describeSelected(options)
     })
 
@@ -68,29 +77,30 @@ export function selectRoutes(options: SelectRoutesOptions): FastifyPluginAsync {
       tags,
       response,
     }
-    http.post('/admin/reload', { schema: reload }, async () => {
+    http.post('/admin/reload', { schema: reload }, async (request) => {
       const { host, prepareReload } = options
       const { selected, apply } = await prepareReload()
       const { provider, model } = selected
       if (provider === host.name && model !== undefined && model !== host.selected()?.name) await host.select(model)
       await apply()
+      await options.onSelect?.(options.userOf(request))
       return describeSelected(options)
     })
   }
 }
 
-async function selectLocal(options: SelectRoutesOptions, name: string | undefined, user: string): Promise<void> {
-  const { host, providers, install, saveSelection } = options
-  // Not given up with its caller: a download takes longer than many of them wait.
-  if (name !== undefined) await install(name, new AbortController().signal, user)
-  const selectedModel = name === undefined ? host.selected()?.name : (await host.select(name)).name
+/**
+ * Makes a model the one that answers who names none, now and after the next start; undefined: the usual one of its provider. One of this
+ * machine is loaded first. Throws where it cannot; the one before stays then.
+ */
+export async function select(options: SelectOptions, { provider, model }: Selected): Promise<void> {
+  const { host, providers, localOnly, saveSelection } = options
+  if (provider !== host.name) {
+    if (localOnly && providers.find(provider)?.ranOn === 'cloud') throw localOnlyError(`the provider "${provider}"`)
+    await providers.select(provider, model)
+    return saveSelection({ selectedModel: model, provider })
+  }
+  const selectedModel = model === undefined ? host.selected()?.name : (await host.select(model)).name
   await providers.select(host.name, selectedModel)
   await saveSelection({ selectedModel, provider: host.name })
-}
-
-async function selectElsewhere(options: SelectRoutesOptions, provider: string, name: string | undefined): Promise<void> {
-  const { providers, localOnly, saveSelection } = options
-  if (localOnly && providers.find(provider)?.ranOn === 'cloud') throw localOnlyError(`the provider "${provider}"`)
-  await providers.select(provider, name)
-  await saveSelection({ selectedModel: name, provider })
 }

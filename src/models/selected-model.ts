@@ -32,8 +32,17 @@ export const modelAnswer = Type.Object({
   route: Type.Optional(
     Type.Array(Type.String(), { description: 'Who is asked instead, in this order: the route "default" of providers.json.' }),
   ),
+  rollout: Type.Optional(
+    Type.Object(
+      { id: Type.String(), arms: Type.Array(Type.Object({ model: Type.String(), share: Type.Number() })) },
+      { description: 'Models that share the requests which name none, by percent of the conversations.' },
+    ),
+  ),
 })
 type ModelAnswer = Static<typeof modelAnswer>
+
+/** Models that share the requests for a name. */
+export type SharedRequests = Readonly<{ id: string; arms: ReadonlyArray<Readonly<{ model: string; share: number }>> }>
 
 /** What answers who names nothing. */
 export function describeSelected({ host, providers, localOnly }: Answering): ModelAnswer {

@@ -1,8 +1,9 @@
-import type { ChosenModel, GenerateEvent, GenerateRequest, Prompt, Provider, Timings, Usage } from '../engine/provider.ts'
-import { type Candidate, canPassOn, type Providers } from '../engine/providers.ts'
-import { AppError, type ErrorCode } from '../errors.ts'
+import type { GenerateEvent, GenerateRequest, Prompt, Timings, Usage } from '../engine/provider.ts'
+import type { Providers } from '../engine/providers.ts'
+import type { AppError, ErrorCode } from '../errors.ts'
 import { type AnswerCache, cacheKey, isDeterministic } from './cache.ts'
 import { type CollectedAnswer, collect, type StoppedChoice } from './collect.ts'
+import { type Asked, firstOf } from './first-of.ts'
 import { generation } from './generation.ts'
 import { openEvents } from './open-events.ts'
 import { createRecording } from './recording.ts'
@@ -18,6 +19,8 @@ export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
     remember?: boolean
     /** What the caller asked, where the prompt was made around it. */
     question?: string
+    /** What the conversation began with, the same in all of its turns. Absent: the beginning of the prompt tells. */
+    conversation?: string
   }>
 
 /** Who asks. `key` is stable for one user, whatever key they come with, or (for the anonymous) one address: queue turns and cached answers belong to it. */
@@ -53,8 +56,11 @@ export type Completion = Target &
     cached: boolean
   }>
 
+/** What tells who is to answer. */
+export type ChooseRequest = Pick<PredictRequest, 'model' | 'provider' | 'conversation'> & Readonly<{ prompt?: Prompt }>
+
 /** A prompt, and what is to read it. */
-export type PromptRequest = Readonly<{ prompt: Prompt }> & Pick<PredictRequest, 'model' | 'provider'>
+export type PromptRequest = Readonly<{ prompt: Prompt }> & ChooseRequest
 
 /**
  * An answer that has begun. It must be disposed of (`await using`), so that the model is free whatever happens before, in and after the
@@ -71,8 +77,11 @@ export type OpenAnswer = AsyncDisposable &
 
 /** The one way to an answer, for JSON, SSE, WebSocket and each dialect. */
 export interface Predict {
-  /** Names what would answer first. Throws `not_found` (model), `invalid` (provider), `unavailable` (no model is selected). */
-  choose(request: Pick<PredictRequest, 'model' | 'provider'>): Promise<Target>
+  /**
+   * Names what would answer first; of models that share the requests, the one for this conversation of this asker, or else the one that
+   * was in use before. Throws `not_found` (model), `invalid` (provider), `unavailable` (no model is selected).
+   */
+  choose(request: ChooseRequest, asker?: Asker): Promise<Target>
   /**
    * Begins an answer, and gives it when its first piece is there. Never cached. `signal` frees the model at once, whether somebody reads
    * the events or not; so do leaving the loop over them and disposing of the answer. Throws what `choose` and the provider throw,
@@ -140,13 +149,27 @@ export interface Recorder {
   record(answer: RecordedAnswer): Promise<void>
 }
 
+/** A model by what its provider calls it. */
+export type ModelOfProvider = Readonly<{ provider: string; model: string }>
+
+/** Which model answers. */
+export type Drawn = ModelOfProvider &
+  Readonly<{
+    /** Absent: the requests are shared no more, all go to this one. */
+    rolloutId?: string
+    /** What answers where this one cannot. */
+    otherwise?: ModelOfProvider
+  }>
+
 /** Shares the requests for one name among models. */
 export interface Rollouts {
-  /** Which model answers this request; undefined: the one that it names, or the selected one. */
-  choose(
-    request: Pick<PredictRequest, 'model' | 'provider' | 'prompt'>,
-    asker: Asker,
-  ): Promise<Readonly<{ model: string; rolloutId: string }> | undefined>
+  /**
+   * Which model answers this request; undefined: the one that it names, or the selected one. Without a prompt and a conversation, the one
+   * that was in use before.
+   */
+  choose(request: ChooseRequest, asker: Asker | undefined): Promise<Drawn | undefined>
+  /** Told when `otherwise` has answered, and what stopped the one that was drawn. */
+  passedBy(rolloutId: string, drawn: ModelOfProvider, code: ErrorCode): void
 }
 
 export type PredictParts = Readonly<{
@@ -165,7 +188,8 @@ export type PredictParts = Readonly<{
 }>
 
 export function createPredict(parts: PredictParts): Predict {
-  const { providers, cache, admission, meter, metrics, createId, now } = parts
+  const { providers, rollouts, cache, admission, meter, metrics, createId, now } = parts
+  const choosing = { providers, rollouts }
   const recorder = parts.recorder ?? noRecorder
 
   /** Asks one candidate; its first event is there when this resolves. */
@@ -191,7 +215,7 @@ export function createPredict(parts: PredictParts): Predict {
   async function complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion> {
     const isKept = isDeterministic(request)
     const asking = { request, asker, admit: letIn(meter, asker), isStream: false }
-    const opened = await firstOf(providers, request, async (asked): Promise<Begun> => {
+    const opened = await firstOf(choosing, request, asker, async (asked): Promise<Begun> => {
       const { target, model, provider } = asked
       const question = toGenerateRequest(request, target, asker)
       const key = isKept ? cacheKey({ provider: provider.name, modelIdentity: model.identity, request: question }) : ''
@@ -218,15 +242,16 @@ export function createPredict(parts: PredictParts): Predict {
   }
 
   return {
-    choose: (request) => firstOf(providers, request, async ({ target }) => target),
+    choose: (request, asker) => firstOf(choosing, request, asker, async ({ target }) => target),
     async open(request, asker, signal) {
       const asking = { request, asker, admit: letIn(meter, asker), isStream: true }
-      return firstOf(providers, request, (asked) => begin(asked, asking, signal))
+      return firstOf(choosing, request, asker, (asked) => begin(asked, asking, signal))
     },
     complete,
-    async countTokens({ prompt, ...wanted }, asker, signal) {
+    async countTokens(request, asker, signal) {
+      const { prompt } = request
       const admit = letIn(meter, asker)
-      return firstOf(providers, wanted, async ({ provider, target }) => {
+      return firstOf(choosing, request, asker, async ({ provider, target }) => {
         // What leaves this machine counts as a request; counting here takes no model's time.
         if (target.ranOn === 'cloud') await admit(target)
         return { target, tokens: await provider.countTokens({ prompt, model: target.model, user: asker.key }, signal) }
@@ -251,38 +276,8 @@ type Asking = Readonly<{
   isStream: boolean
 }>
 
-/** The candidate whose turn it is. */
-type Asked = Readonly<{ provider: Provider; model: ChosenModel; target: Target }>
-
 type Begun = Readonly<{ id: string; target: Target; asked: Asked; key: string }> &
   (Readonly<{ known: CollectedAnswer }> | Readonly<{ known: undefined; events: AsyncIterable<GenerateEvent> }>)
-
-/** Gives what the first candidate gives that can; the next one is asked where `canPassOn` says that it may do better. */
-async function firstOf<T>(
-  providers: PredictParts['providers'],
-  wanted: Pick<PredictRequest, 'model' | 'provider'>,
-  ask: (asked: Asked) => Promise<T>,
-): Promise<T> {
-  const { candidates, why } = await providers.choose(wanted)
-  const passedBy: PassedBy[] = []
-  for (const [index, candidate] of candidates.entries()) {
-    let model: ChosenModel | undefined
-    try {
-      model = await candidate.choose()
-      return await ask(toAsked(candidate, model, { why, passedBy }))
-    } catch (error) {
-      if (!canPassOn(error, candidates.slice(index + 1))) throw error
-      passedBy.push({ provider: candidate.provider.name, model: model?.name, code: error.code })
-    }
-  }
-  throw new AppError('internal', 'A choice of providers is empty.')
-}
-
-function toAsked({ provider }: Candidate, model: ChosenModel, { why, passedBy }: Pick<Target, 'why' | 'passedBy'>): Asked {
-  const reason = passedBy.length > 0 ? 'fallback' : why
-  const target = { provider: provider.name, model: model.name, ranOn: provider.ranOn, why: reason, passedBy: [...passedBy] }
-  return { provider, model, target }
-}
 
 async function isStill({ provider, model }: Asked): Promise<boolean> {
   const now = await provider.choose(model.name).catch(() => undefined)
@@ -294,7 +289,7 @@ const noRecorder: Recorder = { record: async () => {} }
 const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
 
 function toGenerateRequest(
-  { provider: _provider, remember: _remember, question: _question, ...request }: PredictRequest,
+  { provider: _provider, remember: _remember, question: _question, conversation: _conversation, ...request }: PredictRequest,
   { model }: Target,
   asker: Asker,
 ): GenerateRequest {

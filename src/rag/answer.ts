@@ -78,9 +78,10 @@ const charactersPerToken = 3
  */
 export function createAnswer(parts: AnswerParts): Answer {
   return async function* answer(request, asker, signal) {
-    const target = await parts.predict.choose(request)
     const { history, question } = request
-    const queries = await toQueries({ ...parts, ...request }, history, question, asker, signal)
+    const conversation = conversationOf(request)
+    const target = await parts.predict.choose({ ...request, conversation }, asker)
+    const queries = await toQueries({ ...parts, ...request, conversation }, history, question, asker, signal)
     const room = await roomForSources(parts, request, target)
     const retrieval = await parts.retrieve({ ...request, queries, mostCharacters: room }, signal)
     const language = languageOf(question)
@@ -104,6 +105,11 @@ export function createAnswer(parts: AnswerParts): Answer {
     yield { type: 'sources-found', queries, sources, retrieval, messages }
     yield* write(parts, { ...opened, sources, language, collection: request.collection }, signal)
   }
+}
+
+/** Its prompts all begin alike, and the first question stands among its sources. */
+function conversationOf({ history, question }: Pick<AnswerRequest, 'history' | 'question'>): string {
+  return history.find(({ role }) => role === 'user')?.content ?? question
 }
 
 async function roomForSources({ contextSizeOf }: AnswerParts, request: AnswerRequest, target: Target): Promise<number> {
@@ -141,7 +147,8 @@ async function begin(
     const messages = toMessages({ language, history, sources: shown.slice(0, count), question })
     const prompt = { type: 'chat', messages } as const
     try {
-      const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider, remember, question }
+      const conversation = conversationOf(request)
+      const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider, remember, question, conversation }
       const opened = await parts.predict.open(asked, asker, signal)
       return { opened, sources: sources.slice(0, count), messages }
     } catch (error) {

@@ -22,6 +22,8 @@ export type StandaloneParts = Readonly<{
   predict: Pick<Predict, 'complete'>
   model: string | undefined
   provider: string | undefined
+  /** What the conversation began with. */
+  conversation?: string
 }>
 
 /**
@@ -47,7 +49,7 @@ export async function toQueries(
 }
 
 async function rewrite(
-  { predict, model, provider }: StandaloneParts,
+  { predict, model, provider, conversation }: StandaloneParts,
   history: readonly ChatMessage[],
   question: string,
   asker: Asker,
@@ -69,6 +71,7 @@ async function rewrite(
       provider,
       // Nobody is told this answer.
       remember: false,
+      ...(conversation === undefined ? {} : { conversation }),
     },
     asker,
     signal,

@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Database } from './tables.ts'
 
 export async function createPredictionsTable(db: Database): Promise<void> {
@@ -156,6 +157,8 @@ export async function createRolloutTables(db: Database): Promise<void> {
     .addColumn('id', 'text', (column) => column.primaryKey())
     .addColumn('alias', 'text', (column) => column.notNull())
     .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('is_active', 'integer', (column) => column.notNull())
+    .addColumn('version', 'integer', (column) => column.notNull())
     .addColumn('arms', 'text', (column) => column.notNull())
     .addColumn('rule', 'text')
     .addColumn('created_by', 'text', (column) => column.references('users.id').onDelete('set null'))
@@ -163,6 +166,7 @@ export async function createRolloutTables(db: Database): Promise<void> {
     .addColumn('ended_at', 'text')
     .execute()
   await db.schema.createIndex('rollouts_newest').on('rollouts').columns(['created_at', 'id']).execute()
+  await sql`create unique index rollouts_active on rollouts (alias) where is_active = 1`.execute(db)
   await db.schema
     .createTable('rollout_events')
     .addColumn('id', 'text', (column) => column.primaryKey())
@@ -173,4 +177,5 @@ export async function createRolloutTables(db: Database): Promise<void> {
     .addColumn('created_at', 'text', (column) => column.notNull())
     .execute()
   await db.schema.createIndex('rollout_events_newest').on('rollout_events').columns(['created_at', 'id']).execute()
+  await db.schema.createIndex('rollout_events_rollout').on('rollout_events').columns(['rollout_id', 'created_at']).execute()
 }

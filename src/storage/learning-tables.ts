@@ -166,7 +166,11 @@ export interface RolloutsTable {
   /** The name that requests ask for; `default`: also those that name no model. */
   alias: string
   state: 'running' | 'promoted' | 'rolled-back' | 'ended'
-  /** A JSON list of `{ model, share }`; the shares add up to 100. The first is what was in use before. */
+  /** 1 where it answers for the alias: it runs, or has settled on one model for an alias that is not `default`. One for each alias. */
+  isActive: 0 | 1
+  /** Goes up with each change. */
+  version: number
+  /** A JSON list of `Arm` (rollout/arms.ts). The first is what was in use before. */
   arms: string
   /** A JSON object: when it is promoted or rolled back by itself; null: never. */
   rule: string | null

@@ -9,6 +9,7 @@ import { languageOf } from '../../src/cli/language.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
 import { predictionsMessages } from '../../src/cli/predictions-messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
+import { rolloutMessages } from '../../src/cli/rollout-messages.ts'
 import { stateNames, trainMessages } from '../../src/cli/train-messages.ts'
 import type { Text } from '../../src/config/kinds.ts'
 import { settingRows } from '../../src/config/settings.ts'
@@ -27,6 +28,7 @@ test('every text exists in both languages, with the same places', () => {
     ...datasetsMessages,
     ...trainMessages,
     ...stateNames,
+    ...rolloutMessages,
   })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')

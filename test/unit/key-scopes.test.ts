@@ -19,7 +19,7 @@ function demandOf(method: string, path: string): KeyScope | 'any' | 'none' | und
   if (path === '/feedback') return isRead ? 'admin' : 'feedback'
   if (path === '/feedback/{id}') return 'feedback'
   if (path.startsWith('/predictions')) return 'none'
-  if (['/admin/', '/datasets', '/training/'].some((start) => path.startsWith(start))) return 'admin'
+  if (['/admin/', '/datasets', '/training/', '/rollout'].some((start) => path.startsWith(start))) return 'admin'
   if (path === '/model' || path === '/models' || path === '/models/{name}/report') return isRead ? 'inference' : 'admin'
   if (path.startsWith('/models/')) return 'admin'
   if (path.startsWith('/api/') && changesModels.test(path)) return 'admin'

@@ -38,6 +38,11 @@ const ownedByNobody = [
   'path:/training/runs/{id}/metrics',
   'path:/training/runs/{id}/pause',
   'path:/training/runs/{id}/resume',
+  'path:/rollout/{id}',
+  'path:/rollout/{id}/events',
+  'path:/rollout/{id}/promote',
+  'path:/rollout/{id}/rollback',
+  'path:/rollout/{id}/end',
 ]
 
 /** Bodies that their schema does not tell: one of several fields must be there. */
