@@ -4,6 +4,7 @@ import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import type {
   PageOptions,
+  Prediction,
   PredictionFilter,
   PredictionOwner,
   PredictionPage,
@@ -23,24 +24,7 @@ export function createPredictions({ db, now }: PredictionsParts): Predictions {
   return {
     list: (owner, filter, page) => list(db, owner, filter, page),
 
-    async find(owner, id) {
-      const row = await db
-        .selectFrom('predictions')
-        .selectAll()
-        .select(latestRating.as('rating'))
-        .where('id', '=', id)
-        .$if(owner !== undefined, (query) => query.where(ownedBy(owner)))
-        .executeTakeFirst()
-      if (row === undefined) return undefined
-      const { prompt, choices, parameters, timings, ...rest } = row
-      return {
-        ...rest,
-        prompt: JSON.parse(prompt),
-        choices: JSON.parse(choices),
-        parameters: JSON.parse(parameters),
-        timings: timings === null ? null : JSON.parse(timings),
-      }
-    },
+    find: (owner, id) => find(db, owner, id),
 
     async remove(owner, id) {
       const { numDeletedRows } = await db
@@ -78,6 +62,25 @@ const latestRating = sql<'up' | 'down' | null>`(
   select feedback.rating from feedback
   where feedback.prediction_id = predictions.id and feedback.user_id is predictions.owner_id
   order by feedback.created_at desc, feedback.rowid desc limit 1)`
+
+async function find(db: Database, owner: PredictionOwner | undefined, id: string): Promise<Prediction | undefined> {
+  const row = await db
+    .selectFrom('predictions')
+    .selectAll()
+    .select(latestRating.as('rating'))
+    .where('id', '=', id)
+    .$if(owner !== undefined, (query) => query.where(ownedBy(owner)))
+    .executeTakeFirst()
+  if (row === undefined) return undefined
+  const { prompt, choices, parameters, timings, ...rest } = row
+  return {
+    ...rest,
+    prompt: JSON.parse(prompt),
+    choices: JSON.parse(choices),
+    parameters: JSON.parse(parameters),
+    timings: timings === null ? null : JSON.parse(timings),
+  }
+}
 
 async function list(
   db: Database,

@@ -107,15 +107,6 @@ function settingsRoutes({ predictions, ownerOf, isOn, retentionDays }: Predictio
 /** Prompts are private: lists tell an admin no texts, and each reading of one that is somebody else's is a line in the log. */
 function adminRoutes({ db, predictions, ownerOf }: PredictionRoutesOptions): FastifyPluginAsync {
   return async (http) => {
-    const note = (request: FastifyRequest, prediction: Prediction, action: 'read' | 'deleted') => {
-      const admin = userIdOf(ownerOf(request))
-      if (prediction.ownerId === admin) return
-      request.log.warn(
-        { admin, predictionId: prediction.id, owner: ownerName(prediction) },
-        `An admin has ${action} a prediction`,
-      )
-    }
-
     const listing = {
       tags: ['admin'],
       summary: 'List the answers that are remembered, whoever asked, without their texts',
@@ -139,18 +130,29 @@ function adminRoutes({ db, predictions, ownerOf }: PredictionRoutesOptions): Fas
     http.get<{ Params: ById }>('/admin/predictions/:id', { schema: reading }, async (request): Promise<PredictionBody> => {
       const { id } = request.params
       const prediction = found(await predictions.find(undefined, id), id)
-      note(request, prediction, 'read')
+      note(request, prediction, { admin: userIdOf(ownerOf(request)), action: 'read' })
       return toPredictionBody(prediction)
     })
 
     const removing = { tags: ['admin'], summary: "Forget somebody's prediction", params: byId, response: errors }
     http.delete<{ Params: ById }>('/admin/predictions/:id', { schema: removing }, async (request, reply) => {
       const { id } = request.params
-      note(request, found(await predictions.find(undefined, id), id), 'deleted')
+      const prediction = found(await predictions.find(undefined, id), id)
+      note(request, prediction, { admin: userIdOf(ownerOf(request)), action: 'deleted' })
       await predictions.remove(undefined, id)
       return reply.code(204).send()
     })
   }
+}
+
+/** One's own are no matter for the log. */
+function note(
+  { log }: FastifyRequest,
+  prediction: Prediction,
+  { admin, action }: Readonly<{ admin: string; action: 'read' | 'deleted' }>,
+): void {
+  if (prediction.ownerId === admin) return
+  log.warn({ admin, predictionId: prediction.id, owner: ownerName(prediction) }, `An admin has ${action} a prediction`)
 }
 
 function toFilter(query: PredictionsQuery): PredictionFilter {

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { ErrorBody } from '../../src/http/error-reply.ts'
+import type { PredictionBody, PredictionsPage } from '../../src/predictions/schema.ts'
 import type { QueryAnswer, QueryEnd } from '../../src/rag/query-schema.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { bodyOf, startServer } from '../server.ts'
@@ -142,4 +143,21 @@ test('an unknown reranker and an unknown collection are told by name', async () 
     status: 404,
     body: { error: { message: expect.stringContaining('elsewhere') } },
   })
+})
+
+test('the answer is remembered under its id, with the question and the prompt as sent; what the service asks for itself is not', async () => {
+  const { ask, ana, server } = await createWorld()
+  const get = async <T>(path: string) =>
+    bodyOf<T>(await fetch(`${server.url}${path}`, { headers: { authorization: `Bearer ${ana}` } }))
+  const history = [
+    { role: 'user', content: 'Is there a museum?' },
+    { role: 'assistant', content: 'Yes [1].' },
+  ]
+  await ask({ question: 'When does it open?', history, store: false })
+  const { body } = await ask({ question: 'When does it open?', history })
+  const { items } = await get<PredictionsPage>('/predictions')
+  expect(items).toMatchObject([{ id: body.id, question: 'When does it open?' }])
+  const kept = await get<PredictionBody>(`/predictions/${body.id}`)
+  expect(kept).toMatchObject({ prompt: { type: 'chat' }, parameters: { question: 'When does it open?' } })
+  expect(JSON.stringify(kept.prompt)).toContain('The museum opens at ten.')
 })
