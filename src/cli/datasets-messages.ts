@@ -34,6 +34,7 @@ export const datasetsMessages = {
     es: '{count} de ellas eran textos que continuar; se aprenden como conversaciones.',
   },
   exported: { en: '{name} is in {path}.', es: '{name} está en {path}.' },
+  exists: { en: '{path} is there already.', es: '{path} ya existe.' },
   deleted: { en: '{name} is deleted.', es: '{name} está borrado.' },
 
   'broken-json': { en: 'no valid JSON', es: 'no son JSON válido' },

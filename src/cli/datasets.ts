@@ -1,8 +1,9 @@
 import { openAsBlob } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { basename, extname, resolve } from 'node:path'
+import { basename, dirname, extname, resolve } from 'node:path'
 import { excludable } from '../datasets/kinds.ts'
 import type { DatasetAnswer, DatasetBody, DatasetItem } from '../datasets/schema.ts'
+import { isSystemError, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { allPages } from './admin.ts'
 import { type Context, printable, withService, writeLine } from './context.ts'
@@ -90,8 +91,7 @@ export async function exportDataset(context: Context): Promise<number> {
     const path = values.get('output')
     if (path === undefined) for await (const piece of pieces) terminal.output.write(piece)
     else {
-      // What is there already is not overwritten: it may be somebody's only copy.
-      const file = await open(path, 'wx')
+      const file = await openNew(path, speakOfDatasets(language))
       try {
         for await (const piece of pieces) await file.writeFile(piece)
       } finally {
@@ -100,6 +100,14 @@ export async function exportDataset(context: Context): Promise<number> {
       writeLine(terminal.notes, speakOfDatasets(language)('exported', { name: words[0] ?? '', path: printable(path) }))
     }
     return 0
+  })
+}
+
+/** What is there already is not overwritten: it may be somebody's only copy. */
+function openNew(path: string, say: SayOfDatasets) {
+  return open(path, 'wx').catch((error: unknown) => {
+    if (!isSystemError(error, 'EEXIST')) throw toDiskError(error, dirname(path))
+    throw new AppError('conflict', say('exists', { path: printable(path) }), { cause: error })
   })
 }
 

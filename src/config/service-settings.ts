@@ -223,8 +223,8 @@ export const serviceSettings = {
     kind: byteSize,
     default: 104_857_600,
     help: {
-      en: 'Largest document, and largest upload of several documents together.',
-      es: 'Mayor tamaño de un documento, y de varios que se suben juntos.',
+      en: 'Largest document, largest upload of several documents together, and largest file of a dataset.',
+      es: 'Mayor tamaño de un documento, de varios que se suben juntos y del archivo de un conjunto de datos.',
     },
   },
   rateLimitRequests: {

@@ -22,7 +22,7 @@ test('a file becomes a dataset, which is listed, shown, exported and deleted', a
   expect(made.code).toBe(0)
   expect(made.output.replace(/[0-9a-f-]{36}/, 'ID').split('\n')).toEqual([
     'facts:1 is made: ID',
-    '3 rows to learn from and 1 held out, of 3 conversations (chat)',
+    '2 rows to learn from and 2 held out, of 3 conversations (chat)',
     '4 of 5 records kept',
     '1 empty lines',
     '1 refused, no valid JSON:',
@@ -44,7 +44,7 @@ test('a file becomes a dataset, which is listed, shown, exported and deleted', a
   const target = join(home, 'out.jsonl')
   expect(await run(`datasets export facts --output ${target}`)).toMatchObject({ code: 0, notes: `facts is in ${target}.\n` })
   expect(await readFile(target, 'utf8')).toBe(exported.output)
-  expect((await run(`datasets export facts --output ${target}`)).code).not.toBe(0)
+  expect(await run(`datasets export facts --output ${target}`)).toMatchObject({ code: 1, notes: `${target} is there already.\n` })
 
   expect((await run('datasets delete facts')).notes).toBe('facts:2 is deleted.\n')
   expect((await run('datasets list')).output).toMatch(/^facts:1\t/)

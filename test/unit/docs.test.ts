@@ -43,6 +43,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/anthropic.md',
     'docs/cloud.md',
     'docs/compatibility.md',
+    'docs/datasets.md',
     'docs/errors.md',
     'docs/feedback.md',
     'docs/keys.md',
