@@ -9,8 +9,6 @@ import { openSecretKey } from './auth/secret-key.ts'
 import { createTokens } from './auth/tokens.ts'
 import { createUsers } from './auth/users.ts'
 import type { Config } from './config.ts'
-import { createFeedback } from './feedback/feedback.ts'
-import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import type { Storage } from './storage/open-storage.ts'
 import { dayOf, readUsage } from './usage/usage-days.ts'
 
@@ -18,7 +16,6 @@ export type Access = Readonly<{
   guard: Guard
   auth: AuthRoutes
   keys: ReturnType<typeof keyRoutes>
-  feedback: FeedbackRoutes
 }>
 
 /** Who may come in, and the accounts, tokens and API keys that tell. */
@@ -35,6 +32,5 @@ export async function openAccess(config: Config, { db }: Storage, now: () => num
     guard: createGuard({ findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
     keys: keyRoutes({ apiKeys, usageOf }),
     auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
-    feedback: feedbackRoutes({ feedback: createFeedback({ db, now }) }),
   }
 }

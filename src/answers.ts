@@ -9,7 +9,7 @@ import type { Lifecycle } from './http/lifecycle.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { Outside } from './outside.ts'
 import type { AnswerCache } from './predict/cache.ts'
-import { createPredict, type Predict } from './predict/predict.ts'
+import { createPredict, type Predict, type Recorder } from './predict/predict.ts'
 
 export type AnswersParts = Pick<AccountingParts, 'db' | 'log' | 'askerOf' | 'now'> &
   Readonly<{
@@ -22,6 +22,7 @@ export type AnswersParts = Pick<AccountingParts, 'db' | 'log' | 'askerOf' | 'now
     cache: AnswerCache
     lifecycle: Lifecycle
     metrics: Metrics
+    recorder: Recorder
   }>
 
 export type Answers = Readonly<{
@@ -34,7 +35,7 @@ export type Answers = Readonly<{
 
 /** Who can answer, what that costs whom, and the one way to an answer. */
 export async function openAnswers(config: Config, parts: AnswersParts, closer: Closer): Promise<Answers> {
-  const { host, selected, outside, cache, lifecycle, metrics, now } = parts
+  const { host, selected, outside, cache, lifecycle, metrics, recorder, now } = parts
   const read = async () => (await parts.readElsewhere?.(outside.egress)) ?? nothing
   const providers = closer.use(createProviders(host, await read(), selected))
   const accounting = openAccounting(config, {
@@ -47,7 +48,7 @@ export async function openAnswers(config: Config, parts: AnswersParts, closer: C
     },
   })
   const { meter } = accounting
-  const predict = createPredict({ providers, cache, admission: lifecycle, meter, metrics, createId: randomUUID, now })
+  const predict = createPredict({ providers, cache, admission: lifecycle, meter, metrics, recorder, createId: randomUUID, now })
   return { predict, providers, accounting, prepareProviders: async (next) => providers.prepare(await read(), next) }
 }
 

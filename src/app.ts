@@ -33,6 +33,7 @@ import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
+import { openPredictions, type PredictionsPart } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { usageRoutes } from './usage/routes.ts'
@@ -99,7 +100,13 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   const http = closer.use(await openServer(config, parts, lifecycle, metrics))
   const { db } = storage
   const { log } = http
-  const answers = await openAnswers(config, { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, now }, closer)
+  const predictions = openPredictions(config, { db, log, metrics, now }, closer)
+  const { recorder } = predictions
+  const answers = await openAnswers(
+    config,
+    { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, recorder, now },
+    closer,
+  )
   const { predict, providers, accounting } = answers
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
@@ -133,7 +140,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const opened = { access, lifecycle, metrics, answers, limits, sockets, jobs, dialects, knowledge, outside }
+  const opened = { access, lifecycle, metrics, answers, predictions, limits, sockets, jobs, dialects, knowledge, outside }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -173,6 +180,7 @@ type RouteParts = Readonly<{
   lifecycle: Lifecycle
   metrics: Metrics
   answers: Answers
+  predictions: PredictionsPart
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -189,6 +197,7 @@ function listRoutes({
   lifecycle,
   metrics,
   answers,
+  predictions,
   limits,
   sockets,
   jobs,
@@ -227,19 +236,24 @@ function listRoutes({
         ...jobs.caller,
       ]),
       ...knowledge.caller,
-      openToKeys('feedback', [access.feedback.caller]),
+      openToKeys('feedback', [predictions.feedback.caller]),
+      // What people asked is for themselves to read, not for programs that answer for them.
+      predictions.routes.caller,
     ],
     user: [
       openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
       access.auth.user,
       access.keys.user,
+      openToKeys('feedback', [predictions.feedback.user]),
+      predictions.routes.user,
       ...knowledge.user,
     ],
     admin: [
       access.auth.admin,
       access.keys.admin,
       openToKeys('admin', [
-        access.feedback.admin,
+        predictions.feedback.admin,
+        predictions.routes.admin,
         selectRoutes(selecting),
         loadRoutes(answering),
         ...jobs.admin,

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import { askerOf, isAdmin } from '../src/asker.ts'
 import { createApiKeys, isApiKey } from '../src/auth/api-keys.ts'
 import { type Caller, createGuard } from '../src/auth/guard.ts'
 import { keyRoutes } from '../src/auth/key-routes.ts'
@@ -14,6 +15,7 @@ import { authRoutes } from '../src/auth/routes.ts'
 import { createTokens } from '../src/auth/tokens.ts'
 import { createUsers } from '../src/auth/users.ts'
 import { createFeedback } from '../src/feedback/feedback.ts'
+import { findRated } from '../src/feedback/rated-answer.ts'
 import { feedbackRoutes } from '../src/feedback/routes.ts'
 import { createLifecycle } from '../src/http/lifecycle.ts'
 import { logAnswer } from '../src/http/request-log.ts'
@@ -54,7 +56,13 @@ export async function openWorld(options: WorldOptions = {}) {
   const guard = createGuard({ findCaller, allowAnonymous, allowedOrigins })
   const throttle = createLoginThrottle({ now, maxFailures: options.maxFailures ?? 5 })
   const auth = authRoutes({ users, tokens, throttle, addressOf: ({ ip }) => ip, production })
-  const feedback = feedbackRoutes({ feedback: createFeedback({ db, now }) })
+  const feedback = feedbackRoutes({
+    feedback: createFeedback({ db, now }),
+    raterOf: askerOf,
+    isAdmin,
+    findRated: (rater, rated) => findRated(db, rater, rated),
+    readPrediction: async () => undefined,
+  })
   const callers: Caller[] = []
   const logLines: string[] = []
   const log = { level: 'trace', stream: { write: (line: string) => void logLines.push(line) } }
@@ -75,7 +83,7 @@ export async function openWorld(options: WorldOptions = {}) {
     {
       public: [auth.public],
       caller: [openToKeys('feedback', [feedback.caller]), openToKeys('inference', [probe(callers)])],
-      user: [openToKeys('any', [auth.self]), auth.user, keys.user],
+      user: [openToKeys('any', [auth.self]), auth.user, keys.user, openToKeys('feedback', [feedback.user])],
       admin: [auth.admin, keys.admin, openToKeys('admin', [feedback.admin])],
     },
   )

@@ -177,6 +177,26 @@ export const serviceSettings = {
     secret: true,
     help: { en: 'Path of the SQLite file.', es: 'Ruta del archivo SQLite.' },
   },
+  storePredictions: {
+    env: 'STORE_PREDICTIONS',
+    group: 'storage',
+    kind: yesOrNo,
+    default: true,
+    help: {
+      en: 'Are answers remembered with their prompts, so that feedback can teach? Each user can switch it off for themselves.',
+      es: '¿Se recuerdan las respuestas con sus peticiones, para aprender de las opiniones? Cada usuario puede desactivarlo para sí.',
+    },
+  },
+  predictionRetentionDays: {
+    env: 'PREDICTION_RETENTION_DAYS',
+    group: 'storage',
+    kind: integer({ minimum: 0, maximum: 36_500 }),
+    default: 90,
+    help: {
+      en: 'How many days answers without feedback are remembered; 0: without end. Those with feedback stay until they are deleted.',
+      es: 'Cuántos días se recuerdan las respuestas sin opinión; 0: sin fin. Las que tienen opinión siguen hasta que alguien las borre.',
+    },
+  },
   maxQueue: {
     env: 'MAX_QUEUE',
     group: 'limits',

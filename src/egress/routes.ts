@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { Static } from 'typebox'
-import { AppError } from '../errors.ts'
+import { readPeriod } from '../http/read-time.ts'
 import type { Ledger, LedgerFilter, LedgerItem, LedgerTotals } from './ledger.ts'
 import { type EgressItem, type EgressPage, egressPage, egressQuery } from './schema.ts'
 
@@ -17,31 +17,13 @@ export function egressRoutes({ ledger, localOnly }: EgressRoutesOptions): Fastif
     }
     http.get<{ Querystring: Static<typeof egressQuery> }>('/admin/egress', { schema }, async ({ query }): Promise<EgressPage> => {
       const { limit, cursor, from, to, ...given } = query
-      const filter: LedgerFilter = {
-        ...given,
-        ...(from === undefined ? {} : { from: readTime('from', from) }),
-        ...(to === undefined ? {} : { to: endOf(readTime('to', to), to) }),
-      }
+      const period = readPeriod({ ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) })
+      const filter: LedgerFilter = { ...given, ...period }
       const { items, nextCursor } = await ledger.list({ ...filter, limit, cursor })
       const totals = toTotals(await ledger.sum(filter))
       return { items: items.map(toItem), next_cursor: nextCursor ?? null, local_only: localOnly, totals }
     })
   }
-}
-
-const day = /^\d{4}-\d\d-\d\d$/
-const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/
-
-function readTime(field: string, text: string): string {
-  if ((day.test(text) || time.test(text)) && !Number.isNaN(Date.parse(text))) return new Date(text).toISOString()
-  const expected = 'a day or a time with its zone, such as 2026-03-01 or 2026-03-01T12:00:00Z'
-  const details = [{ field, expected, got: JSON.stringify(text) }]
-  throw new AppError('invalid', `"${field}" must be ${expected}, but is "${text}".`, { details })
-}
-
-/** A day reaches to its end, in UTC. */
-function endOf(start: string, text: string): string {
-  return day.test(text) ? new Date(Date.parse(start) + 24 * 3600_000).toISOString() : start
 }
 
 function toItem(item: LedgerItem): EgressItem {

@@ -16,6 +16,8 @@ export interface Metrics extends PredictMetrics {
   errorSent(code: ErrorCode): void
   /** One errand outside of this machine that has ended. */
   egressEnd(entry: EgressEntry): void
+  /** What became of an answer that was to be remembered. */
+  predictionRecorded(outcome: 'stored' | 'failed'): void
   /** The whole registry as Prometheus text. */
   text(): Promise<string>
   readonly contentType: string
@@ -67,6 +69,12 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     help: 'Cacheable requests that the cache could not answer.',
     registers,
   })
+  const predictions = new Counter({
+    name: 'simpleia_predictions_recorded_total',
+    help: 'Answers that were to be remembered: stored, or failed.',
+    labelNames: ['outcome'],
+    registers,
+  })
   const egressEnd = registerEgress(registry)
   registerState(registry, { engine, cache })
   const eventLoop = registerProcess(registry)
@@ -78,6 +86,7 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     },
     errorSent: (code) => errors.inc({ code }),
     egressEnd,
+    predictionRecorded: (outcome) => predictions.inc({ outcome }),
     cacheHit: () => hits.inc(),
     cacheMiss: () => misses.inc(),
     firstToken: (seconds) => firstTokens.observe(seconds),

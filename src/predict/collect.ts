@@ -18,6 +18,9 @@ export type CompletionChoice = Readonly<{
   stopText: string | undefined
 }>
 
+/** One answer, whole or as far as it came. */
+export type StoppedChoice = Omit<CompletionChoice, 'reason'> & Readonly<{ reason: FinishReason | 'stopped' }>
+
 export type CollectedAnswer = Readonly<{ choices: readonly CompletionChoice[]; usage: Usage; timings: Timings }>
 
 type OpenChoice = {
@@ -31,25 +34,44 @@ type OpenChoice = {
 
 /** Gathers whole answers, by their index. Throws `internal` unless every choice came to its end. */
 export async function collect(events: AsyncIterable<GenerateEvent>): Promise<CollectedAnswer> {
-  const open = new Map<number, OpenChoice>()
-  const choices: CompletionChoice[] = []
+  const collector = createCollector()
   for await (const event of events) {
-    switch (event.type) {
-      case 'choice-end': {
-        const { text, thoughts, toolCalls, tokens } = choiceOf(open, event.index)
-        const { reasoning, signature } = joinThoughts(thoughts)
-        const { index, reason, stopText } = event
-        choices.push({ index, text, reason, reasoning, reasoningSignature: signature, toolCalls, tokens, stopText })
-        break
-      }
-      case 'generation-end':
-        choices.sort((a, b) => a.index - b.index)
-        return { choices, usage: event.usage, timings: event.timings }
-      default:
-        add(choiceOf(open, event.index), event)
-    }
+    if (event.type === 'generation-end') return { choices: collector.ended(), usage: event.usage, timings: event.timings }
+    collector.add(event)
   }
   throw new AppError('internal', 'The engine stopped before the answer was complete.')
+}
+
+export type ChoiceEvent = Exclude<GenerateEvent, { type: 'generation-end' }>
+
+/** Gathers answers from their pieces, in the order of their index. */
+export function createCollector() {
+  const open = new Map<number, OpenChoice>()
+  const ended = new Map<number, CompletionChoice>()
+  return {
+    add(event: ChoiceEvent): void {
+      const choice = choiceOf(open, event.index)
+      if (event.type !== 'choice-end') add(choice, event)
+      else ended.set(event.index, { ...close(event.index, choice), reason: event.reason, stopText: event.stopText })
+    },
+    /** Those that have come to their end. */
+    ended: (): readonly CompletionChoice[] => inOrder([...ended.values()]),
+    /** All that have begun; those without an end are `stopped` where they are. */
+    soFar(): readonly StoppedChoice[] {
+      const choices = [...open].map(
+        ([index, choice]): StoppedChoice =>
+          ended.get(index) ?? { ...close(index, choice), reason: 'stopped', stopText: undefined },
+      )
+      return inOrder(choices)
+    },
+  }
+}
+
+const inOrder = <Choice extends StoppedChoice>(choices: readonly Choice[]) => choices.toSorted((a, b) => a.index - b.index)
+
+function close(index: number, { text, thoughts, toolCalls, tokens }: OpenChoice) {
+  const { reasoning, signature } = joinThoughts(thoughts)
+  return { index, text, reasoning, reasoningSignature: signature, toolCalls, tokens }
 }
 
 function choiceOf(open: Map<number, OpenChoice>, index: number): OpenChoice {
@@ -60,7 +82,7 @@ function choiceOf(open: Map<number, OpenChoice>, index: number): OpenChoice {
   return choice
 }
 
-function add(choice: OpenChoice, event: Exclude<GenerateEvent, { type: 'choice-end' | 'generation-end' }>): void {
+function add(choice: OpenChoice, event: Exclude<ChoiceEvent, { type: 'choice-end' }>): void {
   if (event.type !== 'reasoning-delta' && (event.type !== 'text-delta' || event.text !== '')) choice.isThinking = false
   switch (event.type) {
     case 'text-delta':

@@ -2,6 +2,7 @@ import { createUsageEstimate } from '../engine/estimate-usage.ts'
 import type { GenerateEvent, GenerateRequest, Provider } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import type { Admission, Asker, Meter, PredictMetrics, Target } from './predict.ts'
+import type { Recording } from './recording.ts'
 
 type GenerationParts = Readonly<{
   provider: Provider
@@ -13,13 +14,15 @@ type GenerationParts = Readonly<{
   ended: Admission['ended']
   meter: Pick<Meter, 'note'>
   metrics: Pick<PredictMetrics, 'firstToken' | 'generationEnd' | 'generationFailed'>
+  /** Follows what is told, where it is to be remembered. */
+  recording: Recording | undefined
   /** Milliseconds. */
   now: () => number
 }>
 
 /** One answer of a provider, counted. Throws what the provider throws, and why the service has ended it where that was so. */
 export async function* generation(parts: GenerationParts): AsyncGenerator<GenerateEvent, undefined> {
-  const { provider, request, target, asker, admitted, meter, metrics, now } = parts
+  const { provider, request, target, asker, admitted, recording, meter, metrics, now } = parts
   const startMs = now()
   const estimate = createUsageEstimate(request.prompt)
   const progress = { wasSent: false, hasBegun: false, hasEnded: false }
@@ -34,7 +37,11 @@ export async function* generation(parts: GenerationParts): AsyncGenerator<Genera
         progress.hasEnded = true
         metrics.generationEnd(event.usage)
         await meter.note(asker, target, event.usage)
-      } else estimate.saw(event)
+        await recording?.end(event)
+      } else {
+        estimate.saw(event)
+        recording?.saw(event)
+      }
       yield event
     }
     if (!progress.hasEnded) throw new AppError('internal', 'The engine stopped before the answer was complete.')
@@ -46,6 +53,7 @@ export async function* generation(parts: GenerationParts): AsyncGenerator<Genera
     // Nobody passes a quota by leaving before the end, nor while the prompt is read. A request that was refused used nothing.
     const wasUsed = progress.hasBegun || (progress.wasSent && admitted.signal.aborted)
     if (wasUsed && !progress.hasEnded) await meter.note(asker, target, estimate.usage())
+    if (!progress.hasEnded) await recording?.left()
     admitted.release()
   }
 }

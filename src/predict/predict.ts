@@ -2,9 +2,10 @@ import type { ChosenModel, GenerateEvent, GenerateRequest, Prompt, Provider, Tim
 import { type Candidate, canPassOn, type Providers } from '../engine/providers.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type AnswerCache, cacheKey, isDeterministic } from './cache.ts'
-import { type CollectedAnswer, type CompletionChoice, collect } from './collect.ts'
+import { type CollectedAnswer, collect, type StoppedChoice } from './collect.ts'
 import { generation } from './generation.ts'
 import { openEvents } from './open-events.ts'
+import { createRecording } from './recording.ts'
 
 /** What a caller asks for, resolved: the route has filled in the defaults. */
 export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
@@ -13,6 +14,10 @@ export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
     model: string | undefined
     /** The provider that must answer; undefined: the one that is configured. */
     provider: string | undefined
+    /** False: the answer is not remembered, as the caller wants it so, or as the service asks for itself. Absent: it may be. */
+    remember?: boolean
+    /** What the caller asked, where the prompt was made around it. */
+    question?: string
   }>
 
 /** Who asks. `key` is stable for one user, whatever key they come with, or (for the anonymous) one address: queue turns and cached answers belong to it. */
@@ -120,15 +125,18 @@ export type RecordedAnswer = Readonly<{
   asker: Asker
   request: PredictRequest
   target: Target
-  choices: readonly CompletionChoice[]
-  /** Undefined where it was stopped before they were known. */
+  choices: readonly StoppedChoice[]
+  /** Undefined where it was stopped before they were known. For an answer from the cache those of the time when it was written. */
   usage: Usage | undefined
   timings: Timings | undefined
 }>
 
 /** Remembers answers, so that feedback can name them. */
 export interface Recorder {
-  /** Called before the end of an answer is told, also of one that was stopped on the way. Never rejects. */
+  /**
+   * Called before the end of an answer is told, so that feedback that follows at once finds it; for a stream that was left, stopped or
+   * failed, once something of it was told. Never rejects.
+   */
   record(answer: RecordedAnswer): Promise<void>
 }
 
@@ -158,23 +166,31 @@ export type PredictParts = Readonly<{
 
 export function createPredict(parts: PredictParts): Predict {
   const { providers, cache, admission, meter, metrics, createId, now } = parts
+  const recorder = parts.recorder ?? noRecorder
 
   /** Asks one candidate; its first event is there when this resolves. */
-  async function begin({ provider, target }: Asked, { request, asker, admit }: Asking, signal: AbortSignal): Promise<OpenAnswer> {
+  async function begin(
+    { provider, target }: Asked,
+    { request, asker, admit, isStream }: Asking,
+    signal: AbortSignal,
+  ): Promise<OpenAnswer> {
     await admit(target)
     const admitted = admission.admit(signal)
+    const id = createId()
     const question = toGenerateRequest(request, target, asker)
-    const counted = { ended: admission.ended, meter, metrics, now }
+    // Of a whole answer nothing is told before it is there.
+    const recording = isStream ? createRecording(recorder, { id, asker, request, target }) : undefined
+    const counted = { ended: admission.ended, recording, meter, metrics, now }
     const events = await openEvents(
       generation({ provider, request: question, target, asker, admitted, ...counted }),
       admitted.signal,
     )
-    return { id: createId(), target, events, [Symbol.asyncDispose]: events.close }
+    return { id, target, events, [Symbol.asyncDispose]: events.close }
   }
 
   async function complete(request: PredictRequest, asker: Asker, signal: AbortSignal): Promise<Completion> {
     const isKept = isDeterministic(request)
-    const asking = { request, asker, admit: letIn(meter, asker) }
+    const asking = { request, asker, admit: letIn(meter, asker), isStream: false }
     const opened = await firstOf(providers, request, async (asked): Promise<Begun> => {
       const { target, model, provider } = asked
       const question = toGenerateRequest(request, target, asker)
@@ -190,8 +206,12 @@ export function createPredict(parts: PredictParts): Predict {
       return { id: createId(), target, asked, key, known }
     })
     const { id, target, asked, key, known } = opened
-    if (known !== undefined) return { id, ...target, ...known, cached: true }
+    if (known !== undefined) {
+      await recorder.record({ id, asker, request, target, ...known })
+      return { id, ...target, ...known, cached: true }
+    }
     const answer = await collect(opened.events)
+    await recorder.record({ id, asker, request, target, ...answer })
     // When its file has changed on the way, nobody knows which of the two has answered.
     if (isKept && (await isStill(asked))) cache.save(key, answer)
     return { id, ...target, ...answer, cached: false }
@@ -200,7 +220,7 @@ export function createPredict(parts: PredictParts): Predict {
   return {
     choose: (request) => firstOf(providers, request, async ({ target }) => target),
     async open(request, asker, signal) {
-      const asking = { request, asker, admit: letIn(meter, asker) }
+      const asking = { request, asker, admit: letIn(meter, asker), isStream: true }
       return firstOf(providers, request, (asked) => begin(asked, asking, signal))
     },
     complete,
@@ -224,7 +244,12 @@ function letIn(meter: Meter, asker: Asker): Asking['admit'] {
   }
 }
 
-type Asking = Readonly<{ request: PredictRequest; asker: Asker; admit: (target: MeteredTarget) => Promise<void> }>
+type Asking = Readonly<{
+  request: PredictRequest
+  asker: Asker
+  admit: (target: MeteredTarget) => Promise<void>
+  isStream: boolean
+}>
 
 /** The candidate whose turn it is. */
 type Asked = Readonly<{ provider: Provider; model: ChosenModel; target: Target }>
@@ -264,10 +289,12 @@ async function isStill({ provider, model }: Asked): Promise<boolean> {
   return now?.identity === model.identity
 }
 
+const noRecorder: Recorder = { record: async () => {} }
+
 const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
 
 function toGenerateRequest(
-  { provider: _provider, ...request }: PredictRequest,
+  { provider: _provider, remember: _remember, question: _question, ...request }: PredictRequest,
   { model }: Target,
   asker: Asker,
 ): GenerateRequest {

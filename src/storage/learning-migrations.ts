@@ -7,6 +7,7 @@ export async function createPredictionsTable(db: Database): Promise<void> {
     .addColumn('owner_id', 'text', (column) => column.references('users.id').onDelete('cascade'))
     .addColumn('owner_key', 'text')
     .addColumn('prompt', 'text', (column) => column.notNull())
+    .addColumn('excerpt', 'text', (column) => column.notNull())
     .addColumn('choices', 'text', (column) => column.notNull())
     .addColumn('provider', 'text', (column) => column.notNull())
     .addColumn('model', 'text', (column) => column.notNull())
@@ -20,6 +21,7 @@ export async function createPredictionsTable(db: Database): Promise<void> {
     .execute()
   await db.schema.createIndex('predictions_newest').on('predictions').columns(['created_at', 'id']).execute()
   await db.schema.createIndex('predictions_owner').on('predictions').columns(['owner_id', 'created_at']).execute()
+  await db.schema.createIndex('predictions_owner_key').on('predictions').columns(['owner_key', 'created_at']).execute()
   await db.schema.createIndex('predictions_rollout').on('predictions').column('rollout_id').execute()
   await db.schema
     .alterTable('users')
@@ -34,6 +36,7 @@ export async function extendFeedback(db: Database): Promise<void> {
     .addColumn('tags', 'text', (column) => column.notNull().defaultTo('[]'))
     .execute()
   await db.schema.createIndex('feedback_prediction').on('feedback').column('prediction_id').execute()
+  await db.schema.createIndex('feedback_rejected_prediction').on('feedback').column('rejected_prediction_id').execute()
 }
 
 export async function createDatasetTables(db: Database): Promise<void> {

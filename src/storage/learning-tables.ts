@@ -6,8 +6,10 @@ export interface PredictionsTable {
   ownerId: string | null
   /** Who asked, where that was nobody with an account. */
   ownerKey: string | null
-  /** A JSON object: the engine's `Prompt`. */
+  /** A JSON object: the engine's `Prompt`; large pictures in it have made room for a note. */
   prompt: string
+  /** The beginning of what was asked, for lists. */
+  excerpt: string
   /** A JSON list of the choices. */
   choices: string
   provider: string
