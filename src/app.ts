@@ -16,6 +16,9 @@ import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { Elsewhere, Selected } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import { AppError } from './errors.ts'
+import type { ScoreFileParts } from './evaluation/score-file.ts'
+import { type EvaluationPart, openEvaluation } from './evaluation-part.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
@@ -54,6 +57,8 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** Scores examples in a process of its own. */
+  runScoring?: ScoreFileParts['runScoring']
   /** What reaches the world outside; whatever goes out, goes by it through the ledger. */
   fetch?: typeof globalThis.fetch
   /** Fetches pages that users name. */
@@ -140,7 +145,34 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
   )
   const jobs = openModelJobs(config, { ...parts, egress: outside.egress, userOf, now }, closer)
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const opened = { access, lifecycle, metrics, answers, predictions, limits, sockets, jobs, dialects, knowledge, outside }
+  const evaluation = await openEvaluation(
+    config,
+    {
+      db,
+      predict,
+      predictions: predictions.predictions,
+      localProvider: host.name,
+      runScoring: parts.runScoring ?? cannotScore,
+      isDraining: lifecycle.isDraining,
+      log,
+      now,
+    },
+    closer,
+  )
+  const opened = {
+    access,
+    evaluation,
+    lifecycle,
+    metrics,
+    answers,
+    predictions,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    outside,
+  }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -181,6 +213,7 @@ type RouteParts = Readonly<{
   metrics: Metrics
   answers: Answers
   predictions: PredictionsPart
+  evaluation: EvaluationPart
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -198,6 +231,7 @@ function listRoutes({
   metrics,
   answers,
   predictions,
+  evaluation,
   limits,
   sockets,
   jobs,
@@ -251,6 +285,7 @@ function listRoutes({
     admin: [
       access.auth.admin,
       access.keys.admin,
+      ...evaluation.admin,
       openToKeys('admin', [
         predictions.feedback.admin,
         predictions.routes.admin,
@@ -274,6 +309,11 @@ async function prepareReload(config: Config, { prepareProviders }: Answers, { pr
     await applyProviders()
   }
   return { selected, apply }
+}
+
+// biome-ignore lint/correctness/useYield: it only fails.
+async function* cannotScore(): ReturnType<ScoreFileParts['runScoring']> & AsyncGenerator<never> {
+  throw new AppError('unavailable', 'This version cannot score texts.')
 }
 
 const uptimeSeconds = () => process.uptime()

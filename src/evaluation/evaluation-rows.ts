@@ -31,7 +31,6 @@ export async function getRow(db: Database, id: string, userId: string): Promise<
     .selectAll()
     .where('id', '=', id)
     .where(({ eb, or }) => or([eb('ownerId', 'is', null), eb('ownerId', '=', userId)]))
-    // Where its owner is gone it goes too; a gate never has one.
     .executeTakeFirst()
   if (row === undefined) throw new AppError('not_found', `There is no evaluation "${id}".`)
   return row
@@ -67,4 +66,18 @@ export async function listRows(db: Database, { userId, limit, cursor, candidate 
 /** Those that a process before this one left unfinished will never end. */
 export async function interruptLeftOver(db: Database, endedAt: string): Promise<void> {
   await db.updateTable('evaluations').set({ state: 'interrupted', endedAt }).where('state', 'in', ['queued', 'running']).execute()
+}
+
+/** What the newest completed gate says of a model, by its full name. */
+export async function findVerdict(db: Database, candidate: string) {
+  const row = await db
+    .selectFrom('evaluations')
+    .select(['id', 'passed', 'endedAt'])
+    .where('candidate', '=', candidate)
+    .where('kind', '=', 'gate')
+    .where('state', '=', 'completed')
+    .orderBy('createdAt', 'desc')
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  return row === undefined ? undefined : { id: row.id, passed: row.passed === 1, endedAt: row.endedAt ?? '' }
 }

@@ -2,10 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Asker } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
-import type { Evaluate, Plan, Progress } from './evaluation.ts'
-import { type EvaluationRow, getRow, interruptLeftOver, type ListedRow, type ListOptions, listRows } from './evaluation-rows.ts'
-import { makePlan, type PlanParts } from './make-plan.ts'
-import type { EvaluationReport } from './report-schema.ts'
+import type { Progress } from './evaluation.ts'
+import { createEvaluationQueue, type EvaluationQueue, type QueueParts } from './evaluation-queue.ts'
+import {
+  type EvaluationRow,
+  findVerdict,
+  getRow,
+  interruptLeftOver,
+  type ListedRow,
+  type ListOptions,
+  listRows,
+} from './evaluation-rows.ts'
+import { makePlan, type Planned, type PlanParts } from './make-plan.ts'
 import type { EvaluationBody } from './schema.ts'
 
 /** `progress`: of one that runs. */
@@ -15,7 +23,7 @@ export type EvaluationList = Readonly<{ items: readonly Evaluation<ListedRow>[];
 /** An admin. Evaluations of conversations are seen by those whose conversations they are, and by nobody else. */
 export type Viewer = Readonly<{ userId: string }>
 
-export interface Evaluations {
+export interface Evaluations extends Pick<EvaluationQueue, 'watch'> {
   /**
    * Puts an evaluation in the queue; it runs when those before it have ended. Throws what `makePlan` throws, and `busy` when too many
    * wait.
@@ -24,8 +32,6 @@ export interface Evaluations {
   list(options: ListOptions): Promise<EvaluationList>
   /** Throws `not_found`, as do the others that take an id. */
   get(id: string, viewer: Viewer): Promise<Evaluation>
-  /** Tells how far it is, and ends when it has ended. A slow reader is told the newest. */
-  watch(id: string, signal: AbortSignal): AsyncGenerator<Progress>
   /** Resolves when it has ended. Throws `conflict` when it has ended before. */
   cancel(id: string, viewer: Viewer): Promise<Evaluation>
   /** With its report. Throws `conflict` while it waits or runs. */
@@ -37,182 +43,59 @@ export interface Evaluations {
 }
 
 export type EvaluationsParts = PlanParts &
+  Pick<QueueParts, 'evaluate' | 'isEnding' | 'onError'> &
   Readonly<{
     db: Database
-    evaluate: Evaluate
-    /** Told of errors that nobody has foreseen. */
-    onError: (error: unknown) => void
     /** Milliseconds since 1970. */
     now: () => number
   }>
-
-/** One that waits or runs. */
-type Job = {
-  readonly id: string
-  readonly plan: Plan
-  readonly stopping: AbortController
-  readonly ended: PromiseWithResolvers<void>
-  progress: Progress | undefined
-  /** Resolved, and made anew, when the progress has changed. */
-  changed: PromiseWithResolvers<void>
-}
-
-const mostWaiting = 16
 
 /** Marks what an earlier process left unfinished, and is ready for more. */
 export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluations> {
   const { db, now } = parts
   const time = () => new Date(now()).toISOString()
   await interruptLeftOver(db, time())
-  const jobs = new Map<string, Job>()
-  const waiting: Job[] = []
-  let running: Promise<void> | undefined
-  let isClosing = false
-
-  async function runAll(): Promise<void> {
-    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) await run(job)
-    running = undefined
+  const save: QueueParts['save'] = (id, values) => db.updateTable('evaluations').set(values).where('id', '=', id).execute()
+  const queue = createEvaluationQueue({ ...parts, save, time })
+  const get = async (id: string, { userId }: Viewer) => {
+    return { row: await getRow(db, id, userId), progress: queue.progressOf(id) }
   }
-
-  async function run(job: Job): Promise<void> {
-    try {
-      if (!job.stopping.signal.aborted) await save(job, { state: 'running' })
-      await save(job, { ...(await outcomeOf(job)), endedAt: time() })
-    } catch (error) {
-      // Its row stays as it was; the next start marks it.
-      parts.onError(error)
-    } finally {
-      jobs.delete(job.id)
-      job.changed.resolve()
-      job.ended.resolve()
-    }
-  }
-
-  async function outcomeOf(job: Job): Promise<Partial<EvaluationRow>> {
-    const { signal } = job.stopping
-    const stopped = { state: isClosing ? 'interrupted' : 'cancelled' } as const
-    if (signal.aborted) return stopped
-    const onProgress = (progress: Progress) => {
-      job.progress = progress
-      job.changed.resolve()
-      job.changed = Promise.withResolvers()
-    }
-    try {
-      return toOutcome(await parts.evaluate(job.plan, onProgress, signal))
-    } catch (error) {
-      if (signal.aborted) return { state: isClosing ? 'interrupted' : 'cancelled' }
-      if (error instanceof AppError) return { state: 'failed', errorCode: error.code, errorMessage: error.message }
-      parts.onError(error)
-      const errorMessage = 'Something failed inside simpleIA. The log has the details.'
-      return { state: 'failed', errorCode: 'internal', errorMessage }
-    }
-  }
-
-  const save = (job: Job, values: Partial<EvaluationRow>) =>
-    db.updateTable('evaluations').set(values).where('id', '=', job.id).execute()
-
-  const toEvaluation = <Row extends ListedRow>(row: Row): Evaluation<Row> => ({ row, progress: jobs.get(row.id)?.progress })
-  const get = async (id: string, { userId }: Viewer) => toEvaluation(await getRow(db, id, userId))
 
   return {
+    watch: queue.watch,
+    get,
+    close: queue.close,
+    findVerdict: (candidate) => findVerdict(db, candidate),
     async create(body, caller) {
-      refuseMore(waiting.length, isClosing)
-      const { plan, runId } = await makePlan(parts, body, caller)
-      const row = toRow(randomUUID(), { body, plan, runId, userId: caller.userId, createdAt: time() })
-      refuseMore(waiting.length, isClosing)
-      const job = createJob(row.id, plan)
-      jobs.set(row.id, job)
-      try {
-        await db.insertInto('evaluations').values(row).execute()
-      } catch (error) {
-        jobs.delete(row.id)
-        throw error
-      }
-      waiting.push(job)
-      running ??= runAll()
-      return toEvaluation(row)
+      queue.refuseMore()
+      const planned = await makePlan(parts, body, caller)
+      const row = toRow(planned, { body, userId: caller.userId, createdAt: time() })
+      await db.insertInto('evaluations').values(row).execute()
+      queue.add(row.id, planned.plan)
+      return { row, progress: undefined }
     },
     async list(options) {
       const { items, nextCursor } = await listRows(db, options)
-      return { items: items.map(toEvaluation), nextCursor }
-    },
-    get,
-    async *watch(id, signal) {
-      const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-      for (let told: Progress | undefined; !signal.aborted; ) {
-        const job = jobs.get(id)
-        if (job === undefined) return
-        const { changed, progress } = job
-        if (progress !== undefined && progress !== told) yield progress
-        told = progress
-        if (job.changed === changed) await Promise.race([changed.promise, gone])
-      }
+      return { items: items.map((row) => ({ row, progress: queue.progressOf(row.id) })), nextCursor }
     },
     async cancel(id, viewer) {
       await get(id, viewer)
-      const job = jobs.get(id)
-      if (job === undefined) throw new AppError('conflict', `The evaluation "${id}" has ended already.`)
-      job.stopping.abort()
-      // One that waits need not wait for its turn to end.
-      const place = waiting.indexOf(job)
-      if (place !== -1) await run(...takeOut(waiting, place))
-      await job.ended.promise
+      if (!(await queue.stop(id))) throw new AppError('conflict', `The evaluation "${id}" has ended already.`)
       return get(id, viewer)
     },
     async remove(id, viewer) {
       await get(id, viewer)
-      if (jobs.has(id)) throw new AppError('conflict', `The evaluation "${id}" has not ended yet. Cancel it first.`)
+      if (queue.has(id)) throw new AppError('conflict', `The evaluation "${id}" has not ended yet. Cancel it first.`)
       await db.deleteFrom('evaluations').where('id', '=', id).execute()
-    },
-    async findVerdict(candidate) {
-      const row = await db
-        .selectFrom('evaluations')
-        .select(['id', 'passed', 'endedAt'])
-        .where('candidate', '=', candidate)
-        .where('kind', '=', 'gate')
-        .where('state', '=', 'completed')
-        .orderBy('createdAt', 'desc')
-        .orderBy('id', 'desc')
-        .executeTakeFirst()
-      return row === undefined ? undefined : { id: row.id, passed: row.passed === 1, endedAt: row.endedAt ?? '' }
-    },
-    async close() {
-      isClosing = true
-      for (const { stopping } of jobs.values()) stopping.abort()
-      await running
     },
   }
 }
 
-function refuseMore(waiting: number, isClosing: boolean): void {
-  if (isClosing) throw new AppError('unavailable', 'The service is shutting down.')
-  if (waiting < mostWaiting) return
-  throw new AppError('busy', `${mostWaiting} evaluations wait already. Try again when some have ended.`, {
-    retryAfterSeconds: 60,
-  })
-}
+type Created = Readonly<{ body: EvaluationBody; userId: string; createdAt: string }>
 
-function createJob(id: string, plan: Plan): Job {
-  const [ended, changed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  return { id, plan, stopping: new AbortController(), ended, progress: undefined, changed }
-}
-
-function takeOut(jobs: Job[], place: number): [Job] {
-  const [job] = jobs.splice(place, 1)
-  if (job === undefined) throw new AppError('internal', 'An evaluation that waits is not where it was.')
-  return [job]
-}
-
-function toOutcome(report: EvaluationReport): Partial<EvaluationRow> {
-  const passed = report.verdict === null ? null : report.verdict.passed ? 1 : 0
-  return { state: 'completed', report: JSON.stringify(report), passed }
-}
-
-type NewRow = Readonly<{ body: EvaluationBody; plan: Plan; runId: string | undefined; userId: string; createdAt: string }>
-
-function toRow(id: string, { body, plan, runId, userId, createdAt }: NewRow): EvaluationRow {
+function toRow({ plan, runId }: Planned, { body, userId, createdAt }: Created): EvaluationRow {
   return {
-    id,
+    id: randomUUID(),
     kind: plan.kind,
     state: 'queued',
     ownerId: plan.kind === 'upgrade' ? userId : null,

@@ -89,11 +89,15 @@ function listQuestions(
 export function toQuestion(example: TrainingExample): Asked | undefined {
   if (example.type === 'text') return undefined
   const { messages } = example
-  const place = example.type === 'preference' ? messages.length : messages.findLastIndex(({ role }) => role === 'assistant')
+  const place = example.type === 'preference' ? messages.length : lastLearned(example)
   const reference = example.type === 'preference' ? example.chosen : messages[place]?.content
   if (place < 1 || reference === undefined || reference.trim() === '') return undefined
   const prompt: Prompt = { type: 'chat', messages: messages.slice(0, place) }
   return { set: 'held-out', prompt, question: questionOf(prompt), references: [reference], past: null }
+}
+
+function lastLearned({ messages, learned }: Extract<TrainingExample, { type: 'chat' }>): number {
+  return messages.findLastIndex(({ role }, place) => role === 'assistant' && (learned === undefined || learned.includes(place)))
 }
 
 /** The last thing that was said before the answer. */
