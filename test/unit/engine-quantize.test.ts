@@ -53,8 +53,8 @@ describe('scores', () => {
 })
 
 /** A model of four tokens that always has the same scores; tokens are the digits of a text. */
-function scriptedModel(scores: readonly number[]): Evaluation & { rows: Array<readonly [number, number, boolean]> } {
-  const rows: Array<readonly [number, number, boolean]> = []
+function scriptedModel(scores: readonly number[]): Evaluation & { rows: Array<readonly [number, number, unknown]> } {
+  const rows: Array<readonly [number, number, unknown]> = []
   return {
     rows,
     vocabularySize: scores.length,
@@ -101,8 +101,8 @@ describe('measuring', () => {
 
   test('asks for scores of few rows at a time, and of the second half only', () => {
     const model = scriptedModel([0, 0])
-    const rows: Array<readonly [number, number, boolean]> = []
-    const evaluate = (tokens: readonly number[], position: number, outputs: boolean) =>
+    const rows: Array<readonly [number, number, unknown]> = []
+    const evaluate = (tokens: readonly number[], position: number, outputs: unknown) =>
       void rows.push([tokens.length, position, outputs])
     measure('01'.repeat(256), { ...model, evaluate })
     expect(rows.slice(0, 5)).toEqual([

@@ -106,12 +106,12 @@ test('one file reads the environment of the process', async () => {
   expect(readers).toEqual(['config.ts'])
 })
 
-test('three files know the C interface of llama.cpp', async () => {
+test('four files know the C interface of llama.cpp', async () => {
   const knowing: string[] = []
   for (const file of await sourceFiles())
     if ((await readFile(join('src', file), 'utf8')).includes("from 'koffi'")) knowing.push(file)
   expect(knowing.sort()).toEqual(
-    ['devices', 'quantize'].map((part) => `engine/local/libllama-${part}.ts`).concat('engine/local/libllama.ts'),
+    ['libggml-floats', 'libllama-devices', 'libllama-quantize', 'libllama'].map((name) => `engine/local/${name}.ts`),
   )
 })
 

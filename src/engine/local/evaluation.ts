@@ -1,11 +1,13 @@
 import { AppError } from '../../errors.ts'
 import { type Batch, type Llama, type Pointer, viewFloats } from './libllama.ts'
-import { createBatch, tokenizePart } from './llama-backend.ts'
+import { createBatch, loadAdapter, setAdapter, tokenizePart } from './llama-backend.ts'
 import { quantizationOf } from './llama-model.ts'
 import { createThreadGovernor } from './thread-governor.ts'
 
 export type EvaluationOptions = Readonly<{
   path: string
+  /** A LoRA adapter that is added to the model. */
+  adapterPath?: string
   /** Tokens that fit. */
   contextSize: number
   /** Rows with scores of one call of `evaluate` at most: each costs the library 4 bytes for each token of the vocabulary, twice. */
@@ -25,8 +27,11 @@ export interface Evaluation {
   tokenize(text: string): number[]
   /** Forgets the text so far. */
   clear(): void
-  /** Goes on with these tokens; `position` says how many there were. With `outputs`, each gets scores. Throws when the model fails. */
-  evaluate(tokens: readonly number[], position: number, outputs: boolean): void
+  /**
+   * Goes on with these tokens, 512 at most; `position` says how many there were. With `outputs`, each gets scores, or those with these
+   * indexes. Throws when the model fails.
+   */
+  evaluate(tokens: readonly number[], position: number, outputs: boolean | ReadonlySet<number>): void
   /** The scores of the row with this index of the last batch: a view that is valid until the next one. */
   scores(row: number): Float32Array
   close(): void
@@ -37,9 +42,15 @@ export const evaluationBatch = 512
 export type EvaluatorParts = Readonly<{ llama: Llama; threads: number; now: () => number; cpuTime: () => number }>
 
 export interface Evaluator {
-  /** Throws `invalid` when the file is no whole model that predicts tokens, `unavailable` when memory does not suffice. */
-  open(options: EvaluationOptions): Evaluation
+  /**
+   * Throws `invalid` when the file is no whole model that predicts tokens or the adapter is none for it, `unavailable` when memory does
+   * not suffice.
+   */
+  open(options: EvaluationOptions): OpenEvaluation
 }
+
+/** With the model itself, for what else is asked of it; it goes with `close`. */
+export type OpenEvaluation = Evaluation & Readonly<{ model: Pointer }>
 
 /** What is open at the same time shares the judgement of how many threads the machine has to spare. */
 export function createEvaluator({ llama, threads, now, cpuTime }: EvaluatorParts): Evaluator {
@@ -57,7 +68,7 @@ export function createEvaluator({ llama, threads, now, cpuTime }: EvaluatorParts
   return {
     open(options) {
       const model = openModel(llama, options.path)
-      const context = openContext(llama, model, used, options)
+      const context = openAdapted(llama, model, used, options)
       contexts.add(context)
       const evaluation = createEvaluation({
         llama,
@@ -68,6 +79,7 @@ export function createEvaluator({ llama, threads, now, cpuTime }: EvaluatorParts
       warmUp(evaluation)
       return {
         ...evaluation,
+        model,
         close() {
           contexts.delete(context)
           evaluation.close()
@@ -116,8 +128,9 @@ function createEvaluation({ llama, model, context, decode }: Opened): Evaluation
     parameters: Number(llama.llama_model_n_params(model)),
     tokenize: (text) => tokenizePart(llama, vocabulary, text, false),
     clear: () => void llama.llama_memory_seq_rm(memory, 0, -1, -1),
-    evaluate(tokens, position, output) {
-      const rows = tokens.map((token, index) => ({ token, position: position + index, sequence: 0, output }))
+    evaluate(tokens, position, outputs) {
+      const hasScores = (index: number) => (typeof outputs === 'boolean' ? outputs : outputs.has(index))
+      const rows = tokens.map((token, index) => ({ token, position: position + index, sequence: 0, output: hasScores(index) }))
       const result = decode(batch.fill(rows))
       if (result !== 0) throw new AppError('internal', `llama.cpp could not evaluate ${tokens.length} tokens (code ${result}).`)
     },
@@ -130,6 +143,20 @@ function createEvaluation({ llama, model, context, decode }: Opened): Evaluation
       llama.llama_free(context)
       llama.llama_model_free(model)
     },
+  }
+}
+
+/** A context with the adapter of the options. Frees the model when there can be none. */
+function openAdapted(llama: Llama, model: Pointer, threads: number, options: EvaluationOptions): Pointer {
+  try {
+    const { adapterPath } = options
+    const adapter = adapterPath === undefined ? undefined : loadAdapter(llama, model, adapterPath, 'The file of the adapter')
+    const context = openContext(llama, model, threads, options)
+    if (!setAdapter(llama, context, adapter)) throw new AppError('internal', 'llama.cpp cannot use the adapter.')
+    return context
+  } catch (error) {
+    llama.llama_model_free(model)
+    throw error
   }
 }
 

@@ -110,15 +110,11 @@ function createBackend(parts: Parts): Backend {
     mostOutputs,
     slidingWindow: llama.llama_model_n_swa(model),
     loadAdapter({ name, path, identity }) {
-      const adapter = llama.llama_adapter_lora_init(model, path)
-      if (adapter === null)
-        throw new AppError('invalid', `The file of "${name}" is no whole LoRA adapter, or not one for this model.`)
-      adapters.set(identity, adapter)
+      adapters.set(identity, loadAdapter(llama, model, path, `The file of "${name}"`))
     },
     useAdapter(identity) {
-      const used = identity === undefined ? [] : [adapters.get(identity) ?? null]
-      const result = llama.llama_set_adapters_lora(context, pointerArray(used), used.length, ones)
-      if (result !== 0 || used.includes(null)) throw new AppError('internal', `llama.cpp cannot use the adapter ${identity}.`)
+      const adapter = identity === undefined ? undefined : (adapters.get(identity) ?? null)
+      if (!setAdapter(llama, context, adapter)) throw new AppError('internal', `llama.cpp cannot use the adapter ${identity}.`)
     },
     tokenize: (prompt) => tokenize(llama, vocabulary, prompt),
     piece(token) {
@@ -149,6 +145,19 @@ function createBackend(parts: Parts): Backend {
       llama.llama_model_free(model)
     },
   }
+}
+
+/** Reads an adapter in; it goes with its model. Throws `invalid`, where `file` is the subject of the sentence. */
+export function loadAdapter(llama: Llama, model: Pointer, path: string, file: string): Pointer {
+  const adapter = llama.llama_adapter_lora_init(model, path)
+  if (adapter !== null) return adapter
+  throw new AppError('invalid', `${file} is no whole LoRA adapter, or not one for this model.`)
+}
+
+/** What is computed from now on is computed with this adapter, or with none. Whether that went well. */
+export function setAdapter(llama: Llama, context: Pointer, adapter: Pointer | undefined): boolean {
+  const used = adapter === undefined ? [] : [adapter]
+  return llama.llama_set_adapters_lora(context, pointerArray(used), used.length, ones) === 0 && adapter !== null
 }
 
 /** Scores for some more rows, which nobody reads. */

@@ -41,17 +41,29 @@ type Opened = Readonly<{
 
 /** What the file and its context say of the model. */
 export function describeModel({ llama, model, vocabulary, options, device, contextSize, cacheType }: Opened): LoadedModel {
-  const textOf = (token: number) => (token < 0 ? '' : (llama.llama_vocab_get_text(vocabulary, token) ?? ''))
-  const tokens = Array.from({ length: llama.llama_vocab_n_tokens(vocabulary) }, (_, token) => token)
   return {
+    ...describeFile(llama, model, vocabulary),
     contextSize,
     device,
     threads: options.threads,
-    quantization: quantizationOf(llama, model),
-    architecture: metadata(llama, model, 'general.architecture'),
     cacheType,
     parameters: Number(llama.llama_model_n_params(model)),
     sizeBytes: Number(llama.llama_model_size(model)),
+  }
+}
+
+export type FileFacts = Pick<
+  LoadedModel,
+  'architecture' | 'quantization' | 'vocabularySize' | 'chatTemplate' | 'bosToken' | 'eosToken' | 'controlTokens'
+>
+
+/** What the file alone says: its weights may have been left out. */
+export function describeFile(llama: Llama, model: Pointer, vocabulary: Pointer): FileFacts {
+  const textOf = (token: number) => (token < 0 ? '' : (llama.llama_vocab_get_text(vocabulary, token) ?? ''))
+  const tokens = Array.from({ length: llama.llama_vocab_n_tokens(vocabulary) }, (_, token) => token)
+  return {
+    architecture: metadata(llama, model, 'general.architecture'),
+    quantization: quantizationOf(llama, model),
     vocabularySize: tokens.length,
     chatTemplate: llama.llama_model_chat_template(model, null) ?? undefined,
     bosToken: textOf(llama.llama_vocab_bos(vocabulary)),

@@ -1,5 +1,5 @@
 import { rmSync, statfsSync } from 'node:fs'
-import { constants, cpus, setPriority } from 'node:os'
+import { cpus } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
@@ -11,6 +11,7 @@ import { createGraphWatcher, type ImportanceMatrix, openQuantizer } from './libl
 import { measureModels } from './measure-model.ts'
 import { quantizeFile } from './quantize-file.ts'
 import type { FromQuantizer, MeasureJob, QuantizeJob, ToQuantizer } from './quantize-protocol.ts'
+import { workForParent } from './work-for-parent.ts'
 
 // The entry point of the child process that makes a quantized model, or measures models: one job, then it is ended.
 // It works on the CPU, also where models answer on another device: what is computed there is the same on all machines.
@@ -85,9 +86,11 @@ function measure(job: MeasureJob, threads: number): void {
   send({ type: 'measure-end', measurement: measureModels(job, { open: openModel, send, now }) })
 }
 
+const tell = workForParent<ToQuantizer, FromQuantizer>(receive)
+
 function send(message: FromQuantizer): void {
   endWithoutParent()
-  process.send?.(message)
+  tell(message)
 }
 
 /**
@@ -104,27 +107,9 @@ function endWithoutParent(): void {
 const watchMs = 300
 
 async function receive(message: ToQuantizer): Promise<void> {
-  try {
-    const before = cpus()
-    await wait(watchMs)
-    const evaluatingThreads = freeThreads(message.job.threads, before, cpus())
-    if (message.type === 'quantize-start') quantize(message.job, evaluatingThreads)
-    else measure(message.job, evaluatingThreads)
-  } catch (error) {
-    const known = error instanceof AppError ? error : undefined
-    const message = error instanceof Error ? error.message : String(error)
-    send({
-      type: 'job-failed',
-      code: known?.code ?? 'internal',
-      message: known?.message ?? `The work on the model failed: ${message}`,
-    })
-  }
+  const before = cpus()
+  await wait(watchMs)
+  const evaluatingThreads = freeThreads(message.job.threads, before, cpus())
+  if (message.type === 'quantize-start') quantize(message.job, evaluatingThreads)
+  else measure(message.job, evaluatingThreads)
 }
-
-// The models that answer go first.
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
-process.on('message', (message: ToQuantizer) => void receive(message))
-// Without its parent it has nobody to work for. The parent decides when it ends: it may be told to stop together with it.
-process.on('disconnect', () => process.exit(0))
-process.on('SIGINT', () => {})
-process.on('SIGTERM', () => {})

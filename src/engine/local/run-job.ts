@@ -1,0 +1,64 @@
+import { AppError, type ErrorCode } from '../../errors.ts'
+import { createEventQueue } from './event-queue.ts'
+import type { ProcessChild } from './spawn-process.ts'
+
+/** What the process of a job says when it gives up. */
+export type JobFailed = Readonly<{ type: 'job-failed'; code: ErrorCode; message: string }>
+
+/** How a job gets its process, and when it is to be given up. */
+export type JobOptions<To, From> = Readonly<{ spawn: () => ProcessChild<To, From>; signal: AbortSignal }>
+
+type Job<To, From, E> = Readonly<{
+  start: To
+  isEvent: (message: From) => message is From & E
+  /** The type of the event after which the process is done. */
+  last: string
+  /** Sent each time that an event has been read and the next one is asked for. */
+  read?: To
+}>
+
+/**
+ * Starts a process for one job and gives its events up to the last one. Ends the process when the reader stops or the signal says so;
+ * nobody works any more when this has returned. Throws what the process says, `aborted`, or `unavailable` when it dies.
+ */
+export async function* runJob<To, From extends JobFailed | Readonly<{ type: string }>, E extends Readonly<{ type: string }>>(
+  { start, isEvent, last, read }: Job<To, From, E>,
+  { spawn, signal }: JobOptions<To, From>,
+): AsyncGenerator<E> {
+  const ended = Promise.withResolvers<void>()
+  const events = createEventQueue<Readonly<{ event: E } | { error: AppError }>>(signal)
+  const child = spawn()
+  child.onMessage((message) => {
+    if (isFailure(message)) events.push({ error: new AppError(message.code, message.message) })
+    else if (isEvent(message)) events.push({ event: message })
+  })
+  child.onExit((reason) => {
+    ended.resolve()
+    const text = `The process that worked on the model ended (${reason}). ${likelyCause(reason)}`
+    events.push({ error: new AppError('unavailable', text) })
+  })
+  try {
+    child.send(start)
+    for await (const got of events) {
+      if ('error' in got) throw got.error
+      yield got.event
+      if (got.event.type === last) return
+      if (read !== undefined) child.send(read)
+    }
+  } finally {
+    child.kill()
+    // Only then is nobody writing any more.
+    await ended.promise
+  }
+}
+
+function isFailure(message: JobFailed | Readonly<{ type: string }>): message is JobFailed {
+  return message.type === 'job-failed'
+}
+
+function likelyCause(reason: string): string {
+  if (reason === 'SIGKILL') return 'Most likely there was not enough memory.'
+  if (reason === 'SIGABRT' || reason === 'SIGSEGV' || reason === 'SIGBUS')
+    return 'Most likely the file is damaged or of a kind that llama.cpp cannot read.'
+  return 'The log has the details.'
+}

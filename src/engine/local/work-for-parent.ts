@@ -1,0 +1,27 @@
+import { constants, setPriority } from 'node:os'
+import { AppError } from '../../errors.ts'
+import type { JobFailed } from './run-job.ts'
+
+/**
+ * Makes this process one that works for its parent, after the models that answer; gives what sends to it. What `receive` throws is
+ * told as `job-failed`. Without the parent it has nobody to work for; who asked decides when it ends, as both may be told to stop.
+ */
+export function workForParent<To, From extends object>(
+  receive: (message: To) => Promise<void>,
+): (message: From | JobFailed) => void {
+  const send = (message: From | JobFailed) => void process.send?.(message)
+  setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+  process.on('message', (message: To) => {
+    receive(message).catch((error: unknown) => send(toFailure(error)))
+  })
+  process.on('disconnect', () => process.exit(0))
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => {})
+  return send
+}
+
+function toFailure(error: unknown): JobFailed {
+  if (error instanceof AppError) return { type: 'job-failed', code: error.code, message: error.message }
+  const text = error instanceof Error ? error.message : String(error)
+  return { type: 'job-failed', code: 'internal', message: `The work on the model failed: ${text}` }
+}
