@@ -16,7 +16,6 @@ import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { Elsewhere, Selected } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
-import { AppError } from './errors.ts'
 import type { ScoreFileParts } from './evaluation/score-file.ts'
 import { type EvaluationPart, openEvaluation } from './evaluation-part.ts'
 import { serveApiDocs } from './http/api-docs.ts'
@@ -152,7 +151,7 @@ async function compose(config: Config, parts: AppParts, closer: Closer): Promise
       predict,
       predictions: predictions.predictions,
       localProvider: host.name,
-      runScoring: parts.runScoring ?? cannotScore,
+      ...(parts.runScoring === undefined ? {} : { runScoring: parts.runScoring }),
       isDraining: lifecycle.isDraining,
       log,
       now,
@@ -309,11 +308,6 @@ async function prepareReload(config: Config, { prepareProviders }: Answers, { pr
     await applyProviders()
   }
   return { selected, apply }
-}
-
-// biome-ignore lint/correctness/useYield: it only fails.
-async function* cannotScore(): ReturnType<ScoreFileParts['runScoring']> & AsyncGenerator<never> {
-  throw new AppError('unavailable', 'This version cannot score texts.')
 }
 
 const uptimeSeconds = () => process.uptime()

@@ -6,6 +6,7 @@ import { askerOf } from './asker.ts'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
+import { runScoring, spawnScorer } from './engine/train/score-process.ts'
 import { createAsk } from './evaluation/ask.ts'
 import type { Contestant, ModelFiles, Work } from './evaluation/evaluation.ts'
 import { type Evaluations, openEvaluations } from './evaluation/evaluations.ts'
@@ -28,7 +29,8 @@ export type EvaluationParts = Readonly<{
   predictions: Pick<Predictions, 'list' | 'find'>
   /** The provider whose models are files of this machine. */
   localProvider: string
-  runScoring: ScoreFileParts['runScoring']
+  /** Stands in for the process of the scores in tests. */
+  runScoring?: ScoreFileParts['runScoring']
   isDraining: () => boolean
   log: FastifyBaseLogger
   /** Milliseconds since 1970. */
@@ -47,7 +49,7 @@ export async function openEvaluation(config: Config, parts: EvaluationParts, clo
   const folder = join(config.dataDir, 'evaluations')
   const work: Work = {
     ask: createAsk(predict),
-    score: await openScore({ runScoring: parts.runScoring, folder, maxLength, threads }),
+    score: await openScore({ runScoring: parts.runScoring ?? scoreInProcess, folder, maxLength, threads }),
     findFiles: filesOf(config, parts.localProvider),
     readHeldOut: (datasetId, most) => readHeldOut(db, datasetId, most),
     recentConversations: createRecentConversations(parts.predictions),
@@ -69,6 +71,9 @@ export async function openEvaluation(config: Config, parts: EvaluationParts, clo
   )
   return { evaluations, admin: [openToKeys('admin', [evaluationRoutes({ evaluations, askerOf }).admin])] }
 }
+
+const scoreInProcess: ScoreFileParts['runScoring'] = (job, signal) =>
+  runScoring(job, { spawn: () => spawnScorer((text) => void process.stderr.write(text)), signal })
 
 function filesOf(config: Config, localProvider: string): (who: Contestant) => Promise<ModelFiles | undefined> {
   const registry = createModelRegistry(config.modelsDir)

@@ -31,6 +31,17 @@ export function createThreeModels(
   }
 }
 
+const noTotals = {
+  examples: 0,
+  tooLong: 0,
+  empty: 0,
+  targets: 0,
+  meanNll: undefined,
+  preferences: 0,
+  preferred: 0,
+  tokensPerSecond: 0,
+}
+
 /** Scores each example by its length, and holds on at one where `pause` says so. */
 export function scriptedScoring(
   pause: (index: number, signal: AbortSignal) => Promise<void> = async () => {},
@@ -46,7 +57,7 @@ export function scriptedScoring(
       const score = { type: 'text', logprob: -line.length * worse, targets: line.length } as const
       yield { type: 'example-scored', index, score } as const
     }
-    yield { type: 'score-end' } as const
+    yield { type: 'score-end', totals: noTotals } as const
   }
   return Object.assign(runScoring, { jobs })
 }

@@ -2,31 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toDiskError } from '../engine/disk.ts'
+import type { ScoreEvent, ScoreJob, TextScore } from '../engine/train/score-protocol.ts'
 import { AppError } from '../errors.ts'
 import type { ExampleScore, Likelihood, Score } from './evaluation.ts'
-
-/** What the process of the scores is given, and tells. */
-export type ScoreJob = Readonly<{
-  modelPath: string
-  adapterPath: string | undefined
-  /** JSON lines of `TrainingExample`. */
-  examplesFile: string
-  /** In tokens. */
-  maxLength: number
-  threads: number
-}>
-type Scored = Readonly<{ targets: number; logprob: number }>
-export type ScoreEvent =
-  | Readonly<{
-      type: 'example-scored'
-      /** From 0. */
-      index: number
-      score:
-        | (Readonly<{ type: 'text' }> & Scored)
-        | Readonly<{ type: 'preference'; chosen: Scored; rejected: Scored }>
-        | Readonly<{ type: 'left-out' }>
-    }>
-  | Readonly<{ type: 'score-end' }>
 
 export type ScoreFileParts = Readonly<{
   runScoring: (job: ScoreJob, signal: AbortSignal) => AsyncIterable<ScoreEvent>
@@ -60,10 +38,12 @@ export async function openScore({ runScoring, folder, maxLength, threads }: Scor
   }
 }
 
-function toScore(score: Extract<ScoreEvent, { type: 'example-scored' }>['score']): ExampleScore {
+function toScore(score: Scored): ExampleScore {
   if (score.type === 'left-out') return { type: 'left-out' }
   if (score.type === 'text') return { type: 'text', ...toLikelihood(score) }
   return { type: 'pair', chosen: toLikelihood(score.chosen), rejected: toLikelihood(score.rejected) }
 }
 
-const toLikelihood = ({ logprob, targets }: Scored): Likelihood => ({ logprob, tokens: targets })
+type Scored = Extract<ScoreEvent, { type: 'example-scored' }>['score']
+
+const toLikelihood = ({ logprob, targets }: TextScore): Likelihood => ({ logprob, tokens: targets })
