@@ -1,6 +1,7 @@
 import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
 import { docsCommands } from './docs-commands.ts'
+import { evaluateCommands } from './evaluate-commands.ts'
 import { keysCommands } from './keys-commands.ts'
 
 export type CommandFlag = Readonly<{
@@ -206,6 +207,7 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./models.ts')).removeInstalled(context),
   },
   ...docsCommands,
+  ...evaluateCommands,
   ...keysCommands,
   {
     path: ['admin', 'users', 'list'],

@@ -35,11 +35,4 @@ test('an adapter of noise on the real model is told to have forgotten much, the 
   const withoutSpeed = (value: unknown) =>
     JSON.parse(JSON.stringify(value, (key, inner) => (key === 'tokens_per_second' ? null : inner)))
   expect(withoutSpeed((await evaluate(body)).report)).toEqual(withoutSpeed(report))
-  console.log(
-    JSON.stringify(
-      { forgetting: { ...forgetting, most_worse: [] }, general: report.answers.general, judge: report.judge },
-      null,
-      1,
-    ),
-  )
 })

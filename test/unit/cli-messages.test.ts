@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { commands } from '../../src/cli/commands.ts'
 import { docsEvalMessages } from '../../src/cli/docs-eval-messages.ts'
 import { doctorMessages } from '../../src/cli/doctor-messages.ts'
+import { evaluateMessages, stateNames } from '../../src/cli/evaluate-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { keysMessages } from '../../src/cli/keys-messages.ts'
 import { languageOf } from '../../src/cli/language.ts'
@@ -20,6 +21,8 @@ test('every text exists in both languages, with the same places', () => {
     ...quantizeMessages,
     ...docsEvalMessages,
     ...keysMessages,
+    ...evaluateMessages,
+    ...stateNames,
   })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')
