@@ -122,6 +122,8 @@ async function follow(evaluations: Evaluations, request: FastifyRequest<ById>, r
 
 async function* toFrames(evaluations: Evaluations, request: FastifyRequest<ById>, gone: AbortSignal): AsyncGenerator<string> {
   const { id } = request.params
+  // So that the stream is open while it waits for its turn.
+  yield ': following\n\n'
   for await (const progress of evaluations.watch(id, gone)) yield formatEvent(JSON.stringify(progress), 'progress')
   if (gone.aborted) return
   yield formatEvent(JSON.stringify(toItem(await evaluations.get(id, viewerOf(request)))), 'done')

@@ -44,6 +44,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/cloud.md',
     'docs/compatibility.md',
     'docs/errors.md',
+    'docs/evaluation.md',
     'docs/keys.md',
     'docs/settings.md',
     'docs/quantization.md',

@@ -110,7 +110,7 @@ describe('a gate', () => {
       expect([event, JSON.parse(data)]).toMatchObject(['done', { state: 'completed', report: { kind: 'gate' } }])
     }
     const late = await world.admin('GET', `${path}/${id}?stream=true`)
-    expect(late.text).toMatch(/^event: done/)
+    expect(late.text).toMatch(/^: following\n\nevent: done/)
   })
 
   test('takes candidate and dataset from a completed run, and the held-out rows from the dataset', async () => {
