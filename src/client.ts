@@ -1,9 +1,9 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { evaluationClient } from './client/evaluations.ts'
+import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
-import type { FeedbackItem } from './feedback/schema.ts'
 import type { QuantizeReport } from './models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
@@ -71,10 +71,6 @@ export type IngestMessage =
 export type EgressFilter = Readonly<Partial<Record<'from' | 'to' | 'user' | 'limit', string>>>
 export type { EgressItem }
 
-export type FeedbackBody =
-  | Readonly<{ text: string }>
-  | Readonly<{ prediction_id: string; rating: 'up' | 'down'; correction?: string; text?: string }>
-
 type PredictEnd = Readonly<
   Pick<PredictAnswer, 'id' | 'model' | 'provider' | 'usage' | 'timings' | 'ran_on' | 'why' | 'passed_by'> & {
     finish_reason: PredictAnswer['choices'][number]['finish_reason']
@@ -88,9 +84,10 @@ export type QuantizeEvent =
   | (Readonly<{ type: 'done' }> & QuantizeAnswer)
 
 export type ChatBody = Readonly<{ messages: readonly ChatMessage[]; model?: string; max_tokens?: number; temperature?: number }>
+/** `id`: of the answer, for feedback. */
 export type ChatEvent =
-  | Readonly<{ type: 'text'; text: string }>
-  | Readonly<{ type: 'done'; finishReason: string; completionTokens: number }>
+  | Readonly<{ type: 'text'; id: string; text: string }>
+  | Readonly<{ type: 'done'; id: string; finishReason: string; completionTokens: number }>
 
 /** What a question to the documents brings, in this order: the sources, the text piece by piece, and the rest of the answer. */
 export type DocumentsAnswerEvent =
@@ -99,6 +96,7 @@ export type DocumentsAnswerEvent =
   | (Readonly<{ type: 'done' }> & QueryEnd)
 
 type OpenAiChunk = Readonly<{
+  id: string
   choices: ReadonlyArray<Readonly<{ delta: Readonly<{ content?: string | null }>; finish_reason: string | null }>>
   usage?: Readonly<{ completion_tokens: number }> | null
   error?: Readonly<{ message: string; code?: string | null }>
@@ -195,11 +193,10 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     },
     removeDocument: (id: string) => done('DELETE', `/rag/documents/${encodeURIComponent(id)}`),
 
-    sendFeedback: (body: FeedbackBody) => json<Readonly<{ id: string; created_at: string }>>('POST', '/feedback', body),
-    listFeedback: (cursor?: string) => json<Page<FeedbackItem>>('GET', `/feedback${query({ cursor })}`),
+    ...predictionCalls(transport),
     /** All feedback as JSON lines, as it arrives. */
-    async *exportFeedback(): AsyncGenerator<Uint8Array> {
-      yield* bodyOf(await call('GET', '/feedback?format=jsonl'))
+    async *exportFeedback(filter: FeedbackFilter = {}): AsyncGenerator<Uint8Array> {
+      yield* bodyOf(await call('GET', `/feedback${query({ ...filter, format: 'jsonl' })}`))
     },
 
     /** Filters by their names on the wire. */
@@ -270,15 +267,17 @@ async function* readPull(body: AsyncIterable<Uint8Array>): AsyncGenerator<PullMe
 async function* readChat(body: AsyncIterable<Uint8Array>): AsyncGenerator<ChatEvent> {
   let finishReason = 'stop'
   let completionTokens = 0
+  let id = ''
   for await (const { data } of readEventStream(body)) {
     if (data === '[DONE]') {
-      yield { type: 'done', finishReason, completionTokens }
+      yield { type: 'done', id, finishReason, completionTokens }
       return
     }
     const chunk = JSON.parse(data) as OpenAiChunk
     if (chunk.error !== undefined) throw fromErrorBody(data, 'The answer broke off.')
+    id = chunk.id
     const choice = chunk.choices[0]
-    if (choice?.delta.content) yield { type: 'text', text: choice.delta.content }
+    if (choice?.delta.content) yield { type: 'text', id, text: choice.delta.content }
     finishReason = choice?.finish_reason ?? finishReason
     completionTokens = chunk.usage?.completion_tokens ?? completionTokens
   }

@@ -16,6 +16,8 @@ import { createSession } from './session.js'
  *   correction: string | null
  *   prediction_id: string | null
  *   created_at: string
+ *   rejected_prediction_id: string | null
+ *   tags: readonly string[]
  * }>} Feedback
  */
 
@@ -169,16 +171,24 @@ function toUserItem({ username, role, created_at: createdAt }) {
 }
 
 /** @param {Feedback} item */
-function toFeedbackItem({ rating, text, correction, prediction_id: predictionId, created_at: createdAt }) {
+function toFeedbackItem(item) {
+  const { rating, text, correction, tags, prediction_id: predictionId, rejected_prediction_id: rejectedId } = item
   const head = create('p', { class: 'quiet' })
   if (rating !== null) {
     const label = rating === 'up' ? 'rateUp' : 'rateDown'
     head.append(create('span', { class: `thumb ${rating}`, attributes: { role: 'img', 'data-label': label } }), ' ')
   }
-  head.append(createTime(createdAt))
+  head.append(createTime(item.created_at))
   if (predictionId !== null) head.append(' ', create('code', { text: predictionId }))
-  const texts = [text, correction].filter((one) => one !== null)
-  return create('li', {}, ...texts.map((one) => create('p', { class: 'text', text: one })), head)
+  if (rejectedId !== null) head.append(' ', create('span', { say: 'keptOver', values: { id: rejectedId } }))
+  head.append(...tags.flatMap((tag) => [' ', create('span', { class: 'tag', text: tag })]))
+  return create(
+    'li',
+    {},
+    ...(text === null ? [] : [create('p', { class: 'text', text })]),
+    ...(correction === null ? [] : [create('p', { class: 'text correction', text: correction })]),
+    head,
+  )
 }
 
 get('switch', HTMLFormElement).addEventListener('submit', (event) => {

@@ -4,14 +4,20 @@ import { createErrorText } from './error-text.js'
 import { send } from './service.js'
 
 /** @typedef {'up' | 'down'} Rating */
+/** @typedef {ReturnType<typeof createAnswerFeedback>} AnswerFeedback */
 
 /**
- * Thumbs for one answer. A thumb is sent at once; a comment goes as a further feedback on the same answer, where the last counts.
+ * Feedback on one answer. A thumb is sent at once; what comes later goes as a further feedback on the same answer, where the last
+ * counts, and which therefore repeats how the answer was corrected and over which one it was kept.
  * @param {string} predictionId
  */
 export function createAnswerFeedback(predictionId) {
-  /** @type {Rating} */
-  let rating = 'up'
+  /** @type {Rating | undefined} */
+  let rating
+  /** @type {string | undefined} */
+  let correction
+  /** @type {string | undefined} */
+  let rejectedId
   const state = create('div', { attributes: { role: 'status' } })
   const thumbs = { up: createThumb('up'), down: createThumb('down') }
   const comment = create('textarea', {
@@ -22,9 +28,11 @@ export function createAnswerFeedback(predictionId) {
   form.hidden = true
   form.addEventListener('submit', (event) => {
     event.preventDefault()
-    void save({ text: comment.value }, () => {
-      form.hidden = true
-    })
+    void tell(
+      save({ rating: rating ?? 'up', text: comment.value }).then(() => {
+        form.hidden = true
+      }),
+    )
   })
 
   /** @param {Rating} value */
@@ -32,30 +40,61 @@ export function createAnswerFeedback(predictionId) {
     return create('button', {
       class: `plain thumb ${value}`,
       attributes: { type: 'button', 'aria-pressed': 'false', 'data-label': value === 'up' ? 'rateUp' : 'rateDown' },
-      click: () => rate(value),
+      click: () =>
+        void tell(
+          save({ rating: value }).then(() => {
+            form.hidden = false
+          }),
+        ),
     })
   }
 
   /** @param {Rating} value */
-  function rate(value) {
+  function press(value) {
     rating = value
-    void save({}, () => {
-      thumbs.up.setAttribute('aria-pressed', String(value === 'up'))
-      thumbs.down.setAttribute('aria-pressed', String(value === 'down'))
-      form.hidden = false
-    })
+    thumbs.up.setAttribute('aria-pressed', String(value === 'up'))
+    thumbs.down.setAttribute('aria-pressed', String(value === 'down'))
   }
 
-  /** @param {Readonly<{ text?: string }>} more @param {() => void} onSaved */
-  async function save(more, onSaved) {
-    try {
-      await send('/feedback', { method: 'POST', body: { prediction_id: predictionId, rating, ...more } })
-      state.replaceChildren(create('p', { class: 'quiet', say: 'feedbackThanks' }))
-      onSaved()
-    } catch (error) {
-      state.replaceChildren(createErrorText(error))
+  /**
+   * Throws what `send` throws.
+   * @param {Readonly<{ rating: Rating, text?: string, correction?: string, rejectedId?: string }>} given
+   */
+  async function save(given) {
+    const corrected = given.correction ?? correction
+    // Who dislikes an answer does not keep it over another one.
+    const rejected = given.rating === 'up' ? (given.rejectedId ?? rejectedId) : undefined
+    const body = {
+      prediction_id: predictionId,
+      rating: given.rating,
+      ...(given.text === undefined ? {} : { text: given.text }),
+      ...(corrected === undefined ? {} : { correction: corrected }),
+      ...(rejected === undefined ? {} : { rejected_prediction_id: rejected }),
     }
+    /** @type {{ prediction?: 'known' | 'unknown' }} */
+    const saved = await (await send('/feedback', { method: 'POST', body })).json()
+    correction = corrected
+    rejectedId = rejected
+    press(given.rating)
+    const say = saved.prediction === 'unknown' ? 'feedbackUnknown' : 'feedbackThanks'
+    state.replaceChildren(create('p', { class: 'quiet', say }))
   }
 
-  return { thumbs: create('span', { class: 'thumbs' }, thumbs.up, thumbs.down), details: create('div', {}, form, state) }
+  /** @param {unknown} error */
+  const showError = (error) => state.replaceChildren(createErrorText(error))
+
+  /** @param {Promise<void>} saving */
+  async function tell(saving) {
+    await saving.catch(showError)
+  }
+
+  return {
+    thumbs: create('span', { class: 'thumbs' }, thumbs.up, thumbs.down),
+    details: create('div', {}, form, state),
+    /** Throws what `send` throws. An answer that is corrected was not good, unless its reader has said so. @param {string} text */
+    correct: (text) => save({ rating: rating ?? 'down', correction: text }),
+    /** @param {string} id */
+    keepOver: (id) => tell(save({ rating: 'up', rejectedId: id })),
+    showError,
+  }
 }

@@ -1,13 +1,9 @@
 // @ts-check
-import { createAnswerRecord } from './answer-record.js'
-import { askModel } from './ask-model.js'
 import { get } from './elements.js'
+import { createExchange } from './exchange.js'
 import { clearText, setText, translate } from './language.js'
 import { isSignInNeeded, load } from './service.js'
 import { createSession } from './session.js'
-import { createTurn } from './turn.js'
-
-/** @typedef {ReturnType<typeof createTurn>} Turn */
 
 const page = {
   welcome: get('welcome', HTMLElement),
@@ -20,8 +16,8 @@ const page = {
   model: get('model', HTMLElement),
 }
 
-/** What the model is told of the conversation: the questions that were answered, with their answers. */
-let messages = /** @type {import('./ask-model.js').Message[]} */ ([])
+/** The conversation, in its order. Questions without an answer are not told to the model. */
+let exchanges = /** @type {import('./exchange.js').Exchange[]} */ ([])
 let running = /** @type {AbortController | undefined} */ (undefined)
 /** Whether only models of this machine can answer. */
 let isLocal = true
@@ -50,46 +46,35 @@ async function showModel() {
 
 /** @param {string} question */
 function ask(question) {
-  const turn = createTurn(question)
+  const before = exchanges.flatMap((exchange) => exchange.messages())
+  const exchange = createExchange(question, before, { run, keepInSight, isLocal: () => isLocal, onAnswer, onFail })
+  exchanges.push(exchange)
   page.welcome.hidden = true
   page.startAgain.hidden = false
-  page.conversation.append(turn.element)
+  page.conversation.append(exchange.element)
   scrollToEnd()
-  return answer(turn, question)
+  exchange.start()
 }
 
-/** Has a question answered in its place; a failure leaves a button there that tries again. @param {Turn} turn @param {string} question */
-async function answer(turn, question) {
+/** Does one thing at a time, which the person can stop. @param {(signal: AbortSignal) => Promise<void>} work */
+function run(work) {
   if (running !== undefined) return
   const stopping = new AbortController()
   running = stopping
   showRunning(true)
-  turn.start()
-  const record = createAnswerRecord()
-  const known = messages
-  const asked = /** @type {const} */ ({ role: 'user', content: question })
-  try {
-    for await (const event of askModel([...known, asked], stopping.signal, { onWait: turn.showWait, isLocal })) {
-      record.note(event)
-      if (event.type === 'text') keepInSight(() => turn.add(event.text))
-    }
-  } catch (error) {
-    if (!stopping.signal.aborted) return fail(turn, question, error)
-  } finally {
+  void work(stopping.signal).finally(() => {
     running = undefined
     showRunning(false)
-  }
-  const content = record.text()
-  // Not so when a new conversation has begun meanwhile.
-  if (content !== '' && messages === known) messages = [...known, asked, { role: 'assistant', content }]
-  const facts = record.facts()
-  keepInSight(() => turn.end({ ...facts, end: stopping.signal.aborted ? 'stopped' : facts.end }))
-  if (facts.model !== '' && page.model.textContent !== facts.model) await showModel()
+  })
 }
 
-/** @param {Turn} turn @param {string} question @param {unknown} error */
-function fail(turn, question, error) {
-  keepInSight(() => turn.fail(error, () => void answer(turn, question)))
+/** @param {import('./answer-view.js').AnswerFacts} facts */
+function onAnswer({ model }) {
+  if (model !== '' && page.model.textContent !== model) void showModel()
+}
+
+/** @param {unknown} error */
+function onFail(error) {
   if (isSignInNeeded(error)) session.openSignIn()
 }
 
@@ -122,7 +107,7 @@ page.form.addEventListener('submit', (event) => {
   const question = page.question.value
   if (question.trim() === '' || running !== undefined) return
   page.question.value = ''
-  void ask(question)
+  ask(question)
 })
 page.question.addEventListener('keydown', (event) => {
   // Enter that only ends the composing of a character is not meant for us.
@@ -136,7 +121,7 @@ document.addEventListener('keydown', (event) => {
 page.stop.addEventListener('click', stop)
 page.startAgain.addEventListener('click', () => {
   stop()
-  messages = []
+  exchanges = []
   page.conversation.replaceChildren()
   page.welcome.hidden = false
   page.startAgain.hidden = true

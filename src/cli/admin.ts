@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Client, ListedUser, Page } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { type Context, printable, withService, writeLine } from './context.ts'
@@ -58,35 +57,6 @@ export async function deleteUser(context: Context): Promise<number> {
   })
 }
 
-/** `admin feedback`: for people, or as JSON lines exactly as stored. */
-export async function showFeedback(context: Context): Promise<number> {
-  const { say, terminal, flags } = context
-  return withService(context, async (client) => {
-    if (flags.has('jsonl')) {
-      for await (const chunk of client.exportFeedback()) if (!terminal.output.write(chunk)) await once(terminal.output, 'drain')
-      return 0
-    }
-    let count = 0
-    for await (const { created_at, rating, text, correction } of allFeedback(client)) {
-      count += 1
-      const lines = [
-        `${created_at}${rating === null ? '' : `  ${rating}`}`,
-        text ?? '',
-        correction === null ? '' : `→ ${correction}`,
-      ]
-      writeLine(
-        terminal.output,
-        `${lines
-          .filter((line) => line !== '')
-          .map(printable)
-          .join('\n  ')}\n`,
-      )
-    }
-    if (count === 0) writeLine(terminal.notes, say('noFeedback'))
-    return 0
-  })
-}
-
 /** `admin reload` */
 export async function reload(context: Context): Promise<number> {
   const { say, terminal } = context
@@ -98,10 +68,6 @@ export async function reload(context: Context): Promise<number> {
 
 function allUsers(client: Client) {
   return allPages((cursor) => client.listUsers(cursor))
-}
-
-function allFeedback(client: Client) {
-  return allPages((cursor) => client.listFeedback(cursor))
 }
 
 export async function* allPages<T>(load: (cursor: string | undefined) => Promise<Page<T>>): AsyncGenerator<T> {

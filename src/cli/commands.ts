@@ -3,6 +3,7 @@ import type { Context } from './context.ts'
 import { docsCommands } from './docs-commands.ts'
 import { evaluateCommands } from './evaluate-commands.ts'
 import { keysCommands } from './keys-commands.ts'
+import { feedbackFlags, predictionsCommands } from './predictions-commands.ts'
 
 export type CommandFlag = Readonly<{
   name: string
@@ -209,6 +210,7 @@ export const commands: readonly Command[] = [
   ...docsCommands,
   ...evaluateCommands,
   ...keysCommands,
+  ...predictionsCommands,
   {
     path: ['admin', 'users', 'list'],
     arguments: [],
@@ -243,9 +245,12 @@ export const commands: readonly Command[] = [
   {
     path: ['admin', 'feedback'],
     arguments: [],
-    flags: [jsonl],
-    help: { en: 'Shows the feedback, newest first.', es: 'Muestra las opiniones, las más nuevas primero.' },
-    run: async (context) => (await import('./admin.ts')).showFeedback(context),
+    flags: [...feedbackFlags, jsonl],
+    help: {
+      en: 'Shows the feedback, newest first: ratings, corrections, pairs, tags.',
+      es: 'Muestra las opiniones, las más nuevas primero: notas, correcciones, parejas, etiquetas.',
+    },
+    run: async (context) => (await import('./feedback.ts')).showFeedback(context),
   },
   {
     path: ['admin', 'egress'],
@@ -302,6 +307,7 @@ export const shortcuts: Readonly<Record<string, readonly string[]>> = {
   'admin users': ['admin', 'users', 'list'],
   'admin keys': ['admin', 'keys', 'list'],
   keys: ['keys', 'list'],
+  predictions: ['predictions', 'list'],
   models: ['models', 'list'],
   docs: ['docs', 'list'],
 }

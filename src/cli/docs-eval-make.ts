@@ -85,7 +85,7 @@ function completeWith({ client, context, say }: Parts): Complete {
     if (!hasModel) return ''
     try {
       const { choices } = await inTurn(
-        () => client.predict({ prompt, max_length: mostTokens, temperature: 0, stop: ['\n'] }),
+        () => client.predict({ prompt, max_length: mostTokens, temperature: 0, stop: ['\n'], store: false }),
         (seconds) => writeLine(context.terminal.notes, say('waiting', { seconds })),
       )
       return choices[0]?.text ?? ''

@@ -83,7 +83,7 @@ function evaluateMode(parts: Parts, mode: Mode, questions: readonly Question[]):
   const { notes } = context.terminal
   const { collection, k, answer } = settings
   const ask = async ({ question }: Question): Promise<Reply> => {
-    const body = { question, k, mode, answer, ...(collection === undefined ? {} : { collection }) }
+    const body = { question, k, mode, answer, store: false, ...(collection === undefined ? {} : { collection }) }
     return inTurn(
       async () => {
         const start = performance.now()

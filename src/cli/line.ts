@@ -1,8 +1,9 @@
 import { createInterface, type Interface } from 'node:readline'
-import type { ChatEvent, Client } from '../client.ts'
+import type { Client } from '../client.ts'
 import type { ChatMessage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import { type Context, inWords, printable, withService, writeLine } from './context.ts'
+import { type LastAnswer, runFeedbackCommand } from './line-feedback.ts'
 import { describeModel } from './providers.ts'
 
 /** `line`: a conversation in the terminal; from a pipe, each line is a question. */
@@ -13,7 +14,10 @@ export async function runLine(context: Context): Promise<number> {
 /** What a conversation needs of its surroundings. */
 type Surroundings = Pick<Context, 'language' | 'say' | 'terminal'>
 
-type Chat = Readonly<{ client: Client; context: Surroundings; messages: ChatMessage[]; now: () => number }>
+type Chat = Readonly<{ client: Client; context: Surroundings; messages: ChatMessage[]; now: () => number }> & {
+  /** What was answered last, in this conversation. */
+  last: LastAnswer | undefined
+}
 
 /** Gives the exit code: 1 when a question from a pipe could not be answered. */
 export async function chat(client: Client, context: Surroundings, now: () => number): Promise<number> {
@@ -30,7 +34,7 @@ export async function chat(client: Client, context: Surroundings, now: () => num
     prompt: '> ',
   })
   const stops = listenToStops(lines, context)
-  const conversation: Chat = { client, context, messages: [], now }
+  const conversation: Chat = { client, context, messages: [], now, last: undefined }
   let exitCode = 0
   if (isPerson) lines.prompt()
   for await (const line of lines) {
@@ -93,15 +97,17 @@ async function respond(chat: Chat, line: string, signal: AbortSignal): Promise<b
   }
 }
 
-async function runSlashCommand({ client, context, messages }: Chat, line: string, signal: AbortSignal): Promise<boolean> {
+async function runSlashCommand(chat: Chat, line: string, signal: AbortSignal): Promise<boolean> {
+  const { client, context, messages } = chat
   const { say, terminal } = context
   const [name, ...words] = line.split(/\s+/)
   switch (name) {
     case '/help':
-      writeLine(terminal.notes, say('chatHelp'))
+      writeLine(terminal.notes, `${say('chatHelp')}\n${say('chatFeedbackHelp')}`)
       return true
     case '/reset':
       messages.length = 0
+      chat.last = undefined
       writeLine(terminal.notes, say('chatReset'))
       return true
     case '/model': {
@@ -109,33 +115,59 @@ async function runSlashCommand({ client, context, messages }: Chat, line: string
       writeLine(terminal.notes, describeModel(await model, say))
       return true
     }
-    default:
-      writeLine(terminal.notes, say('chatUnknown', { name: name ?? line }))
-      return false
+    default: {
+      const known = await runFeedbackCommand(chat, line, () => write(chat, messages.slice(0, -1), signal))
+      if (known === undefined) writeLine(terminal.notes, say('chatUnknown', { name: name ?? line }))
+      return known ?? false
+    }
   }
 }
 
 /** Asks, and shows the answer as it comes. A question without its whole answer leaves the conversation as it was, but for a stop. */
-async function answer({ client, context, messages, now }: Chat, question: string, signal: AbortSignal): Promise<void> {
-  const { output } = context.terminal
+async function answer(chat: Chat, question: string, signal: AbortSignal): Promise<void> {
+  const { messages } = chat
   const asked: ChatMessage = { role: 'user', content: question }
-  let text = ''
-  let firstAt: number | undefined
-  let end: Extract<ChatEvent, { type: 'done' }> | undefined
+  const written: Written = { id: '', text: '' }
   try {
-    for await (const event of client.chatStream({ messages: [...messages, asked] }, signal)) {
-      if (event.type === 'done') end = event
-      else {
-        firstAt ??= now()
-        text += event.text
-        output.write(printable(event.text))
-      }
+    await write(chat, [...messages, asked], signal, written)
+  } catch (error) {
+    if (!signal.aborted || written.text === '') throw error
+    keep()
+    throw error
+  }
+  keep()
+
+  function keep(): void {
+    messages.push(asked, { role: 'assistant', content: written.text })
+    chat.last = written.id === '' ? undefined : { ...written }
+  }
+}
+
+/** What has come of an answer. */
+type Written = { id: string; text: string }
+
+/** Shows an answer as it comes, and its speed; `written` grows with it. */
+async function write(
+  { client, context, now }: Chat,
+  messages: readonly ChatMessage[],
+  signal: AbortSignal,
+  written: Written = { id: '', text: '' },
+): Promise<Written> {
+  const { output } = context.terminal
+  let firstAt: number | undefined
+  let tokens = 0
+  for await (const event of client.chatStream({ messages }, signal)) {
+    written.id = event.id
+    if (event.type === 'done') tokens = event.completionTokens
+    else {
+      firstAt ??= now()
+      written.text += event.text
+      output.write(printable(event.text))
     }
-  } finally {
-    if (end !== undefined || (signal.aborted && text !== '')) messages.push(asked, { role: 'assistant', content: text })
   }
   writeLine(output)
-  showSpeed(context, end?.completionTokens ?? 0, now() - (firstAt ?? now()))
+  showSpeed(context, tokens, now() - (firstAt ?? now()))
+  return written
 }
 
 function showSpeed({ say, terminal }: Surroundings, tokens: number, ms: number): void {

@@ -141,6 +141,22 @@ export const messages = {
     en: '/reset begins a new conversation. /model shows the model, /model NAME switches to another (admins). Ctrl-C stops the answer, twice or Ctrl-D leaves.',
     es: '/reset empieza otra conversación. /model muestra el modelo, /model NOMBRE cambia a otro (administradores). Ctrl-C detiene la respuesta; dos veces, o Ctrl-D, sale.',
   },
+  chatFeedbackHelp: {
+    en: '/good and /bad rate the last answer, with a comment after them if you like. /fix TEXT corrects it. /again answers once more, then /keep 1 or /keep 2.',
+    es: '/good y /bad valoran la última respuesta, con un comentario detrás si quieres. /fix TEXTO la corrige. /again responde otra vez; después, /keep 1 o /keep 2.',
+  },
+  chatNothingToRate: { en: 'There is no answer yet.', es: 'Todavía no hay ninguna respuesta.' },
+  chatFixHow: { en: 'Write the whole answer after it: {name} TEXT', es: 'Escribe detrás la respuesta entera: {name} TEXTO' },
+  chatKeepWhich: {
+    en: 'Which of the two do you keep? /keep 1 (the first) or /keep 2 (this one).',
+    es: '¿Con cuál de las dos te quedas? /keep 1 (la primera) o /keep 2 (esta).',
+  },
+  chatNothingToKeep: { en: '/keep follows /again.', es: '/keep va después de /again.' },
+  feedbackSaved: { en: 'Thank you. It is kept on this service only.', es: 'Gracias. Se guarda solo en este servicio.' },
+  feedbackUnknown: {
+    en: 'Thank you. It is kept, but nothing can be learned from it: this answer is not remembered.',
+    es: 'Gracias. Se guarda, pero no se puede aprender de ello: esta respuesta no se recuerda.',
+  },
   chatReset: { en: 'A new conversation begins.', es: 'Empieza otra conversación.' },
   chatUnknown: { en: 'There is no command {name}. See /help.', es: 'No existe la orden {name}. Mira /help.' },
   chatStopped: { en: '(stopped)', es: '(detenida)' },

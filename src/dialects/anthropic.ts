@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest,
 import { toAppError } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
 import { setOriginHeaders } from '../http/origin-headers.ts'
-import type { Asker, Predict, PredictRequest, Target } from '../predict/predict.ts'
+import type { Asker, OpenAnswer, Predict, PredictRequest } from '../predict/predict.ts'
 import { toMessageAnswer } from './anthropic-answer.ts'
 import { anthropicErrorBody, replyWithAnthropicErrors, toAnthropicErrorBody } from './anthropic-error.ts'
 import { readAnthropicBodies } from './anthropic-read.ts'
@@ -69,7 +69,7 @@ function serveCountTokens(http: FastifyInstance, { predict, askerOf, limit }: An
 
 type Question = Readonly<{ question: PredictRequest; showsThinking: boolean }>
 /** `tellOrigin` is called before anything is sent, unless a ping had to be. */
-type Asked = Question & Readonly<{ asker: Asker; tellOrigin: (target: Target) => void }>
+type Asked = Question & Readonly<{ asker: Asker; tellOrigin: (opened: Pick<OpenAnswer, 'id' | 'target'>) => void }>
 
 async function stream(
   options: AnthropicRoutesOptions,
@@ -79,7 +79,7 @@ async function stream(
 ): Promise<FastifyReply> {
   const { waitInSilence = (signal) => setTimeout(silenceMs, undefined, { signal }) } = options
   const gone = clientGone(reply)
-  const tellOrigin = (target: Target) => setOriginHeaders(reply, target)
+  const tellOrigin: Asked['tellOrigin'] = ({ id, target }) => setOriginHeaders(reply, { id, ...target })
   const asked = { ...question, asker: options.askerOf(request), tellOrigin }
   await sendEventStream(reply, {
     frames: withHeartbeats(answer(options.predict, asked, gone), waitInSilence, () => ping),
@@ -95,7 +95,7 @@ async function* answer(predict: Predict, asked: Asked, signal: AbortSignal): Asy
   const counting = countLocally(predict, question, asker, signal)
   await using opened = await predict.open(question, asker, signal)
   const { id, target, events } = opened
-  tellOrigin(target)
+  tellOrigin(opened)
   yield* toMessageEvents(events, { id, model: target.model, inputTokens: await counting, showsThinking })
 }
 

@@ -62,7 +62,7 @@ export function toWhole<Written extends object>(
 /** An answer line by line, as it is written; a call of a tool is one line, when it is whole. The last line has `done: true`. */
 export async function* toLines(
   events: AsyncIterable<GenerateEvent>,
-  head: () => Head,
+  { id, head }: Readonly<{ id: string; head: () => Head }>,
   format: PieceFormat<object>,
 ): AsyncGenerator<string> {
   const line = (piece: Piece, end: object = { done: false }) => formatLine({ ...head(), ...format(piece), ...end })
@@ -93,7 +93,7 @@ export async function* toLines(
         yield* closeCall(reason === 'length')
         break
       case 'generation-end':
-        yield line({ text: '' }, toEnd(reason, event.usage, event.timings))
+        yield line({ text: '' }, { ...toEnd(reason, event.usage, event.timings), prediction_id: id })
     }
   }
 }

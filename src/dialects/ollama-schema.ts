@@ -159,6 +159,7 @@ const answerFields = {
   eval_count: Type.Optional(Type.Integer()),
   eval_duration: nanoseconds,
   logprobs,
+  prediction_id: Type.Optional(Type.String({ description: 'Not in Ollama. What feedback names.' })),
 }
 
 export const chatAnswer = Type.Object({

@@ -87,13 +87,13 @@ async function answer<Written extends object>(
     const completion = await predict.complete(question.request, askerOf(request), gone)
     leave(completion)
     setOriginHeaders(reply, completion)
-    return toWhole(completion, headOf(options, request, completion), format)
+    return { ...toWhole(completion, headOf(options, request, completion), format), prediction_id: completion.id }
   }
   await using opened = await predict.open(question.request, askerOf(request), gone)
-  const { target, events } = opened
-  setOriginHeaders(reply, target)
+  const { id, target, events } = opened
+  setOriginHeaders(reply, { id, ...target })
   await sendEventStream(reply, {
-    frames: toLines(events, () => headOf(options, request, target), format),
+    frames: toLines(events, { id, head: () => headOf(options, request, target) }, format),
     contentType: ndjson,
     gone,
     toAppError: (error) => toAppError(error, request.log),

@@ -7,9 +7,10 @@ import { toTokenLogprobs } from './openai-logprobs.ts'
 import { toFinishReason, toUsageBody } from './openai-usage.ts'
 
 export type AnswerHead = Readonly<{ id: string; created: number; model: string }>
+export type ChatHead = AnswerHead & Pick<ChatAnswer, 'metadata'>
 
 /** A whole answer, as chat has it. */
-export function toChatAnswer({ choices, usage }: Completion, head: AnswerHead, asked: PredictRequest): ChatAnswer {
+export function toChatAnswer({ choices, usage }: Completion, head: ChatHead, asked: PredictRequest): ChatAnswer {
   return {
     ...head,
     object: 'chat.completion',

@@ -41,6 +41,7 @@ export function fromChatBody(body: ChatBody): PredictRequest {
     maxTokens: body.max_completion_tokens ?? body.max_tokens,
     ...toFormat(format?.type, format?.json_schema ?? {}, 'response_format.json_schema.schema'),
     ...toLogprobs(body),
+    ...(body.store === false ? { remember: false } : {}),
   }
 }
 

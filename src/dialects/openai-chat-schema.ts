@@ -106,7 +106,9 @@ export const chatBody = Type.Object(
     logprobs: Type.Optional(Type.Boolean()),
     top_logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: mostTopLogprobs })),
     prediction: Type.Optional(Type.Unknown({ description: 'What the answer may be like, to be faster. It changes no answer.' })),
-    store: Type.Optional(notSupported),
+    store: Type.Optional(
+      Type.Unknown({ description: 'false: the answer is not remembered for feedback. true is not supported.' }),
+    ),
     functions: Type.Optional(notSupported),
     function_call: Type.Optional(notSupported),
     modalities: Type.Optional(notSupported),
@@ -149,5 +151,6 @@ export const chatAnswer = Type.Object({
     }),
   ),
   usage: usageBody,
+  metadata: Type.Object({ prediction_id: Type.String({ description: 'What feedback names.' }) }),
 })
 export type ChatAnswer = Static<typeof chatAnswer>

@@ -27,15 +27,16 @@ export function serveChat(http: FastifyInstance, { predict, askerOf, limit, now 
     const question = fromChatBody(request.body)
     const gone = clientGone(reply)
     const created = Math.floor(now() / 1000)
+    const toHead = (id: string, model: string) => ({ id: `chatcmpl-${id}`, created, model, metadata: { prediction_id: id } })
     if (request.body.stream !== true) {
       const completion = await predict.complete(question, askerOf(request), gone)
       setOriginHeaders(reply, completion)
-      return toChatAnswer(completion, { id: `chatcmpl-${completion.id}`, created, model: completion.model }, question)
+      return toChatAnswer(completion, toHead(completion.id, completion.model), question)
     }
     await using opened = await predict.open(question, askerOf(request), gone)
     const { id, target, events } = opened
-    setOriginHeaders(reply, target)
-    const head = { id: `chatcmpl-${id}`, object: 'chat.completion.chunk', created, model: target.model }
+    setOriginHeaders(reply, { id, ...target })
+    const head = { object: 'chat.completion.chunk', ...toHead(id, target.model) }
     const includeUsage = request.body.stream_options?.include_usage === true
     return await sendChunks(toChunks(events, head, createChatWriter(), includeUsage), gone, request, reply)
   })

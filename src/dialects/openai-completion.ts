@@ -27,7 +27,7 @@ export function serveCompletions(http: FastifyInstance, { predict, askerOf, limi
     }
     await using opened = await openInTurn(ask)
     const { id, target, events } = opened
-    setOriginHeaders(reply, target)
+    setOriginHeaders(reply, { id, ...target })
     const head = { id: `cmpl-${id}`, object: 'text_completion', created, model: target.model }
     const includeUsage = request.body.stream_options?.include_usage === true
     return await sendChunks(toChunks(events, head, createCompletionWriter(asked), includeUsage), gone, request, reply)

@@ -39,6 +39,7 @@ export function fromResponsesBody(body: ResponsesBody, conversation: Conversatio
     maxTokens: body.max_output_tokens,
     ...toFormat(text?.format?.type, text?.format ?? {}, 'text.format.schema'),
     ...(include.includes('message.output_text.logprobs') || top > 0 ? { logprobs: top } : {}),
+    ...(body.store === false ? { remember: false } : {}),
   }
 }
 
@@ -64,10 +65,10 @@ export function toPrompt(body: InputTokensBody, { earlier, input }: Conversation
 export function toResponseHead(
   body: ResponsesBody,
   { sampling }: PredictRequest,
-  own: Readonly<{ id: string; model: string; createdAtSeconds: number }>,
+  own: Readonly<{ predictionId: string; model: string; createdAtSeconds: number }>,
 ): ResponseBody {
   return {
-    id: own.id,
+    id: `resp_${own.predictionId}`,
     object: 'response',
     created_at: own.createdAtSeconds,
     completed_at: null,
@@ -78,7 +79,7 @@ export function toResponseHead(
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
     max_tool_calls: body.max_tool_calls ?? null,
-    metadata: body.metadata ?? {},
+    metadata: { prediction_id: own.predictionId, ...body.metadata },
     model: own.model,
     output: [],
     parallel_tool_calls: body.parallel_tool_calls ?? true,

@@ -58,7 +58,12 @@ export const responsesBody = Type.Object(
     max_tool_calls: Type.Optional(Type.Integer({ description: 'Counts calls of tools that are not here.' })),
     top_logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: mostTopLogprobs })),
     include: Type.Optional(Type.Array(includable, { maxItems: 20 })),
-    store: Type.Optional(Type.Boolean({ default: true, description: 'Whether it can be asked for, and gone on from, later.' })),
+    store: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description: 'Whether it can be asked for, and gone on from, later; false: nor is it remembered for feedback.',
+      }),
+    ),
     stream_options: Type.Optional(
       Type.Object(
         { include_obfuscation: Type.Optional(Type.Boolean({ description: 'Nothing is ever obfuscated here.' })) },

@@ -47,15 +47,15 @@ export function serveResponses(http: FastifyInstance, options: ResponsesOptions)
     }
     if (body.stream === true) {
       await using opened = await predict.open(question, owner, gone)
-      setOriginHeaders(reply, opened.target)
-      const own = { id: `resp_${opened.id}`, model: opened.target.model, createdAtSeconds: secondsOf(options) }
+      setOriginHeaders(reply, { id: opened.id, ...opened.target })
+      const own = { predictionId: opened.id, model: opened.target.model, createdAtSeconds: secondsOf(options) }
       const writer = createResponseWriter(toWriterOptions(options, body, toResponseHead(body, question, own)))
       return await sendResponse({ opened, writer, save, gone, request, reply })
     }
     const createdAtSeconds = secondsOf(options)
     const completion = await predict.complete(question, owner, gone)
     setOriginHeaders(reply, completion)
-    const own = { id: `resp_${completion.id}`, model: completion.model, createdAtSeconds }
+    const own = { predictionId: completion.id, model: completion.model, createdAtSeconds }
     const response = writeWhole(completion, toWriterOptions(options, body, toResponseHead(body, question, own)))
     await save(response)
     return response

@@ -52,6 +52,7 @@ const flushMs = 1000
 const exposedHeaders = [
   ...['x-request-id', 'retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
   ...['x-simpleia-provider', 'x-simpleia-model', 'x-simpleia-ran-on', 'x-simpleia-why', 'x-simpleia-passed-by'],
+  'x-simpleia-prediction-id',
 ]
 
 /** A server with everything that holds for each request, and no routes yet. */

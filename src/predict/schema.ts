@@ -33,6 +33,11 @@ export const predictBounds = {
 
 const stopText = Type.String({ minLength: 1, maxLength: predictBounds.stopCharacters })
 
+/** The same for /predict and questions to documents. */
+export const storeField = Type.Optional(
+  Type.Boolean({ default: true, description: 'false: the answer is not remembered, so that feedback on it teaches nothing.' }),
+)
+
 const predictFields = {
   prompt: Type.String({
     minLength: 1,
@@ -99,6 +104,7 @@ const predictFields = {
       description: 'The answer is JSON that this JSON schema allows (unless max_length cuts it).',
     }),
   ),
+  store: storeField,
 }
 
 export const predictBody = Type.Object(

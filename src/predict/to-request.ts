@@ -27,6 +27,7 @@ export function toPredictRequest(body: Omit<PredictBody, 'stream'>): PredictRequ
     ...(schema === undefined ? {} : { format: { type: 'json-schema', schema, field: 'json_schema' } }),
     model: body.model,
     provider: body.provider,
+    ...(body.store === undefined ? {} : { remember: body.store }),
   }
 }
 

@@ -1,9 +1,13 @@
 import { setImmediate, setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
+import { sql } from 'kysely'
 import type { Database } from '../storage/tables.ts'
 
 /** Rows looked at by one statement. */
 const rowsPerPiece = 100
+
+/** Bytes of prompts and answers that are remembered for one owner; docs/feedback.md tells it. */
+export const mostOwnerBytes = 1024 * 1024 * 1024
 
 const dayMs = 24 * 60 * 60 * 1000
 
@@ -41,6 +45,38 @@ export async function prunePredictions(
   }
 }
 
+/**
+ * Deletes the oldest predictions of each owner who has more than so many bytes of them, and tells how many. Those with feedback count, and
+ * stay.
+ */
+export async function pruneOwners(db: Database, mostBytes: number, signal?: AbortSignal): Promise<number> {
+  const owners = await db.selectFrom('predictions').select(['ownerId', 'ownerKey']).distinct().execute()
+  let removed = 0
+  for (const { ownerId, ownerKey } of owners) {
+    if (signal?.aborted === true) return removed
+    await setImmediate()
+    // The sizes stand in the heads of the rows: the texts are not read for this.
+    const rows = await db
+      .selectFrom('predictions')
+      .select(['id', sql<number>`octet_length(prompt) + octet_length(choices)`.as('bytes')])
+      .where(sql<boolean>`owner_id is ${ownerId} and owner_key is ${ownerKey}`)
+      .orderBy('createdAt', 'desc')
+      .orderBy('id', 'desc')
+      .execute()
+    let bytes = 0
+    const first = rows.findIndex((row) => {
+      bytes += row.bytes
+      return bytes > mostBytes
+    })
+    const ids = first < 0 ? [] : rows.slice(first).map(({ id }) => id)
+    for (let start = 0; start < ids.length; start += rowsPerPiece) {
+      await setImmediate()
+      removed += await removeUnrated(db, ids.slice(start, start + rowsPerPiece))
+    }
+  }
+  return removed
+}
+
 async function removeUnrated(db: Database, ids: readonly string[]): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('predictions')
@@ -57,7 +93,7 @@ async function removeUnrated(db: Database, ids: readonly string[]): Promise<numb
 
 export type RetentionParts = Readonly<{
   db: Database
-  /** 0: nothing goes. */
+  /** 0: nothing goes for its age. */
   days: number
   log: Pick<FastifyBaseLogger, 'error' | 'info'>
   now: () => number
@@ -65,7 +101,7 @@ export type RetentionParts = Readonly<{
   waitADay?: (signal: AbortSignal) => Promise<unknown>
 }>
 
-/** Prunes now and every day, until it is closed. */
+/** Prunes by age and size, now and every day, until it is closed. */
 export function openRetention({ db, days, log, now, waitADay = aDay }: RetentionParts): Readonly<{ close(): Promise<void> }> {
   const stopping = new AbortController()
   const { signal } = stopping
@@ -74,7 +110,8 @@ export function openRetention({ db, days, log, now, waitADay = aDay }: Retention
     await setImmediate()
     while (!signal.aborted) {
       try {
-        const removed = await prunePredictions(db, { nowMs: now(), days }, signal)
+        const aged = days === 0 ? 0 : await prunePredictions(db, { nowMs: now(), days }, signal)
+        const removed = aged + (await pruneOwners(db, mostOwnerBytes, signal))
         if (removed > 0) log.info({ removed, days }, 'Old predictions were deleted')
       } catch (error) {
         log.error({ err: error }, 'Old predictions could not be deleted')
@@ -82,7 +119,7 @@ export function openRetention({ db, days, log, now, waitADay = aDay }: Retention
       await waitADay(signal).catch(() => undefined)
     }
   }
-  const running = days === 0 ? Promise.resolve() : run()
+  const running = run()
   return {
     async close() {
       stopping.abort()

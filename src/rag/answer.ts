@@ -27,6 +27,8 @@ export type AnswerRequest = Readonly<{
   stop: readonly string[]
   model: string | undefined
   provider: string | undefined
+  /** Whether the answer may be remembered. */
+  remember: boolean
 }>
 
 /** What was looked for and found, before the model writes. */
@@ -41,6 +43,8 @@ export type SourcesFound = Readonly<{
 
 export type AnswerEnd = Readonly<{
   type: 'answer-end'
+  /** Undefined where the model was not asked. */
+  predictionId: string | undefined
   text: string
   /** Whether the documents do not tell, by what was found or by what the model says. */
   abstained: boolean
@@ -86,7 +90,8 @@ export function createAnswer(parts: AnswerParts): Answer {
       yield { type: 'sources-found', queries, sources, retrieval, messages: [] }
       const text = request.wantsAnswer ? nothingFound[language] : ''
       if (text !== '') yield { type: 'text-delta', text }
-      const nothing = { sentences: [], reason: 'stop', usage: undefined, timings: undefined } as const
+      const unasked = { predictionId: undefined, usage: undefined, timings: undefined } as const
+      const nothing = { sentences: [], reason: 'stop', ...unasked } as const
       yield { type: 'answer-end', text, abstained: request.wantsAnswer, ...nothing, target }
       return
     }
@@ -128,7 +133,7 @@ async function begin(
   { request, sources, language, target, asker }: Beginning,
   signal: AbortSignal,
 ): Promise<Begun> {
-  const { history, question, maxTokens, sampling, model, provider } = request
+  const { history, question, maxTokens, sampling, model, provider, remember } = request
   // Models of the clouds know turns, and some of them take no stops.
   const stop = target.ranOn === 'cloud' ? request.stop : [...request.stop, ...answerStops]
   const shown = sources.map(({ number, name, place, text }) => ({ number, name, page: place.page, section: place.section, text }))
@@ -136,7 +141,7 @@ async function begin(
     const messages = toMessages({ language, history, sources: shown.slice(0, count), question })
     const prompt = { type: 'chat', messages } as const
     try {
-      const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider }
+      const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider, remember, question }
       const opened = await parts.predict.open(asked, asker, signal)
       return { opened, sources: sources.slice(0, count), messages }
     } catch (error) {
@@ -145,11 +150,11 @@ async function begin(
   }
 }
 
-type Writing = Pick<OpenAnswer, 'events' | 'target'> &
+type Writing = Pick<OpenAnswer, 'id' | 'events' | 'target'> &
   Readonly<{ sources: readonly Source[]; language: Language; collection: Collection }>
 
 async function* write(parts: AnswerParts, writing: Writing, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
-  const { events, sources, target, language, collection } = writing
+  const { id, events, sources, target, language, collection } = writing
   const filter = createCitationFilter(sources.length)
   let text = ''
   let reason: FinishReason = 'stop'
@@ -161,7 +166,8 @@ async function* write(parts: AnswerParts, writing: Writing, signal: AbortSignal)
     if (event.type !== 'generation-end') continue
     const abstained = text.trim().startsWith(nothingFound[language])
     const sentences = abstained ? [] : await check(parts, toSentences(text), { sources, collection }, signal)
-    yield { type: 'answer-end', text, abstained, sentences, reason, usage: event.usage, timings: event.timings, target }
+    const { usage, timings } = event
+    yield { type: 'answer-end', predictionId: id, text, abstained, sentences, reason, usage, timings, target }
   }
 }
 

@@ -76,6 +76,7 @@ async function toRequest(options: QueryRoutesOptions, request: FastifyRequest<{ 
     stop: [],
     model: body.model,
     provider: body.provider,
+    remember: body.store ?? true,
   }
 }
 
@@ -150,7 +151,7 @@ async function* toFrames(events: AsyncIterable<AnswerEvent>, head: Head): AsyncG
 
 function toEnd(end: AnswerEnd, found: SourcesFound, { id, debug }: Head): QueryEnd {
   return {
-    id,
+    id: end.predictionId ?? id,
     model: end.target.model,
     provider: end.target.provider,
     abstained: end.abstained,

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { usualCollection } from '../embed/schema.ts'
-import { predictAnswer, predictBounds } from '../predict/schema.ts'
+import { predictAnswer, predictBounds, storeField } from '../predict/schema.ts'
 
 /** What is used where a request says nothing. The schema names them, so that the API's description shows them. */
 export const queryDefaults = { collection: usualCollection, k: 5, threshold: 0.25, maxTokens: 512, temperature: 0 } as const
@@ -72,6 +72,7 @@ export const queryBody = Type.Object(
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: predictBounds.seed })),
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
     provider: Type.Optional(Type.String({ minLength: 1, maxLength: 50 })),
+    store: storeField,
   },
   { additionalProperties: false },
 )

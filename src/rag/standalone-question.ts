@@ -67,6 +67,8 @@ async function rewrite(
       stop: ['\n'],
       model,
       provider,
+      // Nobody is told this answer.
+      remember: false,
     },
     asker,
     signal,

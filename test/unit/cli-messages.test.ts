@@ -7,6 +7,7 @@ import { helpText } from '../../src/cli/help.ts'
 import { keysMessages } from '../../src/cli/keys-messages.ts'
 import { languageOf } from '../../src/cli/language.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
+import { predictionsMessages } from '../../src/cli/predictions-messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
 import type { Text } from '../../src/config/kinds.ts'
 import { settingRows } from '../../src/config/settings.ts'
@@ -23,6 +24,7 @@ test('every text exists in both languages, with the same places', () => {
     ...keysMessages,
     ...evaluateMessages,
     ...stateNames,
+    ...predictionsMessages,
   })
   for (const [name, { en, es }] of all) {
     expect(en, name).not.toBe('')

@@ -35,10 +35,11 @@ test('a whole answer and a streamed one hold the same text', async () => {
 test('a chat is streamed with its number of tokens', async () => {
   const client = await serve(['Hola', '!'])
   const events = await collect(client.chatStream({ messages: [{ role: 'user', content: 'Hi' }] }))
+  const id = expect.stringMatching(/^chatcmpl-/)
   expect(events).toEqual([
-    { type: 'text', text: 'Hola' },
-    { type: 'text', text: '!' },
-    { type: 'done', finishReason: 'stop', completionTokens: 2 },
+    { type: 'text', id, text: 'Hola' },
+    { type: 'text', id, text: '!' },
+    { type: 'done', id, finishReason: 'stop', completionTokens: 2 },
   ])
 })
 

@@ -54,7 +54,9 @@ describe('giving feedback', () => {
       prediction_id: null,
       rating: null,
       text: 'Muy bien',
+      rejected_prediction_id: null,
       correction: null,
+      tags: [],
       created_at: '2026-01-01T00:00:00.000Z',
     })
     expect(items.find(({ id }) => id === unknown.json<Item>().id)).toMatchObject({ user_id: null, text: 'Bad' })

@@ -17,6 +17,8 @@ function demandOf(method: string, path: string): KeyScope | 'any' | 'none' | und
   if (path === '/auth/me' || path === '/auth/usage') return 'any'
   if (path.startsWith('/auth/') || path.startsWith('/admin/users') || path.startsWith('/admin/keys')) return 'none'
   if (path === '/feedback') return isRead ? 'admin' : 'feedback'
+  if (path === '/feedback/{id}') return 'feedback'
+  if (path.startsWith('/predictions')) return 'none'
   if (path.startsWith('/admin/')) return 'admin'
   if (path === '/model' || path === '/models' || path === '/models/{name}/report') return isRead ? 'inference' : 'admin'
   if (path.startsWith('/models/') || path.startsWith('/training/')) return 'admin'

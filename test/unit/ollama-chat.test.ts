@@ -174,11 +174,12 @@ describe('on the wire', () => {
         prompt_eval_duration: 2_500_000,
         eval_count: 3,
         eval_duration: 6_000_000,
+        prediction_id: response.headers.get('x-simpleia-prediction-id'),
       },
     ])
     const whole = await bodyOf<OllamaLine>(await postApi(server, '/generate', { model: 'scripted', prompt: 'x', stream: false }))
     const { message: _none, ...numbers } = lines[2] ?? {}
-    expect(whole).toEqual({ ...numbers, ...head, response: 'a\nb\u2028😀' })
+    expect(whole).toEqual({ ...numbers, ...head, prediction_id: expect.any(String), response: 'a\nb\u2028😀' })
   })
 
   test('a failure on the way is a line, and one at the start a status', async () => {

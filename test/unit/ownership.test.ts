@@ -30,12 +30,16 @@ const ownedByNobody = [
   'path:/api/blobs/{digest}',
   'path:/admin/users/{id}',
   'path:/admin/keys/{id}',
-  // A rating is stored under its writer, whatever answer it names.
-  'body:/feedback',
+  'path:/admin/predictions/{id}',
+  // Its own test: an admin may take any feedback back.
+  'path:/feedback/{id}',
 ]
 
 /** Bodies that their schema does not tell: one of several fields must be there. */
-const knownBodies: Readonly<Record<string, object>> = { '/rag/documents': { name: 'a.txt', text: 'mine' } }
+const knownBodies: Readonly<Record<string, object>> = {
+  '/rag/documents': { name: 'a.txt', text: 'mine' },
+  '/feedback': { prediction_id: 'an answer that nobody has', rating: 'up' },
+}
 
 /** Fields of bodies and query strings that can name what somebody owns. */
 const owningFields = [
@@ -44,6 +48,7 @@ const owningFields = [
   'document_id',
   'conversation_id',
   'prediction_id',
+  'rejected_prediction_id',
   'snapshot',
   'previous_response_id',
 ]
@@ -122,6 +127,7 @@ async function openWorld() {
     await callers.ana('POST', '/rag/documents', { name: 'diary.txt', text: 'the diary of ana', collection: 'notes' }),
   )
   const document = taken.documents[0]?.id
+  const prediction = await bodyOf<{ id: string }>(await callers.ana('POST', '/predict', { prompt: 'of ana' }))
   const response = await bodyOf<{ id: string }>(await callers.ana('POST', '/v1/responses', { input: 'ask for ana' }))
   expect((await callers.ana('POST', '/embed/save', { collection: 'notes', name: 'mine' })).status).toBe(200)
   const apiKey = await bodyOf<{ id: string }>(await callers.ana('POST', '/auth/keys', { name: 'of ana' }))
@@ -135,6 +141,7 @@ async function openWorld() {
     if (kind === 'path' && path === '/rag/documents/{id}') return document
     if (kind === 'path' && path === '/auth/keys/{id}') return apiKey.id
     if (path.startsWith('/v1/responses')) return response.id
+    if (path === '/feedback' || path === '/predictions/{id}') return prediction.id
     if (kind !== 'path' && /^\/(?:embed|rag)\//.test(path)) return added.collection
     return undefined
   }
@@ -143,6 +150,7 @@ async function openWorld() {
     collections: await bodyOf<object>(await callers.ana('GET', '/embed/collections')),
     documents: await bodyOf<object>(await callers.ana('GET', '/rag/documents?collection=notes')),
     snapshots: await bodyOf<object>(await callers.ana('GET', '/embed/snapshots')),
+    predictions: await bodyOf<object>(await callers.ana('GET', '/predictions')),
     response: await bodyOf<object>(await callers.ana('GET', `/v1/responses/${response.id}/input_items`)),
     found: await bodyOf<object>(await callers.ana('POST', '/embed/search', { query: 'secret', collection: 'notes' })),
   })
@@ -177,7 +185,7 @@ test('its owner may do all of it', async () => {
     const { status } = await world.ana(method, path, body)
     // 409: the collection has that model already, and is on its way to no other. 400: no response runs in the background.
     const refused = path.endsWith('/re-embed') ? 409 : path.endsWith('/cancel') ? 400 : undefined
-    expect({ method, path, status }).toMatchObject({ status: refused ?? expect.toBeOneOf([200, 204]) })
+    expect({ method, path, status }).toMatchObject({ status: refused ?? expect.toBeOneOf([200, 201, 204]) })
     if (method === 'DELETE' && !path.includes('snapshots') && !path.endsWith('/re-embed')) break
   }
 })

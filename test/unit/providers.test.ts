@@ -193,6 +193,7 @@ describe('a fallback', () => {
         'x-simpleia-ran-on': 'cloud',
         'x-simpleia-why': 'fallback',
         'x-simpleia-passed-by': 'hf=busy',
+        'x-simpleia-prediction-id': expect.stringMatching(/^[0-9a-f-]{36}$/),
       })
       await response.text()
     }

@@ -96,6 +96,7 @@ const request = (changes: Partial<AnswerRequest> = {}): AnswerRequest => ({
   reranker: undefined,
   threshold: 0.3,
   wantsAnswer: true,
+  remember: true,
   maxTokens: 50,
   sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: undefined },
   stop: [],

@@ -38,7 +38,8 @@ describe('OpenAI’s chat stream', () => {
     expect(Math.abs(created - Date.now() / 1000)).toBeLessThan(60)
     for (const chunk of chunks) {
       const head = { id, created, object: 'chat.completion.chunk', model, choices: expect.any(Array) }
-      expect(chunk).toEqual(head)
+      const isLast = chunk.choices.some(({ finish_reason: reason }) => reason !== null)
+      expect(chunk).toEqual(isLast ? { ...head, metadata: { prediction_id: id.replace('chatcmpl-', '') } } : head)
       for (const { delta, ...choice } of chunk.choices) {
         expect(Object.keys(choice).filter((name) => !['index', 'finish_reason', 'logprobs'].includes(name))).toEqual([])
         const known = ['role', 'content', 'refusal', 'tool_calls']

@@ -1,5 +1,4 @@
 // @ts-check
-import { createAnswerFeedback } from './answer-feedback.js'
 import { create } from './elements.js'
 import { createErrorText } from './error-text.js'
 import { clearText, setText } from './language.js'
@@ -15,30 +14,27 @@ import { clearText, setText } from './language.js'
  * }>} AnswerFacts
  */
 
+/** @typedef {ReturnType<typeof createAnswerView>} AnswerView */
+
 /**
- * A question with its answer, as they stand in the conversation. Texts are shown as they are, never as markup.
- * @param {string} question
+ * One answer as it stands in the conversation. Its text is shown as it is, never as markup.
+ * @param {'answer' | 'otherAnswer'} label
  */
-export function createTurn(question) {
+export function createAnswerView(label) {
   const text = create('div', { class: 'text' })
   const note = create('p', { class: 'quiet', attributes: { role: 'status' } })
   const foot = create('footer')
-  const answer = create('article', { class: 'answer', attributes: { 'data-label': 'answer' } }, text, note, foot)
-  const asked = create(
-    'article',
-    { class: 'asked', attributes: { 'data-label': 'you' } },
-    create('p', { class: 'text', text: question }),
-  )
+  const element = create('article', { class: 'answer', attributes: { 'data-label': label } }, text, note, foot)
 
   return {
-    element: create('div', { class: 'turn' }, asked, answer),
+    element,
 
     start() {
       text.textContent = ''
       clearText(note)
       foot.replaceChildren()
       // Told to screen readers as a whole, when it is there.
-      answer.setAttribute('aria-busy', 'true')
+      element.setAttribute('aria-busy', 'true')
     },
     /** @param {string} piece */
     add(piece) {
@@ -49,21 +45,45 @@ export function createTurn(question) {
     showWait(key, seconds) {
       setText(note, key, { seconds })
     },
-    /** @param {AnswerFacts} facts */
-    end(facts) {
+    /**
+     * Shows what is known of the answer, and what can be done with it.
+     * @param {AnswerFacts} facts
+     * @param {Readonly<{ actions: readonly Node[], details: readonly Node[] }>} more
+     */
+    end(facts, { actions, details }) {
       clearText(note)
-      answer.removeAttribute('aria-busy')
-      const feedback = facts.id === '' ? undefined : createAnswerFeedback(facts.id)
-      const line = create('div', { class: 'facts' }, describe(facts))
-      if (feedback !== undefined) line.append(feedback.thumbs)
-      foot.replaceChildren(line, ...(feedback === undefined ? [] : [feedback.details]))
+      element.removeAttribute('aria-busy')
+      const tools = actions.length === 0 ? [] : [create('span', { class: 'tools' }, ...actions)]
+      foot.replaceChildren(create('div', { class: 'facts' }, describe(facts), ...tools), ...details)
     },
     /** @param {unknown} error @param {() => void} retry */
     fail(error, retry) {
       clearText(note)
-      answer.removeAttribute('aria-busy')
+      element.removeAttribute('aria-busy')
       const again = create('button', { say: 'tryAgain', attributes: { type: 'button' }, click: retry })
       foot.replaceChildren(create('div', { class: 'failure' }, createErrorText(error), again))
+    },
+    /** Leaves nothing to do with the answer, or the one thing. @param {Node} [only] */
+    leave(only) {
+      clearText(note)
+      element.removeAttribute('aria-busy')
+      foot.replaceChildren(...(only === undefined ? [] : [only]))
+    },
+    /** @param {string} changed */
+    setText(changed) {
+      text.textContent = changed
+    },
+    /** Puts a form in the place of the text, until it is removed. @param {HTMLElement} form */
+    edit(form) {
+      text.hidden = true
+      foot.hidden = true
+      text.after(form)
+    },
+    /** @param {HTMLElement} form */
+    endEdit(form) {
+      form.remove()
+      text.hidden = false
+      foot.hidden = false
     },
   }
 }
