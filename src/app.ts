@@ -15,6 +15,7 @@ import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { Elsewhere, Selected } from './engine/providers.ts'
+import type { MergerChild } from './engine/train/merge-process.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import type { ScoreFileParts } from './evaluation/score-file.ts'
 import { type EvaluationPart, openEvaluation } from './evaluation-part.ts'
@@ -58,6 +59,8 @@ export type AppParts = Readonly<{
   spawnQuantizer?: () => QuantizerChild
   /** Scores examples in a process of its own. */
   runScoring?: ScoreFileParts['runScoring']
+  /** Starts the process of a merge. */
+  spawnMerger?: () => MergerChild
   /** What reaches the world outside; whatever goes out, goes by it through the ledger. */
   fetch?: typeof globalThis.fetch
   /** Fetches pages that users name. */

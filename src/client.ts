@@ -1,5 +1,6 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { evaluationClient } from './client/evaluations.ts'
+import { mergeClient } from './client/merge.ts'
 import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
@@ -112,6 +113,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
   const transport = createTransport({ baseUrl, fetch, ...(token === undefined ? {} : { token }) })
   const { call, json, done } = transport
   return {
+    ...mergeClient(transport),
     baseUrl,
     ...evaluationClient(transport),
     health: () =>

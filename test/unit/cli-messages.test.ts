@@ -6,6 +6,7 @@ import { evaluateMessages, stateNames } from '../../src/cli/evaluate-messages.ts
 import { helpText } from '../../src/cli/help.ts'
 import { keysMessages } from '../../src/cli/keys-messages.ts'
 import { languageOf } from '../../src/cli/language.ts'
+import { mergeMessages } from '../../src/cli/merge-messages.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
 import { predictionsMessages } from '../../src/cli/predictions-messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
@@ -20,6 +21,7 @@ test('every text exists in both languages, with the same places', () => {
     ...failures,
     ...doctorMessages,
     ...quantizeMessages,
+    ...mergeMessages,
     ...docsEvalMessages,
     ...keysMessages,
     ...evaluateMessages,
