@@ -15,8 +15,8 @@ const gateFlags: readonly CommandFlag[] = [
     name: 'dataset',
     value: 'NAME',
     help: {
-      en: 'Whose held-out rows: NAME or NAME@VERSION.',
-      es: 'De qué datos se usan las filas reservadas: NAME o NAME@VERSION.',
+      en: 'Whose held-out rows: NAME or NAME:VERSION.',
+      es: 'De qué datos se usan las filas reservadas: NAME o NAME:VERSION.',
     },
   },
   {

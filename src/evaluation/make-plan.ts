@@ -12,7 +12,7 @@ export type PlanParts = Readonly<{
   localOnly: boolean
   /** By id or name. Throws `not_found`, and `conflict` for one without an adapter. */
   getRun: (name: string) => Promise<CompletedRun>
-  /** The id of a dataset by its id, NAME or NAME@VERSION. Throws `not_found`. */
+  /** The id of a dataset by its id, NAME or NAME:VERSION. Throws `not_found`. */
   getDatasetId: (name: string) => Promise<string>
 }>
 

@@ -17,18 +17,18 @@ export async function getCompletedRun(db: Database, name: string): Promise<Compl
   return { id: run.id, model: `${run.baseModel}+${run.adapter}`, datasetId: run.datasetId }
 }
 
-/** The id of a dataset by its id, NAME (the newest version) or NAME@VERSION. Throws `not_found`. */
-export async function getDatasetId(db: Database, given: string): Promise<string> {
-  const [, name = given, version] = /^(.+)@(\d+)$/.exec(given) ?? []
-  const found = await db
-    .selectFrom('datasets')
-    .select('id')
-    .where(({ eb, or, and }) =>
-      or([eb('id', '=', given), eb('name', '=', given), and([eb('name', '=', name), eb('version', '=', Number(version ?? -1))])]),
-    )
-    .orderBy('version', 'desc')
-    .executeTakeFirst()
-  if (found === undefined) throw new AppError('not_found', `There is no dataset "${given}".`)
+/** The id of a dataset by its id, NAME (the newest version) or NAME:VERSION. Throws `not_found`. */
+export async function getDatasetId(db: Database, reference: string): Promise<string> {
+  const [, name = reference, version] = /^(.*):(\d{1,9})$/.exec(reference) ?? []
+  const datasets = db.selectFrom('datasets').select('id')
+  const found =
+    (await datasets.where('id', '=', reference).executeTakeFirst()) ??
+    (await datasets
+      .where('name', '=', name)
+      .$if(version !== undefined, (query) => query.where('version', '=', Number(version)))
+      .orderBy('version', 'desc')
+      .executeTakeFirst())
+  if (found === undefined) throw new AppError('not_found', `There is no dataset "${reference}".`)
   return found.id
 }
 

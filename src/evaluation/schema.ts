@@ -69,7 +69,7 @@ export const gateBody = Type.Object(
     dataset: Type.Optional(
       Type.String({
         ...modelName,
-        description: 'Whose held-out rows: id, NAME (the newest version) or NAME@VERSION. Else that of the run.',
+        description: 'Whose held-out rows: id, NAME (the newest version) or NAME:VERSION. Else that of the run.',
       }),
     ),
     run: Type.Optional(Type.String({ ...modelName, description: 'A completed training run, by id or name.' })),

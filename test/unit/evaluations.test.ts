@@ -128,7 +128,7 @@ describe('a gate', () => {
     })
     for (const [dataset, id] of [
       ['facts', 'd2'],
-      ['facts@1', 'd1'],
+      ['facts:1', 'd1'],
       ['d1', 'd1'],
     ])
       expect((await world.admin('POST', path, { ...gate, dataset })).json).toMatchObject({ dataset_id: id })
