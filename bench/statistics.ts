@@ -1,4 +1,4 @@
-export { percentile } from '../src/rag/statistics.ts'
+export { percentile } from '../src/statistics.ts'
 
 export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)

@@ -20,6 +20,8 @@ import type { ModelHost } from './engine/provider.ts'
 import type { Elsewhere, Selected } from './engine/providers.ts'
 import type { MergerChild } from './engine/train/merge-process.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import type { ScoreFileParts } from './evaluation/score-file.ts'
+import { type EvaluationPart, openEvaluation } from './evaluation-part.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
@@ -61,6 +63,8 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** Scores examples in a process of its own. */
+  runScoring?: ScoreFileParts['runScoring']
   /** Starts the process of a merge. */
   spawnMerger?: () => MergerChild
   /** Starts the process of a training run. */
@@ -162,8 +166,24 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
     { ...parts, datasets: datasets.datasets, db, log, activity, clock, metrics, now },
     closer,
   )
+  const evaluation = await openEvaluation(
+    config,
+    {
+      db,
+      predict,
+      predictions: predictions.predictions,
+      localProvider: host.name,
+      ...(parts.runScoring === undefined ? {} : { runScoring: parts.runScoring }),
+      isDraining: lifecycle.isDraining,
+      activity,
+      log,
+      now,
+    },
+    closer,
+  )
   const opened = {
     access,
+    evaluation,
     lifecycle,
     metrics,
     answers,
@@ -219,6 +239,7 @@ type RouteParts = Readonly<{
   answers: Answers
   predictions: PredictionsPart
   datasets: DatasetsPart
+  evaluation: EvaluationPart
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -238,6 +259,7 @@ function listRoutes({
   answers,
   predictions,
   datasets,
+  evaluation,
   limits,
   sockets,
   jobs,
@@ -293,6 +315,7 @@ function listRoutes({
       access.auth.admin,
       access.keys.admin,
       ...training.admin,
+      ...evaluation.admin,
       openToKeys('admin', [
         predictions.feedback.admin,
         predictions.routes.admin,

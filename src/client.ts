@@ -1,5 +1,7 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { datasetCalls } from './client/datasets.ts'
+import { evaluationClient } from './client/evaluations.ts'
+import { mergeClient } from './client/merge.ts'
 import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
 import { rolloutClient } from './client/rollout.ts'
 import { trainingClient } from './client/training.ts'
@@ -115,9 +117,11 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
   const { call, json, done } = transport
   return {
     ...datasetCalls(transport),
-    baseUrl,
     ...trainingClient(transport),
     ...rolloutClient(transport),
+    ...mergeClient(transport),
+    ...evaluationClient(transport),
+    baseUrl,
     health: () =>
       json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),
     ready: () => json<Readonly<{ status: 'ready' }>>('GET', '/health/ready'),

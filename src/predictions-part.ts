@@ -8,6 +8,7 @@ import { findRated } from './feedback/rated-answer.ts'
 import { type FeedbackRoutes, feedbackRoutes } from './feedback/routes.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { Recorder } from './predict/predict.ts'
+import type { Predictions } from './predictions/prediction.ts'
 import { createPredictions } from './predictions/predictions.ts'
 import { createRecorder } from './predictions/recorder.ts'
 import { openRetention } from './predictions/retention.ts'
@@ -16,6 +17,7 @@ import { toPredictionBody } from './predictions/to-wire.ts'
 import type { Database } from './storage/tables.ts'
 
 export type PredictionsPart = Readonly<{
+  predictions: Predictions
   recorder: Recorder
   routes: PredictionRoutes
   feedback: FeedbackRoutes
@@ -42,6 +44,7 @@ export function openPredictions(
   const predictions = createPredictions({ db, now })
   closer.use(openRetention({ db, days, log, now }))
   return {
+    predictions,
     recorder: createRecorder({ db, isOn, log, count: metrics.predictionRecorded, now }),
     routes: predictionRoutes({ db, predictions, ownerOf: askerOf, isOn, retentionDays: days }),
     feedback: feedbackRoutes({

@@ -45,8 +45,6 @@ async function getEvaluation(db: Database, id: string): Promise<EvaluationsTable
   })
 }
 
-function hasPassed({ state, candidate, report }: EvaluationsTable, model: string): boolean {
-  if (state !== 'completed' || candidate !== model || report === null) return false
-  const told: unknown = JSON.parse(report)
-  return typeof told === 'object' && told !== null && 'passed' in told && told.passed === true
+function hasPassed({ state, candidate, passed }: EvaluationsTable, model: string): boolean {
+  return state === 'completed' && candidate === model && passed === 1
 }

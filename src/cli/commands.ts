@@ -2,6 +2,7 @@ import type { Text } from '../config/kinds.ts'
 import type { Context } from './context.ts'
 import { datasetsCommands } from './datasets-commands.ts'
 import { docsCommands } from './docs-commands.ts'
+import { evaluateCommands } from './evaluate-commands.ts'
 import { keysCommands } from './keys-commands.ts'
 import { feedbackFlags, predictionsCommands } from './predictions-commands.ts'
 import { rolloutCommands } from './rollout-commands.ts'
@@ -51,6 +52,11 @@ const quantizeFlags: readonly CommandFlag[] = [
   },
   { name: 'no-report', help: { en: 'Does not measure the new model.', es: 'No mide el modelo nuevo.' } },
 ]
+const quantizationFlag: CommandFlag = {
+  name: 'quantization',
+  value: 'NAME',
+  help: { en: 'Of the new model; else that of the base.', es: 'Del modelo nuevo; si no, la del modelo base.' },
+}
 const register: CommandFlag = { name: 'register', help: { en: 'Opens the account first.', es: 'Abre antes la cuenta.' } }
 const providerFlag: CommandFlag = {
   name: 'provider',
@@ -127,6 +133,16 @@ export const commands: readonly Command[] = [
       es: 'Hace un modelo más pequeño de uno instalado, y mide los dos.',
     },
     run: async (context) => (await import('./quantize.ts')).quantizeModel(context),
+  },
+  {
+    path: ['models', 'merge'],
+    arguments: ['BASE+ADAPTER', '[NAME]'],
+    flags: [quantizationFlag, json],
+    help: {
+      en: 'Makes one model of an installed model and an adapter.',
+      es: 'Hace un solo modelo de uno instalado y un adaptador.',
+    },
+    run: async (context) => (await import('./merge.ts')).mergeModel(context),
   },
   {
     path: ['models', 'report'],
@@ -212,6 +228,7 @@ export const commands: readonly Command[] = [
   ...docsCommands,
   ...datasetsCommands,
   ...trainCommands,
+  ...evaluateCommands,
   ...keysCommands,
   ...predictionsCommands,
   ...rolloutCommands,

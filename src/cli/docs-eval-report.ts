@@ -1,6 +1,6 @@
 import type { Language } from '../config/kinds.ts'
 import { compareRecall, type Evaluation } from '../rag/evaluate.ts'
-import type { Estimate } from '../rag/statistics.ts'
+import type { Estimate } from '../statistics.ts'
 import type { SayOfDocsEval } from './docs-eval-messages.ts'
 
 /** Evaluations of the same questions, by mode. */

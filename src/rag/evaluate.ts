@@ -1,5 +1,5 @@
+import { bootstrap, type Estimate, mean, percentile } from '../statistics.ts'
 import type { Question } from './question-set.ts'
-import { bootstrap, type Estimate, mean, percentile } from './statistics.ts'
 
 /** What one question got. */
 export type Reply = Readonly<{

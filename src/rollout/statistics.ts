@@ -1,4 +1,4 @@
-import { type Interval, newcombe, wilson } from './proportions.ts'
+import { type Interval, newcombe, wilson } from '../statistics.ts'
 import type { Rollout } from './rollout-rows.ts'
 import { type Rating, type SequentialTest, testSequentially } from './sequential-test.ts'
 import { type ArmSpeed, type RatedAnswer, readComparisons, readRatings, readSpeed, type WinsParts } from './wins.ts'
@@ -47,7 +47,7 @@ export async function readStatistics(parts: WinsParts, { id, arms, rule }: Rollo
       rated: own.length,
       wins,
       rate: own.length === 0 ? undefined : wins / own.length,
-      rateInterval: wilson({ wins, trials: own.length }),
+      rateInterval: wilson(wins, own.length),
       kept: direct.filter(({ kept }) => kept === arm.model).length,
       rejected: direct.filter(({ rejected }) => rejected === arm.model).length,
     })

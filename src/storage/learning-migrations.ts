@@ -136,12 +136,14 @@ export async function createEvaluationsTable(db: Database): Promise<void> {
     .addColumn('id', 'text', (column) => column.primaryKey())
     .addColumn('kind', 'text', (column) => column.notNull())
     .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('owner_id', 'text', (column) => column.references('users.id').onDelete('cascade'))
     .addColumn('baseline', 'text', (column) => column.notNull())
     .addColumn('candidate', 'text', (column) => column.notNull())
     .addColumn('dataset_id', 'text')
     .addColumn('run_id', 'text')
     .addColumn('request', 'text', (column) => column.notNull())
     .addColumn('report', 'text')
+    .addColumn('passed', 'integer')
     .addColumn('error_code', 'text')
     .addColumn('error_message', 'text')
     .addColumn('created_by', 'text', (column) => column.references('users.id').onDelete('set null'))
@@ -149,6 +151,7 @@ export async function createEvaluationsTable(db: Database): Promise<void> {
     .addColumn('ended_at', 'text')
     .execute()
   await db.schema.createIndex('evaluations_newest').on('evaluations').columns(['created_at', 'id']).execute()
+  await db.schema.createIndex('evaluations_candidate').on('evaluations').columns(['candidate', 'created_at']).execute()
 }
 
 export async function createRolloutTables(db: Database): Promise<void> {

@@ -144,15 +144,19 @@ export interface EvaluationsTable {
   id: string
   /** `gate`: on a held-out set and general questions; `upgrade`: on conversations of the past. */
   kind: 'gate' | 'upgrade'
-  state: 'running' | 'completed' | 'failed' | 'cancelled' | 'interrupted'
+  state: 'queued' | 'running' | 'completed' | 'failed' | 'cancelled' | 'interrupted'
+  /** Whose conversations are in it, of `upgrade`: it goes with the user. Null for a gate. */
+  ownerId: string | null
   baseline: string
   candidate: string
   datasetId: string | null
   runId: string | null
   /** A JSON object: what was asked for. */
   request: string
-  /** A JSON object, once it has ended. */
+  /** A JSON object, once it is completed. */
   report: string | null
+  /** The verdict of a gate that is completed. */
+  passed: 0 | 1 | null
   errorCode: string | null
   errorMessage: string | null
   createdBy: string | null

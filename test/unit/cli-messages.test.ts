@@ -3,9 +3,11 @@ import { commands } from '../../src/cli/commands.ts'
 import { datasetsMessages } from '../../src/cli/datasets-messages.ts'
 import { docsEvalMessages } from '../../src/cli/docs-eval-messages.ts'
 import { doctorMessages } from '../../src/cli/doctor-messages.ts'
+import { evaluateMessages, stateNames as evaluationStateNames } from '../../src/cli/evaluate-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { keysMessages } from '../../src/cli/keys-messages.ts'
 import { languageOf } from '../../src/cli/language.ts'
+import { mergeMessages } from '../../src/cli/merge-messages.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
 import { predictionsMessages } from '../../src/cli/predictions-messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
@@ -22,8 +24,11 @@ test('every text exists in both languages, with the same places', () => {
     ...failures,
     ...doctorMessages,
     ...quantizeMessages,
+    ...mergeMessages,
     ...docsEvalMessages,
     ...keysMessages,
+    ...evaluateMessages,
+    ...evaluationStateNames,
     ...predictionsMessages,
     ...datasetsMessages,
     ...trainMessages,

@@ -146,8 +146,14 @@ test('a dataset that a training run has learned from stays; another one goes wit
     .insertInto('trainingRuns')
     .values({
       ...run,
+      replayDatasetId: null,
       plan: null,
       step: 0,
+      checkpointStep: 0,
+      trainedMs: 0,
+      yieldedMs: 0,
+      residentBytes: null,
+      queuedAt: time,
       bestStep: null,
       heldOutLoss: null,
       adapter: null,

@@ -45,6 +45,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/compatibility.md',
     'docs/datasets.md',
     'docs/errors.md',
+    'docs/evaluation.md',
     'docs/feedback.md',
     'docs/keys.md',
     'docs/settings.md',

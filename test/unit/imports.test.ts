@@ -10,6 +10,7 @@ const features = [
   'dialects',
   'egress',
   'embed',
+  'evaluation',
   'feedback',
   'metrics',
   'models',
@@ -21,7 +22,7 @@ const features = [
   'usage',
 ]
 /** What every feature may use: the shape of errors and answers, not the work of another feature. */
-const shared = ['config', 'engine', 'errors.ts', 'http', 'storage']
+const shared = ['config', 'engine', 'errors.ts', 'http', 'statistics.ts', 'storage']
 
 async function sourceFiles(): Promise<string[]> {
   return (await readdir('src', { recursive: true })).filter((file) => file.endsWith('.ts'))

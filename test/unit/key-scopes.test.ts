@@ -21,7 +21,7 @@ function demandOf(method: string, path: string): KeyScope | 'any' | 'none' | und
   if (path.startsWith('/predictions')) return 'none'
   if (['/admin/', '/datasets', '/training/', '/rollout'].some((start) => path.startsWith(start))) return 'admin'
   if (path === '/model' || path === '/models' || path === '/models/{name}/report') return isRead ? 'inference' : 'admin'
-  if (path.startsWith('/models/')) return 'admin'
+  if (path.startsWith('/models/') || path.startsWith('/training/')) return 'admin'
   if (path.startsWith('/api/') && changesModels.test(path)) return 'admin'
   if (path.startsWith('/predict') || path.startsWith('/v1/') || path.startsWith('/api/')) return 'inference'
   if (['/providers', '/embed/encode', '/embed/search', '/rag/query'].includes(path)) return 'inference'

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compareRecall, evaluate, isSameSource, type Reply } from '../../src/rag/evaluate.ts'
 import { formatQuestions, parseQuestions, type Question } from '../../src/rag/question-set.ts'
-import { bootstrap } from '../../src/rag/statistics.ts'
+import { bootstrap } from '../../src/statistics.ts'
 
 const never = new AbortController().signal
 

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../../src/engine/local/random.ts'
 import { armAt, beginningOf, placeOf, places, resize, shareOf, toSizes } from '../../src/rollout/arms.ts'
-import { newcombe, wilson } from '../../src/rollout/proportions.ts'
 import { type Rating, testSequentially } from '../../src/rollout/sequential-test.ts'
+import { newcombe, wilson } from '../../src/statistics.ts'
 
 const none = (count: number) => Array.from({ length: count }, () => [])
 
@@ -101,8 +101,8 @@ describe('intervals', () => {
       low: expect.closeTo(0.0524, 4),
       high: expect.closeTo(0.3339, 4),
     })
-    expect(wilson({ wins: 81, trials: 263 })).toMatchObject({ low: expect.closeTo(0.2553, 4), high: expect.closeTo(0.3662, 4) })
-    expect(wilson({ wins: 0, trials: 0 })).toEqual({ low: 0, high: 1 })
+    expect(wilson(81, 263)).toMatchObject({ low: expect.closeTo(0.2553, 4), high: expect.closeTo(0.3662, 4) })
+    expect(wilson(0, 0)).toEqual({ low: 0, high: 1 })
     expect(newcombe({ wins: 0, trials: 0 }, { wins: 1, trials: 1 })).toEqual({ low: -1, high: 1 })
   })
 
@@ -115,8 +115,8 @@ describe('intervals', () => {
         expect(low).toBeLessThanOrEqual(difference)
         expect(high).toBeGreaterThanOrEqual(difference)
         expect(newcombe(other, one).low).toBeCloseTo(-high, 10)
-        expect(wilson(one).low).toBeLessThanOrEqual(one.wins / one.trials)
-        expect(wilson(one).high).toBeGreaterThanOrEqual(one.wins / one.trials)
+        expect(wilson(one.wins, one.trials).low).toBeLessThanOrEqual(one.wins / one.trials)
+        expect(wilson(one.wins, one.trials).high).toBeGreaterThanOrEqual(one.wins / one.trials)
       }),
     )
   })

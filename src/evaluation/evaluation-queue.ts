@@ -1,0 +1,146 @@
+import { AppError } from '../errors.ts'
+import type { Evaluate, Plan, Progress } from './evaluation.ts'
+import type { EvaluationRow } from './evaluation-rows.ts'
+import type { EvaluationReport } from './report-schema.ts'
+
+/** What waits and what runs, one at a time, in the order in which it came. */
+export interface EvaluationQueue {
+  /** Throws `busy` when too many wait, `unavailable` when the service is shutting down. */
+  refuseMore(): void
+  add(id: string, plan: Plan): void
+  has(id: string): boolean
+  progressOf(id: string): Progress | undefined
+  /** Tells how far one is, and ends when it has ended. A slow reader is told the newest. */
+  watch(id: string, signal: AbortSignal): AsyncGenerator<Progress>
+  /** Resolves when it has ended; false where it had before. */
+  stop(id: string): Promise<boolean>
+  /** Stops all, and resolves when all have ended. */
+  close(): Promise<void>
+}
+
+export type QueueParts = Readonly<{
+  evaluate: Evaluate
+  /** Writes down what has become of one. */
+  save: (id: string, values: Partial<EvaluationRow>) => Promise<unknown>
+  /** Whether the service is shutting down: what fails then is interrupted. */
+  isEnding: () => boolean
+  /** Told of errors that nobody has foreseen. */
+  onError: (error: unknown) => void
+  /** UTC ISO 8601. */
+  time: () => string
+}>
+
+type Job = {
+  readonly id: string
+  readonly plan: Plan
+  readonly stopping: AbortController
+  readonly ended: PromiseWithResolvers<void>
+  progress: Progress | undefined
+  /** Resolved, and made anew, when the progress has changed. */
+  changed: PromiseWithResolvers<void>
+}
+
+const mostWaiting = 16
+
+export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
+  const jobs = new Map<string, Job>()
+  const waiting: Job[] = []
+  let running: Promise<void> | undefined
+  let isClosing = false
+  const isEnding = () => isClosing || parts.isEnding()
+
+  async function runAll(): Promise<void> {
+    for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) await run(job)
+    running = undefined
+  }
+
+  async function run(job: Job): Promise<void> {
+    try {
+      if (!job.stopping.signal.aborted) await parts.save(job.id, { state: 'running' })
+      await parts.save(job.id, { ...(await outcomeOf(job, parts, isEnding)), endedAt: parts.time() })
+    } catch (error) {
+      // Its row stays as it was; the next start marks it.
+      parts.onError(error)
+    } finally {
+      jobs.delete(job.id)
+      job.changed.resolve()
+      job.ended.resolve()
+    }
+  }
+
+  return {
+    refuseMore() {
+      if (isEnding()) throw new AppError('unavailable', 'The service is shutting down.')
+      if (waiting.length < mostWaiting) return
+      const message = `${mostWaiting} evaluations wait already. Try again when some have ended.`
+      throw new AppError('busy', message, { retryAfterSeconds: 60 })
+    },
+    add(id, plan) {
+      const job = createJob(id, plan)
+      jobs.set(id, job)
+      waiting.push(job)
+      running ??= runAll()
+    },
+    has: (id) => jobs.has(id),
+    progressOf: (id) => jobs.get(id)?.progress,
+    async *watch(id, signal) {
+      const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+      for (let told: Progress | undefined; !signal.aborted; ) {
+        const job = jobs.get(id)
+        if (job === undefined) return
+        const { changed, progress } = job
+        if (progress !== undefined && progress !== told) yield progress
+        told = progress
+        await Promise.race([changed.promise, gone])
+      }
+    },
+    async stop(id) {
+      const job = jobs.get(id)
+      if (job === undefined) return false
+      job.stopping.abort()
+      const place = waiting.indexOf(job)
+      // One that waits need not wait for its turn to end.
+      if (place !== -1) {
+        waiting.splice(place, 1)
+        await run(job)
+      }
+      await job.ended.promise
+      return true
+    },
+    async close() {
+      isClosing = true
+      for (const { stopping } of jobs.values()) stopping.abort()
+      await running
+    },
+  }
+}
+
+function createJob(id: string, plan: Plan): Job {
+  const [ended, changed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  return { id, plan, stopping: new AbortController(), ended, progress: undefined, changed }
+}
+
+async function outcomeOf(job: Job, { evaluate, onError }: QueueParts, isEnding: () => boolean): Promise<Partial<EvaluationRow>> {
+  const { signal } = job.stopping
+  const onProgress = (progress: Progress) => {
+    job.progress = progress
+    job.changed.resolve()
+    job.changed = Promise.withResolvers()
+  }
+  try {
+    signal.throwIfAborted()
+    return toOutcome(await evaluate(job.plan, onProgress, signal))
+  } catch (error) {
+    if (isEnding()) return { state: 'interrupted' }
+    if (signal.aborted) return { state: 'cancelled' }
+    if (error instanceof AppError) return { state: 'failed', errorCode: error.code, errorMessage: error.message }
+    onError(error)
+    const errorMessage = 'Something failed inside simpleIA. The log has the details.'
+    return { state: 'failed', errorCode: 'internal', errorMessage }
+  }
+}
+
+function toOutcome(report: EvaluationReport): Partial<EvaluationRow> {
+  const passed = report.verdict === null ? null : report.verdict.passed ? 1 : 0
+  return { state: 'completed', report: JSON.stringify(report), passed }
+}

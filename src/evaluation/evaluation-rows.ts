@@ -1,0 +1,83 @@
+import { AppError } from '../errors.ts'
+import type { EvaluationsTable } from '../storage/learning-tables.ts'
+import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import type { Database } from '../storage/tables.ts'
+
+export type EvaluationRow = Readonly<EvaluationsTable>
+/** Without what can be long. */
+export type ListedRow = Omit<EvaluationRow, 'request' | 'report'>
+
+const listed = [
+  'id',
+  'kind',
+  'state',
+  'ownerId',
+  'baseline',
+  'candidate',
+  'datasetId',
+  'runId',
+  'passed',
+  'errorCode',
+  'errorMessage',
+  'createdBy',
+  'createdAt',
+  'endedAt',
+] as const satisfies readonly (keyof EvaluationsTable)[]
+
+/** Another user's conversations are nobody's business: their evaluations do not exist for anybody else. */
+export async function getRow(db: Database, id: string, userId: string): Promise<EvaluationRow> {
+  const row = await db
+    .selectFrom('evaluations')
+    .selectAll()
+    .where('id', '=', id)
+    .where(({ eb, or }) => or([eb('ownerId', 'is', null), eb('ownerId', '=', userId)]))
+    .executeTakeFirst()
+  if (row === undefined) throw new AppError('not_found', `There is no evaluation "${id}".`)
+  return row
+}
+
+export type ListOptions = Readonly<{ userId: string; limit: number; cursor: string | undefined; candidate: string | undefined }>
+
+/** Newest first. Throws `invalid` for a cursor that is not one of ours. */
+export async function listRows(db: Database, { userId, limit, cursor, candidate }: ListOptions) {
+  const after = cursor === undefined ? undefined : readCursor(cursor)
+  const rows: readonly ListedRow[] = await db
+    .selectFrom('evaluations')
+    .select(listed)
+    .where(({ eb, or }) => or([eb('ownerId', 'is', null), eb('ownerId', '=', userId)]))
+    .$if(candidate !== undefined, (query) => query.where('candidate', '=', candidate ?? ''))
+    .$if(after !== undefined, (query) =>
+      query.where(({ eb, and, or }) =>
+        or([
+          eb('createdAt', '<', after?.createdAt ?? ''),
+          and([eb('createdAt', '=', after?.createdAt ?? ''), eb('id', '<', after?.id ?? '')]),
+        ]),
+      ),
+    )
+    .orderBy('createdAt', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+    .execute()
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  return { items, nextCursor: rows.length > limit && last ? writeCursor(last) : undefined }
+}
+
+/** Those that a process before this one left unfinished will never end. */
+export async function interruptLeftOver(db: Database, endedAt: string): Promise<void> {
+  await db.updateTable('evaluations').set({ state: 'interrupted', endedAt }).where('state', 'in', ['queued', 'running']).execute()
+}
+
+/** What the newest completed gate says of a model, by its full name. */
+export async function findVerdict(db: Database, candidate: string) {
+  const row = await db
+    .selectFrom('evaluations')
+    .select(['id', 'passed', 'endedAt'])
+    .where('candidate', '=', candidate)
+    .where('kind', '=', 'gate')
+    .where('state', '=', 'completed')
+    .orderBy('createdAt', 'desc')
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  return row === undefined ? undefined : { id: row.id, passed: row.passed === 1, endedAt: row.endedAt ?? '' }
+}
