@@ -64,15 +64,21 @@ export function openExactEvaluation(path: string, adapterPath?: string): Evaluat
 /** The logarithms of the probabilities of all tokens but the first, by llama.cpp. */
 export function logprobsBy(evaluation: Evaluation, tokens: readonly number[]): number[] {
   evaluation.clear()
-  const given = tokens.slice(0, -1)
-  evaluation.evaluate(given, 0, true)
-  return given.map((_, row) => {
-    const scores = Float64Array.from(evaluation.scores(row))
-    const largest = scores.reduce((most, score) => Math.max(most, score), -Infinity)
-    const sum = scores.reduce((total, score) => total + Math.exp(score - largest), 0)
-    return (scores[tokens[row + 1] ?? 0] ?? 0) - largest - Math.log(sum)
-  })
+  const logprobs: number[] = []
+  for (let start = 0; start < tokens.length - 1; start += mostTokens) {
+    const given = tokens.slice(start, Math.min(start + mostTokens, tokens.length - 1))
+    evaluation.evaluate(given, start, true)
+    for (const row of given.keys()) {
+      const scores = Float64Array.from(evaluation.scores(row))
+      const largest = scores.reduce((most, score) => Math.max(most, score), Number.NEGATIVE_INFINITY)
+      const sum = scores.reduce((total, score) => total + Math.exp(score - largest), 0)
+      logprobs.push((scores[tokens[start + row + 1] ?? 0] ?? 0) - largest - Math.log(sum))
+    }
+  }
+  return logprobs
 }
+
+const mostTokens = 256
 
 /** Rows of texts, each of which is predicted from its second token on. */
 export function batchOf(rows: ReadonlyArray<ReadonlyArray<readonly number[]>>): TokenBatch {

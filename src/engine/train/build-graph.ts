@@ -108,10 +108,8 @@ function writeModel(writer: Writer, found: WeightNames): void {
   })
   tape.output(logprobs, names.logprobs, 'float32', chunks)
   if (!options.differentiates) return
-  const shapes = new Map<string, readonly number[]>()
-  for (const [parameter, gradient] of tape.differentiate()) {
-    tape.output(gradient, names.gradient(parameter), 'float32', shapes.get(parameter) ?? ['rows', 'columns'])
-  }
+  for (const [parameter, gradient] of tape.differentiate())
+    tape.output(gradient, names.gradient(parameter), 'float32', ['rows', 'columns'])
 }
 
 /** Of a layer, by what it knows of positions and by how far it sees. */
@@ -138,51 +136,60 @@ function writeAttentionInputs({ tape, shape }: Writer): LayerInputs {
   }
 }
 
+type Block = Readonly<{
+  norm(x: Value, name: string): Value
+  project(x: Value, module: AdaptableModule): Value
+}>
+
 function writeLayer(writer: Writer, found: WeightNames, index: number, x: Value, inputsOf: LayerInputs): Value {
-  const { tape, shape, weight } = writer
-  const tensors = found.layer(index)
-  const get = (name: string): WeightInfo => {
-    const info = tensors.get(name)
-    if (info === undefined) throw new AppError('internal', `Layer ${index} has no tensor "${name}".`)
-    return info
-  }
-  const norm = (value: Value, name: string) =>
-    rmsNorm(tape, value, { weight: weight(get(`${name}.weight`)), epsilon: shape.epsilon })
-  const project = (value: Value, module: AdaptableModule) => {
-    const bias = tensors.get(`${module}.bias`)
-    const layer: Linear = {
-      weight: weight(get(`${module}.weight`)),
-      bias: bias === undefined ? undefined : weight(bias),
-      adapter: writeAdapter(writer, index, module, value),
-    }
-    return linear(tape, value, layer)
-  }
+  const { tape, shape } = writer
+  const block = createBlock(writer, found, index)
+  const { norm, project } = block
   const post = (value: Value, name: string) => (shape.hasPostNorms ? norm(value, name) : value)
-
-  const normed = norm(x, 'attn_norm')
-  const inputs = inputsOf(index)
-  const heads = (module: 'attn_q' | 'attn_k', count: number) => {
-    const width = count * shape.headSize
-    const projected = project(normed, module)
-    if (!shape.hasHeadNorms) return rotate(tape, projected, width, inputs)
-    const apart = reshape(tape, projected, tape.integers(-1, count, shape.headSize), tape.integers(-1, width))
-    const together = reshape(
-      tape,
-      norm(apart, `${module}_norm`),
-      tape.integers(-1, width),
-      tape.integers(-1, count, shape.headSize),
-    )
-    return rotate(tape, together, width, inputs)
-  }
-  const query = heads('attn_q', shape.heads)
-  const key = heads('attn_k', shape.keyValueHeads)
-  const value = rotate(tape, project(normed, 'attn_v'), shape.keyValueHeads * shape.headSize, { ...inputs, rotary: undefined })
-  const attended = attend(tape, { query, key, value }, shape, shape.attentionScale, inputs)
+  const attended = writeAttention(writer, block, norm(x, 'attn_norm'), inputsOf(index))
   const between = add(tape, x, post(project(attended, 'attn_output'), 'post_attention_norm'))
-
   const before = norm(between, 'ffn_norm')
   const activated = gated(tape, project(before, 'ffn_gate'), project(before, 'ffn_up'), shape.activation)
   return add(tape, between, post(project(activated, 'ffn_down'), 'post_ffw_norm'))
+}
+
+/** The weights of a layer, at work. */
+function createBlock(writer: Writer, found: WeightNames, index: number): Block {
+  const { tape, shape, weight } = writer
+  const tensors = found.layer(index)
+  const get = (name: string): Value => {
+    const info = tensors.get(name)
+    if (info === undefined) throw new AppError('internal', `Layer ${index} has no tensor "${name}".`)
+    return weight(info)
+  }
+  return {
+    norm: (x, name) => rmsNorm(tape, x, { weight: get(`${name}.weight`), epsilon: shape.epsilon }),
+    project(x, module) {
+      const bias = tensors.get(`${module}.bias`)
+      const layer: Linear = {
+        weight: get(`${module}.weight`),
+        bias: bias === undefined ? undefined : weight(bias),
+        adapter: writeAdapter(writer, index, module, x),
+      }
+      return linear(tape, x, layer)
+    },
+  }
+}
+
+function writeAttention({ tape, shape }: Writer, { norm, project }: Block, x: Value, inputs: AttentionInputs): Value {
+  const turned = (module: 'attn_q' | 'attn_k', count: number) => {
+    const width = count * shape.headSize
+    const projected = project(x, module)
+    if (!shape.hasHeadNorms) return rotate(tape, projected, width, inputs)
+    const apart = tape.integers(-1, count, shape.headSize)
+    const together = tape.integers(-1, width)
+    const normed = norm(reshape(tape, projected, apart, together), `${module}_norm`)
+    return rotate(tape, reshape(tape, normed, together, apart), width, inputs)
+  }
+  const query = turned('attn_q', shape.heads)
+  const key = turned('attn_k', shape.keyValueHeads)
+  const value = rotate(tape, project(x, 'attn_v'), shape.keyValueHeads * shape.headSize, { ...inputs, rotary: undefined })
+  return attend(tape, { query, key, value }, shape, shape.attentionScale, inputs)
 }
 
 function writeAdapter(writer: Writer, layer: number, module: AdaptableModule, x: Value): Adapter | undefined {

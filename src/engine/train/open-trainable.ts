@@ -3,12 +3,12 @@ import { type GgufHeader, readGgufHeader } from '../gguf/gguf-header.ts'
 import { openDequantize } from '../local/libggml-floats.ts'
 import { findLibrary, howToInstall } from '../local/libllama.ts'
 import { createParameters } from './adapter-parameters.ts'
-import { checkBatch, chunkTargets, createDropout, createMask, createRotaryTable, type RotaryTable } from './batch-inputs.ts'
-import { buildGraph, dropoutStride, type GraphOptions, type ModelGraph, names, type ParameterInfo } from './build-graph.ts'
+import { buildGraph, type GraphOptions, type ModelGraph, names, type ParameterInfo } from './build-graph.ts'
+import { createGraphInputs } from './graph-inputs.ts'
 import { type ModelShape, readModelShape } from './model-shape.ts'
 import { type Numbers, openSession, type Session } from './session.ts'
-import type { AdapterParameter, Differentiated, Dropout, TokenBatch, Trainable, TrainableOptions } from './trainable.ts'
-import { findWeights, loadWeights, moduleSizes, rotaryFactors, toHalves, toPairs, type WeightNames } from './weights.ts'
+import type { AdapterParameter, Differentiated, TokenBatch, Trainable, TrainableOptions } from './trainable.ts'
+import { findWeights, loadWeights, rotaryFactors, toHalves, toPairs, type WeightNames } from './weights.ts'
 
 /** What can be known of a model before it is opened. */
 export type TrainableModel = Readonly<{
@@ -90,9 +90,9 @@ type Opened = Readonly<{
 }>
 
 function createTrainable(opened: Opened): Trainable {
-  const { shape, graph, parameters, training, openScoring } = opened
+  const { shape, graph, parameters, factors, drops, training, openScoring } = opened
   const order = createRowOrder(shape, graph.parameters)
-  const inputsOf = createInputs(opened)
+  const inputsOf = createGraphInputs({ shape, moduleCount: parameters.length / 2, factors, drops })
   let scoring: Promise<Session> | undefined
 
   function feedParameters(adapted: boolean): Record<string, Numbers> {
@@ -147,66 +147,5 @@ function createRowOrder(shape: ModelShape, infos: readonly ParameterInfo[]) {
   return {
     toGraph: (index: number, data: Float32Array) => (isMoved(index) ? toHalves(data, shape.headSize, widthOf(index)) : data),
     toFile: (index: number, data: Float32Array) => (isMoved(index) ? toPairs(data, shape.headSize, widthOf(index)) : data),
-  }
-}
-
-/** Turns a batch into what the graph takes. */
-function createInputs({ shape, graph, factors, drops }: Opened) {
-  const tables = new Map<string, RotaryTable>()
-  let tableLength = 0
-  const widest = Math.max(...Object.values(moduleSizes(shape)).map(({ inputs }) => inputs))
-
-  function rotaryInputs(positions: number): Record<string, Numbers> {
-    if (positions > tableLength) {
-      tableLength = positions
-      const { global, local } = shape.rotary
-      tables.set('global', createRotaryTable(global, shape, positions, factors))
-      if (local !== undefined) tables.set('local', createRotaryTable(local, shape, positions, undefined))
-    }
-    const size = [tableLength, shape.headSize / 2]
-    const inputs: Record<string, Numbers> = {}
-    for (const kind of ['global', 'local'] as const) {
-      const table = tables.get(kind)
-      if (table === undefined) continue
-      inputs[names.rotary[kind].cosine] = { data: table.cosine, shape: size }
-      inputs[names.rotary[kind].sine] = { data: table.sine, shape: size }
-      inputs[names.rotary[kind].inverseSine] = { data: table.inverseSine, shape: size }
-    }
-    return inputs
-  }
-
-  function maskInputs(batch: TokenBatch): Record<string, Numbers> {
-    const size = [batch.rows, 1, batch.length, batch.length]
-    const mask = createMask(batch, undefined)
-    const local = shape.window !== undefined && shape.window < batch.length ? createMask(batch, shape.window) : mask
-    return { [names.mask.global]: { data: mask, shape: size }, [names.mask.local]: { data: local, shape: size } }
-  }
-
-  function dropoutInput(tokens: number, dropout: Dropout | undefined): Record<string, Numbers> {
-    if (!drops) {
-      if (dropout !== undefined) throw new AppError('internal', 'The model was opened for training without dropout.')
-      return {}
-    }
-    const count = tokens * widest + (graph.parameters.length / 2) * dropoutStride
-    const data = dropout === undefined ? new Float32Array(count).fill(1) : createDropout(dropout, count)
-    return { [names.dropout]: { data, shape: [count] } }
-  }
-
-  return (batch: TokenBatch, weights: Float32Array | undefined, dropout: Dropout | undefined): Record<string, Numbers> => {
-    checkBatch(batch, shape.vocabulary)
-    const tokens = batch.rows * batch.length
-    const { chunks, chunk, ...targets } = chunkTargets(batch, weights, shape.vocabulary)
-    const positions = batch.positions.reduce((most, position) => Math.max(most, position + 1), batch.length)
-    return {
-      [names.tokens]: { data: batch.tokens, shape: [tokens] },
-      [names.positions]: { data: batch.positions, shape: [batch.rows, batch.length] },
-      [names.targetAt]: { data: targets.targetAt, shape: [chunks, chunk] },
-      [names.targets]: { data: targets.targets, shape: [chunks, chunk] },
-      [names.weights]: { data: targets.weights, shape: [chunks, chunk] },
-      [names.targetOf]: { data: targets.targetOf, shape: [tokens] },
-      ...rotaryInputs(positions),
-      ...maskInputs(batch),
-      ...dropoutInput(tokens, dropout),
-    }
   }
 }

@@ -137,10 +137,9 @@ async function readAll(
   for (const tensor of header.tensors.filter(({ name }) => names.has(name))) {
     const floats = await readFloats(file, tensor, dequantize)
     const isTurned = shape.isInterleaved && /\.attn_[qk]\.(weight|bias)$/.test(tensor.name)
-    weights.set(
-      tensor.name,
-      isTurned ? toHalves(floats, shape.headSize, (tensor.shape[1] ?? 1) === 1 ? 1 : (tensor.shape[0] ?? 1)) : floats,
-    )
+    // A bias is a column.
+    const width = tensor.shape.length === 1 ? 1 : (tensor.shape[0] ?? 1)
+    weights.set(tensor.name, isTurned ? toHalves(floats, shape.headSize, width) : floats)
   }
   return weights
 }
