@@ -15,6 +15,7 @@ import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { QuantizerChild } from './engine/local/quantize-process.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { Elsewhere, Selected } from './engine/providers.ts'
+import type { MergerChild } from './engine/train/merge-process.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
@@ -53,6 +54,8 @@ export type AppParts = Readonly<{
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   /** Starts the process of a quantization. */
   spawnQuantizer?: () => QuantizerChild
+  /** Starts the process of a merge. */
+  spawnMerger?: () => MergerChild
   /** What reaches the world outside; whatever goes out, goes by it through the ledger. */
   fetch?: typeof globalThis.fetch
   /** Fetches pages that users name. */

@@ -1,4 +1,5 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import { mergeClient } from './client/merge.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
@@ -110,8 +111,10 @@ export type Client = ReturnType<typeof createClient>
  * network's own error as its cause when no service answers at all.
  */
 export function createClient({ baseUrl, token, fetch = globalThis.fetch }: ClientOptions) {
-  const { call, json, done } = createTransport({ baseUrl, fetch, ...(token === undefined ? {} : { token }) })
+  const transport = createTransport({ baseUrl, fetch, ...(token === undefined ? {} : { token }) })
+  const { call, json, done } = transport
   return {
+    ...mergeClient(transport),
     baseUrl,
     health: () =>
       json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),

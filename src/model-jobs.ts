@@ -7,13 +7,19 @@ import type { Config } from './config.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import { freeBytes } from './engine/disk.ts'
 import { type QuantizerChild, runMeasurement, runQuantization, spawnQuantizer } from './engine/local/quantize-process.ts'
+import type { MeasureJob, QuantizeJob } from './engine/local/quantize-protocol.ts'
 import type { ModelHost } from './engine/provider.ts'
+import { type MergerChild, runMerge, spawnMerger as spawnMergerProcess } from './engine/train/merge-process.ts'
 import { AppError } from './errors.ts'
 import { runConversion } from './models/convert/convert-process.ts'
 import { convertPulled } from './models/convert-pulled.ts'
 import { copyModel } from './models/copy-model.ts'
+import { createMerges } from './models/merge.ts'
+import { mergeRoutes } from './models/merge-routes.ts'
 import { createModelFiles, type ModelFiles } from './models/model-files.ts'
+import { readModelKind } from './models/model-kind.ts'
 import { parseHubName } from './models/model-name.ts'
+import { createOneJob } from './models/one-job.ts'
 import { createPull } from './models/pull.ts'
 import { pullRoutes } from './models/pull-routes.ts'
 import { createPulls, type Pulls } from './models/pulls.ts'
@@ -25,6 +31,7 @@ import { removeModel } from './models/remove-model.ts'
 export type ModelJobParts = Readonly<{
   host: ModelHost
   spawnQuantizer?: () => QuantizerChild
+  spawnMerger?: () => MergerChild
   egress: Egress
   /** What the ledger of what leaves this machine calls who asks. */
   userOf: (request: FastifyRequest) => string
@@ -46,10 +53,10 @@ export type ModelJobs = Readonly<{
   isInstalled: (name: string) => Promise<boolean>
 }>
 
-/** What changes the installed models: downloads with their conversions, removals, quantizations. A part of the composition root. */
+/** What changes the installed models: downloads with their conversions, removals, quantizations, merges. A part of the composition root. */
 export function openModelJobs(
   config: Config,
-  { host, spawnQuantizer: spawn = spawnLogged, egress, userOf, now }: ModelJobParts,
+  { host, spawnQuantizer: spawn = spawnLogged, spawnMerger = spawnLoggedMerger, egress, userOf, now }: ModelJobParts,
   closer: Closer,
 ): ModelJobs {
   const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
@@ -63,22 +70,27 @@ export function openModelJobs(
     createId: randomUUID,
   })
   const remove = (name: string) => removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, now, wait }, name)
-  const quantize = quantizeRoutes(
-    closer.use(
-      createQuantizations({
-        modelsDir,
-        findModel: registry.find,
-        quantize: (job, signal) => runQuantization(job, { spawn, signal }),
-        measure: (job, signal) => runMeasurement(job, { spawn, signal }),
-        threads: config.threads > 0 ? config.threads : availableParallelism(),
-        now,
-      }),
-    ),
+  const making = {
+    modelsDir,
+    findModel: registry.find,
+    quantize: (job: QuantizeJob, signal: AbortSignal) => runQuantization(job, { spawn, signal }),
+    oneJob: closer.use(createOneJob()),
+    threads: config.threads > 0 ? config.threads : availableParallelism(),
+  }
+  const measure = (job: MeasureJob, signal: AbortSignal) => runMeasurement(job, { spawn, signal })
+  const quantize = quantizeRoutes(createQuantizations({ ...making, measure, now }))
+  const merge = mergeRoutes(
+    createMerges({
+      ...making,
+      aliases: config.modelAliases ?? new Map(),
+      readFacts: readModelKind,
+      merge: (job, signal) => runMerge(job, { spawn: spawnMerger, signal }),
+    }),
   )
   const install: ModelJobs['install'] = (name, signal, user) => installFromHub({ host, pulls, user }, name, signal)
   return {
     caller: [quantize.caller],
-    admin: [quantize.admin, pullRoutes({ pulls, remove, userOf })],
+    admin: [quantize.admin, merge, pullRoutes({ pulls, remove, userOf })],
     install,
     files: createModelFiles(registry),
     pulls,
@@ -110,4 +122,6 @@ async function installFromHub({ host, pulls, user }: InstallParts, name: string,
   }
 }
 
-const spawnLogged = () => spawnQuantizer((text) => void process.stderr.write(text))
+const log = (text: string) => void process.stderr.write(text)
+const spawnLogged = () => spawnQuantizer(log)
+const spawnLoggedMerger = () => spawnMergerProcess(log)

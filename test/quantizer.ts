@@ -1,22 +1,23 @@
-import type { QuantizerChild } from '../src/engine/local/quantize-process.ts'
 import type { FromQuantizer, Measurement, ToQuantizer } from '../src/engine/local/quantize-protocol.ts'
+import type { ProcessChild } from '../src/engine/local/spawn-process.ts'
 
-type Step = FromQuantizer | Readonly<{ type: 'exit'; reason: string }>
+type Exit = Readonly<{ type: 'exit'; reason: string }>
 
-type Script = (message: ToQuantizer) => Iterable<Step>
+export type Script<To, From> = (message: To) => Iterable<From | Exit>
 
 /**
- * Processes of quantizations that are none: each gets the next script, as a function of the job that it is given. A process whose
- * script has ended does nothing more until it is killed.
+ * Processes that are none: each gets the next script, as a function of the job that it is given. A process whose script has ended
+ * does nothing more until it is killed.
  */
-export function scriptedQuantizers(...scripts: Script[]) {
-  const jobs: ToQuantizer[] = []
+export function scriptedProcesses<To, From extends Readonly<{ type: string }>>(...scripts: Script<To, From>[]) {
+  const isExit = (step: From | Exit): step is Exit => step.type === 'exit'
+  const jobs: To[] = []
   const killed: boolean[] = []
 
-  function spawn(): QuantizerChild {
+  function spawn(): ProcessChild<To, From> {
     const script = scripts[killed.length]
     const index = killed.push(false) - 1
-    let onMessage = (_message: FromQuantizer) => {}
+    let onMessage = (_message: From) => {}
     let onExit = (_reason: string) => {}
     let isOver = false
     const exit = (reason: string) => {
@@ -28,7 +29,7 @@ export function scriptedQuantizers(...scripts: Script[]) {
         jobs.push(message)
         for (const step of script?.(message) ?? []) {
           queueMicrotask(() => {
-            if (step.type === 'exit') exit(step.reason)
+            if (isExit(step)) exit(step.reason)
             else if (!isOver) onMessage(step)
           })
         }
@@ -47,6 +48,11 @@ export function scriptedQuantizers(...scripts: Script[]) {
   }
 
   return { spawn, jobs, killed }
+}
+
+/** Processes of quantizations that are none. */
+export function scriptedQuantizers(...scripts: Script<ToQuantizer, FromQuantizer>[]) {
+  return scriptedProcesses(...scripts)
 }
 
 const measures = { weightBytes: 4, bitsPerWeight: 8, perplexity: 10, perplexityError: 1, tokensPerSecond: 50 }

@@ -1,4 +1,4 @@
-import { encodeFloats, type FloatType } from '../src/models/convert/number-formats.ts'
+import { encodeFloats, type FloatType } from '../src/engine/gguf/encode-floats.ts'
 
 export type Plain = Readonly<{ name: string; type: FloatType; shape: readonly number[]; values: Float32Array }>
 

@@ -47,6 +47,11 @@ const quantizeFlags: readonly CommandFlag[] = [
   },
   { name: 'no-report', help: { en: 'Does not measure the new model.', es: 'No mide el modelo nuevo.' } },
 ]
+const quantizationFlag: CommandFlag = {
+  name: 'quantization',
+  value: 'NAME',
+  help: { en: 'Of the new model; else that of the base.', es: 'Del modelo nuevo; si no, la del modelo base.' },
+}
 const register: CommandFlag = { name: 'register', help: { en: 'Opens the account first.', es: 'Abre antes la cuenta.' } }
 const providerFlag: CommandFlag = {
   name: 'provider',
@@ -123,6 +128,16 @@ export const commands: readonly Command[] = [
       es: 'Hace un modelo más pequeño de uno instalado, y mide los dos.',
     },
     run: async (context) => (await import('./quantize.ts')).quantizeModel(context),
+  },
+  {
+    path: ['models', 'merge'],
+    arguments: ['BASE+ADAPTER', '[NAME]'],
+    flags: [quantizationFlag, json],
+    help: {
+      en: 'Makes one model of an installed model and an adapter.',
+      es: 'Hace un solo modelo de uno instalado y un adaptador.',
+    },
+    run: async (context) => (await import('./merge.ts')).mergeModel(context),
   },
   {
     path: ['models', 'report'],

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts'
 import type { QuantizeReport } from '../models/quantize-report.ts'
 import { type Context, withService, writeLine } from './context.ts'
 import { formatBytes } from './format.ts'
+import { createProgressLine } from './progress-line.ts'
 import { type SayOfQuantize, speakOfQuantize } from './quantize-messages.ts'
 
 type Done = Extract<QuantizeEvent, { type: 'done' }>
@@ -46,7 +47,7 @@ export async function showModelReport(context: Context): Promise<number> {
   return 0
 }
 
-function toQuantization(given: string, say: SayOfQuantize): Quantization {
+export function toQuantization(given: string, say: SayOfQuantize): Quantization {
   const name = given.toUpperCase()
   if (isQuantization(name)) return name
   throw new AppError('invalid', say('badQuantization', { name: given, known: quantizationNames.join(', ') }))
@@ -59,18 +60,15 @@ async function readText(file: string | undefined, say: SayOfQuantize): Promise<s
   })
 }
 
-/** On a terminal the progress stays on one line, elsewhere each stage is told once. */
 async function follow(events: AsyncIterable<QuantizeEvent>, { terminal }: Context, say: SayOfQuantize): Promise<Done> {
-  const { notes } = terminal
-  let stage = ''
-  for await (const event of events) {
-    if (notes.isTTY === true && stage !== '' && stage !== event.type) writeLine(notes)
-    if (event.type === 'done') return event
-    const text = progressOf(event, say)
-    // "\r" goes back to the start of the line, and the escape sequence clears what stood there.
-    if (notes.isTTY === true) notes.write(`\r\u001b[K  ${text}`)
-    else if (stage !== event.type) writeLine(notes, `  ${text}`)
-    stage = event.type
+  const line = createProgressLine(terminal)
+  try {
+    for await (const event of events) {
+      if (event.type === 'done') return event
+      line.show(event.type, progressOf(event, say))
+    }
+  } finally {
+    line.end()
   }
   throw new AppError('unavailable', 'The quantization ended without a result.')
 }

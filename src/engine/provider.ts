@@ -294,7 +294,7 @@ export interface ModelHost extends Provider {
   load(name: string, signal?: AbortSignal): Promise<ModelInfo>
   /** Takes the named model out of memory, once nobody uses it. Throws `not_found`. */
   unload(name: string): Promise<void>
-  /** Whether a file is in memory or selected: then it must stay. For an adapter, by its own name. */
+  /** Whether a file is in memory or selected: then it must stay. An adapter, by its own name: while it is selected, and while it answers. */
   isInUse(name: string): boolean
   /** The selected model; its info, once it is in memory. */
   selected(): Readonly<{ name: string; info: ModelInfo | undefined }> | undefined

@@ -52,7 +52,19 @@ async function refuseExisting(file: string, name: string): Promise<void> {
   throw new AppError('conflict', `There is a model "${name}" already. Choose another name, or delete it first.`)
 }
 
-const unfinished = /\.gguf\.quantize-(\d+)\.part$/
+/** Of the base `a-q4_k_m` and the adapter `loras/lina`, in Q8_0: `a-lina-q8_0`. */
+export function mergedName(base: string, adapter: string, quantization: string): string {
+  const name = quantizedName(base, quantization)
+  const stem = name.slice(0, -quantization.length)
+  return `${stem}${basename(adapter)}-${name.slice(stem.length)}`
+}
+
+const unfinished = /\.gguf\.(?:quantize|merge)-(\d+)\.part(?:\.part)?$/
+
+/** Where a model is merged, before it is quantized; no list shows it, and what is left of it is removed as other parts are. */
+export function mergePartOf(file: string): string {
+  return `${file}.merge-${process.pid}.part`
+}
 
 /**
  * An empty file to write a model into, whose name no list shows. What processes that are gone have left in the folder is removed.

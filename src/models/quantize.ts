@@ -4,6 +4,7 @@ import { toDiskError } from '../engine/disk.ts'
 import type { MeasureEvent, MeasureJob, Measurement, QuantizeEvent, QuantizeJob } from '../engine/local/quantize-protocol.ts'
 import { type Quantization, quantizations } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
+import type { OneJob } from './one-job.ts'
 import { createPart, installPart, modelBytes, newModelFile, quantizedName } from './quantize-files.ts'
 import { findReport, type QuantizeReport, saveReport, toRow } from './quantize-report.ts'
 import type { InstalledModel, ModelRegistry } from './registry.ts'
@@ -44,8 +45,6 @@ export interface Quantizations {
   run(request: QuantizeRequest, signal: AbortSignal): AsyncGenerator<QuantizeProgress>
   /** Throws `not_found` when the model is not there or has no report. */
   report(name: string): Promise<QuantizeReport>
-  /** Stops what is running and resolves when it has ended. */
-  close(): Promise<void>
 }
 
 export type QuantizationsParts = Readonly<{
@@ -53,40 +52,21 @@ export type QuantizationsParts = Readonly<{
   findModel: ModelRegistry['find']
   quantize: (job: QuantizeJob, signal: AbortSignal) => AsyncIterable<QuantizeEvent>
   measure: (job: MeasureJob, signal: AbortSignal) => AsyncIterable<MeasureEvent>
+  oneJob: OneJob
   threads: number
   /** Milliseconds since 1970. */
   now: () => number
 }>
 
 export function createQuantizations(parts: QuantizationsParts): Quantizations {
-  const { findModel } = parts
-  const stopping = new AbortController()
-  let running: Promise<void> | undefined
-
-  async function* run(request: QuantizeRequest, signal: AbortSignal): AsyncGenerator<QuantizeProgress> {
-    if (running !== undefined)
-      throw new AppError('busy', 'Another model is being quantized. Try again when it is done.', { retryAfterSeconds: 60 })
-    const ended = Promise.withResolvers<void>()
-    running = ended.promise
-    try {
-      yield* quantize(parts, request, AbortSignal.any([signal, stopping.signal]))
-    } finally {
-      running = undefined
-      ended.resolve()
-    }
-  }
-
+  const { findModel, oneJob } = parts
   return {
-    run,
+    run: (request, given) => oneJob.run((signal) => quantize(parts, request, signal), given),
     async report(given) {
       const { name, path } = await findModel(given)
       const report = await findReport(path)
       if (report === undefined) throw new AppError('not_found', `There is no report on the model "${name}".`)
       return report
-    },
-    async close() {
-      stopping.abort()
-      await running
     },
   }
 }

@@ -126,7 +126,7 @@ describe('adapters', () => {
     real = await openRealHost({ CONTEXT_SIZE: '2048' })
     await writeAdapter(join(real.modelsDir, 'first.gguf'), 1)
     await writeAdapter(join(real.modelsDir, 'second.gguf'), 2)
-    server = await startServer({ host: real.host, settings: { CACHE_MAX_ENTRIES: '0' } })
+    server = await startServer({ host: real.host, settings: { CACHE_MAX_ENTRIES: '0', MODELS_DIR: real.modelsDir } })
   })
   afterAll(async () => {
     await server[Symbol.asyncDispose]()
@@ -154,6 +154,35 @@ describe('adapters', () => {
       [`${realModel}+second`, 'chat', 4],
       ['second', 'adapter', 0],
     ])
+  })
+
+  test('are served as soon as their file is there, and can go while their base stays in memory', async () => {
+    const [admin, [pid]] = [await server.login('root'), engineProcesses()]
+    const remove = () =>
+      fetch(`${server.url}/models/late`, { method: 'DELETE', headers: { authorization: `Bearer ${admin}` } }).then(
+        ({ status }) => status,
+      )
+    const name = `${realModel}+late`
+    const before = await askFor(server, realModel)
+    expect((await server.predict({ ...question, model: name })).status).toBe(404)
+    await writeAdapter(join(real.modelsDir, 'late.gguf'), 3)
+    const answer = await askFor(server, name)
+    expect(answer).not.toBe(before)
+
+    const leaving = new AbortController()
+    const long = await server.predict({ ...question, model: name, max_length: 1500, stream: true }, {}, leaving.signal)
+    await long.body?.getReader().read()
+    expect(await remove()).toBe(409)
+    leaving.abort()
+    await expect.poll(remove, { timeout: 10_000 }).toBe(200)
+    expect((await server.predict({ ...question, model: name })).status).toBe(404)
+
+    // Another one under the same name is another one.
+    await writeAdapter(join(real.modelsDir, 'late.gguf'), 1)
+    expect(await askFor(server, name)).toBe(await askFor(server, `${realModel}+first`))
+    expect(await askFor(server, realModel)).toBe(before)
+    expect(engineProcesses()).toEqual([pid])
+    expect(await remove()).toBe(200)
   })
 
   test('that are none, or are asked for alone, are refused with the reason', async () => {

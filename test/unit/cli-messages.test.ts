@@ -5,6 +5,7 @@ import { doctorMessages } from '../../src/cli/doctor-messages.ts'
 import { helpText } from '../../src/cli/help.ts'
 import { keysMessages } from '../../src/cli/keys-messages.ts'
 import { languageOf } from '../../src/cli/language.ts'
+import { mergeMessages } from '../../src/cli/merge-messages.ts'
 import { failures, messages, speak } from '../../src/cli/messages.ts'
 import { quantizeMessages } from '../../src/cli/quantize-messages.ts'
 import type { Text } from '../../src/config/kinds.ts'
@@ -18,6 +19,7 @@ test('every text exists in both languages, with the same places', () => {
     ...failures,
     ...doctorMessages,
     ...quantizeMessages,
+    ...mergeMessages,
     ...docsEvalMessages,
     ...keysMessages,
   })

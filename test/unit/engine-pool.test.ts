@@ -228,6 +228,49 @@ describe('the selected model', () => {
   })
 })
 
+describe('an adapter', () => {
+  const world = () => {
+    const installed = new Map([['mine', 1]])
+    const findModel = async (name: string) => {
+      const [base = '', adapter = ''] = name.split('+')
+      const file = { name: base, path: base, identity: base }
+      if (!name.includes('+')) return file
+      if (!installed.has(adapter)) throw new AppError('not_found', `No model is called "${adapter}".`)
+      return { ...file, adapter: { name: adapter, path: adapter, identity: `${adapter} ${installed.get(adapter)}` } }
+    }
+    return { ...createWorld({ findModel }), installed }
+  }
+
+  test('that appears, changes or goes while its base is in memory counts at once, and the base stays there', async () => {
+    const { host, opened, installed } = world()
+    const identity = async () => (await host.choose('a+new')).identity
+    await read(host, ask('a'))
+    await expect(read(host, ask('a+new'))).rejects.toMatchObject({ code: 'not_found' })
+    installed.set('new', 1)
+    expect(await read(host, ask('a+new'))).toBe('a:x')
+    expect(await identity()).toBe('a+new 1')
+    installed.set('new', 2)
+    expect(await identity()).toBe('a+new 2')
+    expect(await read(host, ask('a+new'))).toBe('a:x')
+    installed.delete('new')
+    await expect(read(host, ask('a+new'))).rejects.toMatchObject({ code: 'not_found' })
+    expect(opened).toEqual(['a'])
+  })
+
+  test('is in use while it answers and while it is selected, and no longer', async () => {
+    const { host } = world()
+    expect(host.isInUse('mine')).toBe(false)
+    const long = await begin(host, 'a+mine')
+    expect(host.isInUse('mine')).toBe(true)
+    await long.leave()
+    expect([host.isInUse('mine'), host.isInUse('a')]).toEqual([false, true])
+    await host.select('a+mine')
+    expect(host.isInUse('mine')).toBe(true)
+    await host.select('a')
+    expect(host.isInUse('mine')).toBe(false)
+  })
+})
+
 test('a file that has changed is another model: an explicit load brings it in, and what runs on the old one ends there', async () => {
   const { host, opened, versions, running } = createWorld({ room: 3 })
   await host.select('a')

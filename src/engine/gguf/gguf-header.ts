@@ -23,9 +23,22 @@ export type GgufTensor = Readonly<{
   offset: number
 }>
 
+/** Where the keys and their values lie in the file, so that they can be copied as they are. */
+export type GgufKeys = Readonly<{
+  count: number
+  /** Bytes from the start of the file, and where the last one ends. */
+  start: number
+  end: number
+  /** Where the value of a key begins, its type first. */
+  values: ReadonlyMap<string, number>
+}>
+
 export type GgufHeader = Readonly<{
   version: number
   metadata: ReadonlyMap<string, GgufValue>
+  keys: GgufKeys
+  /** Tensors begin at multiples of so many bytes. */
+  alignment: number
   tensors: readonly GgufTensor[]
   fileBytes: number
 }>
@@ -66,9 +79,10 @@ async function readHeader(file: FileHandle): Promise<GgufHeader> {
   const version = await readVersion(reader)
   const tensorCount = await readCount(reader, 'tensors')
   const keyCount = await readCount(reader, 'keys')
-  const metadata = await readMetadata(reader, keyCount)
-  const tensors = await readTensors(reader, tensorCount, alignmentOf(metadata))
-  return { version, metadata, tensors, fileBytes: reader.size }
+  const { metadata, keys } = await readMetadata(reader, keyCount)
+  const alignment = alignmentOf(metadata)
+  const tensors = await readTensors(reader, tensorCount, alignment)
+  return { version, metadata, keys, alignment, tensors, fileBytes: reader.size }
 }
 
 async function readVersion(reader: ByteReader): Promise<number> {
@@ -93,21 +107,23 @@ async function readCount(reader: ByteReader, what: string): Promise<number> {
   throw new AppError('invalid', `The file says that it has more than ${mostEntries} ${what}: it is damaged.`)
 }
 
-async function readMetadata(reader: ByteReader, count: number): Promise<ReadonlyMap<string, GgufValue>> {
+async function readMetadata(reader: ByteReader, count: number): Promise<Pick<GgufHeader, 'metadata' | 'keys'>> {
   const metadata = new Map<string, GgufValue>()
+  const values = new Map<string, number>()
   const start = reader.position()
   let kept = 0
   for (let index = 0; index < count; index += 1) {
     const key = await readText(reader, longestKey, `The name of key ${index + 1}`)
     if (key === '') throw new AppError('invalid', `Key ${index + 1} of the file has no name: the file is damaged.`)
-    if (metadata.has(key)) throw new AppError('invalid', `The file has the key ${quoted(key)} twice.`)
+    if (values.has(key)) throw new AppError('invalid', `The file has the key ${quoted(key)} twice.`)
+    values.set(key, reader.position())
     const value = await readValue(reader, (await reader.take(4)).readUInt32LE(), key)
     if (value === undefined) continue
     metadata.set(key, value)
     kept += key.length + (typeof value === 'string' ? value.length : 8)
     if (kept > mostTextBytes) throw new AppError('invalid', `The keys of the file hold too much text (from byte ${start}).`)
   }
-  return metadata
+  return { metadata, keys: { count, start, end: reader.position(), values } }
 }
 
 async function readText(reader: ByteReader, longest: number, what: string): Promise<string> {

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { freeBytes, writeBeside } from '../disk.ts'
+import { ggmlTypes } from './ggml-types.ts'
 import { createGgufOutput, type GgufOutput, type GgufValue } from './gguf-output.ts'
 
 export type { GgufValue } from './gguf-output.ts'
@@ -10,13 +11,11 @@ export type { GgufValue } from './gguf-output.ts'
 
 export type Metadata = ReadonlyMap<string, GgufValue>
 
-/** ggml's number and the bytes of one element. */
-const tensorTypes = {
-  F32: { id: 0, bytes: 4 },
-  F16: { id: 1, bytes: 2 },
-  BF16: { id: 30, bytes: 2 },
-  I32: { id: 26, bytes: 4 },
-} as const
+/** Keys with values as another file has them. */
+export type RawMetadata = Readonly<{ count: number; bytes: Uint8Array; alignment: number }>
+
+/** ggml's number of each type of numbers, and how they lie in a file. */
+const tensorTypes = new Map([...ggmlTypes].map(([id, type]) => [type.name, { ...type, id }]))
 
 /**
  * A tensor to write. `shape` is row-major, as in PyTorch (the file has it the other way round). `produce` gives its bytes in
@@ -24,7 +23,8 @@ const tensorTypes = {
  */
 export type GgufTensor = Readonly<{
   name: string
-  type: keyof typeof tensorTypes
+  /** ggml's name for its numbers, such as `F16` or `Q4_K`. */
+  type: string
   shape: readonly number[]
   produce(): AsyncIterable<Uint8Array>
 }>
@@ -32,10 +32,10 @@ export type GgufTensor = Readonly<{
 /** Told after each tensor; `bytes` is the size of the file so far. */
 export type TensorWritten = Readonly<{ type: 'tensor-written'; done: number; total: number; bytes: number }>
 
-export type GgufFile = Readonly<{ target: string; metadata: Metadata; tensors: readonly GgufTensor[] }>
+export type GgufFile = Readonly<{ target: string; metadata: Metadata | RawMetadata; tensors: readonly GgufTensor[] }>
 
-/** Where tensors start in the file: at multiples of this. */
-const alignment = 32
+/** Where tensors start in the file, where its keys do not say otherwise: at multiples of this. */
+const usualAlignment = 32
 const magic = 'GGUF'
 const version = 3
 /** More is no file that llama.cpp reads (GGML_MAX_NAME, GGML_MAX_DIMS). */
@@ -49,12 +49,13 @@ const maxDimensions = 4
  */
 export async function writeGguf(gguf: GgufFile, report: (event: TensorWritten) => void, signal?: AbortSignal): Promise<void> {
   const { target, tensors } = gguf
-  const head = encodeHead(gguf)
+  const alignment = 'alignment' in gguf.metadata ? gguf.metadata.alignment : usualAlignment
+  const head = encodeHead(gguf, alignment)
   await checkSpace(
     dirname(target),
-    tensors.reduce((sum, tensor) => sum + aligned(sizeOf(tensor)), head.length),
+    tensors.reduce((sum, tensor) => sum + aligned(sizeOf(tensor), alignment), head.length),
   )
-  await writeBeside(target, encodeFile(head, tensors, report), signal)
+  await writeBeside(target, encodeFile({ head, tensors, alignment }, report), signal)
 }
 
 async function checkSpace(folder: string, needed: number): Promise<void> {
@@ -67,9 +68,10 @@ async function checkSpace(folder: string, needed: number): Promise<void> {
   )
 }
 
+type FileParts = Readonly<{ head: Uint8Array; tensors: readonly GgufTensor[]; alignment: number }>
+
 async function* encodeFile(
-  head: Uint8Array,
-  tensors: readonly GgufTensor[],
+  { head, tensors, alignment }: FileParts,
   report: (event: TensorWritten) => void,
 ): AsyncGenerator<Uint8Array> {
   yield head
@@ -85,33 +87,43 @@ async function* encodeFile(
     if (written !== expected) {
       throw new AppError('invalid', `Tensor "${tensor.name}" should be of ${expected} bytes, but gave ${written} or more.`)
     }
-    yield new Uint8Array(aligned(expected) - expected)
-    bytes += aligned(expected)
+    const whole = aligned(expected, alignment)
+    yield new Uint8Array(whole - expected)
+    bytes += whole
     report({ type: 'tensor-written', done: index + 1, total: tensors.length, bytes })
   }
 }
 
 /** Everything before the first tensor's bytes, up to the alignment. */
-function encodeHead({ metadata, tensors }: GgufFile): Uint8Array {
+function encodeHead({ metadata, tensors }: GgufFile, alignment: number): Uint8Array {
   const output = createGgufOutput()
   output.bytes(Buffer.from(magic))
   output.number('uint32', version)
   output.number('uint64', BigInt(tensors.length))
-  output.number('uint64', BigInt(metadata.size))
-  for (const [key, value] of metadata) {
-    output.text(key)
-    output.value(value)
-  }
+  encodeMetadata(output, metadata)
   let offset = 0
   const names = new Set<string>()
   for (const tensor of tensors) {
     if (names.has(tensor.name)) throw new AppError('invalid', `Two tensors are called "${tensor.name}".`)
     names.add(tensor.name)
     encodeTensorInfo(output, tensor, offset)
-    offset += aligned(sizeOf(tensor))
+    offset += aligned(sizeOf(tensor), alignment)
   }
-  output.bytes(new Uint8Array(aligned(output.length()) - output.length()))
+  output.bytes(new Uint8Array(aligned(output.length(), alignment) - output.length()))
   return output.written()
+}
+
+function encodeMetadata(output: GgufOutput, metadata: GgufFile['metadata']): void {
+  if ('bytes' in metadata) {
+    output.number('uint64', BigInt(metadata.count))
+    output.bytes(metadata.bytes)
+    return
+  }
+  output.number('uint64', BigInt(metadata.size))
+  for (const [key, value] of metadata) {
+    output.text(key)
+    output.value(value)
+  }
 }
 
 function encodeTensorInfo(output: GgufOutput, { name, type, shape }: GgufTensor, offset: number): void {
@@ -123,14 +135,21 @@ function encodeTensorInfo(output: GgufOutput, { name, type, shape }: GgufTensor,
   output.text(name)
   output.number('uint32', shape.length)
   for (const size of shape.toReversed()) output.number('uint64', BigInt(size))
-  output.number('uint32', tensorTypes[type].id)
+  output.number('uint32', typeOf(type).id)
   output.number('uint64', BigInt(offset))
 }
 
 function sizeOf({ type, shape }: GgufTensor): number {
-  return shape.reduce((product, size) => product * size, tensorTypes[type].bytes)
+  const { blockSize, blockBytes } = typeOf(type)
+  return (shape.reduce((product, size) => product * size, 1) / blockSize) * blockBytes
 }
 
-function aligned(bytes: number): number {
+function typeOf(name: string) {
+  const type = tensorTypes.get(name)
+  if (type === undefined) throw new AppError('internal', `There is no type of numbers called ${name}.`)
+  return type
+}
+
+function aligned(bytes: number, alignment: number): number {
   return Math.ceil(bytes / alignment) * alignment
 }

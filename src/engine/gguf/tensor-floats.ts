@@ -45,6 +45,11 @@ export async function readFloats(
   return target
 }
 
+/** The bytes of a tensor as they are. Each piece is valid until the next one is asked for. */
+export async function* readBytePieces(file: FileHandle, tensor: GgufTensor): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of readPieces(file, tensor)) yield bytes
+}
+
 type BytePiece = Readonly<{ start: number; count: number; bytes: Uint8Array }>
 
 async function* readPieces(file: FileHandle, tensor: GgufTensor): AsyncGenerator<BytePiece> {
@@ -60,7 +65,8 @@ async function* readPieces(file: FileHandle, tensor: GgufTensor): AsyncGenerator
   }
 }
 
-async function readWhole(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+/** Fills `bytes` from this position of a file on. Throws `invalid` when the file ends before. */
+export async function readWhole(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let filled = 0; filled < bytes.length; ) {
     const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, position + filled)
     if (bytesRead === 0) throw cutOff(position + filled)

@@ -21,7 +21,7 @@ export interface Vocabulary extends FileFacts {
 
 /** A model that tells how likely it finds a text. */
 export interface LlamaScorer extends Vocabulary {
-  /** Tokens of one text at most. */
+  /** Tokens of one text at most: as many as were asked for, or those that the model was trained for. */
   readonly contextSize: number
   /**
    * The natural logarithm of the probability of each target. `targetAt`: the index of the token before each, ascending; the text is
@@ -54,14 +54,15 @@ export function openLlamaScorer(llama: Llama, { path, adapterPath, contextSize, 
     contextSize,
     mostOutputs: Math.min(rowsAtOnce, contextSize),
   })
+  const longest = Math.min(contextSize, llama.llama_model_n_ctx_train(evaluation.model))
   return {
     ...readVocabulary(llama, evaluation.model),
-    contextSize,
+    contextSize: longest,
     score(tokens, targetAt, targets) {
       if (targetAt.length !== targets.length)
         throw new AppError('internal', `There are ${targets.length} targets at ${targetAt.length} places.`)
-      if (tokens.length > contextSize)
-        throw new AppError('invalid', `The text has ${tokens.length} tokens; at most ${contextSize} can be scored.`)
+      if (tokens.length > longest)
+        throw new AppError('invalid', `The text has ${tokens.length} tokens; at most ${longest} can be scored.`)
       return scoreText(evaluation, tokens, targetAt, targets)
     },
     close: evaluation.close,

@@ -40,6 +40,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   const known = new Map<string, InstalledModel>()
   /** Answers by full name. */
   const served = new Map<string, number>()
+  /** How many requests use an adapter now, by its name. */
+  const adapting = new Map<string, number>()
   let selected: InstalledModel | undefined
   let selecting = 0
   let failure: string | undefined
@@ -48,7 +50,11 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
   async function find(name: string): Promise<InstalledModel> {
     const one = known.get(name)
     const model = one === undefined ? undefined : pool.find(one.name)
-    return one !== undefined && model?.opened !== undefined && model.file.identity === one.identity ? one : lookUp(name)
+    if (one === undefined || model?.opened === undefined || model.file.identity !== one.identity) return lookUp(name)
+    if (one.adapter === undefined) return one
+    // Adapters come and go while their base stays in memory.
+    const { adapter } = await parts.findModel(name)
+    return adapter === undefined ? lookUp(name) : { ...one, adapter }
   }
 
   async function lookUp(name: string): Promise<InstalledModel> {
@@ -71,6 +77,18 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     refuseImages(request)
     const grammar = request.format === undefined ? undefined : grammarOf(request.format)
     const { adapter, ...file } = await find(request.model)
+    const letGo = holdAdapter(adapter)
+    try {
+      yield* generateBy(file, { request, grammar, adapter, arrivedAt, onSent }, signal)
+    } finally {
+      letGo()
+    }
+  }
+
+  type Asked = Pick<AnswerParts, 'request' | 'grammar' | 'adapter' | 'arrivedAt'> & Readonly<{ onSent: (() => void) | undefined }>
+
+  async function* generateBy(file: ModelFile, { onSent, ...asked }: Asked, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+    const { request } = asked
     const model = pool.get(file)
     checkLogitBias(request, model.opened?.engine.model.vocabularySize)
     const release = await model.queue.acquire(request.user, request.choices, signal)
@@ -85,13 +103,21 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       try {
         checkLogitBias(request, lease.engine.model.vocabularySize)
         onSent?.()
-        yield* answerRequest({ ...parts, engine: lease.engine, request, grammar, adapter, arrivedAt, leave }, signal)
+        yield* answerRequest({ ...parts, ...asked, engine: lease.engine, leave }, signal)
       } finally {
         leave(false)
       }
     } finally {
       release()
     }
+  }
+
+  function holdAdapter(adapter: AdapterFile | undefined): () => void {
+    if (adapter === undefined) return () => {}
+    const { name } = adapter
+    const add = (count: number) => adapting.set(name, (adapting.get(name) ?? 0) + count)
+    add(1)
+    return () => void add(-1)
   }
 
   async function load(name: string, signal: AbortSignal): Promise<Readonly<{ file: InstalledModel; info: ModelInfo }>> {
@@ -199,12 +225,12 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     isInUse(name) {
       const model = pool.find(name)
       const state = model === undefined ? 'unloaded' : pool.stateOf(model)
-      const adapted = [...known.values()].filter(({ adapter }) => adapter?.name === name)
       return (
         state === 'ready' ||
         state === 'loading' ||
         selected?.name === name ||
-        adapted.some((one) => pool.find(one.name)?.opened !== undefined)
+        selected?.adapter?.name === name ||
+        (adapting.get(name) ?? 0) > 0
       )
     },
     selected() {

@@ -4,17 +4,21 @@ import type { JobFailed } from './run-job.ts'
 
 /**
  * Makes this process one that works for its parent, after the models that answer; gives what sends to it. What `receive` throws is
- * told as `job-failed`. Without the parent it has nobody to work for; who asked decides when it ends, as both may be told to stop.
+ * told as `job-failed`. Without the parent it has nobody to work for, and ends, after `onAlone`. The parent decides when it ends
+ * otherwise: both may be told to stop together.
  */
 export function workForParent<To, From extends object>(
   receive: (message: To) => Promise<void>,
+  { onAlone = async () => {} }: Readonly<{ onAlone?: () => Promise<void> }> = {},
 ): (message: From | JobFailed) => void {
-  const send = (message: From | JobFailed) => void process.send?.(message)
+  const send = (message: From | JobFailed) => {
+    if (process.connected) process.send?.(message)
+  }
   setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
   process.on('message', (message: To) => {
     receive(message).catch((error: unknown) => send(toFailure(error)))
   })
-  process.on('disconnect', () => process.exit(0))
+  process.on('disconnect', () => void onAlone().finally(() => process.exit(0)))
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => {})
   return send

@@ -9,7 +9,7 @@ export type ScoreJob = Readonly<{
   adapterPath: string | undefined
   /** JSON lines of `TrainingExample`. */
   examplesFile: string
-  /** In tokens; longer examples are left out, and told. */
+  /** In tokens; longer examples are left out, and told, as are those longer than what the model was trained for. */
   maxLength: number
   threads: number
 }>

@@ -38,7 +38,7 @@ async function score({ modelPath, adapterPath, examplesFile, maxLength, threads 
   const options = { path: modelPath, adapterPath, contextSize: maxLength, threads: freeThreads(threads, before, cpus()) }
   const scorer = openLlamaScorer(llama, options)
   const renderer = createChatTemplateRenderer()
-  const reader = createExampleReader({ model: scorer, tokenizer: scorer, renderer, maxLength })
+  const reader = createExampleReader({ model: scorer, tokenizer: scorer, renderer, maxLength: scorer.contextSize })
   for await (const event of scoreExamples(readExampleLines(examplesFile), { reader, scorer, now: () => performance.now() })) {
     send(event)
     unread += 1

@@ -1,7 +1,7 @@
+import { encodeFloats, type FloatType } from '../../engine/gguf/encode-floats.ts'
 import type { GgufFile, GgufTensor, GgufValue } from '../../engine/gguf/gguf-writer.ts'
 import type { BertCheckpoint, BertShape } from './bert-checkpoint.ts'
 import type { BertVocabulary } from './bert-vocabulary.ts'
-import { encodeFloats, type FloatType } from './number-formats.ts'
 import { poolingTypes } from './text-pooling.ts'
 
 /** `llama_ftype` of llama.h. */

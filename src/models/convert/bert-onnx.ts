@@ -1,6 +1,6 @@
+import { encodeFloats } from '../../engine/gguf/encode-floats.ts'
 import type { OnnxAttribute, OnnxGraph, OnnxInitializer, OnnxNode } from '../../engine/onnx/onnx-writer.ts'
 import type { BertCheckpoint, BertTensor } from './bert-checkpoint.ts'
-import { encodeFloats } from './number-formats.ts'
 
 /** What is added to the score of a token that is padding: the lowest number, so that nothing is left of it after Softmax. */
 const masked = -3.4028234663852886e38

@@ -1,4 +1,5 @@
 import { basename, resolve } from 'node:path'
+import type { FloatType } from '../../engine/gguf/encode-floats.ts'
 import { type TensorWritten, writeGguf } from '../../engine/gguf/gguf-writer.ts'
 import { writeOnnx } from '../../engine/onnx/onnx-writer.ts'
 import { AppError } from '../../errors.ts'
@@ -6,7 +7,6 @@ import { openBertCheckpoint } from './bert-checkpoint.ts'
 import { describeBertGguf } from './bert-gguf.ts'
 import { describeBertOnnx } from './bert-onnx.ts'
 import { readBertVocabulary } from './bert-vocabulary.ts'
-import type { FloatType } from './number-formats.ts'
 
 /** Told after each tensor; `file` is the path being written. */
 export type ConvertBertEvent = TensorWritten & Readonly<{ file: string }>

@@ -1,10 +1,10 @@
 import { basename } from 'node:path'
+import { type FloatType, floatFileTypes } from '../../engine/gguf/encode-floats.ts'
 import { type GgufValue, type Metadata, type TensorWritten, writeGguf } from '../../engine/gguf/gguf-writer.ts'
 import { AppError } from '../../errors.ts'
 import { isBert } from './bert-checkpoint.ts'
 import { convertBert } from './convert-bert.ts'
 import { type ModelConfig, readModelConfig } from './model-config.ts'
-import type { FloatType } from './number-formats.ts'
 import { planTensors } from './plan-tensors.ts'
 import { openCheckpoint } from './safetensors.ts'
 import { poolingTypes } from './text-pooling.ts'
@@ -23,9 +23,6 @@ export type Conversion = Readonly<{
   /** How matrices are kept; `auto`: in the 16 bits that lose nothing, where the checkpoint has such. */
   outputType: OutputType
 }>
-
-/** llama.cpp's number for what most tensors of a file are in (`general.file_type`). */
-const fileTypes = { F32: 0, F16: 1, BF16: 32 } as const
 
 /**
  * Makes a GGUF file of a checkpoint. Everything is checked before the first byte is written; a few pieces of tensors are in
@@ -108,7 +105,7 @@ function describeModel(config: ModelConfig, name: string, type: FloatType): Meta
     ['general.architecture', { type: 'string', value: gguf }],
     ['general.type', { type: 'string', value: 'model' }],
     ['general.name', { type: 'string', value: name }],
-    ['general.file_type', uint32(fileTypes[type])],
+    ['general.file_type', uint32(floatFileTypes[type])],
     ['general.quantization_version', uint32(2)],
     ...keys.map(([key, value]) => [`${gguf}.${key}`, value] as const),
   ])

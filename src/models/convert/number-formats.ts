@@ -19,9 +19,6 @@ const elementBytes = {
 
 export type ElementType = keyof typeof elementBytes
 
-/** The formats that a converted tensor can be written in. */
-export type FloatType = 'F32' | 'F16' | 'BF16'
-
 export const elementTypes: readonly string[] = Object.keys(elementBytes)
 
 export function isElementType(name: unknown): name is ElementType {
@@ -82,33 +79,9 @@ export function decodeIntegers(
   }
 }
 
-/** The values in a format of 32 or 16 bits, rounded to the nearest, ties to even. May share the memory of `values`. */
-export function encodeFloats(values: Float32Array, type: FloatType): Uint8Array {
-  switch (type) {
-    case 'F32':
-      return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-    case 'F16':
-      return new Uint8Array(new Float16Array(values).buffer)
-    case 'BF16':
-      return new Uint8Array(narrow(values).buffer)
-  }
-}
-
 /** BF16 is the upper half of a 32-bit float. */
 function widen(halves: Uint16Array): Float32Array {
   const words = new Uint32Array(halves.length)
   for (let index = 0; index < halves.length; index += 1) words[index] = (halves[index] ?? 0) << 16
   return new Float32Array(words.buffer)
-}
-
-function narrow(values: Float32Array): Uint16Array {
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length)
-  const halves = new Uint16Array(values.length)
-  for (let index = 0; index < words.length; index += 1) {
-    const word = words[index] ?? 0
-    // Adding could carry a NaN with few bits set into an infinity.
-    const notANumber = (word & 0x7fffffff) > 0x7f800000
-    halves[index] = notANumber ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16
-  }
-  return halves
 }

@@ -1,8 +1,8 @@
+import { encodeFloats, type FloatType } from '../../engine/gguf/encode-floats.ts'
 import type { GgufTensor } from '../../engine/gguf/gguf-writer.ts'
 import { AppError } from '../../errors.ts'
 import type { Architecture, Change, TensorRule } from './architectures.ts'
 import type { ModelConfig } from './model-config.ts'
-import { encodeFloats, type FloatType } from './number-formats.ts'
 import type { WeightSource } from './weight-sources.ts'
 
 /** As many names as one message holds. */

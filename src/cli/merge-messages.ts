@@ -1,0 +1,18 @@
+import type { Language, Text } from '../config/kinds.ts'
+import { fill, type Values } from './language.ts'
+
+/** What `models merge` says. Where a text has a place such as {name}, both languages have it. */
+export const mergeMessages = {
+  merging: { en: 'Merging: tensor {done} of {total}', es: 'Fusionando: tensor {done} de {total}' },
+  quantizing: { en: 'Quantizing: tensor {done} of {total}', es: 'Cuantizando: tensor {done} de {total}' },
+  installed: {
+    en: 'The model {name} is installed ({quantization}, {size}).',
+    es: 'El modelo {name} está instalado ({quantization}, {size}).',
+  },
+} as const satisfies Record<string, Text>
+
+export type SayOfMerge = (name: keyof typeof mergeMessages, values?: Values) => string
+
+export function speakOfMerge(language: Language): SayOfMerge {
+  return (name, values = {}) => fill(mergeMessages[name], language, values)
+}
