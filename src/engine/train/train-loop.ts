@@ -170,7 +170,7 @@ async function evaluate(objective: Objective, { heldOut, parameters, control }: 
 }
 
 /** One that guesses has about 12 nats for each token: such a model has lost all that it knew, though its numbers are still finite. */
-const greatestLoss = 1000
+const greatestLoss = 100
 
 function refuseUnsound(
   numbers: Readonly<Record<string, number>>,
