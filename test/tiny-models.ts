@@ -1,7 +1,7 @@
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createEvaluator, type Evaluation } from '../src/engine/local/evaluation.ts'
-import { findLibrary, type Llama, openLibrary, pointerArray } from '../src/engine/local/libllama.ts'
+import { findLibrary, type Llama, openLibrary } from '../src/engine/local/libllama.ts'
 import { createRandom } from '../src/engine/local/random.ts'
 import type { AdapterParameter, TokenBatch } from '../src/engine/train/trainable.ts'
 import { convertCheckpoint } from '../src/models/convert/convert.ts'
@@ -47,18 +47,11 @@ export function openExactEvaluation(path: string, adapterPath?: string): Evaluat
   const llama = openLlama()
   const exact: Llama = {
     ...llama,
-    llama_init_from_model(model, params) {
-      const context = llama.llama_init_from_model(model, { ...params, type_k: 0, type_v: 0, flash_attn_type: 0 })
-      if (adapterPath !== undefined) {
-        const adapter = llama.llama_adapter_lora_init(model, adapterPath)
-        if (adapter === null) throw new Error('llama.cpp does not read the adapter.')
-        llama.llama_set_adapters_lora(context, pointerArray([adapter]), 1, new Uint8Array(Float32Array.of(1).buffer))
-      }
-      return context
-    },
+    llama_init_from_model: (model, params) =>
+      llama.llama_init_from_model(model, { ...params, type_k: 0, type_v: 0, flash_attn_type: 0 }),
   }
   const evaluator = createEvaluator({ llama: exact, threads: 1, now: () => 0, cpuTime: () => 0 })
-  return evaluator.open({ path, contextSize: 1024, mostOutputs: 512 })
+  return evaluator.open({ path, contextSize: 1024, mostOutputs: 512, ...(adapterPath === undefined ? {} : { adapterPath }) })
 }
 
 /** The logarithms of the probabilities of all tokens but the first, by llama.cpp. */

@@ -54,11 +54,14 @@ async function work(job: TrainJob): Promise<void> {
 async function estimate({ path, rank, modules, drops }: TrainableOptions, largest: LargestBatch): Promise<number> {
   const model = await inspectTrainable(path)
   const need = { rank, modules, drops, ...largest }
-  return estimateMemory(model, need) + countParameters(model.shape, need) * keptNumbers * Float32Array.BYTES_PER_ELEMENT
+  const kept = countParameters(model.shape, need) * keptNumbers * Float32Array.BYTES_PER_ELEMENT
+  return estimateMemory(model, need) + kept + libraryBytes
 }
 
 /** Beside each number of the adapter: two moments, the best one, the sum of its gradients, and four of the checkpoint that was read. */
 const keptNumbers = 8
+/** llama.cpp with a vocabulary, and what stays of it when it is closed. */
+const libraryBytes = 128 * 1024 ** 2
 
 function send(message: FromTrainer): void {
   process.send?.(message)
