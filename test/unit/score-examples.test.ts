@@ -20,8 +20,8 @@ const rows: readonly ExampleRows[] = [
   { type: 'pair', chosen: row([1, 9], [1]), rejected: row([1, 2], [1]), weight: 1 },
 ]
 
-async function* examples(): AsyncGenerator<TrainingExample> {
-  for (const index of rows.keys()) yield { type: 'text', text: String(index) }
+async function* examples(): AsyncGenerator<{ example: TrainingExample }> {
+  for (const index of rows.keys()) yield { example: { type: 'text', text: String(index) } }
 }
 
 /** The log-probability of a token is minus its number. */

@@ -5,8 +5,8 @@ import { isJsonObject } from '../json-object.ts'
 import { parseJson } from '../tool-calls-scan.ts'
 import type { TrainingExample } from './example.ts'
 
-/** The examples of a file of JSON lines, in order. Throws `invalid` for a line that is no example, with its number. */
-export async function* readExampleLines(file: string): AsyncGenerator<TrainingExample> {
+/** The examples of a file of JSON lines, in order, with their lines (from 1). Throws `invalid` for a line that is no example, with its number. */
+export async function* readExampleLines(file: string): AsyncGenerator<Readonly<{ line: number; example: TrainingExample }>> {
   let line = 0
   for await (const text of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })) {
     line += 1
@@ -14,13 +14,15 @@ export async function* readExampleLines(file: string): AsyncGenerator<TrainingEx
     const example: unknown = parseJson(text)
     if (!isExample(example))
       throw new AppError('invalid', `Line ${line} should be a training example, but is ${text.slice(0, 80)}`)
-    yield example
+    yield { line, example }
   }
 }
 
 /** The file is the service's own, so only what tells the kinds apart is looked at. */
 function isExample(value: unknown): value is TrainingExample {
   if (!isJsonObject(value)) return false
+  if (value.weight !== undefined && !(typeof value.weight === 'number' && Number.isFinite(value.weight) && value.weight >= 0))
+    return false
   switch (value.type) {
     case 'text':
       return typeof value.text === 'string'

@@ -55,17 +55,21 @@ export function createExampleReader({ model, tokenizer, renderer, maxLength }: E
   const renderTurn = createTurnRenderer(model, renderer)
   const { takesTools } = detectChatFormat(model.chatTemplate)
   const builder = { tokenizer, renderTurn }
-  const conversation = (messages: readonly ChatMessage[]) => joinAnswers(takesTools ? messages : tellTools(messages, undefined))
-
+  const conversation = (messages: readonly ChatMessage[], learned?: readonly number[]) =>
+    joinAnswers(takesTools ? messages : tellTools(messages, undefined), learnedAnswers(messages, learned))
   async function readExample(example: TrainingExample): Promise<ExampleRows> {
     const { weight = 1 } = example
     switch (example.type) {
       case 'text':
         return { type: 'rows', rows: textRows(example.text, tokenizer), weight }
       case 'chat':
-        return { type: 'rows', rows: await chatRows(conversation(example.messages), builder), weight }
+        return {
+          type: 'rows',
+          rows: await chatRows(conversation(example.messages, example.learned), builder),
+          weight,
+        }
       case 'preference': {
-        const messages = conversation(example.messages)
+        const { messages } = conversation(example.messages)
         const [chosen] = await answerRow(messages, example.chosen, builder)
         const [rejected] = await answerRow(messages, example.rejected, builder)
         return chosen === undefined || rejected === undefined
@@ -108,21 +112,23 @@ function textRows(text: string, tokenizer: ExampleTokenizer): readonly TokenRow[
 }
 
 type Builder = Readonly<{ tokenizer: ExampleTokenizer; renderTurn: TurnRenderer }>
-
 /** One row for as long as each turn goes on from the one before as it was; another where a template changes earlier turns. */
-async function chatRows(messages: readonly ChatMessage[], { tokenizer, renderTurn }: Builder): Promise<readonly TokenRow[]> {
+async function chatRows({ messages, learned }: Conversation, { tokenizer, renderTurn }: Builder): Promise<readonly TokenRow[]> {
   const rows: TokenRow[] = []
   let open: { row: ReturnType<typeof createRow>; written: readonly PromptPart[] | undefined } | undefined
+  const isLearned = learned.values()
   for (const [place, message] of messages.entries()) {
+    if (message.role !== 'assistant') continue
+    const { value: isWanted = true } = isLearned.next()
     // What stands first is no answer to anything.
-    if (message.role !== 'assistant' || place === 0) continue
+    if (place === 0) continue
     const { prompt, answer, whole } = await renderTurn(messages.slice(0, place), message)
     const between = open?.written === undefined ? undefined : partsAfter(prompt, open.written)
     if (open === undefined || between === undefined) {
       rows.push(...(open?.row.finish() ?? []))
       open = { row: createRow(tokenizer, prompt), written: undefined }
     } else open.row.add(tokenizer.tokenize(between), 0)
-    const ends = addAnswer(open.row, answer, { tokenizer, isLearned: !isEmpty(message) })
+    const ends = addAnswer(open.row, answer, { tokenizer, isLearned: isWanted && !isEmpty(message) })
     open.written = ends ? whole : undefined
   }
   return [...rows, ...(open?.row.finish() ?? [])]
@@ -179,14 +185,35 @@ type AssistantMessage = Extract<ChatMessage, { role: 'assistant' }>
 const hasCalls = ({ toolCalls }: AssistantMessage) => toolCalls !== undefined && toolCalls.length > 0
 const isEmpty = (message: AssistantMessage) => message.content.trim() === '' && !hasCalls(message)
 
-/** Answers that follow each other are one. */
-function joinAnswers(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+type Conversation = Readonly<{
+  messages: readonly ChatMessage[] /** Of each answer, in order: whether it is learned. */
+  learned: readonly boolean[]
+}>
+
+/** Answers that follow each other are one; it is learned where all of it is. */
+function joinAnswers(messages: readonly ChatMessage[], learned: readonly boolean[]): Conversation {
   const joined: ChatMessage[] = []
+  const joinedLearned: boolean[] = []
+  const ofAnswers = learned.values()
   for (const message of messages) {
     const last = joined.at(-1)
-    if (last?.role === 'assistant' && message.role === 'assistant' && !hasCalls(last) && !hasCalls(message))
+    if (message.role !== 'assistant') {
+      joined.push(message)
+      continue
+    }
+    const { value: isLearned = true } = ofAnswers.next()
+    if (last?.role === 'assistant' && !hasCalls(last) && !hasCalls(message)) {
       joined.splice(-1, 1, { ...last, content: [last.content, message.content].filter((text) => text !== '').join('\n\n') })
-    else joined.push(message)
+      joinedLearned.push(joinedLearned.pop() === true && isLearned)
+    } else {
+      joined.push(message)
+      joinedLearned.push(isLearned)
+    }
   }
-  return joined
+  return { messages: joined, learned: joinedLearned }
+}
+
+/** Of each message of the assistant, in order. */
+function learnedAnswers(messages: readonly ChatMessage[], learned: readonly number[] | undefined): readonly boolean[] {
+  return messages.flatMap(({ role }, place) => (role === 'assistant' ? [learned?.includes(place) ?? true] : []))
 }

@@ -12,12 +12,12 @@ export type ScoreParts = Readonly<{
 
 /** Scores examples one by one; the last event is `score-end`. */
 export async function* scoreExamples(
-  examples: AsyncIterable<TrainingExample>,
+  examples: AsyncIterable<Readonly<{ example: TrainingExample }>>,
   { reader, scorer, now }: ScoreParts,
 ): AsyncGenerator<ScoreEvent> {
   const totals = createTotals()
   let index = 0
-  for await (const example of examples) {
+  for await (const { example } of examples) {
     const read = await reader.read(example)
     const startedAt = now()
     const score = scoreExample(read, scorer)
