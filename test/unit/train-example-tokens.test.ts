@@ -83,12 +83,12 @@ describe('an example for a model with a chat template', () => {
   test('learns only the answers that it names, by their places before they are joined', async () => {
     const messages = [user('Hi'), assistant('One.'), assistant('Two.'), user('Bye'), assistant('Three.')]
     const learnedOf = async (places: readonly number[]) =>
-      (await rowsOf({ ...chat(...messages), learned: places }, templates.gemma)).map(learned)
+      (await rowsOf({ type: 'chat', messages, learned: places }, templates.gemma)).map(learned)
     expect(await learnedOf([4])).toEqual(['Three.<end_of_turn>'])
     expect(await learnedOf([1, 2])).toEqual(['One.\n\nTwo.<end_of_turn>'])
     // Half of an answer that is read as one is not what was to be learned.
     expect(await learnedOf([1, 4])).toEqual(['Three.<end_of_turn>'])
-    expect(await readerOf(templates.gemma).read({ ...chat(...messages), learned: [] })).toEqual({
+    expect(await readerOf(templates.gemma).read({ type: 'chat', messages, learned: [] })).toEqual({
       type: 'left-out',
       reason: 'empty',
     })
