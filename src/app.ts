@@ -26,7 +26,7 @@ import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { logAnswer } from './http/request-log.ts'
-import { createServer, type LogOptions, mountRoutes, type Routes } from './http/server.ts'
+import { createServer, type LogOptions, mountRoutes, type Routes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
@@ -76,6 +76,8 @@ export type AppParts = Readonly<{
   /** Fetches pages that users name. */
   fetchPage?: FetchPage
   version?: string
+  /** What compiles the schemas of routes; many services in one process may share it. */
+  schemaCompilers?: SchemaCompilers
   logStream?: LogOptions['stream']
   socketLimits?: Partial<SocketLimits>
   /** Milliseconds since 1970. */
@@ -211,7 +213,12 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   }
 }
 
-function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycle, metrics: Metrics): Promise<FastifyInstance> {
+function openServer(
+  config: Config,
+  { logStream, schemaCompilers }: AppParts,
+  lifecycle: Lifecycle,
+  metrics: Metrics,
+): Promise<FastifyInstance> {
   const count = countRequest(metrics)
   return createServer({
     boundToLoopback: isLoopback(config.host),
@@ -222,6 +229,7 @@ function openServer(config: Config, { logStream }: AppParts, lifecycle: Lifecycl
     log: { level: config.logLevel, ...(logStream === undefined ? {} : { stream: logStream }) },
     isFromOwnPage,
     lifecycle,
+    ...(schemaCompilers === undefined ? {} : { schemaCompilers }),
     onRequestEnd: (request, reply, status) => {
       logAnswer(request, reply, status)
       count(request, reply, status)

@@ -10,6 +10,7 @@ import type { ErrorBody } from '../src/http/error-reply.ts'
 import type { PredictAnswer } from '../src/predict/schema.ts'
 import { fakeEmbedders, fakeRerankers } from './fake-embedder.ts'
 import { createFakeVectorIndex } from './fake-vector-index.ts'
+import { sharedSchemaCompilers } from './shared-schema-compilers.ts'
 import { joinEvents, type ParsedEvent, readEvents } from './sse-parser.ts'
 
 /** What /predict answers, and every endpoint when it fails. */
@@ -56,7 +57,7 @@ export async function startServer({ settings = {}, ...parts }: StartOptions): Pr
   })
   await untilLoaded(parts.host)
   const fakes = { embedders: fakeEmbedders, rerankers: fakeRerankers, openVectorIndex: createFakeVectorIndex }
-  const app = await createApp(config, { ...fakes, ...parts })
+  const app = await createApp(config, { ...fakes, schemaCompilers: sharedSchemaCompilers, ...parts })
   const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
   const post = (path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
     fetch(`${url}${path}`, {

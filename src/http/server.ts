@@ -9,6 +9,8 @@ import {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyPluginAsync,
+  type FastifySchemaCompiler,
+  type FastifySerializerCompiler,
   fastify,
   LogController,
   type onRequestAsyncHookHandler,
@@ -29,6 +31,12 @@ export type Scope = 'public' | 'caller' | 'user' | 'admin'
 export type Guards = Readonly<Record<Exclude<Scope, 'public'>, onRequestAsyncHookHandler>>
 export type Routes = Readonly<Record<Scope, readonly FastifyPluginAsync[]>>
 
+/** What turns the schemas of routes into functions; Fastify asks both for each schema while a route is added. */
+export type SchemaCompilers = Readonly<{
+  validator: FastifySchemaCompiler<object>
+  serializer: FastifySerializerCompiler<object>
+}>
+
 export type ServerOptions = Readonly<{
   boundToLoopback: boolean
   production: boolean
@@ -40,6 +48,8 @@ export type ServerOptions = Readonly<{
   log: LogOptions
   lifecycle: Lifecycle
   onRequestEnd: RequestEndListener
+  /** Default: all that schemas say is compiled before the server listens. */
+  schemaCompilers?: SchemaCompilers
 }>
 
 export type LogOptions = Readonly<{ level: string; stream?: Readonly<{ write(line: string): void }> }>
@@ -76,7 +86,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     },
     clientErrorHandler: answerBrokenRequest,
   })
-  http.setValidatorCompiler(createValidatorCompiler())
+  http.setValidatorCompiler(options.schemaCompilers?.validator ?? createValidatorCompiler())
+  if (options.schemaCompilers !== undefined) http.setSerializerCompiler(options.schemaCompilers.serializer)
   http.removeContentTypeParser(['text/plain', 'application/json'])
   http.addContentTypeParser('application/json', { parseAs: 'buffer' }, createJsonParser(http))
   http.setErrorHandler(replyWithError)
