@@ -62,12 +62,11 @@ function toTensor(tensor: GgufTensor, pairs: AdapterPairs, files: Files): Tensor
 
 async function* addPair(
   tensor: GgufTensor,
-  { a, b, scale, isTransposed }: LowRank,
+  { a, b, rank, scale, isTransposed }: LowRank,
   { baseFile, adapterFile, dequantize, outputType }: Files,
 ): AsyncGenerator<Uint8Array> {
   const [first, second] = [await readFloats(adapterFile, a, dequantize), await readFloats(adapterFile, b, dequantize)]
   const [columns = 1, rows = 1] = tensor.shape
-  const rank = isTransposed ? (a.shape[0] ?? 1) : (a.shape[1] ?? 1)
   const product = isTransposed
     ? { down: transpose(second, rank), up: first, rank, rows, columns, scale }
     : { down: first, up: second, rank, rows, columns, scale }
