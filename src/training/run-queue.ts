@@ -175,7 +175,10 @@ type Outcome = WorkEnd | Readonly<{ type: 'failed'; error: unknown }>
 
 /** What an end means for a run, when somebody wished that it should end, or not. */
 function endOf(outcome: Outcome, wish: Wish | undefined, log: Log): [RunEvent, Parameters<typeof moveRun>[3] | object] {
-  if (outcome.type === 'completed') return ['complete', { adapter: outcome.adapter }]
+  if (outcome.type === 'completed') {
+    const { adapter, bestStep, heldOutLoss = null } = outcome
+    return ['complete', { adapter, bestStep, heldOutLoss }]
+  }
   const wished: [RunEvent, object] = [
     wish ?? 'interrupt',
     wish === 'pause' || wish === 'cancel' ? {} : reasonOf('The service was shut down.'),
