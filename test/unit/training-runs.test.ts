@@ -31,6 +31,7 @@ describe('a run', () => {
     expect(row.residentBytes).toBe(1e8 + 2)
     expect(recent.map(({ step }) => step)).toEqual([1, 2])
     expect(await world.models()).toEqual(['facts-1.gguf'])
+    await until(async () => (await world.folders()).length === 0)
     expect((await world.runs().latest()).completed?.row.id).toBe('run-0')
   })
 
