@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../errors.ts'
+import type { JobFailed } from '../local/run-job.ts'
 import type { AdaptableModule } from './trainable.ts'
 
 export const trainingMethods = ['sft', 'dpo'] as const
@@ -125,4 +125,5 @@ export type TrainEvent =
       adapterFile: string | undefined
     }>
 
-export type FromTrainer = TrainEvent | Readonly<{ type: 'job-failed'; code: ErrorCode; message: string }>
+/** `trainer-ready`: it will end with its parent even while it stands still. */
+export type FromTrainer = TrainEvent | Readonly<{ type: 'trainer-ready' }> | JobFailed
