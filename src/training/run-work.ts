@@ -58,7 +58,8 @@ async function prepare({ trainingDir, datasets, replayTextFile, findBase, machin
   const replayed = run.replayDatasetId === null ? { file: replayTextFile } : { datasetId: run.replayDatasetId }
   const replay = parameters.replay > 0 ? replayed : undefined
   const files = await writeRunFiles(datasets, { folder, datasetId: run.datasetId, replay })
-  return { modelPath: base.path, folder, ...files, parameters, ...(await machine()) }
+  const adapter = { name: run.name, baseModel: run.baseModel, run: run.id }
+  return { modelPath: base.path, adapter, folder, ...files, parameters, ...(await machine()) }
 }
 
 type TrainEnd = Extract<TrainEvent, { type: 'train-end' }>

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readGgufHeader } from '../../src/engine/gguf/gguf-header.ts'
 import type { FromTrainer, ToTrainer, TrainEvent, TrainJob } from '../../src/engine/train/protocol.ts'
 import { createMessageControl } from '../../src/engine/train/train-control.ts'
 import { runTraining, spawnTrainer, type TrainerChild } from '../../src/engine/train/train-process.ts'
@@ -41,6 +42,9 @@ describe.skipIf(process.platform !== 'linux')('the process of a training', () =>
       run.resume()
     }
     expect(last).toMatchObject({ type: 'train-end', reason: 'completed', step: 9 })
+    const { metadata } = await readGgufHeader(last?.type === 'train-end' ? (last.adapterFile ?? '') : '')
+    const told = ['general.name', 'general.base_model.0.name', 'simpleia.training_run'].map((key) => metadata.get(key))
+    expect(told).toEqual(['toy', 'model', 'run-1'])
     expect(processes()).toEqual([])
   })
 

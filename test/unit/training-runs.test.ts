@@ -19,6 +19,7 @@ describe('a run', () => {
     expect(created.row).toMatchObject({ name: 'facts-1', state: 'queued', baseModel: 'base', datasetName: 'facts' })
     const trainer = await world.trainer(1)
     const { job } = trainer
+    expect(job.adapter).toEqual({ name: 'facts-1', baseModel: 'base', run: 'run-0' })
     expect(job).toMatchObject({ modelPath: '/models/base.gguf', threads: 2, device: 'cpu', memoryBytes: 1e9 })
     expect(await readFile(job.trainFile, 'utf8')).toBe('{"type":"text","text":"train"}\n'.repeat(4))
     expect(await readFile(job.heldOutFile, 'utf8')).toBe('{"type":"text","text":"held-out"}\n')

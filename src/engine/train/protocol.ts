@@ -38,8 +38,12 @@ export type TrainParameters = Readonly<{
   replay: number
 }>
 
+/** Where an adapter comes from, as its file tells: what it is called, the model that it is for, and the id of the run. */
+export type AdapterOrigin = Readonly<{ name: string; baseModel: string; run: string }>
+
 export type TrainJob = Readonly<{
   modelPath: string
+  adapter: AdapterOrigin
   /** The run's own folder: checkpoints, and at the end the adapter. */
   folder: string
   /** JSON lines of `TrainingExample`. */
