@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { AppError } from '../../errors.ts'
 import { encodeFloats, type FloatType, floatFileTypes } from '../gguf/encode-floats.ts'
-import { type GgufHeader, type GgufTensor, readGgufHeader } from '../gguf/gguf-header.ts'
+import { type GgufTensor, readGgufHeader } from '../gguf/gguf-header.ts'
 import { type GgufTensor as TensorToWrite, type TensorWritten, writeGguf } from '../gguf/gguf-writer.ts'
 import { readRawMetadata } from '../gguf/raw-metadata.ts'
+import { refuseSplit } from '../gguf/refuse-split.ts'
 import { type Dequantize, readBytePieces, readFloatPieces, readFloats } from '../gguf/tensor-floats.ts'
 import { type AdapterPairs, type LowRank, readAdapterPairs } from './adapter-pairs.ts'
 
@@ -42,12 +43,6 @@ export async function mergeAdapter(job: MergeJob, { dequantize, report }: MergeP
   } finally {
     await Promise.all([baseFile.close(), adapterFile.close()])
   }
-}
-
-function refuseSplit({ metadata }: GgufHeader): void {
-  const parts = metadata.get('split.count')
-  if (typeof parts !== 'number' || parts <= 1) return
-  throw new AppError('invalid', `The model is split into ${parts} files. Quantize it first: that joins them into one.`)
 }
 
 type Files = Readonly<{ baseFile: FileHandle; adapterFile: FileHandle; dequantize: Dequantize; outputType: FloatType }>
