@@ -7,6 +7,7 @@ import type { TokenRow } from './example-tokens.ts'
 import { fingerprintOf } from './job-fingerprint.ts'
 import { judgeParity, parityRows, type ReferenceScorer, scoreByReference, scoreByTrainable } from './parity.ts'
 import type { TrainEvent, TrainJob } from './protocol.ts'
+import type { ReadExamples } from './read-examples.ts'
 import { countData, type DataParts, type LargestBatch, largestBatch, readTrainData } from './train-data.ts'
 import { type LoopEnd, type LoopParts, runTrainLoop } from './train-loop.ts'
 import type { Trainable, TrainableOptions } from './trainable.ts'
@@ -50,7 +51,7 @@ export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
     ...(write === undefined ? {} : { write }),
   })
   const checkpoint = await checkpoints.find()
-  const rows = parityRows(data.learned.examples.flatMap((example) => example.rows))
+  const rows = parityRows(rowsOf(data.learned), [...rowsOf(data.heldOut), ...data.replay])
   const reference = checkpoint === undefined ? askReference(job, rows, parts) : undefined
   const trainable = await parts.openTrainable(options)
   try {
@@ -73,6 +74,8 @@ export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
     await trainable.close()
   }
 }
+
+const rowsOf = ({ examples }: ReadExamples) => examples.flatMap(({ rows }) => rows)
 
 function refuseTooLarge(needed: number, allowed: number): void {
   if (needed <= allowed) return
