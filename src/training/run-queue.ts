@@ -55,12 +55,17 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
   let hasWork = true
   let isClosed = false
   let working: Promise<void> | undefined
+  let forgetRetry = () => {}
 
   function wake(): void {
     hasWork = true
     if (isClosed) return
     working ??= workThrough()
-      .catch((error: unknown) => log.error({ err: error }, 'The queue of training runs stopped'))
+      .catch((error: unknown) => {
+        log.error({ err: error }, 'The queue of training runs stopped, and will try again')
+        forgetRetry()
+        forgetRetry = yielding.clock.after(retryMs, wake)
+      })
       .finally(() => {
         working = undefined
         if (hasWork) wake()
@@ -171,9 +176,13 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
         forget()
       }
       await working
+      forgetRetry()
     },
   }
 }
+
+/** After which the queue looks for work again, where the database refused. */
+const retryMs = 60_000
 
 const reasonOf = (message: string) => ({ errorCode: 'aborted', errorMessage: message })
 

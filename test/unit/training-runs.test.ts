@@ -263,6 +263,20 @@ test('a run whose end cannot be stored is interrupted, and those that wait go on
   })
 })
 
+test('a run that the database did not let begin begins later by itself', async () => {
+  const world = await openTrainingWorld()
+  const refuse = `create trigger refuse before update of state on training_runs when new.state = 'running'
+    begin select raise(abort, 'no room'); end`
+  await sql.raw(refuse).execute(world.db)
+  await world.create()
+  await world.clock.awaited(60_000)
+  expect(await world.stateOf('run-0')).toBe('queued')
+  await sql.raw('drop trigger refuse').execute(world.db)
+  world.clock.advance(60_000)
+  await world.trainer(1)
+  expect(await world.stateOf('run-0')).toBe('running')
+})
+
 describe('before a run begins', () => {
   test('models that cannot be trained are refused, with the list of those that can', async () => {
     const world = await openTrainingWorld({ base: { architecture: 'mamba' } })
