@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,14 +10,15 @@ import type { Config } from './config.ts'
 import type { Datasets } from './datasets/datasets.ts'
 import type { Activity } from './engine/activity.ts'
 import type { Clock } from './engine/cloud/clock.ts'
-import { freeBytes } from './engine/disk.ts'
+import { freeBytes, toDiskError } from './engine/disk.ts'
 import type { ModelHost } from './engine/provider.ts'
+import { inspectTrainable } from './engine/train/open-trainable.ts'
 import { runTraining, spawnTrainer } from './engine/train/train-process.ts'
 import { AppError } from './errors.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { installAdapter } from './models/install-adapter.ts'
 import { readModelKind } from './models/model-kind.ts'
-import { newModelFile } from './models/quantize-files.ts'
+import { adapterPartOf, newModelFile } from './models/quantize-files.ts'
 import { createModelRegistry } from './models/registry.ts'
 import type { Database } from './storage/tables.ts'
 import type { BaseModel } from './training/check-run.ts'
@@ -65,7 +67,8 @@ export async function openTraining(config: Config, parts: TrainingParts, closer:
       trainingDir: join(config.dataDir, 'training'),
       replayTextFile,
       findBase: (name) => findBase(config, host, name),
-      checkName: async (name) => void (await newModelFile(modelsDir, name)),
+      inspectBase: inspectTrainable,
+      checkName: (name) => checkName(modelsDir, name),
       installAdapter: (file, name) => installAdapter(modelsDir, file, name),
       machine: async () => machineOf(config, host),
       freeBytes,
@@ -106,6 +109,18 @@ async function findBase({ modelsDir, modelAliases }: Config, host: ModelHost, gi
     .find(target)
     .catch((error: unknown) => refuseAdapted(error, target))
   return { name: file.name, path: file.path, facts: await readModelKind(file.path) }
+}
+
+/** A folder that cannot be written would be noticed only when all is learned. */
+export async function checkName(modelsDir: string, name: string): Promise<void> {
+  const probe = adapterPartOf(await newModelFile(modelsDir, name))
+  try {
+    await writeFile(probe, '')
+  } catch (error) {
+    throw toDiskError(error, modelsDir)
+  } finally {
+    await rm(probe, { force: true })
+  }
 }
 
 function refuseAdapted(error: unknown, name: string): never {

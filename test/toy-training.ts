@@ -50,6 +50,7 @@ export async function createToyJob({ folder, parameters, memoryBytes = 1e9, ...f
   }
   return {
     modelPath: await write('model.gguf', []),
+    adapter: { name: 'toy', baseModel: 'model', run: 'run-1' },
     folder,
     trainFile: await write('train.jsonl', learned),
     heldOutFile: await write('held-out.jsonl', heldOut),

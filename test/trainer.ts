@@ -102,6 +102,6 @@ export function endOf(
   reason: 'completed' | 'early-stop' | 'stopped',
   step: number,
   adapterFile: string | undefined = undefined,
-): TrainEvent {
+): Extract<TrainEvent, { type: 'train-end' }> {
   return { type: 'train-end', reason, step, bestStep: step, heldOutLoss: 0.3, adapterFile }
 }

@@ -95,6 +95,7 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
       log: { error: () => {} },
       now,
       findBase: async (name = 'base') => ({ name, path: `/models/${name}.gguf`, facts: { ...facts, ...base } }),
+      inspectBase: async () => {},
       async checkName(name) {
         if ((await readdir(modelsDir)).includes(`${name}.gguf`)) throw new AppError('conflict', 'taken')
       },

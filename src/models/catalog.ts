@@ -1,15 +1,16 @@
 import type { InstalledModel } from '../engine/local/local-provider.ts'
 import type { ListedModel, ModelHeader, ModelKind } from '../engine/provider.ts'
+import { refuseMisfit } from '../engine/train/adapter-pairs.ts'
 import { AppError } from '../errors.ts'
 import type { ModelFacts } from './model-kind.ts'
 import type { ModelRegistry } from './registry.ts'
 
 export interface Catalog {
-  /** All models, in alphabetical order: chat models with each adapter that is made for their architecture, and those of other kinds. */
+  /** All models, in alphabetical order: chat models with each adapter that fits them, and those of other kinds. */
   list(): Promise<readonly ListedModel[]>
   /**
    * Finds a chat model by its name, an alias, or as `base+adapter`.
-   * Throws `not_found`, `invalid` for a name that is none and for a file that answers no prompts.
+   * Throws `not_found`, `invalid` for a name that is none, for a file that answers no prompts, and for an adapter that does not fit its base.
    */
   find(name: string): Promise<InstalledModel>
   /** What the header of an installed file says. Throws `invalid` when it is no whole model. */
@@ -66,20 +67,25 @@ export function createCatalog({ registry, readFacts, aliases, estimateBytes }: C
     const [baseFacts, facts] = await Promise.all([factsOf(base), factsOf(adapter)])
     if (facts.kind !== 'adapter')
       throw new AppError('invalid', `"${adapter.name}" is no adapter, but ${describeKind[facts.kind]}.`)
-    if (facts.architecture === baseFacts.architecture) return { ...base, adapter }
-    const made = `The adapter "${adapter.name}" is made for ${facts.architecture}`
-    throw new AppError('invalid', `${made}, but "${base.name}" is ${baseFacts.architecture}.`)
+    if (facts.architecture !== baseFacts.architecture) {
+      const made = `The adapter "${adapter.name}" is made for ${facts.architecture}`
+      throw new AppError('invalid', `${made}, but "${base.name}" is ${baseFacts.architecture}.`)
+    }
+    const problem = misfitOf(facts, baseFacts)
+    if (problem === undefined) return { ...base, adapter }
+    throw new AppError('invalid', `The adapter "${adapter.name}" cannot be used with "${base.name}". ${problem}`)
   }
 
   const aliasesOf = (name: string) => [...aliases].flatMap(([alias, target]) => (target === name ? [alias] : []))
 
-  async function describe(name: string): Promise<ListedModel> {
+  async function describe(name: string): Promise<Described> {
+    const described = { name, base: name, aliases: aliasesOf(name) }
     try {
       const facts = await factsOf(await registry.find(name))
-      return { name, base: name, aliases: aliasesOf(name), kind: facts.kind, header: toHeader(facts), problem: undefined }
+      return { facts, listed: { ...described, kind: facts.kind, header: toHeader(facts), problem: undefined } }
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      return { name, base: name, aliases: aliasesOf(name), kind: 'unknown', header: undefined, problem: error.message }
+      return { facts: undefined, listed: { ...described, kind: 'unknown', header: undefined, problem: error.message } }
     }
   }
 
@@ -94,14 +100,30 @@ export function createCatalog({ registry, readFacts, aliases, estimateBytes }: C
     factsOf,
     async list() {
       const entries = await Promise.all((await registry.list()).map(describe))
-      const adapters = entries.filter(({ kind }) => kind === 'adapter')
-      return entries.flatMap((entry) => {
-        if (entry.kind !== 'chat') return [entry]
-        const fitting = adapters.filter(({ header }) => header?.architecture === entry.header?.architecture)
-        const names = fitting.map(({ name }) => `${entry.name}+${name}`)
-        return [entry, ...names.map((name) => ({ ...entry, name, aliases: aliasesOf(name) }))]
+      const adapters = entries.filter(({ listed }) => listed.kind === 'adapter')
+      return entries.flatMap(({ listed, facts }) => {
+        if (listed.kind !== 'chat' || facts === undefined) return [listed]
+        const fitting = adapters.filter((adapter) => adapter.facts !== undefined && fits(adapter.facts, facts))
+        const names = fitting.map((adapter) => `${listed.name}+${adapter.listed.name}`)
+        return [listed, ...names.map((name) => ({ ...listed, name, aliases: aliasesOf(name) }))]
       })
     },
+  }
+}
+
+type Described = Readonly<{ listed: ListedModel; facts: ModelFacts | undefined }>
+
+const fits = (adapter: ModelFacts, base: ModelFacts) =>
+  adapter.architecture === base.architecture && misfitOf(adapter, base) === undefined
+
+/** Why the factors of an adapter do not make the matrices of a base of its architecture; undefined when they do. */
+function misfitOf(adapter: ModelFacts, base: ModelFacts): string | undefined {
+  try {
+    refuseMisfit(adapter.tensors, base.tensors)
+    return undefined
+  } catch (error) {
+    if (error instanceof AppError) return error.message
+    throw error
   }
 }
 

@@ -1,24 +1,35 @@
-import { copyFile, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { copyFile, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { toDiskError } from '../engine/disk.ts'
-import { newModelFile } from './quantize-files.ts'
-import { hashFile, installFile, syncFile } from './verified-file.ts'
+import { adapterPartOf, installPart, newModelFile } from './quantize-files.ts'
+import { findSize, hashFile, saveRecord } from './verified-file.ts'
 
 /**
- * Makes a finished adapter a model of this name; the file itself stays where it is. On failure nothing remains.
- * Throws `invalid` for a name that no model can have, `conflict` when there is such a model already, `storage_full`.
+ * Makes a finished adapter a model of this name; the file itself stays where it is. Where this very adapter is there already, as after a
+ * sudden end, nothing is left to do. On failure nothing remains. Throws `invalid` for a name that no model can have, `conflict` when there
+ * is another such model, `storage_full`, `unavailable` (the folder cannot be written).
  */
 export async function installAdapter(modelsDir: string, file: string, name: string): Promise<void> {
+  const sha256 = await hashFile(file)
+  const there = join(modelsDir, `${name}.gguf`)
+  if (await holds(there, file, sha256)) return saveRecord(there, { sha256, origin: undefined })
   const target = await newModelFile(modelsDir, name)
-  const part = `${target}.part`
+  const part = adapterPartOf(target)
   try {
     await copyFile(file, part)
-    await syncFile(part)
-    await installFile(part, target, { sha256: await hashFile(part), origin: undefined })
+    await installPart(part, target, name)
+    await saveRecord(target, { sha256, origin: undefined }).catch(async (error: unknown) => {
+      await rm(target, { force: true })
+      throw error
+    })
   } catch (error) {
     throw toDiskError(error, dirname(target))
   } finally {
     // Where it was installed it has gone already.
     await rm(part, { force: true })
   }
+}
+
+async function holds(path: string, file: string, sha256: string): Promise<boolean> {
+  return (await findSize(path)) === (await stat(file)).size && (await hashFile(path)) === sha256
 }

@@ -43,6 +43,8 @@ export type ModelFacts = Readonly<{
   causal: boolean
   hasChatTemplate: boolean
   adapter: Readonly<{ type: string; rank: number; alpha: number }> | undefined
+  /** In all files of a model that is split; shapes as the file has them, the fastest dimension first. */
+  tensors: ReadonlyArray<Pick<GgufTensor, 'name' | 'shape'>>
 }>
 
 /** Encoders: they turn a text into vectors, whatever else the file says. */
@@ -119,6 +121,7 @@ function describe(first: GgufHeader, others: readonly GgufHeader[]): ModelFacts 
     causal,
     hasChatTemplate: metadata.has('tokenizer.chat_template'),
     adapter: adapterOf(metadata, tensors),
+    tensors: tensors.map(({ name, shape }) => ({ name, shape })),
   }
 }
 

@@ -91,5 +91,6 @@ export async function readOnnxFacts(path: string): Promise<ModelFacts> {
     causal: false,
     hasChatTemplate: false,
     adapter: undefined,
+    tensors: [],
   }
 }

@@ -59,11 +59,16 @@ export function mergedName(base: string, adapter: string, quantization: string):
   return `${stem}${basename(adapter)}-${name.slice(stem.length)}`
 }
 
-const unfinished = /\.gguf\.(?:quantize|merge)-(\d+)\.part(?:\.part)?$/
+const unfinished = /\.gguf\.(quantize|merge|adapter)-(\d+)\.part(?:\.part)?$/
 
 /** Where a model is merged, before it is quantized; no list shows it, and what is left of it is removed as other parts are. */
 export function mergePartOf(file: string): string {
   return `${file}.merge-${process.pid}.part`
+}
+
+/** Where an adapter is copied to, before it has its name. */
+export function adapterPartOf(file: string): string {
+  return `${file}.adapter-${process.pid}.part`
 }
 
 /**
@@ -84,9 +89,11 @@ export async function createPart(file: string): Promise<string> {
 
 async function removeLeftovers(folder: string): Promise<void> {
   for (const file of await readdir(folder)) {
-    const pid = Number(unfinished.exec(file)?.[1])
-    // One at a time: what this process has left is from an earlier one with the same number, as in a container.
-    if (pid > 0 && (pid === process.pid || !isAlive(pid))) await rm(join(folder, file), { force: true })
+    const [, kind, number] = unfinished.exec(file) ?? []
+    const pid = Number(number)
+    // One at a time, but for adapters: what this process has left is from an earlier one with the same number, as in a container.
+    const isLeft = pid === process.pid && kind !== 'adapter'
+    if (pid > 0 && (isLeft || !isAlive(pid))) await rm(join(folder, file), { force: true })
   }
 }
 

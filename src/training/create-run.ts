@@ -46,7 +46,9 @@ export type PlanParts = Disks &
     datasets: LearnedDatasets
     /** An installed model by its name; undefined: the selected one. Throws `not_found`, `invalid`, `unavailable` (none is selected). */
     findBase: (name: string | undefined) => Promise<BaseModel>
-    /** Throws `invalid` for a name that no model can have, `conflict` for that of an installed one. */
+    /** Throws `invalid` for a file of a model that the trainer could not compute. */
+    inspectBase: (path: string) => Promise<unknown>
+    /** Throws `invalid` for a name that no model can have, `conflict` for that of an installed one, `unavailable` where no model can be written. */
     checkName: (name: string) => Promise<void>
   }>
 
@@ -57,6 +59,7 @@ export async function planRun(
 ): Promise<PlannedRun> {
   const base = await parts.findBase(model)
   refuseUntrainable(base)
+  await parts.inspectBase(base.path)
   const dataset = await parts.datasets.get(wanted)
   refuseUnfitting(dataset, parameters)
   const replayed = replayDataset === undefined ? undefined : await parts.datasets.get(replayDataset)

@@ -3,7 +3,7 @@ import type { TrainEvent } from '../engine/train/protocol.ts'
 import { AppError } from '../errors.ts'
 import type { TrainingRunsTable } from '../storage/learning-tables.ts'
 import type { Database } from '../storage/tables.ts'
-import { type EpochRow, forgetAfter, type StepRow, saveMetrics } from './metric-rows.ts'
+import { type EpochRow, forgetAfter, listEpochs, type StepRow, saveMetrics } from './metric-rows.ts'
 import { changeRun, type RunRow } from './run-rows.ts'
 
 type Of<T extends TrainEvent['type']> = Extract<TrainEvent, { type: T }>
@@ -52,7 +52,7 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
   let savedAt = Number.NEGATIVE_INFINITY
   let forget: (() => void) | undefined
   let lastStep = run.step
-  let bestStep = run.bestStep ?? 0
+  /** The last event, as far as times go. */
   let before = { at: startedAt, yieldedMs: 0 }
 
   const times = () => {
@@ -90,19 +90,20 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
 
   /** The time that a step took of the machine: what it tells itself counts the time in which it stood still. */
   function workedMs(told: number): number {
-    const after = { at: clock.now(), yieldedMs: yieldedMs() }
-    const sinceBefore = after.at - before.at - (after.yieldedMs - before.yieldedMs)
-    const stood = after.yieldedMs > before.yieldedMs
-    before = after
-    return stood ? Math.max(0, Math.min(told, sinceBefore)) : told
+    const stoodMs = yieldedMs() - before.yieldedMs
+    return stoodMs > 0 ? Math.max(0, Math.min(told, clock.now() - before.at - stoodMs)) : told
   }
 
   async function goBackTo(step: number): Promise<void> {
     await flush()
     await forgetAfter(db, run.id, step)
     lastStep = step
-    standing = { ...standing, step, ...(bestStep > step ? { bestStep: null, heldOutLoss: null } : {}) }
-    bestStep = Math.min(bestStep, step)
+    const best = bestOf(await listEpochs(db, run.id))
+    standing = {
+      ...standing,
+      ...{ step, checkpointStep: step === 0 ? null : step },
+      ...{ bestStep: best?.step ?? null, heldOutLoss: best?.heldOutLoss ?? null },
+    }
     onForgotten(step)
   }
 
@@ -121,8 +122,7 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
     const [held, accuracy] = [heldOutLoss ?? null, preferenceAccuracy ?? null]
     epochs.push({ runId: run.id, epoch, step, trainLoss, heldOutLoss: held, preferenceAccuracy: accuracy, createdAt })
     if (!isBest) return
-    bestStep = step
-    standing = { ...standing, bestStep, heldOutLoss: held }
+    standing = { ...standing, bestStep: step, heldOutLoss: held }
   }
 
   return {
@@ -130,6 +130,8 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
       if (failure !== undefined) throw failure
       switch (event.type) {
         case 'train-plan': {
+          // It found no checkpoint that it could go on from.
+          if (lastStep > 0) await goBackTo(0)
           const { type: _, ...plan } = event
           standing.plan = JSON.stringify(plan)
           break
@@ -147,6 +149,7 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
           standing.checkpointStep = event.step
           break
       }
+      before = { at: clock.now(), yieldedMs: yieldedMs() }
       writeSoon()
     },
     touch: writeSoon,
@@ -156,4 +159,12 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
       forget = undefined
     },
   }
+}
+
+/** The first of those with the lowest held-out loss; where none was held out, the last. */
+function bestOf(epochs: readonly EpochRow[]): EpochRow | undefined {
+  return epochs.reduce<EpochRow | undefined>((best, epoch) => {
+    const isBetter = epoch.heldOutLoss === null || epoch.heldOutLoss < (best?.heldOutLoss ?? Number.POSITIVE_INFINITY)
+    return isBetter ? epoch : best
+  }, undefined)
 }

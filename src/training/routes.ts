@@ -108,7 +108,7 @@ function runRoutes({ runs, usual }: TrainingRoutesParts): FastifyPluginAsync {
         'Write a checkpoint and leave the machine',
         'The answer may come before the step under way is over (`stopping`).',
       ),
-      cancel: schemaOf('End a run; its last checkpoint stays until the run is deleted'),
+      cancel: schemaOf('End a run; its last checkpoint stays until the run is completed or deleted'),
       resume: schemaOf(
         'Put a run into the queue again, to go on from its last checkpoint',
         'For runs that are paused, interrupted or cancelled, and for those that failed for want of room, or because the process died.',

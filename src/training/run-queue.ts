@@ -55,12 +55,17 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
   let hasWork = true
   let isClosed = false
   let working: Promise<void> | undefined
+  let forgetRetry = () => {}
 
   function wake(): void {
     hasWork = true
     if (isClosed) return
     working ??= workThrough()
-      .catch((error: unknown) => log.error({ err: error }, 'The queue of training runs stopped'))
+      .catch((error: unknown) => {
+        log.error({ err: error }, 'The queue of training runs stopped, and will try again')
+        forgetRetry()
+        forgetRetry = yielding.clock.after(retryMs, wake)
+      })
       .finally(() => {
         working = undefined
         if (hasWork) wake()
@@ -103,6 +108,7 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
       its.ended.resolve()
       feeds.changed(id)
     }
+    await clear(id).catch((error: unknown) => log.error({ err: error }, 'The files of a training run could not be removed'))
   }
 
   async function outcomeOf(its: Active, run: RunRow): Promise<Outcome> {
@@ -130,6 +136,11 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
     const [event, changes] = endOf(outcome, wish, log)
     const endedAt = event === 'pause' || event === 'interrupt' ? null : time()
     await moveRun(db, id, event, { ...changes, endedAt, updatedAt: time() })
+  }
+
+  /** Of a run that is completed: it never goes on, and its adapter is among the models. */
+  async function clear(id: string): Promise<void> {
+    if ((await findRun(db, id))?.state === 'completed') await rm(join(parts.trainingDir, id), { recursive: true, force: true })
   }
 
   await interruptOrphans(db, undefined, { ...reasonOf('The service ended while it ran.'), updatedAt: time() })
@@ -165,9 +176,13 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
         forget()
       }
       await working
+      forgetRetry()
     },
   }
 }
+
+/** After which the queue looks for work again, where the database refused. */
+const retryMs = 60_000
 
 const reasonOf = (message: string) => ({ errorCode: 'aborted', errorMessage: message })
 
@@ -175,7 +190,10 @@ type Outcome = WorkEnd | Readonly<{ type: 'failed'; error: unknown }>
 
 /** What an end means for a run, when somebody wished that it should end, or not. */
 function endOf(outcome: Outcome, wish: Wish | undefined, log: Log): [RunEvent, Parameters<typeof moveRun>[3] | object] {
-  if (outcome.type === 'completed') return ['complete', { adapter: outcome.adapter }]
+  if (outcome.type === 'completed') {
+    const { adapter, bestStep, heldOutLoss = null } = outcome
+    return ['complete', { adapter, bestStep, heldOutLoss }]
+  }
   const wished: [RunEvent, object] = [
     wish ?? 'interrupt',
     wish === 'pause' || wish === 'cancel' ? {} : reasonOf('The service was shut down.'),
@@ -190,10 +208,11 @@ function endOf(outcome: Outcome, wish: Wish | undefined, log: Log): [RunEvent, P
 
 const internal = { code: 'internal', message: 'Something failed inside simpleIA. The log has the details.' }
 
-/** Folders whose runs are gone: the service ended while it removed them. */
+/** Folders whose runs are gone or completed: the service ended while it removed them. */
 async function removeLeftovers(db: Database, trainingDir: string): Promise<void> {
   await mkdir(trainingDir, { recursive: true })
-  const known = new Set((await db.selectFrom('trainingRuns').select('id').execute()).map(({ id }) => id))
+  const needed = db.selectFrom('trainingRuns').select('id').where('state', '!=', 'completed')
+  const known = new Set((await needed.execute()).map(({ id }) => id))
   for (const entry of await readdir(trainingDir, { withFileTypes: true }))
     if (entry.isDirectory() && !known.has(entry.name)) await rm(join(trainingDir, entry.name), { recursive: true, force: true })
 }

@@ -66,7 +66,6 @@ export function findCompleted(db: Database): Promise<RunRow | undefined> {
 /** Those that wait, the next one first. */
 export async function listQueue(db: Database): Promise<readonly string[]> {
   const waiting = db.selectFrom('trainingRuns').select('id').where('state', '=', 'queued')
-  // The rowid tells the order of those that came in the same millisecond.
   const rows = await waiting.orderBy('queuedAt').orderBy('createdAt').orderBy('id').execute()
   return rows.map(({ id }) => id)
 }

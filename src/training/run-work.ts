@@ -33,7 +33,9 @@ export type WorkSignals = Readonly<{
   onYielding: (isYielding: boolean) => void
 }>
 
-export type WorkEnd = Readonly<{ type: 'completed'; adapter: string }> | Readonly<{ type: 'stopped' }>
+export type WorkEnd =
+  | Readonly<{ type: 'completed'; adapter: string; bestStep: number; heldOutLoss: number | undefined }>
+  | Readonly<{ type: 'stopped' }>
 
 /**
  * Does the work of a run, from its files to its adapter among the models. What it tells is stored when this resolves or throws.
@@ -46,7 +48,7 @@ export async function workOnRun(parts: WorkParts, run: RunRow, signals: WorkSign
   if (end.reason === 'stopped') return { type: 'stopped' }
   if (end.adapterFile === undefined) throw new AppError('internal', 'The training ended without an adapter.')
   await parts.installAdapter(end.adapterFile, run.name)
-  return { type: 'completed', adapter: run.name }
+  return { type: 'completed', adapter: run.name, bestStep: end.bestStep, heldOutLoss: end.heldOutLoss }
 }
 
 async function prepare({ trainingDir, datasets, replayTextFile, findBase, machine }: WorkParts, run: RunRow): Promise<TrainJob> {
@@ -56,7 +58,8 @@ async function prepare({ trainingDir, datasets, replayTextFile, findBase, machin
   const replayed = run.replayDatasetId === null ? { file: replayTextFile } : { datasetId: run.replayDatasetId }
   const replay = parameters.replay > 0 ? replayed : undefined
   const files = await writeRunFiles(datasets, { folder, datasetId: run.datasetId, replay })
-  return { modelPath: base.path, folder, ...files, parameters, ...(await machine()) }
+  const adapter = { name: run.name, baseModel: run.baseModel, run: run.id }
+  return { modelPath: base.path, adapter, folder, ...files, parameters, ...(await machine()) }
 }
 
 type TrainEnd = Extract<TrainEvent, { type: 'train-end' }>

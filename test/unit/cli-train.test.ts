@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -10,8 +10,8 @@ import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { RunAnswer } from '../../src/training/schema.ts'
 import { createFakeEngine } from '../fake-engine.ts'
-import { chatModel, ggufBytes } from '../gguf-bytes.ts'
 import { startServer } from '../server.ts'
+import { writeTinyModel } from '../tiny-models.ts'
 import { endOf, epochOf, plan, type ScriptedTrainer, scriptedTrainers, stepOf } from '../trainer.ts'
 import { addDataset } from '../training-world.ts'
 import { createCli } from './cli-world.ts'
@@ -23,7 +23,7 @@ async function createTrainingCli(onStart: (trainer: ScriptedTrainer) => void, va
   const alone = await createCli(variables)
   const [modelsDir, databaseFile] = [join(alone.home, 'models'), join(alone.home, 'simpleia.db')]
   await mkdir(modelsDir)
-  await writeFile(join(modelsDir, 'tiny.gguf'), ggufBytes(chatModel))
+  await rename(await writeTinyModel('llama', modelsDir), join(modelsDir, 'tiny.gguf'))
   const storage = await openStorage({ path: databaseFile })
   await addDataset(storage.db)
   await storage.close()

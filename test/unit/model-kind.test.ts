@@ -61,6 +61,10 @@ test('the header of a chat model tells its shape', async () => {
     causal: true,
     hasChatTemplate: true,
     adapter: undefined,
+    tensors: [
+      { name: 'token_embd.weight', shape: [64, 3] },
+      { name: 'blk.0.attn_q.weight', shape: [64, 64] },
+    ],
   })
 })
 

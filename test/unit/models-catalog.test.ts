@@ -29,6 +29,7 @@ const facts: ModelFacts = {
   causal: true,
   hasChatTemplate: true,
   adapter: undefined,
+  tensors: [],
 }
 
 const kinds: Readonly<Record<string, ModelKind | 'damaged'>> = {
@@ -36,8 +37,36 @@ const kinds: Readonly<Record<string, ModelKind | 'damaged'>> = {
   'c++': 'chat',
   damaged: 'damaged',
   lora: 'adapter',
+  'narrow-lora': 'adapter',
   'other-lora': 'adapter',
+  'tied-lora': 'adapter',
   vectors: 'embedding',
+}
+
+const pairOf = (name: string, columns: number, rows: number) => [
+  { name: `${name}.lora_a`, shape: [columns, 2] },
+  { name: `${name}.lora_b`, shape: [2, rows] },
+]
+
+/** The embeddings of the bases are their output matrix too. */
+function tensorsOf(path: string): ModelFacts['tensors'] {
+  const query = 'blk.0.attn_q.weight'
+  switch (path) {
+    case 'narrow-lora':
+      return pairOf(query, 4, 8)
+    case 'tied-lora':
+      return [
+        { name: 'token_embd.weight.lora_a', shape: [2, 100] },
+        { name: 'token_embd.weight.lora_b', shape: [2, 8] },
+      ]
+    default:
+      return kinds[path] === 'adapter'
+        ? pairOf(query, 8, 16)
+        : [
+            { name: 'token_embd.weight', shape: [8, 100] },
+            { name: query, shape: [8, 16] },
+          ]
+  }
 }
 
 function createWorld() {
@@ -56,7 +85,7 @@ function createWorld() {
       reads.push(path)
       const kind = kinds[path]
       if (kind === undefined || kind === 'damaged') throw new AppError('invalid', 'The file is cut off.')
-      return { ...facts, kind, architecture: path === 'other-lora' ? 'llama' : 'qwen3' }
+      return { ...facts, kind, architecture: path === 'other-lora' ? 'llama' : 'qwen3', tensors: tensorsOf(path) }
     },
     aliases: new Map([
       ['gpt-4o', 'base'],
@@ -78,7 +107,9 @@ describe('a list of models', () => {
       ['c+++lora', 'c++', 'chat', [], undefined],
       ['damaged', 'damaged', 'unknown', [], 'The file is cut off.'],
       ['lora', 'lora', 'adapter', [], undefined],
+      ['narrow-lora', 'narrow-lora', 'adapter', [], undefined],
       ['other-lora', 'other-lora', 'adapter', [], undefined],
+      ['tied-lora', 'tied-lora', 'adapter', [], undefined],
       ['vectors', 'vectors', 'embedding', [], undefined],
     ])
   })
@@ -115,6 +146,8 @@ describe('a name', () => {
     ['base+nothing', 'not_found', /"nothing"/],
     ['base+vectors', 'invalid', /is no adapter/],
     ['base+other-lora', 'invalid', /made for llama, but "base" is qwen3/],
+    ['base+narrow-lora', 'invalid', /"narrow-lora" cannot be used with "base".*attn_q/],
+    ['base+tied-lora', 'invalid', /embeddings, which are the output matrix/],
     ['vectors+lora', 'invalid', /answers no prompts/],
     ['+lora', 'not_found', /"\+lora"/],
   ] as const)('%s is refused with the reason', async (name, code, message) => {

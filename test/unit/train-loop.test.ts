@@ -167,7 +167,7 @@ describe('a training that cannot go on', () => {
     const answers = createToyJob({ folder, parameters: { method: 'dpo' } })
     await expect(answers.then((job) => trainToy(job))).rejects.toMatchObject({
       code: 'invalid',
-      message: expect.stringContaining('line 1'),
+      message: expect.stringContaining('Line 1'),
     })
   })
 })

@@ -16,12 +16,18 @@ test('the ends of the longest rows are compared, as far as 256 targets', () => {
   expect(parityRows([rowOf(3)]).map(({ places }) => [...places])).toEqual([[1, 2]])
 })
 
+test('where there are few examples, other texts are compared too', () => {
+  const lengthsOf = (rows: readonly TokenRow[]) => rows.map(({ tokens }) => tokens.length)
+  expect(lengthsOf(parityRows([3, 9].map(rowOf), [8, 30].map(rowOf)))).toEqual([9, 3, 30, 8])
+  expect(lengthsOf(parityRows([70, 70, 70, 70].map(rowOf), [rowOf(900)]))).toEqual([70, 70, 70, 70])
+})
+
 test('fewer bits may be further apart, and few targets too', () => {
   const names = ['all F32', 'F16', 'BF16', 'Q8_0', 'Q6_K', 'Q4_K - Medium', 'Q2_K - Medium', 'IQ3_XXS - 3.0625 bpw']
   expect(names.map((name) => parityTolerance(name, 256))).toEqual([0.005, 0.005, 0.005, 0.005, 0.015, 0.015, 0.03, 0.03])
   expect(parityTolerance('F16', 8)).toBe(0.005)
   expect(parityTolerance('Q8_0', 32)).toBeCloseTo(0.01)
-  expect(parityTolerance('Q8_0', 1)).toBeCloseTo(0.01)
+  expect(parityTolerance('Q4_K - Medium', 6)).toBeCloseTo(0.069)
 })
 
 test('a difference beyond that is refused with both numbers', () => {

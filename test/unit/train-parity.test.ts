@@ -63,7 +63,7 @@ describe.each(tinyModels)('%s', (name) => {
       architecture: model.architecture,
       alpha: options.alpha,
       parameters: model.parameters,
-      name: 'Test',
+      origin: { name: 'Test', baseModel: name, run: 'run-1' },
     })
     const evaluation = openExactEvaluation(path, target)
     onTestFinished(evaluation.close)

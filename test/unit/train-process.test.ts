@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readGgufHeader } from '../../src/engine/gguf/gguf-header.ts'
 import type { FromTrainer, ToTrainer, TrainEvent, TrainJob } from '../../src/engine/train/protocol.ts'
 import { createMessageControl } from '../../src/engine/train/train-control.ts'
 import { runTraining, spawnTrainer, type TrainerChild } from '../../src/engine/train/train-process.ts'
@@ -41,6 +42,9 @@ describe.skipIf(process.platform !== 'linux')('the process of a training', () =>
       run.resume()
     }
     expect(last).toMatchObject({ type: 'train-end', reason: 'completed', step: 9 })
+    const { metadata } = await readGgufHeader(last?.type === 'train-end' ? (last.adapterFile ?? '') : '')
+    const told = ['general.name', 'general.base_model.0.name', 'simpleia.training_run'].map((key) => metadata.get(key))
+    expect(told).toEqual(['toy', 'model', 'run-1'])
     expect(processes()).toEqual([])
   })
 
@@ -75,7 +79,9 @@ function createScriptedChild(sent: ToTrainer['type'][]): TrainerChild {
   return {
     send(message) {
       sent.push(message.type)
-      if (message.type === 'train-start') tell({ type: 'train-checkpoint', step: 1 })
+      if (message.type !== 'train-start') return
+      tell({ type: 'trainer-ready' })
+      tell({ type: 'train-checkpoint', step: 1 })
     },
     kill: () => exit('SIGKILL'),
     onMessage: (listener) => {
@@ -101,6 +107,36 @@ test('a training is told by messages to wait where its process cannot be made to
   gone.abort()
   await expect(run.events.next()).rejects.toMatchObject({ code: 'aborted' })
   expect(sent).toEqual(['train-start', 'train-pause', 'train-go-on', 'train-stop'])
+})
+
+test('a process is not made to stand still before it would end with its parent, but as soon as it would', async () => {
+  const told: string[] = []
+  let tell = (_message: FromTrainer) => {}
+  const gone = new AbortController()
+  const child: TrainerChild = {
+    ...createScriptedChild([]),
+    send: ({ type }) => void told.push(type),
+    onMessage(listener) {
+      tell = listener
+    },
+    pause: () => told.push('pause') > 0,
+    goOn: () => void told.push('go on'),
+  }
+  const run = runTraining(await tinyJob(), { spawn: () => child, signal: gone.signal })
+  run.pause()
+  const first = run.events.next()
+  expect(told).toEqual(['train-start'])
+  run.resume()
+  run.pause()
+  expect(told).toEqual(['train-start'])
+  tell({ type: 'trainer-ready' })
+  expect(told).toEqual(['train-start', 'pause'])
+  tell({ type: 'train-checkpoint', step: 1 })
+  expect(await first).toMatchObject({ value: { type: 'train-checkpoint' } })
+  run.resume()
+  expect(told).toEqual(['train-start', 'pause', 'go on', 'train-go-on'])
+  gone.abort()
+  await expect(run.events.next()).rejects.toMatchObject({ code: 'aborted' })
 })
 
 test('a loop that is told to wait goes on when it is told so, or to stop', async () => {

@@ -63,6 +63,12 @@ describe('the header of a model', () => {
     expect(readModelShape(header).heads).toBe(2)
   })
 
+  test('may tell a window where llama.cpp knows of none', async () => {
+    const shape = readModelShape(await headerWith(smollm, { 'smollm3.attention.sliding_window': 4096 }))
+    expect(shape.window).toBeUndefined()
+    expect(shape.layers.some(({ isWindowed }) => isWindowed)).toBe(false)
+  })
+
   test('of another architecture is refused with the list of those that can be trained', async () => {
     const header = await headerWith(gemma, { 'general.architecture': 'mamba' })
     expect(() => readModelShape(header)).toThrow(/"mamba".*gemma3, llama, qwen2, qwen3, smollm3/)

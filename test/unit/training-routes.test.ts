@@ -1,15 +1,17 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { MetricsAnswer, RunAnswer, RunsPage } from '../../src/training/schema.ts'
+import { checkName } from '../../src/training-part.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { chatModel, ggufBytes } from '../gguf-bytes.ts'
 import { bodyOf, startServer } from '../server.ts'
 import { parseEventStream } from '../sse-parser.ts'
+import { writeTinyModel } from '../tiny-models.ts'
 import { endOf, epochOf, plan, type ScriptedTrainer, scriptedTrainers, stepOf } from '../trainer.ts'
 import { addDataset } from '../training-world.ts'
 
@@ -21,13 +23,17 @@ const adapter = ggufBytes({
   ],
 })
 
+const shared = await mkdtemp(join(tmpdir(), 'simpleia-train-'))
+afterAll(() => rm(shared, { recursive: true }))
+const tinyModel = writeTinyModel('llama', shared)
+
 /** A service with the model `tiny` and the dataset `facts`, whose training goes as scripted. */
 async function startTraining(onStart: (trainer: ScriptedTrainer) => void = () => {}, settings: Record<string, string> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-train-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const [modelsDir, databaseFile] = [join(folder, 'models'), join(folder, 'simpleia.db')]
   await mkdir(modelsDir)
-  await writeFile(join(modelsDir, 'tiny.gguf'), ggufBytes(chatModel))
+  await copyFile(await tinyModel, join(modelsDir, 'tiny.gguf'))
   const storage = await openStorage({ path: databaseFile })
   await addDataset(storage.db)
   await storage.close()
@@ -64,6 +70,11 @@ async function startTraining(onStart: (trainer: ScriptedTrainer) => void = () =>
   }
   return { server, call, create: start1, run, trainer, finish, trainers, modelsDir, folder }
 }
+
+test.skipIf(process.platform !== 'linux')('a run is refused where its adapter could not be written', async () => {
+  // Not even root writes there.
+  await expect(checkName('/sys', 'mine')).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('/sys') })
+})
 
 describe('POST /training/runs', () => {
   test('fills in the settings and the usual values, and answers with the run', async () => {
@@ -125,7 +136,11 @@ describe('POST /training/runs', () => {
   })
 
   test('refuses what is wrong with the name of the field, before anything is there', async () => {
-    const { call, trainers } = await startTraining()
+    const { call, trainers, modelsDir } = await startTraining()
+    const split = { ...chatModel.metadata, 'split.count': 2 }
+    await writeFile(join(modelsDir, 'half-00001-of-00002.gguf'), ggufBytes({ ...chatModel, metadata: split }))
+    await writeFile(join(modelsDir, 'half-00002-of-00002.gguf'), ggufBytes({ ...chatModel, metadata: split }))
+    await writeFile(join(modelsDir, 'other.gguf'), ggufBytes(chatModel))
     const wrong: ReadonlyArray<readonly [object, number, RegExp]> = [
       [{ epoch: 3 }, 400, /epoch/],
       [{ learning_rate: 0 }, 400, /learning_rate/],
@@ -137,6 +152,8 @@ describe('POST /training/runs', () => {
       [{ modules: ['attn_z'] }, 400, /modules/],
       [{ model: 'tiny+x' }, 400, /by itself/],
       [{ model: 'nowhere' }, 404, /nowhere/],
+      [{ model: 'other' }, 400, /layer_norm_rms_epsilon/],
+      [{ model: 'half-00001-of-00002' }, 400, /split into 2 files/],
       [{ dataset: 'nowhere' }, 404, /nowhere/],
       [{ method: 'dpo' }, 400, /pairs/],
     ]
@@ -164,7 +181,7 @@ describe('POST /training/runs', () => {
       parameters: { epochs: 5 },
       most_steps: 10,
       // Of two layers: 2 × (64 + 64) and 2 × (64 + 128).
-      trainable_parameters: 2 * (256 + 384),
+      trainable_parameters: 4 * (64 + 64 + 64 + 32),
       disk_bytes: expect.any(Number),
     })
     expect((await call('POST', '/training/runs', { ...body, method: 'dpo' })).status).toBe(400)

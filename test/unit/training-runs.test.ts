@@ -19,6 +19,7 @@ describe('a run', () => {
     expect(created.row).toMatchObject({ name: 'facts-1', state: 'queued', baseModel: 'base', datasetName: 'facts' })
     const trainer = await world.trainer(1)
     const { job } = trainer
+    expect(job.adapter).toEqual({ name: 'facts-1', baseModel: 'base', run: 'run-0' })
     expect(job).toMatchObject({ modelPath: '/models/base.gguf', threads: 2, device: 'cpu', memoryBytes: 1e9 })
     expect(await readFile(job.trainFile, 'utf8')).toBe('{"type":"text","text":"train"}\n'.repeat(4))
     expect(await readFile(job.heldOutFile, 'utf8')).toBe('{"type":"text","text":"held-out"}\n')
@@ -27,10 +28,11 @@ describe('a run', () => {
     trainer.send(endOf('completed', 2, await world.adapterOf(trainer)))
     await until(async () => (await world.stateOf('run-0')) === 'completed')
     const { row, recent } = await world.runs().get('run-0')
-    expect(row).toMatchObject({ step: 2, bestStep: 2, heldOutLoss: 3, checkpointStep: 2, adapter: 'facts-1', errorCode: null })
+    expect(row).toMatchObject({ step: 2, bestStep: 2, heldOutLoss: 0.3, checkpointStep: 2, adapter: 'facts-1', errorCode: null })
     expect(row.residentBytes).toBe(1e8 + 2)
     expect(recent.map(({ step }) => step)).toEqual([1, 2])
     expect(await world.models()).toEqual(['facts-1.gguf'])
+    await until(async () => (await world.folders()).length === 0)
     expect((await world.runs().latest()).completed?.row.id).toBe('run-0')
   })
 
@@ -132,6 +134,41 @@ describe('a run', () => {
     ])
   })
 
+  test('that goes on from before its best epoch tells the best one until then, and at its end that of its adapter', async () => {
+    const world = await openTrainingWorld()
+    await world.create()
+    const first = await world.trainer(1)
+    first.send(plan, stepOf(1), epochOf(1, { step: 1, heldOutLoss: 3 }), { type: 'train-checkpoint', step: 1 })
+    first.send(stepOf(2), epochOf(2, { step: 2, heldOutLoss: 2 }), stepOf(3))
+    await until(async () => (await world.runs().get('run-0')).row.step === 3)
+    expect((await world.runs().get('run-0')).row).toMatchObject({ bestStep: 2, heldOutLoss: 2 })
+    await world.runs().cancel('run-0')
+    await world.runs().resume('run-0')
+    const second = await world.trainer(2)
+    second.send({ type: 'train-resume', step: 1 })
+    await until(async () => (await world.runs().get('run-0')).row.step === 1)
+    expect((await world.runs().get('run-0')).row).toMatchObject({ bestStep: 1, heldOutLoss: 3, checkpointStep: 1 })
+    // What the checkpoint knows of an epoch may never have come here.
+    second.send(stepOf(2), stepOf(3), stepOf(4), { ...endOf('completed', 4, await world.adapterOf(second)), bestStep: 3 })
+    await until(async () => (await world.stateOf('run-0')) === 'completed')
+    expect((await world.runs().get('run-0')).row).toMatchObject({ bestStep: 3, heldOutLoss: 0.3 })
+  })
+
+  test('whose checkpoints are of no use begins again, and says so at once', async () => {
+    const world = await openTrainingWorld()
+    await world.create()
+    const first = await world.trainer(1)
+    first.send(plan, stepOf(1), epochOf(1, { step: 1 }), { type: 'train-checkpoint', step: 1 })
+    await until(async () => (await world.runs().get('run-0')).row.checkpointStep === 1)
+    await world.runs().cancel('run-0')
+    await world.runs().resume('run-0')
+    ;(await world.trainer(2)).send({ ...plan, steps: 7 })
+    await until(async () => (await world.runs().get('run-0')).row.step === 0)
+    const { row } = await world.runs().get('run-0')
+    expect(row).toMatchObject({ checkpointStep: null, bestStep: null, heldOutLoss: null })
+    expect(JSON.parse(row.plan ?? '')).toMatchObject({ steps: 7 })
+  })
+
   test('that is cancelled ends at once, keeps its folder, and can be resumed', async () => {
     const world = await openTrainingWorld()
     await world.create()
@@ -224,6 +261,20 @@ test('a run whose end cannot be stored is interrupted, and those that wait go on
     state: 'interrupted',
     errorMessage: expect.stringContaining('stored'),
   })
+})
+
+test('a run that the database did not let begin begins later by itself', async () => {
+  const world = await openTrainingWorld()
+  const refuse = `create trigger refuse before update of state on training_runs when new.state = 'running'
+    begin select raise(abort, 'no room'); end`
+  await sql.raw(refuse).execute(world.db)
+  await world.create()
+  await world.clock.awaited(60_000)
+  expect(await world.stateOf('run-0')).toBe('queued')
+  await sql.raw('drop trigger refuse').execute(world.db)
+  world.clock.advance(60_000)
+  await world.trainer(1)
+  expect(await world.stateOf('run-0')).toBe('running')
 })
 
 describe('before a run begins', () => {

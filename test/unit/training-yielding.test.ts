@@ -7,7 +7,7 @@ import { createFakeClock } from '../fake-clock.ts'
 import { fakeRerankers } from '../fake-embedder.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
 import { createScriptedHost, generationEnd } from '../scripted-host.ts'
-import { endOf, stepOf } from '../trainer.ts'
+import { endOf, epochOf, stepOf } from '../trainer.ts'
 import { openTrainingWorld, until } from '../training-world.ts'
 
 /** Something that can stand still, and notes when it was told to. */
@@ -148,6 +148,25 @@ describe('training', () => {
     const { row, recent } = await world.runs().get('run-0')
     expect(row).toMatchObject({ trainedMs: 110, yieldedMs: 10_000 })
     expect(recent.map(({ ms }) => ms)).toEqual([50, 60])
+  })
+
+  test('does not take the time of an evaluation for that of the step after it', async () => {
+    const world = await openTrainingWorld()
+    await world.create()
+    const trainer = await world.trainer(1)
+    trainer.send(stepOf(1, { ms: 50 }))
+    await until(async () => (await world.runs().get('run-0')).row.step === 1)
+    world.clock.advance(5000)
+    trainer.send(epochOf(1, { step: 1 }))
+    await until(async () => (await world.runs().get('run-0')).row.bestStep === 1)
+    const end = world.activity.begin()
+    world.clock.advance(9700)
+    end()
+    world.clock.advance(300)
+    world.clock.advance(60)
+    trainer.send(stepOf(2, { ms: 10_060 }))
+    await until(async () => (await world.runs().get('run-0')).row.step === 2)
+    expect((await world.runs().get('run-0')).recent.map(({ ms }) => ms)).toEqual([50, 60])
   })
 })
 

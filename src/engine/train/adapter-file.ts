@@ -1,14 +1,13 @@
 import type { GgufValue } from '../gguf/gguf-output.ts'
 import { type GgufTensor, writeGguf } from '../gguf/gguf-writer.ts'
+import type { AdapterOrigin } from './protocol.ts'
 import type { AdapterParameter, TrainableArchitecture } from './trainable.ts'
 
 export type AdapterFile = Readonly<{
   architecture: TrainableArchitecture
   alpha: number
   parameters: readonly AdapterParameter[]
-  /** What the adapter is called, and the model that it is for. */
-  name?: string
-  baseModel?: string
+  origin?: AdapterOrigin
 }>
 
 /**
@@ -16,17 +15,18 @@ export type AdapterFile = Readonly<{
  * Throws `storage_full`, `aborted`.
  */
 export async function writeAdapter(target: string, adapter: AdapterFile, signal?: AbortSignal): Promise<void> {
-  const { architecture, alpha, parameters, name, baseModel } = adapter
+  const { architecture, alpha, parameters, origin } = adapter
   const text = (value: string): GgufValue => ({ type: 'string', value })
   const metadata = new Map<string, GgufValue>([
     ['general.type', text('adapter')],
     ['general.architecture', text(architecture)],
-    ...(name === undefined ? [] : ([['general.name', text(name)]] as const)),
-    ...(baseModel === undefined
+    ...(origin === undefined
       ? []
       : ([
+          ['general.name', text(origin.name)],
           ['general.base_model.count', { type: 'uint32', value: 1 }],
-          ['general.base_model.0.name', text(baseModel)],
+          ['general.base_model.0.name', text(origin.baseModel)],
+          ['simpleia.training_run', text(origin.run)],
         ] as const)),
     ['adapter.type', text('lora')],
     ['adapter.lora.alpha', { type: 'float32', value: alpha }],

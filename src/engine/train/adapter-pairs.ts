@@ -2,15 +2,20 @@ import { AppError } from '../../errors.ts'
 import type { GgufHeader, GgufTensor } from '../gguf/gguf-header.ts'
 
 /** The two factors of what an adapter adds to a matrix: scale · B · A. Shapes are those of the file, the fastest dimension first. */
-export type LowRank = Readonly<{
+export type LowRank = Factors<GgufTensor> & Readonly<{ scale: number }>
+
+type Factors<T> = Readonly<{
   /** [columns, rank] */
-  a: GgufTensor
+  a: T
   /** [rank, rows] */
-  b: GgufTensor
-  scale: number
+  b: T
+  rank: number
   /** The embeddings of tokens, which are looked up: a is [rank, rows], and b is [rank, columns]. */
   isTransposed: boolean
 }>
+
+/** What decides whether an adapter fits a model. */
+export type TensorShape = Pick<GgufTensor, 'name' | 'shape'>
 
 /** By the name of the tensor in the base. */
 export type AdapterPairs = ReadonlyMap<string, LowRank>
@@ -23,33 +28,51 @@ export function readAdapterPairs(adapter: GgufHeader, base: GgufHeader): Adapter
   const { metadata } = adapter
   const [type, kind] = [metadata.get('general.type'), metadata.get('adapter.type')]
   if (type !== 'adapter' || kind !== 'lora') throw new AppError('invalid', 'The second file is no LoRA adapter.')
-  const [made, given] = [adapter, base].map((header) => header.metadata.get('general.architecture'))
-  if (made !== given) throw new AppError('invalid', `The adapter is made for ${made}, but the model is ${given}.`)
+  const [made, wanted] = [adapter, base].map((header) => header.metadata.get('general.architecture'))
+  if (made !== wanted) throw new AppError('invalid', `The adapter is made for ${made}, but the model is ${wanted}.`)
   if (metadata.has(activation))
     throw new AppError('invalid', 'The adapter is switched on by certain tokens, so it cannot be merged.')
-  const alpha = metadata.get('adapter.lora.alpha')
-  const pairs = new Map<string, LowRank>()
-  for (const [name, tensors] of groupTensors(adapter.tensors)) {
-    refuseTied(name, base)
-    const weight = base.tensors.find((tensor) => tensor.name === name)
-    pairs.set(name, toPair(name, weight, tensors, typeof alpha === 'number' ? alpha : 0))
+  const given = metadata.get('adapter.lora.alpha')
+  const alpha = typeof given === 'number' ? given : 0
+  const pairs = pairFactors(adapter.tensors, base.tensors)
+  return new Map([...pairs].map(([name, pair]) => [name, { ...pair, scale: alpha === 0 ? 1 : alpha / pair.rank }]))
+}
+
+/**
+ * Throws `invalid` for an adapter whose factors do not make the matrices of the base: llama.cpp refuses it, or ends the process in which
+ * it answers.
+ */
+export function refuseMisfit(adapter: readonly TensorShape[], base: readonly TensorShape[]): void {
+  pairFactors(adapter, base)
+}
+
+/** By the name of the tensor in the base. */
+function pairFactors<T extends TensorShape>(
+  adapter: readonly T[],
+  base: readonly TensorShape[],
+): ReadonlyMap<string, Factors<T>> {
+  const weights = new Map(base.map((tensor) => [tensor.name, tensor]))
+  const pairs = new Map<string, Factors<T>>()
+  for (const [name, factors] of groupTensors(adapter)) {
+    if (name === embeddings && !weights.has(output)) refuseTied()
+    pairs.set(name, toPair(name, weights.get(name), factors))
   }
   if (pairs.size === 0) throw new AppError('invalid', 'The adapter changes no tensor.')
   return pairs
 }
 
 const embeddings = 'token_embd.weight'
+const output = 'output.weight'
 
-/** llama.cpp would add the adapter where tokens are looked up, and not where they are predicted. */
-function refuseTied(name: string, { tensors }: GgufHeader): void {
-  if (name !== embeddings || tensors.some((tensor) => tensor.name === 'output.weight')) return
+/** llama.cpp would add the adapter where tokens are looked up, and end its process where they are predicted. */
+function refuseTied(): never {
   throw new AppError('invalid', 'The adapter changes the embeddings, which are the output matrix of this model too.')
 }
 
-type Factors = Readonly<{ a?: GgufTensor; b?: GgufTensor }>
+type Half<T> = Readonly<{ a?: T; b?: T }>
 
-function groupTensors(tensors: readonly GgufTensor[]): ReadonlyMap<string, Factors> {
-  const groups = new Map<string, Factors>()
+function groupTensors<T extends TensorShape>(tensors: readonly T[]): ReadonlyMap<string, Half<T>> {
+  const groups = new Map<string, Half<T>>()
   for (const tensor of tensors) {
     const [, name, side] = /^(.*)\.lora_([ab])$/.exec(tensor.name) ?? []
     // llama.cpp leaves trained norms out when it serves an adapter.
@@ -61,7 +84,7 @@ function groupTensors(tensors: readonly GgufTensor[]): ReadonlyMap<string, Facto
   return groups
 }
 
-function toPair(name: string, weight: GgufTensor | undefined, { a, b }: Factors, alpha: number): LowRank {
+function toPair<T extends TensorShape>(name: string, weight: TensorShape | undefined, { a, b }: Half<T>): Factors<T> {
   if (a === undefined || b === undefined) throw new AppError('invalid', `The adapter has only one half for the tensor "${name}".`)
   if (weight === undefined)
     throw new AppError('invalid', `The adapter changes the tensor "${name}", which the model does not have.`)
@@ -82,11 +105,11 @@ function toPair(name: string, weight: GgufTensor | undefined, { a, b }: Factors,
       'invalid',
       `The adapter's factors for "${name}" are [${a.shape}] and [${b.shape}], which do not make [${weight.shape}].`,
     )
-  return { a, b, isTransposed, scale: alpha === 0 ? 1 : alpha / rank }
+  return { a, b, rank, isTransposed }
 }
 
 /** Sizes of 1 at the end do not count. */
-function isShape({ shape }: GgufTensor, wanted: readonly (number | undefined)[]): boolean {
+function isShape({ shape }: TensorShape, wanted: readonly (number | undefined)[]): boolean {
   const length = Math.max(shape.length, wanted.length)
   return Array.from({ length }, (_, index) => index).every((index) => (shape[index] ?? 1) === (wanted[index] ?? 1))
 }

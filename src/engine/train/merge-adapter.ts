@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { AppError } from '../../errors.ts'
 import { encodeFloats, type FloatType, floatFileTypes } from '../gguf/encode-floats.ts'
-import { type GgufHeader, type GgufTensor, readGgufHeader } from '../gguf/gguf-header.ts'
+import { type GgufTensor, readGgufHeader } from '../gguf/gguf-header.ts'
 import { type GgufTensor as TensorToWrite, type TensorWritten, writeGguf } from '../gguf/gguf-writer.ts'
 import { readRawMetadata } from '../gguf/raw-metadata.ts'
+import { refuseSplit } from '../gguf/refuse-split.ts'
 import { type Dequantize, readBytePieces, readFloatPieces, readFloats } from '../gguf/tensor-floats.ts'
 import { type AdapterPairs, type LowRank, readAdapterPairs } from './adapter-pairs.ts'
 
@@ -44,12 +45,6 @@ export async function mergeAdapter(job: MergeJob, { dequantize, report }: MergeP
   }
 }
 
-function refuseSplit({ metadata }: GgufHeader): void {
-  const parts = metadata.get('split.count')
-  if (typeof parts !== 'number' || parts <= 1) return
-  throw new AppError('invalid', `The model is split into ${parts} files. Quantize it first: that joins them into one.`)
-}
-
 type Files = Readonly<{ baseFile: FileHandle; adapterFile: FileHandle; dequantize: Dequantize; outputType: FloatType }>
 
 function toTensor(tensor: GgufTensor, pairs: AdapterPairs, files: Files): TensorToWrite {
@@ -62,12 +57,11 @@ function toTensor(tensor: GgufTensor, pairs: AdapterPairs, files: Files): Tensor
 
 async function* addPair(
   tensor: GgufTensor,
-  { a, b, scale, isTransposed }: LowRank,
+  { a, b, rank, scale, isTransposed }: LowRank,
   { baseFile, adapterFile, dequantize, outputType }: Files,
 ): AsyncGenerator<Uint8Array> {
   const [first, second] = [await readFloats(adapterFile, a, dequantize), await readFloats(adapterFile, b, dequantize)]
   const [columns = 1, rows = 1] = tensor.shape
-  const rank = isTransposed ? (a.shape[0] ?? 1) : (a.shape[1] ?? 1)
   const product = isTransposed
     ? { down: transpose(second, rank), up: first, rank, rows, columns, scale }
     : { down: first, up: second, rank, rows, columns, scale }

@@ -62,6 +62,8 @@ export function readModelShape(header: GgufHeader): ModelShape {
   keys.expect('rope.dimension_count', headSize)
   keys.expect('attention.causal', true)
   const window = family.isWindowed ? keys.count('attention.sliding_window') : undefined
+  // Some files of Mistral tell one; llama.cpp knows of none there.
+  if (!family.isWindowed) keys.ignore('attention.sliding_window')
   const period = family.isWindowed ? keys.number('attention.sliding_window_pattern', 6) : 0
   const shape: ModelShape = {
     architecture: name,

@@ -1,5 +1,6 @@
 import { AppError } from '../../errors.ts'
 import { type GgufHeader, readGgufHeader } from '../gguf/gguf-header.ts'
+import { refuseSplit } from '../gguf/refuse-split.ts'
 import { openDequantize } from '../local/libggml-floats.ts'
 import { findLibrary, howToInstall } from '../local/libllama.ts'
 import { createParameters } from './adapter-parameters.ts'
@@ -20,6 +21,7 @@ export type TrainableModel = Readonly<{
 /** Reads only the header. Throws as `openTrainable` for a model that cannot be trained. */
 export async function inspectTrainable(path: string): Promise<TrainableModel> {
   const header = await readGgufHeader(path)
+  refuseSplit(header)
   const shape = readModelShape(header)
   findWeights(header, shape)
   return { shape, weights: header.tensors.reduce((sum, { elements }) => sum + elements, 0) }

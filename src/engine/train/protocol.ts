@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../errors.ts'
+import type { JobFailed } from '../local/run-job.ts'
 import type { AdaptableModule } from './trainable.ts'
 
 export const trainingMethods = ['sft', 'dpo'] as const
@@ -38,8 +38,12 @@ export type TrainParameters = Readonly<{
   replay: number
 }>
 
+/** Where an adapter comes from, as its file tells: what it is called, the model that it is for, and the id of the run. */
+export type AdapterOrigin = Readonly<{ name: string; baseModel: string; run: string }>
+
 export type TrainJob = Readonly<{
   modelPath: string
+  adapter: AdapterOrigin
   /** The run's own folder: checkpoints, and at the end the adapter. */
   folder: string
   /** JSON lines of `TrainingExample`. */
@@ -125,4 +129,5 @@ export type TrainEvent =
       adapterFile: string | undefined
     }>
 
-export type FromTrainer = TrainEvent | Readonly<{ type: 'job-failed'; code: ErrorCode; message: string }>
+/** `trainer-ready`: it will end with its parent even while it stands still. */
+export type FromTrainer = TrainEvent | Readonly<{ type: 'trainer-ready' }> | JobFailed

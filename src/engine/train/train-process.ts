@@ -29,6 +29,8 @@ export interface TrainingRun {
  * `aborted`, or `unavailable` when the process dies.
  */
 export function runTraining(job: TrainJob, options: TrainingOptions): TrainingRun {
+  /** Undefined until it is ready: what stands still before would be left for ever where the service is killed. */
+  let ready: TrainerChild | undefined
   let child: TrainerChild | undefined
   let isPaused = false
   let isStopped = false
@@ -36,12 +38,17 @@ export function runTraining(job: TrainJob, options: TrainingOptions): TrainingRu
   function setPaused(wanted: boolean): void {
     if (isPaused === wanted) return
     isPaused = wanted
-    if (child !== undefined) applyPause(child, isPaused)
+    if (ready !== undefined) applyPause(ready, isPaused)
   }
-  const events = readEvents(job, options, (started) => {
-    child = started
-    if (isStopped) child.send({ type: 'train-stop' })
-    if (isPaused) applyPause(child, true)
+  const events = readEvents(job, options, {
+    onStart(started) {
+      child = started
+      if (isStopped) started.send({ type: 'train-stop' })
+    },
+    onReady() {
+      ready = child
+      if (ready !== undefined && isPaused) applyPause(ready, true)
+    },
   })
   return {
     events,
@@ -62,16 +69,19 @@ function applyPause(child: TrainerChild, isPaused: boolean): void {
   } else if (!child.pause()) child.send({ type: 'train-pause' })
 }
 
+type Listeners = Readonly<{ onStart(child: TrainerChild): void; onReady(): void }>
+
 async function* readEvents(
   job: TrainJob,
   { spawn, signal }: TrainingOptions,
-  onStart: (child: TrainerChild) => void,
+  { onStart, onReady }: Listeners,
 ): AsyncGenerator<TrainEvent> {
   const ended = Promise.withResolvers<void>()
   const events = createEventQueue<Readonly<{ event: TrainEvent } | { error: AppError }>>(signal)
   const child = spawn()
   child.onMessage((message) => {
     if (message.type === 'job-failed') events.push({ error: new AppError(message.code, message.message) })
+    else if (message.type === 'trainer-ready') onReady()
     else events.push({ event: message })
   })
   child.onExit((reason) => {
@@ -81,8 +91,8 @@ async function* readEvents(
     events.push({ error: new AppError('unavailable', text) })
   })
   try {
-    child.send({ type: 'train-start', job })
     onStart(child)
+    child.send({ type: 'train-start', job })
     for await (const got of events) {
       if ('error' in got) throw got.error
       yield got.event

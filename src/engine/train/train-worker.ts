@@ -1,9 +1,9 @@
-import { constants, setPriority } from 'node:os'
 import { AppError } from '../../errors.ts'
 import { createChatTemplateRenderer } from '../chat-template.ts'
 import { endWithParent } from '../local/end-with-parent.ts'
 import { findLibrary, howToInstall, openLibrary } from '../local/libllama.ts'
 import { openLlamaScorer, openVocabulary } from '../local/llama-scorer.ts'
+import { workForParent } from '../local/work-for-parent.ts'
 import { writeAdapter } from './adapter-file.ts'
 import { countParameters, estimateMemory } from './estimate-memory.ts'
 import { inspectTrainable, openTrainable } from './open-trainable.ts'
@@ -63,27 +63,11 @@ const keptNumbers = 8
 /** llama.cpp with a vocabulary, and what stays of it when it is closed. */
 const libraryBytes = 128 * 1024 ** 2
 
-function send(message: FromTrainer): void {
-  process.send?.(message)
-}
-
 async function receive(message: ToTrainer): Promise<void> {
-  if (message.type !== 'train-start') return control.receive(message)
-  try {
-    await work(message.job)
-  } catch (error) {
-    const known = error instanceof AppError ? error : undefined
-    const text = error instanceof Error ? error.message : String(error)
-    if (known === undefined) process.stderr.write(`${error instanceof Error ? error.stack : text}\n`)
-    send({ type: 'job-failed', code: known?.code ?? 'internal', message: known?.message ?? `The training failed: ${text}` })
-  }
+  if (message.type === 'train-start') await work(message.job)
+  else control.receive(message)
 }
 
 endWithParent()
-// The models that answer go first.
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
-process.on('message', (message: ToTrainer) => void receive(message))
-// Without its parent it has nobody to work for. The parent decides when it ends: it may be told to stop together with it.
-process.on('disconnect', () => process.exit(0))
-process.on('SIGINT', () => {})
-process.on('SIGTERM', () => {})
+const send = workForParent<ToTrainer, FromTrainer>(receive)
+send({ type: 'trainer-ready' })

@@ -1,14 +1,16 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../../errors.ts'
+import type { AdapterFile } from './adapter-file.ts'
 import { type CheckpointOptions, createCheckpoints } from './checkpoint.ts'
 import type { TokenRow } from './example-tokens.ts'
 import { fingerprintOf } from './job-fingerprint.ts'
 import { judgeParity, parityRows, type ReferenceScorer, scoreByReference, scoreByTrainable } from './parity.ts'
 import type { TrainEvent, TrainJob } from './protocol.ts'
+import type { ReadExamples } from './read-examples.ts'
 import { countData, type DataParts, type LargestBatch, largestBatch, readTrainData } from './train-data.ts'
 import { type LoopEnd, type LoopParts, runTrainLoop } from './train-loop.ts'
-import type { AdapterParameter, Trainable, TrainableOptions } from './trainable.ts'
+import type { Trainable, TrainableOptions } from './trainable.ts'
 
 export type TrainParts = DataParts &
   Pick<LoopParts, 'control' | 'now' | 'residentBytes' | 'checkpointMs'> &
@@ -19,15 +21,9 @@ export type TrainParts = DataParts &
     /** What the process would take at most, from the header of the file alone. */
     estimateMemory(options: TrainableOptions, largest: LargestBatch): Promise<number>
     openTrainable(options: TrainableOptions): Promise<Trainable>
-    writeAdapter(file: string, adapter: Adapter): Promise<void>
+    writeAdapter(file: string, adapter: AdapterFile): Promise<void>
     write?: CheckpointOptions['write']
   }>
-
-export type Adapter = Readonly<{
-  architecture: Trainable['architecture']
-  alpha: number
-  parameters: readonly AdapterParameter[]
-}>
 
 /** In the run's folder. */
 export const adapterName = 'adapter.gguf'
@@ -55,7 +51,7 @@ export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
     ...(write === undefined ? {} : { write }),
   })
   const checkpoint = await checkpoints.find()
-  const rows = parityRows(data.learned.examples.flatMap((example) => example.rows))
+  const rows = parityRows(rowsOf(data.learned), [...rowsOf(data.heldOut), ...data.replay])
   const reference = checkpoint === undefined ? askReference(job, rows, parts) : undefined
   const trainable = await parts.openTrainable(options)
   try {
@@ -78,6 +74,8 @@ export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
     await trainable.close()
   }
 }
+
+const rowsOf = ({ examples }: ReadExamples) => examples.flatMap(({ rows }) => rows)
 
 function refuseTooLarge(needed: number, allowed: number): void {
   if (needed <= allowed) return
@@ -110,6 +108,11 @@ async function publish(end: LoopEnd, { trainable, job, parts }: Published): Prom
     ...parameter,
     data: bestParameters?.[index] ?? parameter.data,
   }))
-  await parts.writeAdapter(file, { architecture: trainable.architecture, alpha: job.parameters.alpha, parameters })
+  await parts.writeAdapter(file, {
+    architecture: trainable.architecture,
+    alpha: job.parameters.alpha,
+    parameters,
+    origin: job.adapter,
+  })
   parts.send({ ...told, adapterFile: file })
 }
