@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
+import { latestRating } from '../storage/feedback-sql.ts'
 import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import type {
@@ -56,12 +57,6 @@ const ownedBy = (owner: PredictionOwner | undefined) =>
   owner?.userId === undefined
     ? sql<boolean>`predictions.owner_id is null and predictions.owner_key = ${owner?.key ?? ''}`
     : sql<boolean>`predictions.owner_id = ${owner.userId}`
-
-/** Of the feedback of its owner, who alone may rate it. */
-const latestRating = sql<'up' | 'down' | null>`(
-  select feedback.rating from feedback
-  where feedback.prediction_id = predictions.id and feedback.user_id is predictions.owner_id
-  order by feedback.created_at desc, feedback.rowid desc limit 1)`
 
 async function find(db: Database, owner: PredictionOwner | undefined, id: string): Promise<Prediction | undefined> {
   const row = await db
