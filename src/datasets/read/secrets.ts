@@ -22,7 +22,7 @@ const apiKeys = [
 ]
 
 /** OpenAI's, Anthropic's, and of whoever took the same beginning: with a digit, or it may be words. */
-const skKey = /\bsk-(?=[\w-]*\d)[\w-]{20,}/g
+const skKey = /\bsk-[\w-]{20,}/g
 
 const privateKey = /-----BEGIN (?:[A-Z0-9]{2,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----/
 
@@ -61,7 +61,7 @@ export function findSecrets(text: string): readonly RowFlag[] {
 
 function holdsApiKey(text: string): boolean {
   if (apiKeys.some((pattern) => pattern.test(text))) return true
-  for (const [key] of text.matchAll(skKey)) if (!isOfWords(key)) return true
+  for (const [key] of text.matchAll(skKey)) if (/\d/.test(key) && !isOfWords(key)) return true
   return false
 }
 
