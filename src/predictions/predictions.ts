@@ -28,12 +28,8 @@ export function createPredictions({ db, now }: PredictionsParts): Predictions {
     find: (owner, id) => find(db, owner, id),
 
     async remove(owner, id) {
-      const { numDeletedRows } = await db
-        .deleteFrom('predictions')
-        .where('id', '=', id)
-        .$if(owner !== undefined, (query) => query.where(ownedBy(owner)))
-        .executeTakeFirst()
-      return numDeletedRows > 0n
+      const isOf = (query: PredictionIds) => (owner === undefined ? query : query.where(ownedBy(owner)))
+      return (await removeWithFeedback(db, (query) => isOf(query.where('id', '=', id)))) > 0
     },
 
     removeAll: (owner) => removeAll(db, owner, new Date(now()).toISOString()),
@@ -112,13 +108,24 @@ async function list(
 
 async function removeAll(db: Database, owner: PredictionOwner, until: string): Promise<number> {
   for (let removed = 0; ; await setImmediate()) {
-    const { numDeletedRows } = await db
-      .deleteFrom('predictions')
-      .where('id', 'in', (query) =>
-        query.selectFrom('predictions').select('id').where(ownedBy(owner)).where('createdAt', '<=', until).limit(rowsPerPiece),
-      )
-      .executeTakeFirst()
-    removed += Number(numDeletedRows)
-    if (numDeletedRows < BigInt(rowsPerPiece)) return removed
+    const count = await removeWithFeedback(db, (query) =>
+      query.where(ownedBy(owner)).where('createdAt', '<=', until).limit(rowsPerPiece),
+    )
+    removed += count
+    if (count < rowsPerPiece) return removed
   }
+}
+
+const idsOf = (db: Database) => db.selectFrom('predictions').select('id')
+type PredictionIds = ReturnType<typeof idsOf>
+
+/** A correction says what the answer should have said, so feedback is forgotten with the answer. */
+async function removeWithFeedback(db: Database, choose: (ids: PredictionIds) => PredictionIds): Promise<number> {
+  return db.transaction().execute(async (transaction) => {
+    const ids = (await choose(idsOf(transaction)).execute()).map(({ id }) => id)
+    if (ids.length === 0) return 0
+    await transaction.deleteFrom('feedback').where('predictionId', 'in', ids).execute()
+    await transaction.deleteFrom('predictions').where('id', 'in', ids).execute()
+    return ids.length
+  })
 }

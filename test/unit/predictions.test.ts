@@ -291,6 +291,24 @@ describe('what is remembered', () => {
     expect(rows).toHaveLength(1)
   })
 
+  test('takes the feedback on it along, and that of others stays', async () => {
+    const { admin, ana, bea } = await join()
+    const ids = [(await ask(ana, 'one')).id, (await ask(ana, 'two')).id, (await ask(bea, 'three')).id] as const
+    for (const [place, id] of ids.entries())
+      await (place === 2 ? bea : ana)('POST', '/feedback', { prediction_id: id, rating: 'down', correction: 'A secret' })
+    await ana('POST', '/feedback', { text: 'On no answer' })
+    const rated = async () =>
+      (await bodyOf<{ items: Array<{ prediction_id: string | null }> }>(await admin('GET', '/feedback'))).items.map(
+        (item) => item.prediction_id,
+      )
+    await ana('DELETE', `/predictions/${ids[0]}`)
+    expect((await rated()).toSorted()).toEqual([ids[1], ids[2], null].toSorted())
+    await ana('DELETE', '/predictions')
+    expect((await rated()).toSorted()).toEqual([ids[2], null].toSorted())
+    await admin('DELETE', `/admin/users/${(await bodyOf<{ id: string }>(await bea('GET', '/auth/me'))).id}`)
+    expect(await rated()).toEqual([null])
+  })
+
   test('goes with its user', async () => {
     const { admin, ana } = await join()
     const { id } = await ask(ana, 'Mine')
@@ -323,5 +341,9 @@ describe('what is remembered', () => {
     expect((await admin('DELETE', `/admin/predictions/${id}`)).status).toBe(204)
     expect((await admin('DELETE', `/admin/predictions/${id}`)).status).toBe(404)
     expect(lines.join('')).toMatch(/"predictionId":"[^"]+".*An admin has read[\s\S]*An admin has deleted/)
+    await (await admin('GET', '/feedback?format=jsonl')).text()
+    expect(lines.join('')).not.toContain('exported')
+    await (await admin('GET', '/feedback?format=jsonl&with=prediction')).text()
+    expect(lines.join('')).toMatch(/"admin":"[^"]+".*An admin has exported feedback with its answers/)
   })
 })
