@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import fastCheck from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { countOthers } from '../../src/datasets/count-others.ts'
@@ -285,6 +286,23 @@ describe('after the days of retention', () => {
     const left = (await world.db.selectFrom('predictions').select('id').execute()).map(({ id }) => id)
     expect(left.filter((id) => id.startsWith('bea'))).toHaveLength(10)
     expect(left.filter((id) => id.startsWith('ana')).sort()).toEqual(['ana-2', ...[5, 6, 7, 8, 9].map((count) => `ana-${count}`)])
+  })
+
+  test('the answers of an owner are looked at some at a time, however many of one moment there are, and others get their turn', async () => {
+    const text = 'x'.repeat(1000)
+    for (let count = 0; count < 350; count += 1) await remember({ id: `${count}`.padStart(3, '0'), text })
+    const bytes = JSON.stringify(asks('Why?')).length + JSON.stringify([{ index: 0, text, reason: 'stop' }]).length
+    let turns = 0
+    let isDone = false
+    const others = (async () => {
+      for (; !isDone; turns += 1) await setImmediate()
+    })()
+    expect(await pruneOwners(world.db, 200 * bytes)).toBe(150)
+    isDone = true
+    await others
+    expect(turns).toBeGreaterThanOrEqual(3)
+    const left = await world.db.selectFrom('predictions').select('id').orderBy('id').execute()
+    expect(left.map(({ id }) => Number(id))).toEqual(Array.from({ length: 200 }, (_, index) => 150 + index))
   })
 
   test('0 days keep everything', async () => {
