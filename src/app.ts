@@ -308,14 +308,13 @@ function listRoutes({
       ]),
       ...knowledge.caller,
       openToKeys('feedback', [predictions.feedback.caller]),
-      // What people asked is for themselves to read, not for programs that answer for them.
-      predictions.routes.caller,
     ],
     user: [
       openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
       access.auth.user,
       access.keys.user,
       openToKeys('feedback', [predictions.feedback.user]),
+      // What people asked is for themselves to read, not for programs that answer for them.
       predictions.routes.user,
       ...knowledge.user,
     ],

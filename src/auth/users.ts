@@ -83,6 +83,8 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
 
     remove: (id) =>
       withLastAdminKept(db, id, async (transaction) => {
+        // Their answers go with them, so what they would have had them say goes too.
+        await transaction.deleteFrom('feedback').where('userId', '=', id).where('predictionId', 'is not', null).execute()
         await transaction.deleteFrom('users').where('id', '=', id).execute()
       }),
   }

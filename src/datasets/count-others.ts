@@ -1,5 +1,6 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { LessonFilter } from '../feedback/lessons.ts'
+import { hasTagOf, isByItsOwner, isSuperseded } from '../storage/feedback-sql.ts'
 import type { Database } from '../storage/tables.ts'
 
 export type OtherFeedback = Readonly<{
@@ -7,7 +8,7 @@ export type OtherFeedback = Readonly<{
   textOnly: number
   /** On an answer that is not remembered. */
   gone: number
-  /** The same user has given other feedback on the answer since. */
+  /** Other feedback on the answer was given since. */
   superseded: number
   /** Not by whom the answer was given to. */
   byOthers: number
@@ -22,29 +23,22 @@ export type OthersFilter = Omit<LessonFilter, 'tag'> & Readonly<{ tags?: readonl
  */
 export async function countOthers(db: Database, filter: OthersFilter): Promise<OtherFeedback> {
   const { rating, model, userId, from, to, tags } = filter
-  const later = sql<boolean>`exists (
-    select 1 from feedback as later
-    where later.prediction_id = feedback.prediction_id and later.user_id is feedback.user_id and later.rating is not null
-    and (later.created_at, later.rowid) > (feedback.created_at, feedback.rowid))`
+  const isRated = sql`feedback.rating is not null and predictions.id is not null`
+  const count = (condition: RawBuilder<unknown>) => sql<number>`count(*) filter (where ${condition})`
   let query = db
     .selectFrom('feedback')
     .leftJoin('predictions', 'predictions.id', 'feedback.predictionId')
     .select([
-      sql<number>`total(feedback.rating is null)`.as('textOnly'),
-      sql<number>`total(feedback.rating is not null and predictions.id is null)`.as('gone'),
-      sql<number>`total(feedback.rating is not null and predictions.id is not null and feedback.user_id is not predictions.owner_id)`.as(
-        'byOthers',
-      ),
-      sql<number>`total(feedback.rating is not null and feedback.user_id is predictions.owner_id and predictions.id is not null and ${later})`.as(
-        'superseded',
-      ),
+      count(sql`feedback.rating is null`).as('textOnly'),
+      count(sql`feedback.rating is not null and predictions.id is null`).as('gone'),
+      count(sql`${isRated} and not ${isByItsOwner}`).as('byOthers'),
+      count(sql`${isRated} and ${isByItsOwner} and ${isSuperseded}`).as('superseded'),
     ])
   if (rating !== undefined) query = query.where('feedback.rating', '=', rating)
   if (model !== undefined) query = query.where('predictions.model', '=', model)
   if (userId !== undefined) query = query.where('feedback.userId', '=', userId)
   if (from !== undefined) query = query.where('feedback.createdAt', '>=', from)
   if (to !== undefined) query = query.where('feedback.createdAt', '<', to)
-  if (tags !== undefined)
-    query = query.where(sql<boolean>`exists (select 1 from json_each(feedback.tags) where value in (${sql.join(tags)}))`)
+  if (tags !== undefined) query = query.where(hasTagOf(tags))
   return query.executeTakeFirstOrThrow()
 }

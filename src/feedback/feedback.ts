@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
-import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
+import { hasTagOf } from '../storage/feedback-sql.ts'
 import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { Database, FeedbackTable } from '../storage/tables.ts'
 
@@ -128,7 +128,7 @@ function filtered(db: Database, { rating, tag, model, userId, hasCorrection, fro
   if (from !== undefined) query = query.where('createdAt', '>=', from)
   if (to !== undefined) query = query.where('createdAt', '<', to)
   if (hasCorrection !== undefined) query = query.where('correction', hasCorrection ? 'is not' : 'is', null)
-  if (tag !== undefined) query = query.where(sql<boolean>`exists (select 1 from json_each(feedback.tags) where value = ${tag})`)
+  if (tag !== undefined) query = query.where(hasTagOf([tag]))
   if (model !== undefined)
     query = query.where(({ exists, selectFrom }) =>
       exists(

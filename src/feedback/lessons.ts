@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
-import { sql } from 'kysely'
 import type { ChatMessage } from '../engine/provider.ts'
+import { hasTagOf, isByItsOwner, isSuperseded } from '../storage/feedback-sql.ts'
 import type { Place } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import { toLessons } from './to-lessons.ts'
 
 /**
- * What one feedback on one remembered answer teaches. Only the latest feedback of a user on an answer counts. A feedback that corrects an
+ * What one feedback on one remembered answer teaches. Only the latest feedback on an answer counts. A feedback that corrects an
  * answer and keeps it over another one gives two lessons, which share `chosen`.
  *
  * - `chosen` without `rejected`: an answer that was liked as it stands (a thumb up).
@@ -88,11 +88,8 @@ function readPage(db: Database, { rating, model, userId, from, to, tag }: Lesson
       ...(['predictions.model', 'predictions.prompt', 'predictions.choices', 'rejected.choices as rejectedChoices'] as const),
     ])
     .where('feedback.rating', 'is not', null)
-    .where(sql<boolean>`feedback.user_id is predictions.owner_id`)
-    .where(sql<boolean>`not exists (
-      select 1 from feedback as later
-      where later.prediction_id = feedback.prediction_id and later.user_id is feedback.user_id and later.rating is not null
-      and (later.created_at, later.rowid) > (feedback.created_at, feedback.rowid))`)
+    .where(isByItsOwner)
+    .where(({ not }) => not(isSuperseded))
     .orderBy('feedback.createdAt')
     .orderBy('feedback.id')
     .limit(rowsPerPage)
@@ -101,7 +98,7 @@ function readPage(db: Database, { rating, model, userId, from, to, tag }: Lesson
   if (userId !== undefined) query = query.where('feedback.userId', '=', userId)
   if (from !== undefined) query = query.where('feedback.createdAt', '>=', from)
   if (to !== undefined) query = query.where('feedback.createdAt', '<', to)
-  if (tag !== undefined) query = query.where(sql<boolean>`exists (select 1 from json_each(feedback.tags) where value = ${tag})`)
+  if (tag !== undefined) query = query.where(hasTagOf([tag]))
   if (after !== undefined)
     query = query.where(({ eb, and, or }) =>
       or([

@@ -3,8 +3,8 @@ import type { Prompt } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import type { Database } from '../storage/tables.ts'
 
-/** Who gives feedback: a user, or whoever has the same key (without an account: the same address). */
-export type Rater = Readonly<{ key: string; userId: string | undefined }>
+/** Who gives feedback. */
+export type Rater = Readonly<{ userId: string | undefined }>
 
 /** `unknown`: it was never remembered, or no more. Feedback on it is kept, and teaches nothing. */
 export type RatedAnswer = 'known' | 'unknown'
@@ -27,14 +27,10 @@ export async function findRated(db: Database, rater: Rater, { predictionId, reje
 }
 
 async function findOwn(db: Database, rater: Rater, id: string, field: string): Promise<Prompt | undefined> {
-  const found = await db
-    .selectFrom('predictions')
-    .select(['ownerId', 'ownerKey', 'prompt'])
-    .where('id', '=', id)
-    .executeTakeFirst()
+  const found = await db.selectFrom('predictions').select(['ownerId', 'prompt']).where('id', '=', id).executeTakeFirst()
   if (found === undefined) return undefined
-  const isOwn =
-    rater.userId === undefined ? found.ownerId === null && found.ownerKey === rater.key : found.ownerId === rater.userId
+  // One that was given to someone without an account: ids cannot be guessed, so whoever has this one was given it.
+  const isOwn = found.ownerId === null || found.ownerId === rater.userId
   if (isOwn) return JSON.parse(found.prompt)
   throw new AppError('not_found', `There is no answer "${id.slice(0, 100)}" that was given to you.`, {
     details: [{ field, expected: 'the id of an answer that was given to you', got: 'another id' }],

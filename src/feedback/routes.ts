@@ -79,7 +79,7 @@ function userRoutes({ feedback, raterOf, isAdmin }: FeedbackRoutesOptions): Fast
   }
 }
 
-function adminRoutes({ feedback, readPrediction }: FeedbackRoutesOptions): FastifyPluginAsync {
+function adminRoutes({ feedback, raterOf, readPrediction }: FeedbackRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
     const schema = {
       tags,
@@ -87,10 +87,13 @@ function adminRoutes({ feedback, readPrediction }: FeedbackRoutesOptions): Fasti
       querystring: feedbackQuery,
       response: { 200: feedbackPage },
     }
-    scope.get<{ Querystring: FeedbackQuery }>('/feedback', { schema }, async ({ query }, reply) => {
+    scope.get<{ Querystring: FeedbackQuery }>('/feedback', { schema }, async (request, reply) => {
+      const { query, log } = request
       const filter = toFilter(query)
       if (query.format === 'jsonl') {
         const read = query.with === undefined ? undefined : readPrediction
+        // Prompts are private: who reads those of others stands in the log.
+        if (read !== undefined) log.warn({ admin: raterOf(request).userId }, 'An admin has exported feedback with its answers')
         reply.type('application/x-ndjson').header('content-disposition', 'attachment; filename="feedback.jsonl"')
         return reply.send(Readable.from(jsonLines(feedback.all(filter), read)))
       }

@@ -11,6 +11,7 @@ export type RatedRow = Readonly<{
   correction: string | null
   tags: string
   userId: string | null
+  /** Whose answer it is, where that is someone without an account; null: the user's. */
   ownerKey: string | null
   predictionId: string
   model: string
@@ -34,7 +35,7 @@ export function toLessons(row: RatedRow): readonly Lesson[] {
   const lesson = {
     feedbackId: row.id,
     predictionId: row.predictionId,
-    conversation: conversationOf(row.userId ?? row.ownerKey ?? '', messages),
+    conversation: conversationOf(row.ownerKey ?? row.userId ?? '', messages),
     userId: row.userId,
     model: row.model,
     promptType: prompt.type,

@@ -19,6 +19,8 @@ export type PredictRequest = Omit<GenerateRequest, 'user' | 'model'> &
     remember?: boolean
     /** What the caller asked, where the prompt was made around it. */
     question?: string
+    /** How an answer is shown, of the whole text, where that is not as the model wrote it: it is remembered as it was shown. */
+    toShown?: (text: string) => string
     /** What the conversation began with, the same in all of its turns. Absent: the beginning of the prompt tells. */
     conversation?: string
   }>
@@ -288,10 +290,14 @@ const noRecorder: Recorder = { record: async () => {} }
 
 const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 }
 
-function toGenerateRequest(
-  { provider: _provider, remember: _remember, question: _question, conversation: _conversation, ...request }: PredictRequest,
-  { model }: Target,
-  asker: Asker,
-): GenerateRequest {
+function toGenerateRequest(given: PredictRequest, { model }: Target, asker: Asker): GenerateRequest {
+  const {
+    provider: _provider,
+    remember: _remember,
+    question: _question,
+    toShown: _toShown,
+    conversation: _conversation,
+    ...request
+  } = given
   return { ...request, model, user: asker.key }
 }

@@ -63,9 +63,9 @@ export interface Predictions {
   /** Newest first; of all owners where none is named. Throws `invalid` for a cursor that is not one of ours. */
   list(owner: PredictionOwner | undefined, filter: PredictionFilter, page: PageOptions): Promise<PredictionPage>
   find(owner: PredictionOwner | undefined, id: string): Promise<Prediction | undefined>
-  /** Whether there was one. */
+  /** With the feedback on it. Whether there was one. */
   remove(owner: PredictionOwner | undefined, id: string): Promise<boolean>
-  /** Some at a time; tells how many there were. What is answered meanwhile stays. */
+  /** With the feedback on them, some at a time; tells how many there were. What is answered meanwhile stays. */
   removeAll(owner: PredictionOwner): Promise<number>
   /** Whether answers to the user are remembered, as far as the user says. */
   isKeptFor(userId: string): Promise<boolean>

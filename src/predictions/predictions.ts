@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
+import { latestRating } from '../storage/feedback-sql.ts'
 import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import type {
@@ -27,12 +28,8 @@ export function createPredictions({ db, now }: PredictionsParts): Predictions {
     find: (owner, id) => find(db, owner, id),
 
     async remove(owner, id) {
-      const { numDeletedRows } = await db
-        .deleteFrom('predictions')
-        .where('id', '=', id)
-        .$if(owner !== undefined, (query) => query.where(ownedBy(owner)))
-        .executeTakeFirst()
-      return numDeletedRows > 0n
+      const isOf = (query: PredictionIds) => (owner === undefined ? query : query.where(ownedBy(owner)))
+      return (await removeWithFeedback(db, (query) => isOf(query.where('id', '=', id)))) > 0
     },
 
     removeAll: (owner) => removeAll(db, owner, new Date(now()).toISOString()),
@@ -56,12 +53,6 @@ const ownedBy = (owner: PredictionOwner | undefined) =>
   owner?.userId === undefined
     ? sql<boolean>`predictions.owner_id is null and predictions.owner_key = ${owner?.key ?? ''}`
     : sql<boolean>`predictions.owner_id = ${owner.userId}`
-
-/** Of the feedback of its owner, who alone may rate it. */
-const latestRating = sql<'up' | 'down' | null>`(
-  select feedback.rating from feedback
-  where feedback.prediction_id = predictions.id and feedback.user_id is predictions.owner_id
-  order by feedback.created_at desc, feedback.rowid desc limit 1)`
 
 async function find(db: Database, owner: PredictionOwner | undefined, id: string): Promise<Prediction | undefined> {
   const row = await db
@@ -117,13 +108,24 @@ async function list(
 
 async function removeAll(db: Database, owner: PredictionOwner, until: string): Promise<number> {
   for (let removed = 0; ; await setImmediate()) {
-    const { numDeletedRows } = await db
-      .deleteFrom('predictions')
-      .where('id', 'in', (query) =>
-        query.selectFrom('predictions').select('id').where(ownedBy(owner)).where('createdAt', '<=', until).limit(rowsPerPiece),
-      )
-      .executeTakeFirst()
-    removed += Number(numDeletedRows)
-    if (numDeletedRows < BigInt(rowsPerPiece)) return removed
+    const count = await removeWithFeedback(db, (query) =>
+      query.where(ownedBy(owner)).where('createdAt', '<=', until).limit(rowsPerPiece),
+    )
+    removed += count
+    if (count < rowsPerPiece) return removed
   }
+}
+
+const idsOf = (db: Database) => db.selectFrom('predictions').select('id')
+type PredictionIds = ReturnType<typeof idsOf>
+
+/** A correction says what the answer should have said, so feedback is forgotten with the answer. */
+async function removeWithFeedback(db: Database, choose: (ids: PredictionIds) => PredictionIds): Promise<number> {
+  return db.transaction().execute(async (transaction) => {
+    const ids = (await choose(idsOf(transaction)).execute()).map(({ id }) => id)
+    if (ids.length === 0) return 0
+    await transaction.deleteFrom('feedback').where('predictionId', 'in', ids).execute()
+    await transaction.deleteFrom('predictions').where('id', 'in', ids).execute()
+    return ids.length
+  })
 }

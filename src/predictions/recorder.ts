@@ -52,7 +52,7 @@ function toRow({ id, asker, request, target, choices, usage, timings }: Recorded
     ownerKey: asker.userId === undefined ? asker.key : null,
     prompt: JSON.stringify(toStoredPrompt(request.prompt)),
     excerpt: excerptOf(request.prompt, request.question),
-    choices: JSON.stringify(choices.map(toStoredChoice)),
+    choices: JSON.stringify(choices.map((choice) => toStoredChoice(choice, request))),
     provider: target.provider,
     model: target.model,
     ranOn: target.ranOn,
@@ -66,9 +66,12 @@ function toRow({ id, asker, request, target, choices, usage, timings }: Recorded
 }
 
 /** Log-probabilities are many times the text, and signatures of thoughts are worth something to their provider alone. */
-const toStoredChoice = ({ index, text, reason, reasoning, toolCalls, stopText }: StoppedChoice) => ({
+const toStoredChoice = (
+  { index, text, reason, reasoning, toolCalls, stopText }: StoppedChoice,
+  { toShown }: Pick<PredictRequest, 'toShown'>,
+) => ({
   index,
-  text,
+  text: toShown === undefined ? text : toShown(text),
   reason,
   ...(reasoning === '' ? {} : { reasoning }),
   ...(toolCalls.length === 0 ? {} : { toolCalls }),

@@ -1,6 +1,7 @@
 import { setImmediate, setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { sql } from 'kysely'
+import type { Place } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 
 /** Rows looked at by one statement. */
@@ -50,31 +51,62 @@ export async function prunePredictions(
  * stay.
  */
 export async function pruneOwners(db: Database, mostBytes: number, signal?: AbortSignal): Promise<number> {
-  const owners = await db.selectFrom('predictions').select(['ownerId', 'ownerKey']).distinct().execute()
   let removed = 0
-  for (const { ownerId, ownerKey } of owners) {
-    if (signal?.aborted === true) return removed
-    await setImmediate()
+  for (const column of ['ownerId', 'ownerKey'] as const)
+    for (let owner = ''; ; await setImmediate()) {
+      // One after the other by the index: a list of all would read the whole table.
+      const next = await db
+        .selectFrom('predictions')
+        .select(column)
+        .where(column, '>', owner)
+        .orderBy(column)
+        .limit(1)
+        .executeTakeFirst()
+      const found = next?.[column] ?? undefined
+      if (found === undefined || signal?.aborted === true) break
+      owner = found
+      removed += await pruneOwner(db, { column, owner }, mostBytes, signal)
+    }
+  return removed
+}
+
+type OwnerColumn = Readonly<{ column: 'ownerId' | 'ownerKey'; owner: string }>
+
+/** From the newest on: what is beyond the bytes goes. */
+async function pruneOwner(
+  db: Database,
+  { column, owner }: OwnerColumn,
+  mostBytes: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  let after: Place | undefined
+  let bytes = 0
+  for (let removed = 0; ; await setImmediate()) {
     // The sizes stand in the heads of the rows: the texts are not read for this.
-    const rows = await db
+    let query = db
       .selectFrom('predictions')
-      .select(['id', sql<number>`octet_length(prompt) + octet_length(choices)`.as('bytes')])
-      .where(sql<boolean>`owner_id is ${ownerId} and owner_key is ${ownerKey}`)
+      .select(['createdAt', 'id', sql<number>`octet_length(prompt) + octet_length(choices)`.as('bytes')])
+      .where(column, '=', owner)
       .orderBy('createdAt', 'desc')
       .orderBy('id', 'desc')
-      .execute()
-    let bytes = 0
-    const first = rows.findIndex((row) => {
+      .limit(rowsPerPiece)
+    if (after !== undefined) {
+      const { createdAt, id } = after
+      query = query.where(({ eb, refTuple, tuple }) => eb(refTuple('createdAt', 'id'), '<', tuple(createdAt, id)))
+    }
+    const rows = await query.execute()
+    const surplus = rows.filter((row) => {
       bytes += row.bytes
       return bytes > mostBytes
     })
-    const ids = first < 0 ? [] : rows.slice(first).map(({ id }) => id)
-    for (let start = 0; start < ids.length; start += rowsPerPiece) {
-      await setImmediate()
-      removed += await removeUnrated(db, ids.slice(start, start + rowsPerPiece))
-    }
+    if (surplus.length > 0)
+      removed += await removeUnrated(
+        db,
+        surplus.map(({ id }) => id),
+      )
+    if (rows.length < rowsPerPiece || signal?.aborted === true) return removed
+    after = rows.at(-1)
   }
-  return removed
 }
 
 async function removeUnrated(db: Database, ids: readonly string[]): Promise<number> {

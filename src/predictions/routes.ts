@@ -35,14 +35,23 @@ export type PredictionRoutesOptions = Readonly<{
   retentionDays: number
 }>
 
-export type PredictionRoutes = Readonly<Record<'caller' | 'user' | 'admin', FastifyPluginAsync>>
+export type PredictionRoutes = Readonly<Record<'user' | 'admin', FastifyPluginAsync>>
 
 const tags = ['predictions']
 const errors = { '4xx': errorBody, '5xx': errorBody }
 
-/** One's own predictions for each caller, one's settings for users, those of others for admins. */
+/**
+ * One's own predictions and settings for users, those of others for admins. Nothing for someone without an account: all that come through
+ * one proxy may have the same address, and would read what the others have asked.
+ */
 export function predictionRoutes(options: PredictionRoutesOptions): PredictionRoutes {
-  return { caller: ownRoutes(options), user: settingsRoutes(options), admin: adminRoutes(options) }
+  return {
+    user: async (http) => {
+      await http.register(ownRoutes(options))
+      await http.register(settingsRoutes(options))
+    },
+    admin: adminRoutes(options),
+  }
 }
 
 function ownRoutes({ predictions, ownerOf }: PredictionRoutesOptions): FastifyPluginAsync {

@@ -3,7 +3,7 @@ import type { Embedder, Reranker } from '../engine/embedder.ts'
 import type { ChatMessage, FinishReason, SamplingParameters, Timings, Usage } from '../engine/provider.ts'
 import { AppError } from '../errors.ts'
 import type { Asker, OpenAnswer, Predict, Target } from '../predict/predict.ts'
-import { createCitationFilter, type Sentence, toSentences } from './citations.ts'
+import { createCitationFilter, type Sentence, toSentences, withResolving } from './citations.ts'
 import { answerStops, type Language, languageOf, nothingFound, toMessages } from './prompt.ts'
 import type { Retrieval, RetrievalMode, Retrieve, Source } from './retrieve.ts'
 import { toQueries } from './standalone-question.ts'
@@ -148,7 +148,8 @@ async function begin(
     const prompt = { type: 'chat', messages } as const
     try {
       const conversation = conversationOf(request)
-      const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider, remember, question, conversation }
+      const toShown = (text: string) => withResolving(text, count)
+      const asked = { prompt, maxTokens, choices: 1, sampling, stop, model, provider, remember, question, toShown, conversation }
       const opened = await parts.predict.open(asked, asker, signal)
       return { opened, sources: sources.slice(0, count), messages }
     } catch (error) {

@@ -43,6 +43,12 @@ export function createCitationFilter(sources: number): CitationFilter {
   }
 }
 
+/** A whole text as the filter lets it through. */
+export function withResolving(text: string, sources: number): string {
+  const filter = createCitationFilter(sources)
+  return filter.push(text) + filter.end()
+}
+
 /** Where the end of a text begins that may still become a citation, an image or a code fence with the next piece. */
 function unfinishedFrom(text: string): number {
   let at = text.length

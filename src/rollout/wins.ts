@@ -30,7 +30,7 @@ export async function readRatings({ db, localProvider }: WinsParts, rolloutId: s
       .selectFrom('feedback')
       .innerJoin('predictions', 'predictions.id', 'feedback.predictionId')
       .select(['feedback.id', 'feedback.createdAt', 'feedback.userId', 'feedback.rating', 'feedback.correction'])
-      .select(['predictions.id as predictionId', 'predictions.model', 'predictions.provider'])
+      .select(['predictions.id as predictionId', 'predictions.ownerId', 'predictions.model', 'predictions.provider'])
       .where('predictions.rolloutId', '=', rolloutId)
       .where(({ eb, or }) => or([eb('feedback.rating', 'is not', null), eb('feedback.correction', 'is not', null)]))
       .where(({ eb, and, or }) =>
@@ -44,7 +44,7 @@ export async function readRatings({ db, localProvider }: WinsParts, rolloutId: s
       .limit(pageSize)
       .execute()
     for (const row of rows) {
-      const key = `${row.predictionId} ${row.userId ?? ''}`
+      const key = raterOf(row, row.predictionId)
       // Said anew, it stands at the end.
       latest.delete(key)
       latest.set(key, { model: nameOf(row, localProvider), isWin: row.rating === 'up' && row.correction === null })
@@ -61,7 +61,7 @@ export async function readComparisons({ db, localProvider }: WinsParts, rolloutI
     .selectFrom('feedback')
     .innerJoin('predictions as kept', 'kept.id', 'feedback.predictionId')
     .innerJoin('predictions as rejected', 'rejected.id', 'feedback.rejectedPredictionId')
-    .select(['feedback.userId', 'rejected.id as rejectedId'])
+    .select(['feedback.userId', 'rejected.id as rejectedId', 'rejected.ownerId'])
     .select(['kept.model as keptModel', 'kept.provider as keptProvider'])
     .select(['rejected.model as rejectedModel', 'rejected.provider as rejectedProvider'])
     .where('kept.rolloutId', '=', rolloutId)
@@ -73,11 +73,15 @@ export async function readComparisons({ db, localProvider }: WinsParts, rolloutI
     rows.map((row) => {
       const kept = nameOf({ model: row.keptModel, provider: row.keptProvider }, localProvider)
       const rejected = nameOf({ model: row.rejectedModel, provider: row.rejectedProvider }, localProvider)
-      return [`${row.rejectedId} ${row.userId ?? ''}`, { kept, rejected }] as const
+      return [raterOf(row, row.rejectedId), { kept, rejected }] as const
     }),
   )
   return [...latest.values()].filter(({ kept, rejected }) => kept !== rejected)
 }
+
+/** Someone without an account who has logged in since is one person. */
+const raterOf = ({ ownerId, userId }: Readonly<{ ownerId: string | null; userId: string | null }>, id: string) =>
+  ownerId === null ? id : `${id} ${userId ?? ''}`
 
 export type ArmSpeed = Readonly<{
   answers: number

@@ -147,3 +147,52 @@ test('a system prompt that all rows share makes no near-duplicates of them', () 
     )
   expect(rows.compare({ heldOut: 0, seed: 0, exclude: [] }).report.flags).toEqual([])
 })
+
+const countries = 'France Spain Italy Peru Cuba Chile Japan Kenya Egypt Norway Sweden Poland Greece Ireland Austria'.split(' ')
+/** Questions of which nearly all characters are the same. */
+const inOneForm: Readonly<Record<string, (country: string) => TrainingExample>> = {
+  'a long instruction, and one word as the answer': (country) =>
+    turn(
+      `You are a teacher. Answer the question of the pupil with one word only, without punctuation: what is the capital of ${country}?`,
+      country.toUpperCase(),
+    ),
+  'one of few labels as the answer': (country) =>
+    turn(
+      `Classify this message of a customer as complaint, praise or question: "Where is my parcel from ${country}, please?"`,
+      'question',
+    ),
+  'an answer in one form too': (country) =>
+    turn(`¿Cuál es el horario de la tienda de ${country}?`, `La tienda de ${country} abre de lunes a viernes, de 9:00 a 14:00.`),
+}
+
+for (const [name, exampleOf] of Object.entries(inOneForm))
+  test(`questions that are put in one form are not alike: ${name}`, () => {
+    const rows = createRows()
+    for (const [place, country] of countries.entries()) rows.add(exampleOf(country), place)
+    const { report } = rows.compare({ heldOut: 0.2, seed: 0, exclude: [] })
+    expect(report.flags).toEqual([])
+    expect(report.split).toMatchObject({ groups: countries.length, heldOutRows: 3, trainRows: 12 })
+  })
+
+test('among questions in one form, those that say the same with other signs and capitals are near-duplicates', () => {
+  const rows = createRows()
+  const [exampleOf] = Object.values(inOneForm)
+  for (const [place, country] of countries.entries()) if (exampleOf !== undefined) rows.add(exampleOf(country), place)
+  rows.add(
+    turn(
+      'you are a teacher -- answer the question of the pupil with one word only, without punctuation: what is the capital of Peru ?',
+      'Peru',
+    ),
+    99,
+  )
+  const { report } = rows.compare({ heldOut: 0, seed: 0, exclude: [] })
+  expect(report.flags).toEqual([{ flag: 'near-duplicate', count: 1, examples: [{ line: 99, firstLine: 3 }] }])
+})
+
+test('lines of text have no form: a text that comes often, a little changed, stays one text', () => {
+  const rows = createRows()
+  const text =
+    'the quick brown fox jumps over the lazy dog, and then it runs back into the dark and silent forest behind the hill'
+  for (let place = 0; place < 12; place += 1) rows.add({ type: 'text', text: `${text} ${place}` }, place)
+  expect(rows.compare({ heldOut: 0, seed: 0, exclude: [] }).report.split.groups).toBe(1)
+})

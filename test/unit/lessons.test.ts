@@ -1,10 +1,13 @@
+import { setImmediate } from 'node:timers/promises'
 import fastCheck from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { countOthers } from '../../src/datasets/count-others.ts'
 import type { Prompt } from '../../src/engine/provider.ts'
 import { createFeedback, type NewFeedback } from '../../src/feedback/feedback.ts'
 import { createLessons, type Lesson, type LessonFilter } from '../../src/feedback/lessons.ts'
 import { toPredictionId } from '../../src/feedback/prediction-id.ts'
 import { findRated } from '../../src/feedback/rated-answer.ts'
+import { createPredictions } from '../../src/predictions/predictions.ts'
 import { openRetention, pruneOwners, prunePredictions } from '../../src/predictions/retention.ts'
 import { openWorld, type World } from '../fakes-storage.ts'
 
@@ -120,6 +123,16 @@ describe('feedback teaches', () => {
     expect(await lessons()).toEqual([])
   })
 
+  test('of an answer to someone without an account by whoever has its id, who may have logged in since; the latest counts', async () => {
+    await remember({ id: 'a', owner: null })
+    await rate('a', { userId: null, rating: 'down' })
+    expect(await lessons()).toMatchObject([{ rating: 'down', userId: null }])
+    await rate('a', { userId: ana, rating: 'up' })
+    expect(await lessons()).toMatchObject([{ rating: 'up', userId: ana }])
+    expect(await createPredictions({ db: world.db, now: Date.now }).find(undefined, 'a')).toMatchObject({ rating: 'up' })
+    expect(await countOthers(world.db, {})).toEqual({ textOnly: 0, gone: 0, superseded: 1, byOthers: 0 })
+  })
+
   test('with a text prompt as the only message of a user, and with what the caller wrote of the answer in it', async () => {
     await remember({ id: 'text', prompt: { type: 'text', text: 'Once upon' } })
     await remember({ id: 'begun', prompt: asks('Count', 'One, '), text: 'two' })
@@ -189,7 +202,7 @@ describe('feedback teaches', () => {
 })
 
 describe('feedback on two answers', () => {
-  const rater = () => ({ key: `user:${ana}`, userId: ana })
+  const rater = () => ({ userId: ana })
   const find = (predictionId: string, rejectedPredictionId?: string) =>
     findRated(world.db, rater(), { predictionId, rejectedPredictionId })
 
@@ -212,7 +225,10 @@ describe('feedback on two answers', () => {
     await remember({ id: 'of nobody', owner: null })
     await expect(find('a', 'of bea')).rejects.toMatchObject({ code: 'not_found' })
     await expect(find('of bea')).rejects.toMatchObject({ code: 'not_found' })
-    await expect(find('of nobody')).rejects.toMatchObject({ code: 'not_found' })
+    expect(await find('of nobody')).toBe('known')
+    await expect(
+      findRated(world.db, { userId: undefined }, { predictionId: 'a', rejectedPredictionId: undefined }),
+    ).rejects.toThrow()
     expect(await find('a', 'gone')).toBe('unknown')
     expect(await find('gone')).toBe('unknown')
   })
@@ -270,6 +286,23 @@ describe('after the days of retention', () => {
     const left = (await world.db.selectFrom('predictions').select('id').execute()).map(({ id }) => id)
     expect(left.filter((id) => id.startsWith('bea'))).toHaveLength(10)
     expect(left.filter((id) => id.startsWith('ana')).sort()).toEqual(['ana-2', ...[5, 6, 7, 8, 9].map((count) => `ana-${count}`)])
+  })
+
+  test('the answers of an owner are looked at some at a time, however many of one moment there are, and others get their turn', async () => {
+    const text = 'x'.repeat(1000)
+    for (let count = 0; count < 350; count += 1) await remember({ id: `${count}`.padStart(3, '0'), text })
+    const bytes = JSON.stringify(asks('Why?')).length + JSON.stringify([{ index: 0, text, reason: 'stop' }]).length
+    let turns = 0
+    let isDone = false
+    const others = (async () => {
+      for (; !isDone; turns += 1) await setImmediate()
+    })()
+    expect(await pruneOwners(world.db, 200 * bytes)).toBe(150)
+    isDone = true
+    await others
+    expect(turns).toBeGreaterThanOrEqual(3)
+    const left = await world.db.selectFrom('predictions').select('id').orderBy('id').execute()
+    expect(left.map(({ id }) => Number(id))).toEqual(Array.from({ length: 200 }, (_, index) => 150 + index))
   })
 
   test('0 days keep everything', async () => {

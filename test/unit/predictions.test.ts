@@ -108,15 +108,17 @@ describe('an answer is remembered', () => {
   })
 
   test('as far as it was told, where its reader leaves in the middle', async () => {
-    const { nobody } = await join()
+    const token = await server.login('ana')
+    const ana = callerAt(server, token)
     const leaving = new AbortController()
-    const response = await server.predict({ prompt: 'Go on for ever', stream: true }, {}, leaving.signal)
+    const authorization = { authorization: `Bearer ${token}` }
+    const response = await server.predict({ prompt: 'Go on for ever', stream: true }, authorization, leaving.signal)
     const reader = response.body?.getReader()
     await reader?.read()
     leaving.abort()
-    await expect.poll(async () => (await listOf(nobody)).items.length).toBe(1)
-    const [item] = (await listOf(nobody)).items
-    const kept = await bodyOf<PredictionBody>(await nobody('GET', `/predictions/${item?.id}`))
+    await expect.poll(async () => (await listOf(ana)).items.length).toBe(1)
+    const [item] = (await listOf(ana)).items
+    const kept = await bodyOf<PredictionBody>(await ana('GET', `/predictions/${item?.id}`))
     expect(kept).toMatchObject({ choices: [{ finish_reason: 'stopped', text: expect.stringMatching(/^on and /) }], usage: null })
   })
 
@@ -128,8 +130,8 @@ describe('an answer is remembered', () => {
     socket.send({ type: 'stop' })
     const done = (await socket.answer()).findLast(({ type }) => type === 'done')
     expect(done).toMatchObject({ finish_reason: 'stopped' })
-    const { status } = await nobody('GET', `/predictions/${done?.id}`)
-    expect(status).toBe(200)
+    const rated = await nobody('POST', '/feedback', { prediction_id: done?.id, rating: 'down' })
+    expect(await bodyOf(rated)).toMatchObject({ prediction: 'known' })
   })
 
   test('without large pictures, in whose place a note stands', async () => {
@@ -184,10 +186,10 @@ describe('an answer is not remembered', () => {
 
   test('where STORE_PREDICTIONS is off; feedback on it says that it teaches nothing', async () => {
     await using quiet = await startServer({ host: engine(), settings: { STORE_PREDICTIONS: 'false' } })
-    const nobody = callerAt(quiet)
-    const { id } = await ask(nobody, 'Secret')
-    expect((await listOf(nobody)).items).toEqual([])
-    const given = await nobody('POST', '/feedback', { prediction_id: id, rating: 'up' })
+    const ana = callerAt(quiet, await quiet.login('ana'))
+    const { id } = await ask(ana, 'Secret')
+    expect((await listOf(ana)).items).toEqual([])
+    const given = await ana('POST', '/feedback', { prediction_id: id, rating: 'up' })
     expect([given.status, await bodyOf(given)]).toMatchObject([201, { prediction: 'unknown' }])
   })
 })
@@ -211,11 +213,13 @@ describe('what is remembered', () => {
   test('is its own alone: others find nothing of it by any route, and change nothing', async () => {
     const { admin, ana, bea, nobody } = await join()
     const { id } = await ask(ana, 'What only ana asks')
-    for (const other of [bea, nobody, admin]) {
+    for (const other of [bea, admin]) {
       expect((await other('GET', `/predictions/${id}`)).status).toBe(404)
       expect((await other('DELETE', `/predictions/${id}`)).status).toBe(404)
       expect((await listOf(other)).items).toEqual([])
       expect(await bodyOf(await other('DELETE', '/predictions'))).toEqual({ deleted: 0 })
+    }
+    for (const other of [bea, nobody, admin]) {
       for (const body of [
         { prediction_id: id, rating: 'up' },
         { prediction_id: `chatcmpl-${id}`, rating: 'down', correction: 'x' },
@@ -234,15 +238,18 @@ describe('what is remembered', () => {
     expect((await ana('GET', `/predictions/${id}`)).status).toBe(200)
   })
 
-  test('by someone without an account, is for the same address alone', async () => {
-    await using proxied = await startServer({ host: engine(), settings: { TRUST_PROXY: '127.0.0.1', ALLOW_ANONYMOUS: 'true' } })
-    const at = (address: string, path: string, method = 'GET') =>
-      fetch(`${proxied.url}${path}`, { method, headers: { 'x-forwarded-for': address } })
-    const response = await proxied.predict({ prompt: 'Mine' }, { 'x-forwarded-for': '203.0.113.7' })
-    const { id } = await bodyOf<{ id: string }>(response)
-    expect((await at('203.0.113.7', `/predictions/${id}`)).status).toBe(200)
-    expect((await at('203.0.113.8', `/predictions/${id}`)).status).toBe(404)
-    expect((await at('203.0.113.8', `/predictions/${id}`, 'DELETE')).status).toBe(404)
+  test('of someone without an account is read by nobody without one: all behind one proxy may have the same address', async () => {
+    const { admin, nobody } = await join()
+    const { id } = await ask(nobody, 'Mine')
+    for (const [method, path] of [
+      ['GET', '/predictions'],
+      ['GET', `/predictions/${id}`],
+      ['DELETE', '/predictions'],
+      ['DELETE', `/predictions/${id}`],
+    ] as const)
+      expect((await nobody(method, path)).status, `${method} ${path}`).toBe(401)
+    expect(await bodyOf(await admin('GET', '/admin/predictions?user=address:127.0.0.1'))).toMatchObject({ items: [{ id }] })
+    expect((await admin('DELETE', `/admin/predictions/${id}`)).status).toBe(204)
   })
 
   test('is found page by page, by model, rating and time', async () => {
@@ -284,6 +291,24 @@ describe('what is remembered', () => {
     expect(rows).toHaveLength(1)
   })
 
+  test('takes the feedback on it along, and that of others stays', async () => {
+    const { admin, ana, bea } = await join()
+    const ids = [(await ask(ana, 'one')).id, (await ask(ana, 'two')).id, (await ask(bea, 'three')).id] as const
+    for (const [place, id] of ids.entries())
+      await (place === 2 ? bea : ana)('POST', '/feedback', { prediction_id: id, rating: 'down', correction: 'A secret' })
+    await ana('POST', '/feedback', { text: 'On no answer' })
+    const rated = async () =>
+      (await bodyOf<{ items: Array<{ prediction_id: string | null }> }>(await admin('GET', '/feedback'))).items.map(
+        (item) => item.prediction_id,
+      )
+    await ana('DELETE', `/predictions/${ids[0]}`)
+    expect((await rated()).toSorted()).toEqual([ids[1], ids[2], null].toSorted())
+    await ana('DELETE', '/predictions')
+    expect((await rated()).toSorted()).toEqual([ids[2], null].toSorted())
+    await admin('DELETE', `/admin/users/${(await bodyOf<{ id: string }>(await bea('GET', '/auth/me'))).id}`)
+    expect(await rated()).toEqual([null])
+  })
+
   test('goes with its user', async () => {
     const { admin, ana } = await join()
     const { id } = await ask(ana, 'Mine')
@@ -316,5 +341,9 @@ describe('what is remembered', () => {
     expect((await admin('DELETE', `/admin/predictions/${id}`)).status).toBe(204)
     expect((await admin('DELETE', `/admin/predictions/${id}`)).status).toBe(404)
     expect(lines.join('')).toMatch(/"predictionId":"[^"]+".*An admin has read[\s\S]*An admin has deleted/)
+    await (await admin('GET', '/feedback?format=jsonl')).text()
+    expect(lines.join('')).not.toContain('exported')
+    await (await admin('GET', '/feedback?format=jsonl&with=prediction')).text()
+    expect(lines.join('')).toMatch(/"admin":"[^"]+".*An admin has exported feedback with its answers/)
   })
 })

@@ -159,5 +159,8 @@ test('the answer is remembered under its id, with the question and the prompt as
   expect(items).toMatchObject([{ id: body.id, question: 'When does it open?' }])
   const kept = await get<PredictionBody>(`/predictions/${body.id}`)
   expect(kept).toMatchObject({ prompt: { type: 'chat' }, parameters: { question: 'When does it open?' } })
+  // As it was shown: a citation of the model that leads nowhere was not.
+  expect(kept.choices).toMatchObject([{ text: 'It opens at ten [1]. Dogs enter for free.' }])
+  expect(kept.choices[0]?.text).toBe(body.answer)
   expect(JSON.stringify(kept.prompt)).toContain('The museum opens at ten.')
 })

@@ -34,11 +34,19 @@ export function signatureOf(text: string): Uint32Array {
   return signature
 }
 
-/** An estimate of the Jaccard similarity, 0 to 1. */
-export function similarity(one: Uint32Array, other: Uint32Array): number {
+/**
+ * An estimate of the Jaccard similarity, 0 to 1. Places that are equal and `isLeftOut` say nothing; where all of them are, the texts are
+ * the same.
+ */
+export function similarity(one: Uint32Array, other: Uint32Array, isLeftOut: (place: number) => boolean = () => false): number {
   let equal = 0
-  for (let place = 0; place < signatureLength; place += 1) if (one[place] === other[place]) equal += 1
-  return equal / signatureLength
+  let leftOut = 0
+  for (let place = 0; place < signatureLength; place += 1) {
+    if (one[place] !== other[place]) continue
+    if (isLeftOut(place)) leftOut += 1
+    else equal += 1
+  }
+  return leftOut === signatureLength ? 1 : equal / (signatureLength - leftOut)
 }
 
 /** FNV-1a over the UTF-16 units, then mixed so that all bits depend on all. */

@@ -16,8 +16,11 @@ const mostRepresentatives = 8
 export interface NearDuplicates {
   /** The text gets the next number, from 0. */
   add(text: string): void
-  /** Pairs of numbers, the smaller one first; whatever is alike is joined by a chain of them. */
-  findPairs(): Generator<readonly [number, number]>
+  /**
+   * Pairs of numbers, the smaller one first; whatever is alike is joined by a chain of them. What more than `mostShared` texts have in
+   * common is a form that they were written in, and makes none of them alike.
+   */
+  findPairs(mostShared?: number): Generator<readonly [number, number]>
 }
 
 /** Keeps 480 bytes of each text, and compares a text with a bounded number of others. */
@@ -26,13 +29,42 @@ export function createNearDuplicates(): NearDuplicates {
   return {
     // What has no letters or digits is told apart by all of its signs.
     add: (text) => void signatures.push(signatureOf(normalize(text) || text)),
-    *findPairs() {
-      for (let band = 0; band < bands; band += 1) yield* pairsOfBand(signatures, band)
+    *findPairs(mostShared = Number.POSITIVE_INFINITY) {
+      const isShared = findShared(signatures, mostShared)
+      const areAlike = (one: number, other: number) => {
+        const [first, second] = [signatures[one], signatures[other]]
+        if (first === undefined || second === undefined) return false
+        return similarity(first, second, (place) => isShared(one, place)) >= nearDuplicateSimilarity
+      }
+      for (let band = 0; band < bands; band += 1) yield* pairsOfBand(signatures, band, areAlike)
     },
   }
 }
 
-function* pairsOfBand(signatures: readonly Uint32Array[], band: number): Generator<readonly [number, number]> {
+/** Tells at which places of its signature a text has the value of so many others: a gram of the form that all of them have. */
+function findShared(signatures: readonly Uint32Array[], mostShared: number): (number: number, place: number) => boolean {
+  if (signatures.length <= mostShared) return () => false
+  const shared = new Uint8Array(signatures.length * signatureLength)
+  const values = new Uint32Array(signatures.length)
+  for (let place = 0; place < signatureLength; place += 1) {
+    for (const [number, signature] of signatures.entries()) values[number] = signature[place] ?? 0
+    const sorted = values.toSorted()
+    const common = new Set<number>()
+    // In order, a value that comes more often stands again so many places behind.
+    for (let at = mostShared; at < sorted.length; at += 1) {
+      const value = sorted[at] ?? 0
+      if (value === sorted[at - mostShared]) common.add(value)
+    }
+    for (const [number, value] of values.entries()) if (common.has(value)) shared[number * signatureLength + place] = 1
+  }
+  return (number, place) => shared[number * signatureLength + place] === 1
+}
+
+function* pairsOfBand(
+  signatures: readonly Uint32Array[],
+  band: number,
+  areAlike: (one: number, other: number) => boolean,
+): Generator<readonly [number, number]> {
   // A key of 32 bits before a number below 2²⁰: sorted as floats, equal keys come together and in order.
   const keys = new Float64Array(signatures.length)
   for (const [number, signature] of signatures.entries()) keys[number] = keyOf(signature, band) * 2 ** 20 + number
@@ -47,15 +79,10 @@ function* pairsOfBand(signatures: readonly Uint32Array[], band: number): Generat
       representatives = [number]
       continue
     }
-    const like = representatives.find((other) => areAlike(signatures, other, number))
+    const like = representatives.find((other) => areAlike(other, number))
     if (like !== undefined) yield [like, number]
     else if (representatives.length < mostRepresentatives) representatives.push(number)
   }
-}
-
-function areAlike(signatures: readonly Uint32Array[], one: number, other: number): boolean {
-  const [first, second] = [signatures[one], signatures[other]]
-  return first !== undefined && second !== undefined && similarity(first, second) >= nearDuplicateSimilarity
 }
 
 function keyOf(signature: Uint32Array, band: number): number {

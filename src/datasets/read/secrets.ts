@@ -6,8 +6,6 @@ import { holdsCard, holdsIban } from './secret-numbers.ts'
  * Telephone numbers are not looked for: what looks like one mostly is another number.
  */
 const apiKeys = [
-  // OpenAI, Anthropic, and whoever took the same beginning: with a digit, or it may be words.
-  /\bsk-(?=[\w-]*\d)[\w-]{20,}/,
   /\bgh[pousr]_[A-Za-z0-9]{36}/,
   /\bgithub_pat_\w{22,}/,
   /\bglpat-[\w-]{20}/,
@@ -23,6 +21,9 @@ const apiKeys = [
   /\bya29\.[\w-]{20,}/,
 ]
 
+/** OpenAI's, Anthropic's, and of whoever took the same beginning: with a digit, or it may be words. */
+const skKey = /\bsk-[\w-]{20,}/g
+
 const privateKey = /-----BEGIN (?:[A-Z0-9]{2,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----/
 
 const jsonWebToken = /\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}/
@@ -36,14 +37,20 @@ const namedEntropy = 3.5
 const randomRun = /[A-Za-z0-9]{24,200}/g
 const runEntropy = 4
 
-const email = /[\w.%+-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b/g
+/** Checksums of packages and keys, and files inside of a text: as random as a token, and known to everybody. */
+const publicRuns = /\bsha(?:1|256|384|512)[-:][\w+/]{27,}={0,2}|\bdata:[\w/+.-]{0,100};base64,[\w+/=]+/gi
+
+const email = /([\w.%+-]{1,64})@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})\b/g
 /** Names that belong to nobody (RFC 2606). */
 const nobodysDomain = /(?:^|\.)(?:example\.(?:com|net|org)|example|test|invalid|localhost)$/i
+
+/** `icon@2x.png` is a picture for fine screens. */
+const pictureName = /^\dx\.(?:png|jpe?g|gif|webp|avif|svg)$/i
 
 /** Which kinds of secrets a text holds. */
 export function findSecrets(text: string): readonly RowFlag[] {
   const found: RowFlag[] = []
-  if (apiKeys.some((pattern) => pattern.test(text))) found.push('secret:api-key')
+  if (holdsApiKey(text)) found.push('secret:api-key')
   if (privateKey.test(text)) found.push('secret:private-key')
   if (holdsToken(text)) found.push('secret:token')
   if (text.includes('@') && holdsEmail(text)) found.push('secret:email')
@@ -52,15 +59,25 @@ export function findSecrets(text: string): readonly RowFlag[] {
   return found
 }
 
-function holdsEmail(text: string): boolean {
-  for (const [, domain = ''] of text.matchAll(email)) if (!nobodysDomain.test(domain)) return true
+function holdsApiKey(text: string): boolean {
+  if (apiKeys.some((pattern) => pattern.test(text))) return true
+  for (const [key] of text.matchAll(skKey)) if (/\d/.test(key) && !isOfWords(key)) return true
   return false
 }
 
-function holdsToken(text: string): boolean {
+function holdsEmail(text: string): boolean {
+  for (const [, user, domain = ''] of text.matchAll(email)) {
+    // `git@` is how the servers of repositories call all of their users.
+    if (user !== 'git' && !nobodysDomain.test(domain) && !pictureName.test(domain)) return true
+  }
+  return false
+}
+
+function holdsToken(whole: string): boolean {
+  const text = whole.replace(publicRuns, '')
   if (jsonWebToken.test(text)) return true
   for (const [, value = ''] of text.matchAll(namedSecret))
-    if (/\d/.test(value) && /[A-Za-z]/.test(value) && entropyOf(value) >= namedEntropy) return true
+    if (/\d/.test(value) && /[A-Za-z]/.test(value) && entropyOf(value) >= namedEntropy && !isReference(value)) return true
   for (const [run] of text.matchAll(randomRun)) if (isMixed(run) && entropyOf(run) >= runEntropy) return true
   return false
 }
@@ -69,6 +86,16 @@ function holdsToken(text: string): boolean {
 function isMixed(run: string): boolean {
   const count = (pattern: RegExp) => run.match(pattern)?.length ?? 0
   return count(/\d/g) >= 2 && count(/[A-Z]/g) >= 2 && count(/[a-z]/g) >= 2
+}
+
+/** What programs have in the place of a value: `process.env.DB_PASSWORD_2`, `createToken2`. */
+const isReference = (value: string) => /[._/]|[a-z][A-Z]/.test(value) && isOfWords(value)
+
+/** Whether most of it is words of more than a few letters; among random ones, the case changes or a digit comes sooner. */
+function isOfWords(text: string): boolean {
+  const words = text.match(/[A-Z]?[a-z]+|[A-Z]+/g) ?? []
+  const letters = words.reduce((sum, word) => sum + word.length, 0)
+  return (text.match(/\d/g)?.length ?? 0) <= 4 && letters / words.length >= 3.5
 }
 
 /** Shannon's, in bits a character. */

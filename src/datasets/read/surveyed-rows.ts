@@ -16,6 +16,12 @@ type FlagExample = Readonly<{ line: number; firstLine?: number }>
 /** `flags`: a bit for each of `rowFlags`. */
 type Row = { line: number; flags: number; conversation: number }
 
+/**
+ * Questions are often put in one form (an instruction, and what it is about), which makes them alike in nearly all of their characters: what
+ * more rows than this have in common, or in large datasets more than their square root, is such a form. Lines of text have none.
+ */
+const fewestInForm = 5
+
 const bitOf = (flag: RowFlag) => 1 << rowFlags.indexOf(flag)
 const flagsOf = (bits: number) => rowFlags.filter((flag) => (bits & bitOf(flag)) !== 0)
 
@@ -27,6 +33,7 @@ export function createRows() {
   const conversations = new Map<string, number>()
   const near = createNearDuplicates()
   const flagged = createTally<RowFlag, FlagExample>()
+  let isAsked = false
 
   function flag(row: Row, name: RowFlag, first?: number): void {
     if ((row.flags & bitOf(name)) !== 0) return
@@ -38,7 +45,8 @@ export function createRows() {
   /** Tells which of the rows come together, and flags those that are nearly like an earlier one. */
   function joinLikeness() {
     const joined = createJoined()
-    for (const [first, second] of near.findPairs()) {
+    const mostShared = isAsked ? Math.max(fewestInForm, Math.ceil(Math.sqrt(rows.length))) : rows.length
+    for (const [first, second] of near.findPairs(mostShared)) {
       const [one, other] = [rows[first], rows[second]]
       if (one === undefined || other === undefined) continue
       joined.join(one.conversation, other.conversation)
@@ -56,6 +64,7 @@ export function createRows() {
       const number = rows.push(row) - 1
       const same = placeOf(contents, print.content, number)
       if (same !== number) flag(row, 'duplicate', same)
+      isAsked = print.question !== undefined
       const asked = print.question === undefined ? number : placeOf(questions, print.question, number)
       if (asked !== number && same === number) flag(row, 'other-answer', asked)
       for (const secret of findSecrets(print.texts)) flag(row, secret)
