@@ -3,7 +3,7 @@ import type { RolloutDetail } from '../../src/rollout/schema.ts'
 import type { NewRunBody } from '../../src/training/schema.ts'
 import { type Answered, askAll, type Fact, holdsKey, type Score, scoreOf } from './facts.ts'
 import type { LearningService } from './service.ts'
-import { runGate, train } from './train.ts'
+import { type Gate, runGate, train } from './train.ts'
 
 export const stageNames = ['ask', 'correct', 'dataset', 'train', 'gate', 'rollout', 'promote', 'ask again'] as const
 export type StageName = (typeof stageNames)[number]
@@ -15,6 +15,8 @@ export type LoopResult = Readonly<{
   after: Score
   paraphrases: Score
   forgettingPercent: number
+  /** Of the gate's general questions, those whose answer holds what is right: of the model before, and after. */
+  general: readonly string[]
   gatePassed: boolean
   steps: number
   tokensPerSecond: number
@@ -63,6 +65,7 @@ export async function runLoop(
     after: scoreOf(after),
     paraphrases: scoreOf(paraphrases),
     forgettingPercent: gate.report.likelihood.forgetting?.change_percent.value ?? Number.NaN,
+    general: generalOf(gate),
     gatePassed: gate.passed,
     steps: trained.run.step,
     tokensPerSecond: trained.tokensPerSecond,
@@ -71,6 +74,14 @@ export async function runLoop(
     arms: rollout.statistics.arms,
     wrong: wrongOf(after, 'question').concat(wrongOf(paraphrases, 'paraphrase')),
   }
+}
+
+function generalOf({ report }: Gate): readonly string[] {
+  const { general } = report.answers
+  if (general === null) return []
+  return [general.baseline, general.candidate].map(
+    ({ contains }) => `${Math.round((contains?.value ?? 0) * general.questions)}/${general.questions}`,
+  )
 }
 
 async function selected(client: Client): Promise<string> {

@@ -38,6 +38,7 @@ export function reportLoop(results: readonly LoopResult[]): Report {
     row('right after', ({ after }) => score(after)),
     row('right in other words', ({ paraphrases }) => score(paraphrases)),
     row('loss on general text', ({ forgettingPercent: change }) => `${change < 0 ? '' : '+'}${percent(change)}`),
+    row('general questions right: base, candidate', ({ general }) => general.join(', ')),
     row('gate', ({ gatePassed }) => (gatePassed ? 'passed' : 'not passed')),
     row('ratings: base, candidate', ({ arms }) => arms.map(({ wins, rated }) => `${wins} of ${rated} up`).join(', ')),
     row('training, steps', ({ steps }) => String(steps)),
