@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nameItems, readConversation } from '../../src/dialects/openai-responses-conversation.ts'
 import type { ResolvedItem } from '../../src/dialects/openai-responses-items.ts'
@@ -10,13 +13,18 @@ import { createScriptedHost } from '../scripted-host.ts'
 import { startServer } from '../server.ts'
 
 let storage: Storage
+let folder: string
 let made: ResponseBody
 beforeAll(async () => {
-  storage = await openStorage({ path: ':memory:' })
+  folder = await mkdtemp(join(tmpdir(), 'simpleia-test-'))
+  storage = await openStorage({ path: join(folder, 'simpleia.db') })
   await using server = await startServer({ host: createScriptedHost(() => saying('x')) })
   made = JSON.parse(await (await postV1(server, '/responses', { input: 'x' })).text())
 })
-afterAll(() => storage.close())
+afterAll(async () => {
+  await storage.close()
+  await rm(folder, { recursive: true })
+})
 
 const say = (content: string, id: string): ResolvedItem => ({ type: 'message', role: 'user', content, id })
 
