@@ -2,7 +2,7 @@ import { defaultRoute } from '../engine/providers.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Drawn, Rollouts } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
-import { type Arm, armAt, beginningOf, placeOf } from './arms.ts'
+import { type Arm, armAt, beginningOf, placeOf, shareOf } from './arms.ts'
 import { isModelHere, type ModelsParts, nameInProvider } from './models-of-arms.ts'
 import { listActive, type Rollout } from './rollout-rows.ts'
 
@@ -85,5 +85,5 @@ export function createActiveRollouts(parts: ActiveParts): ActiveRollouts {
 
 /** The one that has all, or the first one. */
 export function settledArm(arms: readonly [Arm, ...Arm[]]): Arm {
-  return armAt(arms, 0) ?? arms[0]
+  return arms.find((arm) => shareOf(arm) === 100) ?? arms[0]
 }
