@@ -159,7 +159,11 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
     },
     closer,
   )
-  const jobs = openModelJobs(config, { ...parts, activity, egress: outside.egress, userOf, now }, closer)
+  const jobs = openModelJobs(
+    config,
+    { ...parts, activity, egress: outside.egress, userOf, refuseRemoval: answers.rollouts.refuseRemoval, now },
+    closer,
+  )
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
   const training = await openTraining(
     config,

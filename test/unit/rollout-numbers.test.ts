@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../../src/engine/local/random.ts'
-import { settledArm } from '../../src/rollout/active-rollouts.ts'
-import { armAt, beginningOf, placeOf, places, resize, shareOf, toSizes } from '../../src/rollout/arms.ts'
+import { armAt, beginningOf, placeOf, places, resize, settledArm, shareOf, toSizes } from '../../src/rollout/arms.ts'
 import { type Rating, testSequentially } from '../../src/rollout/sequential-test.ts'
 import { newcombe, wilson } from '../../src/statistics.ts'
 
