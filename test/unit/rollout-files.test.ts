@@ -63,7 +63,7 @@ describe('after a start', () => {
 })
 
 describe('the evaluation that a rule requires', () => {
-  const rule = { min_ratings: 1, promote_when: 'not_worse', max_days: 0.000001, require_evaluation: 'gate' }
+  const rule = { min_ratings: 1, promote_when: 'not_worse', max_days: 1e-9, require_evaluation: 'gate' }
 
   async function startWithEvaluation(values: Readonly<{ kind: 'gate' | 'upgrade'; candidate: string }>) {
     const world = await startRolloutWorld()
