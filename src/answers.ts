@@ -52,6 +52,7 @@ export async function openAnswers(config: Config, parts: AnswersParts, closer: C
   })
   const { meter } = accounting
   const rollouts = closer.use(openRollouts(config, { ...parts, providers }))
+  if (selected !== undefined) await rollouts.selectedAtStart(selected)
   const predict = createPredict({
     providers,
     rollouts,

@@ -8,7 +8,6 @@ import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
-import { type DatasetsPart, openDatasets } from './datasets-part.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
@@ -21,7 +20,6 @@ import type { Elsewhere, Selected } from './engine/providers.ts'
 import type { MergerChild } from './engine/train/merge-process.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import type { ScoreFileParts } from './evaluation/score-file.ts'
-import { type EvaluationPart, openEvaluation } from './evaluation-part.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
@@ -29,6 +27,7 @@ import { logAnswer } from './http/request-log.ts'
 import { createServer, type LogOptions, mountRoutes, type Routes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
+import { type LearningRoutes, openLearning } from './learning.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
 import { type ModelJobs, openModelJobs } from './model-jobs.ts'
@@ -39,12 +38,10 @@ import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
-import { openPredictions, type PredictionsPart } from './predictions-part.ts'
+import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
-import { rolloutRoutes } from './rollout/routes.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
-import { openTraining, type Training } from './training-part.ts'
 import { usageRoutes } from './usage/routes.ts'
 import { webPages } from './web-client/pages.ts'
 
@@ -124,7 +121,6 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const { log } = http
   const predictions = openPredictions(config, { db, log, metrics, now, onFeedback: () => answers.rollouts.lookSoon() }, closer)
   const { recorder } = predictions
-  const datasets = await openDatasets(config, { db, lessons: predictions.lessons, now }, closer)
   const answers = await openAnswers(
     config,
     { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, recorder, now },
@@ -161,44 +157,19 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
     },
     closer,
   )
-  const jobs = openModelJobs(config, { ...parts, activity, egress: outside.egress, userOf, now }, closer)
+  const jobs = openModelJobs(
+    config,
+    { ...parts, activity, egress: outside.egress, userOf, refuseRemoval: answers.rollouts.refuseRemoval, now },
+    closer,
+  )
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const training = await openTraining(
+  const { isDraining } = lifecycle
+  const learning = await openLearning(
     config,
-    { ...parts, datasets: datasets.datasets, db, log, activity, clock, metrics, now },
+    { ...parts, db, log, answers, predictions, activity, clock, metrics, isDraining, userOf, now },
     closer,
   )
-  const evaluation = await openEvaluation(
-    config,
-    {
-      db,
-      predict,
-      predictions: predictions.predictions,
-      localProvider: host.name,
-      ...(parts.runScoring === undefined ? {} : { runScoring: parts.runScoring }),
-      isDraining: lifecycle.isDraining,
-      activity,
-      log,
-      now,
-    },
-    closer,
-  )
-  const opened = {
-    access,
-    evaluation,
-    lifecycle,
-    metrics,
-    answers,
-    predictions,
-    datasets,
-    training,
-    limits,
-    sockets,
-    jobs,
-    dialects,
-    knowledge,
-    outside,
-  }
+  const opened = { access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -240,14 +211,11 @@ function openServer(
 type RouteParts = Readonly<{
   config: Config
   parts: AppParts
-  training: Training
   access: Access
   lifecycle: Lifecycle
   metrics: Metrics
   answers: Answers
-  predictions: PredictionsPart
-  datasets: DatasetsPart
-  evaluation: EvaluationPart
+  learning: LearningRoutes
   limits: RateLimits
   sockets: Sockets
   jobs: ModelJobs
@@ -257,25 +225,9 @@ type RouteParts = Readonly<{
 }>
 
 /** Which route is mounted where: this decides who may use it. */
-function listRoutes({
-  config,
-  parts,
-  training,
-  access,
-  lifecycle,
-  metrics,
-  answers,
-  predictions,
-  datasets,
-  evaluation,
-  limits,
-  sockets,
-  jobs,
-  dialects,
-  knowledge,
-  outside,
-}: RouteParts): Routes {
+function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
   const { host, now = Date.now } = parts
+  const { access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside } = opened
   const { predict, providers, accounting, rollouts } = answers
   const common = { predict, askerOf }
   const { localOnly } = config
@@ -307,29 +259,22 @@ function listRoutes({
         ...jobs.caller,
       ]),
       ...knowledge.caller,
-      openToKeys('feedback', [predictions.feedback.caller]),
+      ...learning.caller,
     ],
     user: [
       openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
       access.auth.user,
       access.keys.user,
-      openToKeys('feedback', [predictions.feedback.user]),
-      // What people asked is for themselves to read, not for programs that answer for them.
-      predictions.routes.user,
+      ...learning.user,
       ...knowledge.user,
     ],
     admin: [
       access.auth.admin,
       access.keys.admin,
-      ...training.admin,
-      ...evaluation.admin,
+      ...learning.admin,
       openToKeys('admin', [
-        predictions.feedback.admin,
-        predictions.routes.admin,
-        datasets.admin,
         selectRoutes(selecting),
         loadRoutes(answering),
-        rolloutRoutes({ rollouts, userOf }).admin,
         ...jobs.admin,
         ...dialects.admin,
         egressRoutes({ ledger: outside.ledger, localOnly }),

@@ -38,6 +38,8 @@ export type ModelJobParts = Readonly<{
   egress: Egress
   /** What the ledger of what leaves this machine calls who asks. */
   userOf: (request: FastifyRequest) => string
+  /** Throws `conflict` where something else than the host needs an installed model. */
+  refuseRemoval: (name: string) => Promise<void>
   now: () => number
 }>
 
@@ -59,7 +61,16 @@ export type ModelJobs = Readonly<{
 /** What changes the installed models: downloads with their conversions, removals, quantizations, merges. A part of the composition root. */
 export function openModelJobs(
   config: Config,
-  { host, spawnQuantizer: spawn = spawnLogged, spawnMerger = spawnLoggedMerger, activity, egress, userOf, now }: ModelJobParts,
+  {
+    host,
+    spawnQuantizer: spawn = spawnLogged,
+    spawnMerger = spawnLoggedMerger,
+    activity,
+    egress,
+    userOf,
+    refuseRemoval: refuse,
+    now,
+  }: ModelJobParts,
   closer: Closer,
 ): ModelJobs {
   const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
@@ -72,7 +83,8 @@ export function openModelJobs(
     convert: (checkpoint, signal) => convertPulled({ modelsDir, now, wait, convert: runConversion }, checkpoint, signal),
     createId: randomUUID,
   })
-  const remove = (name: string) => removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, now, wait }, name)
+  const remove = (name: string) =>
+    removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, refuse, now, wait }, name)
   const making = {
     modelsDir,
     findModel: registry.find,

@@ -28,23 +28,31 @@ export function openRollouts(config: Config, { host, providers, db, log, now }: 
     localProvider: host.name,
     localOnly,
     select: (selected) => select({ host, providers, localOnly, saveSelection }, selected),
-    getEvaluation: (id) => getEvaluation(db, id),
-    hasPassed: async (id, model) => hasPassed(await getEvaluation(db, id), model),
+    refuseEvaluation: (id, model) => refuseEvaluation(db, id, model),
+    hasPassed: async (id, model) => hasPassed(await findGate(db, id), model),
     createId: randomUUID,
     now,
     onFailure: (error) => log.error({ err: error }, 'The rule of a rollout could not be followed'),
   })
 }
 
-async function getEvaluation(db: Database, id: string): Promise<EvaluationsTable> {
-  const found = await db.selectFrom('evaluations').selectAll().where('id', '=', id).executeTakeFirst()
-  if (found !== undefined) return found
-  const got = JSON.stringify(id.slice(0, 100))
-  throw new AppError('invalid', `"rule.require_evaluation" must be the id of an evaluation, but there is none with ${got}.`, {
-    details: [{ field: 'rule.require_evaluation', expected: 'the id of an evaluation', got }],
+/** Only gates have a verdict; comparisons of conversations are their owners' alone. */
+function findGate(db: Database, id: string): Promise<EvaluationsTable | undefined> {
+  return db.selectFrom('evaluations').selectAll().where('id', '=', id).where('kind', '=', 'gate').executeTakeFirst()
+}
+
+/** Throws `invalid` where no such evaluation can let this model pass. */
+async function refuseEvaluation(db: Database, id: string, model: string): Promise<void> {
+  const found = await findGate(db, id)
+  if (found?.candidate === model) return
+  const expected = `the id of a gate of ${JSON.stringify(model)}`
+  const got = found === undefined ? JSON.stringify(id.slice(0, 100)) : `one of ${JSON.stringify(found.candidate)}`
+  throw new AppError('invalid', `"rule.require_evaluation" must be ${expected}, but is ${got}.`, {
+    details: [{ field: 'rule.require_evaluation', expected, got }],
   })
 }
 
-function hasPassed({ state, candidate, passed }: EvaluationsTable, model: string): boolean {
-  return state === 'completed' && candidate === model && passed === 1
+/** One that was removed lets nobody pass, and hinders nothing else. */
+function hasPassed(gate: EvaluationsTable | undefined, model: string): boolean {
+  return gate?.state === 'completed' && gate.candidate === model && gate.passed === 1
 }

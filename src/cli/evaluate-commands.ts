@@ -42,8 +42,8 @@ export const evaluateCommands: readonly Command[] = [
     arguments: ['[CANDIDATE]'],
     flags: [...gateFlags, json],
     help: {
-      en: 'Compares a model with the one in use, and says whether it passes (exit code 1: it does not).',
-      es: 'Compara un modelo con el que está en uso y dice si pasa (código de salida 1: no pasa).',
+      en: 'Compares a model with the one in use, and says whether it passes (exit code 1: it does not, or nothing could tell).',
+      es: 'Compara un modelo con el que está en uso y dice si pasa (código de salida 1: no pasa, o no se puede saber).',
     },
     run: async (context) => (await import('./evaluate.ts')).evaluateCandidate(context),
   },

@@ -40,8 +40,7 @@ export function formatReport(report: EvaluationReport, language: Language, say: 
     ...(likelihood.unavailable === null ? [] : [likelihood.unavailable]),
     ...(judge === null ? [] : ['', ...judgeLines(parts, judge, report.candidate.model)]),
     ...differenceLines(report, say),
-    ...(verdict === null ? [] : ['', ...verdict.criteria.map((criterion) => criterionLine(parts, criterion))]),
-    ...(verdict === null ? [] : [say(verdict.passed ? 'passes' : 'fails')]),
+    ...(verdict === null ? [] : verdictLines(parts, report, verdict)),
   ]
 }
 
@@ -49,11 +48,16 @@ function createNumbers(language: Language) {
   const number = (value: number, digits: number) =>
     value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits })
   const percent = (value: number) => `${number(value, 1)} %`
-  const signed = (value: number) => `${value > 0 ? '+' : ''}${percent(value)}`
+  const sign = (value: number) => (Number(value.toFixed(1)) > 0 ? '+' : '')
+  // Without the sign of a zero, and of what is rounded to one.
+  const rounded = (value: number) => (Number(value.toFixed(1)) === 0 ? 0 : value)
+  const signed = (value: number) => `${sign(value)}${percent(rounded(value))}`
   const range = (low: number, high: number) => `(${number(low, 1)}–${number(high, 1)})`
   return {
     number,
     percent,
+    signed,
+    signedPoints: (value: number) => `${sign(value)}${number(rounded(value), 1)}`,
     change: ({ value, low, high }: EstimateBody) => `${signed(value)} (${signed(low)} … ${signed(high)})`,
     share: (estimate: EstimateBody | null) =>
       estimate === null ? '–' : `${percent(100 * estimate.value)} ${range(100 * estimate.low, 100 * estimate.high)}`,
@@ -134,11 +138,35 @@ function judgeLines(
   ]
 }
 
+type Verdict = NonNullable<EvaluationReport['verdict']>
+
+/** How to tell what a verdict is worth, its criteria, and the word in which it comes down. */
+function verdictLines(parts: Parts, { dataset, likelihood, answers }: EvaluationReport, verdict: Verdict): readonly string[] {
+  const { say } = parts
+  const name = dataset === null ? '' : printable(`${dataset.name}:${dataset.version}`)
+  const counts = [likelihood.held_out?.texts, likelihood.preferences?.pairs, answers.held_out?.questions]
+  const notes = {
+    'no-dataset': [say('noDataset')],
+    nothing: [say('nothingHeldOut', { dataset: name, rows: dataset?.held_out_rows ?? 0 })],
+    few: [say('fewHeldOut', { dataset: name, count: Math.max(...counts.map((count = 0) => count)) })],
+    enough: [],
+  } as const
+  return [
+    '',
+    ...notes[verdict.held_out],
+    ...verdict.criteria.map((criterion) => criterionLine(parts, criterion)),
+    say(verdictName(verdict.passed)),
+  ]
+}
+
+export const verdictName = (passed: boolean | null) => (passed === null ? 'undecided' : passed ? 'passes' : 'fails')
+
 function criterionLine({ say, numbers }: Parts, { name, passed, value, threshold, unit }: CriterionBody): string {
   const format = (number: number | null) => {
     if (number === null) return say('unknown')
-    if (unit === 'points') return say('points', { value: numbers.number(number, 1) })
-    return numbers.percent(unit === 'share' ? 100 * number : number)
+    // The report counts what is lost; people read what has changed.
+    if (unit === 'points') return say('points', { value: numbers.signedPoints(-number) })
+    return unit === 'share' ? numbers.percent(100 * number) : numbers.signed(number)
   }
   const mark = passed === null ? '?' : passed ? '✓' : '✗'
   const values = { value: format(value), limit: format(threshold) }

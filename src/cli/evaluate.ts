@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import type { EvaluationBody, EvaluationItem, ListedEvaluation } from '../evaluation/schema.ts'
 import { type Context, withService, writeLine } from './context.ts'
 import { type SayOfEvaluation, speakOfEvaluation, stateNames } from './evaluate-messages.ts'
-import { formatReport } from './evaluate-report.ts'
+import { formatReport, verdictName } from './evaluate-report.ts'
 
 const mostConversations = 200
 
@@ -67,7 +67,7 @@ async function listAll(client: Client): Promise<readonly ListedEvaluation[]> {
 }
 
 function lineOf(one: ListedEvaluation, { language }: Context, say: SayOfEvaluation): string {
-  const verdict = one.passed === null ? '' : say(one.passed ? 'passes' : 'fails')
+  const verdict = one.kind === 'gate' && one.state === 'completed' ? say(verdictName(one.passed)) : ''
   const cells = [one.created_at.slice(0, 16).replace('T', ' '), one.id, one.kind, `${one.candidate} / ${one.baseline}`]
   return [...cells, stateNames[one.state][language], verdict].join('  ').trimEnd()
 }

@@ -141,6 +141,7 @@ async function outcomeOf(job: Job, { evaluate, onError }: QueueParts, isEnding: 
 }
 
 function toOutcome(report: EvaluationReport): Partial<EvaluationRow> {
-  const passed = report.verdict === null ? null : report.verdict.passed ? 1 : 0
+  const { passed: isPassed = null } = report.verdict ?? {}
+  const passed = isPassed === null ? null : isPassed ? 1 : 0
   return { state: 'completed', report: JSON.stringify(report), passed }
 }

@@ -33,12 +33,12 @@ export async function runGate(work: Work, plan: GatePlan, run: Run): Promise<Eva
     general: compareAnswers(ofSet('general'), 0) ?? null,
     conversations: null,
   }
-  const measured = { likelihood, answers, judge: judgement?.report ?? null }
+  const dataset = heldOut === undefined ? null : toDataset(heldOut)
+  const measured = { dataset, likelihood, answers, judge: judgement?.report ?? null }
   return {
     kind: 'gate',
     baseline: toContestant(baseline),
     candidate: toContestant(candidate),
-    dataset: heldOut === undefined ? null : toDataset(heldOut),
     ...measured,
     verdict: decideVerdict(measured, plan.thresholds),
     examples: replies.map((one, at) => toExampleBody(one, judgement?.judged[at] ?? null)),

@@ -125,6 +125,8 @@ export const criterionBody = Type.Object({
 })
 export type CriterionBody = Static<typeof criterionBody>
 
+export const heldOutAmounts = ['no-dataset', 'nothing', 'few', 'enough'] as const
+
 const contestant = Type.Object({ model: Type.String(), provider: Type.String(), ran_on: Type.Enum(['local', 'cloud']) })
 
 export const evaluationReport = Type.Object({
@@ -150,7 +152,15 @@ export const evaluationReport = Type.Object({
   judge: orNull(judgeBody),
   verdict: orNull(
     Type.Object({
-      passed: Type.Boolean({ description: 'No criterion that could be measured has failed, and one could be measured.' }),
+      passed: orNull(
+        Type.Boolean({
+          description:
+            'No criterion that could be measured has failed, and one could be measured. null: so it is, but nothing held out could tell what was learned.',
+        }),
+      ),
+      held_out: Type.Enum([...heldOutAmounts], {
+        description: 'How much of the dataset tells what was learned; few: less than ten examples, whose numbers say little.',
+      }),
       criteria: Type.Array(criterionBody),
     }),
   ),

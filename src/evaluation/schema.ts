@@ -15,7 +15,7 @@ export const thresholdDefaults = {
   held_out_loss_percent: 0,
   forgetting_percent: 3,
   exact_match_points: 0,
-  preference_accuracy: null,
+  preference_accuracy: 0.5,
   judge_win_rate: null,
 } as const
 
@@ -130,7 +130,9 @@ const listed = {
   candidate: Type.String(),
   dataset_id: textOrNull,
   run_id: textOrNull,
-  passed: orNull(Type.Boolean({ description: 'The verdict of a gate that is completed.' })),
+  passed: orNull(
+    Type.Boolean({ description: 'The verdict of a gate that is completed; null where nothing held out could tell.' }),
+  ),
   progress: orNull(Type.Object({ stage: Type.String(), done: Type.Integer(), total: Type.Integer() })),
   error: orNull(Type.Object({ code: Type.String(), message: Type.String() })),
   created_by: textOrNull,

@@ -1,32 +1,54 @@
 import type { AnswersBody, CriterionBody, EvaluationReport } from './report-schema.ts'
 import { type Thresholds, thresholdDefaults } from './schema.ts'
 
-type Measured = Pick<EvaluationReport, 'likelihood' | 'answers' | 'judge'>
+type Measured = Pick<EvaluationReport, 'dataset' | 'likelihood' | 'answers' | 'judge'>
 type Value = Readonly<{ value: number; low?: number; high?: number }>
+type Verdict = NonNullable<EvaluationReport['verdict']>
 
 export const resolveThresholds = (given: Thresholds = {}): Required<Thresholds> => ({ ...thresholdDefaults, ...given })
 
 /**
  * Whether the candidate passes, criterion by criterion. It is the value that is compared, not the ends of its interval: those say how far a few
- * questions can be trusted. What could not be measured neither passes nor fails.
+ * questions can be trusted. What could not be measured neither passes nor fails, but without anything that tells what was learned nothing passes.
  */
-export function decideVerdict(
-  { likelihood, answers, judge }: Measured,
-  limits: Required<Thresholds>,
-): NonNullable<EvaluationReport['verdict']> {
+export function decideVerdict(measured: Measured, limits: Required<Thresholds>): Verdict {
+  const criteria = listCriteria(measured, limits)
+  const heldOut = amountOf(measured)
+  const known = criteria.filter(({ passed }) => passed !== null)
+  const isGood = known.length > 0 && known.every(({ passed }) => passed === true)
+  const isAsked = limits.held_out_loss_percent !== null || limits.preference_accuracy !== null
+  return { passed: isGood && isAsked && heldOut === 'nothing' ? null : isGood, held_out: heldOut, criteria }
+}
+
+function listCriteria({ likelihood, answers, judge }: Measured, limits: Required<Thresholds>): CriterionBody[] {
   const atMost = (name: CriterionBody['name'], unit: CriterionBody['unit'], threshold: number | null, measured?: Value) =>
     toCriterion({ name, unit, threshold, measured, isPassed: (value, limit) => value <= limit })
   const atLeast = (name: CriterionBody['name'], threshold: number | null, measured?: Value) =>
     toCriterion({ name, unit: 'share', threshold, measured, isPassed: (value, limit) => value >= limit })
-  const criteria = [
-    ...atMost('held_out_loss', 'percent', limits.held_out_loss_percent, likelihood.held_out?.change_percent),
+  const { held_out: texts, preferences } = likelihood
+  return [
+    // A dataset has texts or pairs: what it has not need not be told.
+    ...(texts === null && preferences !== null
+      ? []
+      : atMost('held_out_loss', 'percent', limits.held_out_loss_percent, texts?.change_percent)),
     ...atMost('forgetting', 'percent', limits.forgetting_percent, likelihood.forgetting?.change_percent),
     ...atMost('exact_match', 'points', limits.exact_match_points, exactMatchLost(answers)),
-    ...atLeast('preference_accuracy', limits.preference_accuracy, likelihood.preferences?.by_reward.accuracy),
+    ...(preferences === null && limits.preference_accuracy === thresholdDefaults.preference_accuracy
+      ? []
+      : atLeast('preference_accuracy', limits.preference_accuracy, preferences?.by_reward.accuracy)),
     ...atLeast('judge_win_rate', limits.judge_win_rate, judge?.win_rate ?? undefined),
   ]
-  const measured = criteria.filter(({ passed }) => passed !== null)
-  return { passed: measured.length > 0 && measured.every(({ passed }) => passed === true), criteria }
+}
+
+/** Examples below which the numbers say little. */
+const enoughExamples = 10
+
+function amountOf({ likelihood, answers, dataset }: Measured): Verdict['held_out'] {
+  if (dataset === null) return 'no-dataset'
+  const counts = [likelihood.held_out?.texts, likelihood.preferences?.pairs, answers.held_out?.questions]
+  const most = Math.max(...counts.map((count = 0) => count))
+  if (most === 0) return 'nothing'
+  return most < enoughExamples ? 'few' : 'enough'
 }
 
 type Criterion = Readonly<{

@@ -14,6 +14,8 @@ export type RemoveOptions = Readonly<{
   describe: (name: string) => Promise<ModelDetails>
   /** Whether an answer may come from the model, now or at any moment. */
   isInUse: (name: string) => boolean | Promise<boolean>
+  /** Throws `conflict` with the reason where something else needs the model. */
+  refuse?: (name: string) => Promise<void>
   now: () => number
   wait: (ms: number) => Promise<void>
 }>
@@ -27,7 +29,8 @@ export async function removeModel(options: RemoveOptions, name: string): Promise
   const model = await describe(name)
   if (isLaterPart(model.name))
     throw new AppError('invalid', `"${model.name}" is a part of a model. Remove the model by its first part, …-00001-of-….`)
-  if (isInUse(model.name))
+  await options.refuse?.(model.name)
+  if (await isInUse(model.name))
     throw new AppError(
       'conflict',
       `The model "${model.name}" is in use. Select another one, or take it out of memory: POST /models/NAME/unload.`,

@@ -2,7 +2,7 @@ import { defaultRoute } from '../engine/providers.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Drawn, Rollouts } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
-import { type Arm, armAt, beginningOf, placeOf } from './arms.ts'
+import { type Arm, armAt, beginningOf, placeOf, settledArm } from './arms.ts'
 import { isModelHere, type ModelsParts, nameInProvider } from './models-of-arms.ts'
 import { listActive, type Rollout } from './rollout-rows.ts'
 
@@ -81,9 +81,4 @@ export function createActiveRollouts(parts: ActiveParts): ActiveRollouts {
     },
     passedByOf: (rolloutId, model) => failures.get(JSON.stringify([rolloutId, model])),
   }
-}
-
-/** The one that has all, or the first one. */
-export function settledArm(arms: readonly [Arm, ...Arm[]]): Arm {
-  return armAt(arms, 0) ?? arms[0]
 }

@@ -78,6 +78,11 @@ export function armAt<T extends Pick<Arm, 'ranges'>>(arms: readonly T[], place: 
   return arms.find(({ ranges }) => ranges.some(([from, to]) => from <= place && place < to))
 }
 
+/** The one that has all, or the first one. */
+export function settledArm(arms: readonly [Arm, ...Arm[]]): Arm {
+  return arms.find((arm) => shareOf(arm) === 100) ?? arms[0]
+}
+
 /** What a conversation is known by: all of its turns repeat it. */
 export type Beginning = Readonly<{ rolloutId: string; askerKey: string; text: string }>
 

@@ -1,8 +1,7 @@
-import { defaultRoute } from '../engine/providers.ts'
+import { defaultRoute, type Selected } from '../engine/providers.ts'
 import { AppError } from '../errors.ts'
 import type { Database } from '../storage/tables.ts'
-import { settledArm } from './active-rollouts.ts'
-import { type Arm, refusal, resize, toSizes } from './arms.ts'
+import { type Arm, refusal, resize, settledArm, toSizes } from './arms.ts'
 import {
   type ArmModel,
   findArmModel,
@@ -55,8 +54,8 @@ export type ChangeParts = ModelsParts &
     db: Database
     /** Makes a model the one that answers who names none, as an admin does. Throws where it cannot; nothing has changed then. */
     select: (model: Readonly<{ provider: string; model: string }>) => Promise<void>
-    /** Throws `invalid` where there is no such evaluation. */
-    getEvaluation: (id: string) => Promise<unknown>
+    /** Throws `invalid` where no such evaluation can let this model pass. */
+    refuseEvaluation: (id: string, model: string) => Promise<void>
     createId: () => string
     now: () => number
     /** Told after each change. */
@@ -81,6 +80,11 @@ export type RolloutChanges = Readonly<{
   end(id: string, actor: Actor): Promise<Rollout>
   /** Ends the rollout of `default` where another model than its first has been selected. */
   selectedByHand(actor: Actor): Promise<void>
+  /**
+   * The same for what is selected at the start. Where that is a candidate, it was promoted: a promotion selects first, and may have been cut
+   * off before it was written down.
+   */
+  selectedAtStart(selected: Selected): Promise<void>
 }>
 
 export function createRolloutChanges(parts: ChangeParts): RolloutChanges {
@@ -151,7 +155,7 @@ export function createRolloutChanges(parts: ChangeParts): RolloutChanges {
     const models: ArmModel[] = []
     for (const [at, { model }] of arms.entries()) models.push(await findArmModel(parts, model, `arms.${at}.model`))
     refuseTwice(models)
-    await refuseRule(parts, rule, arms.length)
+    await refuseRule(parts, rule, models)
     const active = await findActive(db, alias)
     if (active?.state === 'running') throw alreadyRunning(active)
     const ranges = resize(
@@ -195,7 +199,7 @@ export function createRolloutChanges(parts: ChangeParts): RolloutChanges {
       throw new AppError('conflict', message)
     }
     const next = rule === undefined ? read.rule : (rule ?? undefined)
-    await refuseRule(parts, next, read.arms.length)
+    await refuseRule(parts, next, read.arms)
     const resized = arms === undefined ? read.arms : withShares(read.arms, arms)
     const details = {
       ...(arms === undefined ? {} : { before: toTold(read.arms), arms: toTold(resized) }),
@@ -238,7 +242,29 @@ export function createRolloutChanges(parts: ChangeParts): RolloutChanges {
     return save(read, { state: 'ended', isActive: false, endedAt: isoNow() }, 'end', actor)
   }
 
+  /** By its full name; undefined where it cannot answer, or nobody has chosen one. */
+  async function findFullName({ provider, model }: Selected): Promise<string | undefined> {
+    if (model === undefined) return undefined
+    const found = await parts.providers
+      .find(provider)
+      ?.choose(model)
+      .catch(() => undefined)
+    return found === undefined || provider === localProvider ? found?.name : `${provider}/${found.name}`
+  }
+
+  async function selectedAtStart(selected: Selected): Promise<void> {
+    const running = await findRunning(defaultRoute)
+    const model = running && (await findFullName(selected))
+    if (running === undefined || model === undefined || model === running.arms[0].model) return
+    const [first, ...candidates] = running.arms
+    const actor = { actor: 'start', details: { reason: 'selected-before', model, before: first.model } }
+    const arm = candidates.find((one) => one.model === model)
+    if (arm === undefined) await end(running.id, actor)
+    else await settle(running, arm, 'promoted', actor)
+  }
+
   return {
+    selectedAtStart: (selected) => inTurn(() => selectedAtStart(selected)),
     start: (rollout, actor) => inTurn(() => start(rollout, actor)),
     change: (id, changes, actor) => inTurn(() => change(id, changes, actor)),
     promote: (id, model, actor) => inTurn(() => promote(id, model, actor)),

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import { type Arm, refusal, resize, shareOf, toSizes } from './arms.ts'
+import { type Arm, refusal, resize, settledArm, shareOf, toSizes } from './arms.ts'
 import type { ArmModel } from './models-of-arms.ts'
 import type { Rollout } from './rollout-rows.ts'
 import type { Rule } from './rule.ts'
@@ -35,16 +35,16 @@ export function refuseTwice(arms: ReadonlyArray<Readonly<{ model: string }>>): v
 
 /** Throws `invalid` for a rule that nothing can come of. */
 export async function refuseRule(
-  { getEvaluation }: Readonly<{ getEvaluation: (id: string) => Promise<unknown> }>,
+  { refuseEvaluation }: Readonly<{ refuseEvaluation: (id: string, model: string) => Promise<void> }>,
   rule: Rule | undefined,
-  arms: number,
+  [, candidate, ...more]: readonly ArmModel[],
 ): Promise<void> {
   if (rule === undefined) return
-  if (arms !== 2) throw refusal('rule', 'left out where there are more than two arms', 'there')
+  if (candidate === undefined || more.length > 0) throw refusal('rule', 'left out where there are more than two arms', 'there')
   const { promoteWhen, rollbackWhen, maxDays, requireEvaluation } = rule
   if (promoteWhen === undefined && rollbackWhen === undefined && maxDays === undefined)
     throw refusal('rule', 'one with promote_when, rollback_when or max_days', 'without them')
-  if (requireEvaluation !== undefined) await getEvaluation(requireEvaluation)
+  if (requireEvaluation !== undefined) await refuseEvaluation(requireEvaluation, candidate.model)
 }
 
 /** Nothing changes for the conversations that the first arm keeps. */
@@ -71,6 +71,16 @@ export function candidateOf({ arms: [first, ...candidates] }: Rollout, model: st
 export function alreadyRunning({ id, alias }: Rollout): AppError {
   const message = `A rollout of ${JSON.stringify(alias)} runs already: ${id}. End it first, or change its shares.`
   return new AppError('conflict', message)
+}
+
+/** Throws `conflict` where a rollout needs this file of this machine: as an arm that may answer, or as base or adapter of one. */
+export function refuseNeeded(rollouts: readonly Rollout[], localProvider: string, file: string): void {
+  const isOf = ({ model, provider }: ArmModel) =>
+    provider === localProvider && (model === file || model.startsWith(`${file}+`) || model.endsWith(`+${file}`))
+  const found = rollouts.find(({ state, arms }) => (state === 'running' ? arms : [settledArm(arms)]).some(isOf))
+  if (found === undefined) return
+  const message = `"${file}" answers in the rollout ${found.id} of ${JSON.stringify(found.alias)}. End that first: POST /rollout/${found.id}/end.`
+  throw new AppError('conflict', message)
 }
 
 export function superseded({ alias }: Rollout, promoted: ArmModel, now: ArmModel | undefined): AppError {

@@ -5,9 +5,11 @@ import { createRules, type Rules, type RulesParts } from './apply-rules.ts'
 import { shareOf } from './arms.ts'
 import { type ChangeParts, createRolloutChanges, type RolloutChanges } from './change-rollouts.ts'
 import { type ArmModel, isModelHere, nameInProvider } from './models-of-arms.ts'
+import { refuseNeeded } from './rollout-checks.ts'
 import {
   type EventFilter,
   getRollout,
+  listActive,
   listEvents,
   listRollouts,
   type Page,
@@ -40,6 +42,8 @@ export type RolloutStore = Rollouts &
     aliases(): Promise<readonly string[]>
     passedByOf(rolloutId: string, model: string): PassedBy | undefined
     findBlocked(rollout: Rollout): Promise<Blocked | undefined>
+    /** Throws `conflict` where a rollout needs the file of this name: a model, or an adapter. */
+    refuseRemoval(file: string): Promise<void>
     /** Why the model of an arm cannot answer now. */
     findProblem(arm: ArmModel): Promise<string | undefined>
     close(): Promise<void>
@@ -75,6 +79,7 @@ export function createRollouts(parts: RolloutsParts): RolloutStore {
       if (providers.routes().has(alias)) return 'route'
       return (await isModelHere(parts, alias)) ? 'model' : undefined
     },
+    refuseRemoval: async (file) => refuseNeeded(await listActive(db), localProvider, file),
     async findProblem(arm) {
       try {
         await providers.find(arm.provider)?.choose(nameInProvider(arm, localProvider))

@@ -177,7 +177,7 @@ export type RolloutDetail = Static<typeof rolloutDetail>
 export const eventAnswer = Type.Object({
   id: Type.String(),
   rollout_id: Type.String(),
-  actor: Type.String({ description: 'user:ID, or `rule`.' }),
+  actor: Type.String({ description: 'user:ID, `rule`, or `start` for what the service found when it started.' }),
   action: Type.Enum(['start', 'change', 'promote', 'roll-back', 'end']),
   details: Type.Unsafe<Readonly<Record<string, unknown>>>({ type: 'object', additionalProperties: true }),
   created_at: Type.String({ format: 'date-time' }),

@@ -21,7 +21,8 @@ const timedAnswers = 500
 
 /**
  * What users said of the answers of a rollout, in the order in which they said it: up is a win, down and a correction are losses. Of what one
- * user said of one answer the latest counts; those without an account are one.
+ * user said of one answer the latest counts; those without an account are one. That one of two answers was kept is left to `readComparisons`:
+ * who asks for another answer dislikes the first one, so that the model that is asked again more often would win more often.
  */
 export async function readRatings({ db, localProvider }: WinsParts, rolloutId: string): Promise<readonly RatedAnswer[]> {
   const latest = new Map<string, RatedAnswer>()
@@ -32,6 +33,7 @@ export async function readRatings({ db, localProvider }: WinsParts, rolloutId: s
       .select(['feedback.id', 'feedback.createdAt', 'feedback.userId', 'feedback.rating', 'feedback.correction'])
       .select(['predictions.id as predictionId', 'predictions.ownerId', 'predictions.model', 'predictions.provider'])
       .where('predictions.rolloutId', '=', rolloutId)
+      .where('feedback.rejectedPredictionId', 'is', null)
       .where(({ eb, or }) => or([eb('feedback.rating', 'is not', null), eb('feedback.correction', 'is not', null)]))
       .where(({ eb, and, or }) =>
         or([

@@ -22,9 +22,9 @@ test('a candidate is evaluated with its progress, a table, and the verdict as th
   expect(output).toMatch(/general questions: exact +0\.0 % \(0\.0–13\.3\) +0\.0 % \(0\.0–13\.3\) +by chance: 100\.0 %\n/)
   // It says what it was asked, which is no verdict.
   expect(output).toMatch(/The judge other: 0 wins, 0 ties, 0 losses of tuned; win rate –\.\n.*25 verdicts could not be read/)
-  expect(output).toMatch(/\? held-out loss rises by not measured, at most 0\.0 %\n/)
-  expect(output).toMatch(/✓ loss on general texts rises by 1\.0 %, at most 3\.0 %\n/)
-  expect(output).toMatch(/✓ exact answers fall by 0\.0 points, at most 0\.0 points\nPASSES\n$/)
+  expect(output).toMatch(/No dataset was named.*\n\? held-out loss: not measured \(at most 0\.0 %; below zero is better\)\n/)
+  expect(output).toMatch(/✓ loss on general texts: \+1\.0 % \(at most \+3\.0 %; below zero is better\)\n/)
+  expect(output).toMatch(/✓ exact answers: 0\.0 points \(at least 0\.0 points\)\nPASSES\n$/)
   expect(code).toBe(0)
 })
 
@@ -42,7 +42,9 @@ test('a candidate that has forgotten does not pass', async () => {
   const { code, output, notes } = await run('train evaluate tuned')
   expect(code).toBe(1)
   expect(notes).toMatch(/Puntuando textos con el primer modelo/)
-  expect(output).toMatch(/✗ la pérdida en textos generales sube 102,0 %, como máximo 3,0 %\n[^\n]*\nNO PASA\n$/)
+  expect(output).toMatch(
+    /✗ pérdida en textos generales: \+102,0 % \(como máximo \+3,0 %; bajo cero es mejor\)\n[^\n]*\nNO PASA\n$/,
+  )
 })
 
 test('two models are compared over the conversations of the person', async () => {

@@ -201,15 +201,57 @@ describe('the verdict', () => {
     likelihood: { unavailable: null, held_out: null, preferences: null, forgetting: null, rated_up: null },
     answers: { held_out: null, general: null, conversations: null },
     judge: null,
+    dataset: null,
   }
 
   test('does not pass when nothing could be measured', () => {
     expect(decideVerdict(nothing, resolveThresholds())).toMatchObject({ passed: false })
   })
 
+  test('is open where nothing held out tells what was learned, though all else is measured', async () => {
+    const { likelihood, answers, verdict } = await runGate(scriptedWork({ heldOut: [] }), gatePlan(), run)
+    expect([likelihood.forgetting?.texts, answers.general?.questions]).toEqual([50, 25])
+    expect(verdict).toMatchObject({ passed: null, held_out: 'nothing' })
+    expect(verdict?.criteria.map(({ name, passed }) => `${name} ${passed}`)).toEqual([
+      'held_out_loss null',
+      'forgetting true',
+      'exact_match true',
+    ])
+    const worse = scriptedWork({ nats: (model, _example, text) => text.length * (model === 'base' ? 1 : 2) })
+    expect((await runGate(worse, gatePlan(), run)).verdict).toMatchObject({ passed: false, held_out: 'nothing' })
+    const unasked = resolveThresholds({ held_out_loss_percent: null, preference_accuracy: null })
+    expect((await runGate(scriptedWork(), gatePlan({ thresholds: unasked }), run)).verdict).toMatchObject({ passed: true })
+    expect((await runGate(scriptedWork(), gatePlan({ datasetId: undefined }), run)).verdict).toMatchObject({
+      passed: true,
+      held_out: 'no-dataset',
+    })
+  })
+
+  test('says whether few or enough examples tell what was learned', async () => {
+    const amountOf = async (count: number) => {
+      const heldOut = Array.from({ length: count }, (_, at) => ({ type: 'text', text: `text ${at}` }) as const)
+      return (await runGate(scriptedWork({ heldOut }), gatePlan(), run)).verdict?.held_out
+    }
+    expect([await amountOf(1), await amountOf(9), await amountOf(10)]).toEqual(['few', 'few', 'enough'])
+  })
+
+  test('of a dataset of pairs is by the pairs, half of which must be decided right', async () => {
+    const pairs = Array.from({ length: 10 }, (_, at) => pairExample(`q${at}`, 'right', 'wrong'))
+    const moving = (nats: number) =>
+      scriptedWork({
+        heldOut: pairs,
+        nats: (model, _example, text) => text.length + (model === 'tuned' && text === 'right' ? nats : 0),
+      })
+    const verdicts = [await runGate(moving(-1), gatePlan(), run), await runGate(moving(1), gatePlan(), run)]
+    expect(verdicts.map(({ verdict }) => verdict)).toMatchObject([
+      { passed: true, criteria: [{}, {}, { name: 'preference_accuracy', value: 1, passed: true, threshold: 0.5 }] },
+      { passed: false, criteria: [{}, {}, { name: 'preference_accuracy', value: 0, passed: false }] },
+    ])
+  })
+
   test('keeps to the thresholds that are given, and leaves out those that are null', () => {
     const off = { held_out_loss_percent: null, forgetting_percent: null, exact_match_points: null }
-    expect(decideVerdict(nothing, resolveThresholds(off)).criteria).toEqual([])
+    expect(decideVerdict(nothing, resolveThresholds({ ...off, preference_accuracy: null })).criteria).toEqual([])
     const strict = resolveThresholds({ ...off, preference_accuracy: 0.6, judge_win_rate: 0.5 })
     const accuracy = { pairs: 10, right: 6, accuracy: { value: 0.6, low: 0.3, high: 0.8 } }
     const each = { baseline: accuracy, candidate: accuracy }

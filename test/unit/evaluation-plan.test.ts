@@ -36,7 +36,7 @@ test('what is not said is the model in use, the usual thresholds, and no judge',
       held_out_loss_percent: 0,
       forgetting_percent: 3,
       exact_match_points: 0,
-      preference_accuracy: null,
+      preference_accuracy: 0.5,
       judge_win_rate: null,
     },
   })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../../src/engine/local/random.ts'
-import { armAt, beginningOf, placeOf, places, resize, shareOf, toSizes } from '../../src/rollout/arms.ts'
+import { armAt, beginningOf, placeOf, places, resize, settledArm, shareOf, toSizes } from '../../src/rollout/arms.ts'
 import { type Rating, testSequentially } from '../../src/rollout/sequential-test.ts'
 import { newcombe, wilson } from '../../src/statistics.ts'
 
@@ -69,6 +69,18 @@ describe('shares', () => {
   test('of thirds need not be exact in binary', () => {
     expect(toSizes([33.33, 33.33, 33.34])).toEqual([3333, 3333, 3334])
   })
+})
+
+test('what has no conversation is answered by the first arm, wherever its places are, or by the one that has all', () => {
+  const arm = (model: string) => ({ model, provider: 'hf', ranOn: 'local' }) as const
+  const withShares = (ranges: ReturnType<typeof resize>) =>
+    [
+      { ...arm('old'), ranges: ranges[0] ?? [] },
+      { ...arm('new'), ranges: ranges[1] ?? [] },
+    ] as const
+  const allToNew = resize(none(2), [0, 10_000])
+  expect(settledArm(withShares(allToNew)).model).toBe('new')
+  expect(settledArm(withShares(resize(allToNew, [9000, 1000]))).model).toBe('old')
 })
 
 describe('the beginning of a conversation', () => {

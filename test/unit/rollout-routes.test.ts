@@ -384,7 +384,7 @@ describe('feedback', () => {
     ])
   })
 
-  test('that keeps an answer of one arm over one of the other is a direct comparison', async () => {
+  test('that keeps an answer of one arm over one of the other is a direct comparison, and no win', async () => {
     const world = await startRolloutWorld()
     const { id } = await world.start()
     const [kept, rejected] = await Promise.all(
@@ -397,7 +397,7 @@ describe('feedback', () => {
         userId: world.rootId,
         predictionId: kept ?? '',
         rejectedPredictionId: rejected ?? '',
-        rating: null,
+        rating: 'up',
         text: null,
         correction: null,
         tags: '[]',

@@ -39,7 +39,7 @@ async function openWorld() {
         if (world.refusal !== undefined) throw world.refusal
         world.selects.push(model)
       },
-      getEvaluation: async () => undefined,
+      refuseEvaluation: async () => {},
       hasPassed: async () => world.passed,
       createId: randomUUID,
       now: () => clock.ms,
