@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { createRandom } from '../../src/engine/local/random.ts'
+import { createCheckpoints } from '../../src/engine/train/checkpoint.ts'
 import type { TrainEvent, TrainJob } from '../../src/engine/train/protocol.ts'
 import { train } from '../../src/engine/train/train.ts'
 import { runTraining, spawnTrainer } from '../../src/engine/train/train-process.ts'
@@ -91,6 +92,18 @@ test.each(['cut short', 'changed', 'emptied'])(
     expect(await adapterDigest(job.folder)).toBe(digest)
   },
 )
+
+test('a checkpoint of more bytes than a buffer holds can be looked at', async () => {
+  const own = await ownFolder()
+  const file = join(own, 'checkpoint-0.bin')
+  const prefix = Buffer.alloc(20)
+  prefix.write('SIACKPT1')
+  prefix.writeBigUInt64LE(3n * 1024n ** 3n, 8)
+  await writeFile(file, prefix)
+  // Sparse: it takes no room.
+  await truncate(file, 3 * 1024 ** 3)
+  expect(await createCheckpoints({ folder: own, fingerprint: 'other' }).find()).toBeUndefined()
+})
 
 test('a checkpoint of other parameters or other examples is not gone on from', async () => {
   const { job } = await stoppedToy(4)

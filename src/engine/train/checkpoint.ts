@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, writeBeside } from '../disk.ts'
+import { readWhole } from '../gguf/tensor-floats.ts'
 import { isJsonObject } from '../json-object.ts'
+import { parseJson } from '../tool-calls-scan.ts'
 
 /** How far a run is, besides its arrays. */
 export type Progress = Readonly<{
@@ -41,7 +43,7 @@ export function createCheckpoints({ folder, fingerprint, write = writeBeside }: 
   let newest: number | undefined
 
   async function readAll() {
-    const read = await Promise.all(files.map(async (file) => decode(await readIfThere(file), fingerprint)))
+    const read = await Promise.all(files.map((file) => readCheckpoint(file, fingerprint)))
     return read.flatMap((checkpoint, index) => (checkpoint === undefined ? [] : [{ checkpoint, index }]))
   }
   async function readNewest() {
@@ -62,11 +64,17 @@ export function createCheckpoints({ folder, fingerprint, write = writeBeside }: 
   }
 }
 
-async function readIfThere(file: string): Promise<Buffer | undefined> {
-  return readFile(file).catch((error: unknown) => {
+/** Piece by piece: no buffer holds a file of more than 2 GiB. */
+async function readCheckpoint(path: string, fingerprint: string): Promise<Checkpoint | undefined> {
+  const file = await open(path, 'r').catch((error: unknown) => {
     if (isSystemError(error, 'ENOENT')) return undefined
     throw error
   })
+  try {
+    return file && (await decode(file, fingerprint))
+  } finally {
+    await file?.close()
+  }
 }
 
 const magic = Buffer.from('SIACKPT1')
@@ -90,28 +98,44 @@ async function* encode({ progress, arrays }: Checkpoint, fingerprint: string): A
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength)
 
-function decode(file: Buffer | undefined, fingerprint: string): Checkpoint | undefined {
-  if (file === undefined || file.length < prefixBytes + digestBytes || !file.subarray(0, magic.length).equals(magic))
-    return undefined
-  if (file.readBigUInt64LE(magic.length) !== BigInt(file.length)) return undefined
-  const end = file.length - digestBytes
-  if (!createHash('sha256').update(file.subarray(0, end)).digest().equals(file.subarray(end))) return undefined
-  const dataFrom = prefixBytes + file.readUInt32LE(magic.length + 8)
-  const header: unknown = JSON.parse(file.toString('utf8', prefixBytes, dataFrom))
+async function decode(file: FileHandle, fingerprint: string): Promise<Checkpoint | undefined> {
+  const { size } = await file.stat()
+  if (size < prefixBytes + digestBytes) return undefined
+  const hash = createHash('sha256')
+  let at = 0
+  async function next<T extends Uint8Array>(bytes: T): Promise<T> {
+    await readWhole(file, bytes, at)
+    at += bytes.length
+    return bytes
+  }
+  async function nextHashed<T extends Uint8Array>(bytes: T): Promise<T> {
+    hash.update(await next(bytes))
+    return bytes
+  }
+  const prefix = await nextHashed(Buffer.alloc(prefixBytes))
+  if (!prefix.subarray(0, magic.length).equals(magic) || prefix.readBigUInt64LE(magic.length) !== BigInt(size)) return undefined
+  const headerBytes = prefix.readUInt32LE(magic.length + 8)
+  if (prefixBytes + headerBytes + digestBytes > size) return undefined
+  const header: unknown = parseJson((await nextHashed(Buffer.alloc(headerBytes))).toString())
   if (!isHeader(header) || header.fingerprint !== fingerprint) return undefined
-  let at = dataFrom
-  const arrays = header.lengths.map((length) => {
+  const bytes = header.lengths.reduce((sum, length) => sum + length * Float32Array.BYTES_PER_ELEMENT, 0)
+  if (at + bytes + digestBytes !== size) return undefined
+  const arrays: Float32Array[] = []
+  for (const length of header.lengths) {
     const array = new Float32Array(length)
-    bytesOf(array).set(file.subarray(at, at + array.byteLength))
-    at += array.byteLength
-    return array
-  })
-  return at === end ? { progress: header.progress, arrays } : undefined
+    await nextHashed(bytesOf(array))
+    arrays.push(array)
+  }
+  return hash.digest().equals(await next(Buffer.alloc(digestBytes))) ? { progress: header.progress, arrays } : undefined
 }
 
-/** Its digest says that it is as it was written, so this looks at no more than what tells it from other kinds of files. */
+/** A digest says in the end that it is as it was written, so this looks at no more than what can be read on with. */
 function isHeader(value: unknown): value is Readonly<{ fingerprint: string; progress: Progress; lengths: readonly number[] }> {
   return (
-    isJsonObject(value) && typeof value.fingerprint === 'string' && isJsonObject(value.progress) && Array.isArray(value.lengths)
+    isJsonObject(value) &&
+    typeof value.fingerprint === 'string' &&
+    isJsonObject(value.progress) &&
+    Array.isArray(value.lengths) &&
+    value.lengths.every((length) => Number.isSafeInteger(length) && length >= 0)
   )
 }
