@@ -8,7 +8,7 @@ import { send } from './service.js'
 
 /**
  * Feedback on one answer. A thumb is sent at once; what comes later goes as a further feedback on the same answer, where the last
- * counts, and which therefore repeats how the answer was corrected and over which one it was kept.
+ * counts, and which therefore repeats what was written of it, how it was corrected and over which one it was kept.
  * @param {string} predictionId
  */
 export function createAnswerFeedback(predictionId) {
@@ -18,18 +18,20 @@ export function createAnswerFeedback(predictionId) {
   let correction
   /** @type {string | undefined} */
   let rejectedId
+  /** @type {string | undefined} */
+  let text
   const state = create('div', { attributes: { role: 'status' } })
   const thumbs = { up: createThumb('up'), down: createThumb('down') }
-  const comment = create('textarea', {
+  const field = create('textarea', {
     attributes: { rows: '2', maxlength: '5000', required: '', 'data-label': 'commentLabel', 'data-hint': 'commentHint' },
   })
   const submit = create('button', { say: 'commentSend', attributes: { type: 'submit' } })
-  const form = create('form', { class: 'comment' }, comment, submit)
+  const form = create('form', { class: 'comment' }, field, submit)
   form.hidden = true
   form.addEventListener('submit', (event) => {
     event.preventDefault()
     void tell(
-      save({ rating: rating ?? 'up', text: comment.value }).then(() => {
+      save({ rating: rating ?? 'up', text: field.value }).then(() => {
         form.hidden = true
       }),
     )
@@ -62,18 +64,20 @@ export function createAnswerFeedback(predictionId) {
    */
   async function save(given) {
     const corrected = given.correction ?? correction
+    const comment = given.text ?? text
     // Who dislikes an answer does not keep it over another one.
     const rejected = given.rating === 'up' ? (given.rejectedId ?? rejectedId) : undefined
     const body = {
       prediction_id: predictionId,
       rating: given.rating,
-      ...(given.text === undefined ? {} : { text: given.text }),
+      ...(comment === undefined ? {} : { text: comment }),
       ...(corrected === undefined ? {} : { correction: corrected }),
       ...(rejected === undefined ? {} : { rejected_prediction_id: rejected }),
     }
     /** @type {{ prediction?: 'known' | 'unknown' }} */
     const saved = await (await send('/feedback', { method: 'POST', body })).json()
     correction = corrected
+    text = comment
     rejectedId = rejected
     press(given.rating)
     const say = saved.prediction === 'unknown' ? 'feedbackUnknown' : 'feedbackThanks'

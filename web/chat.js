@@ -25,8 +25,17 @@ let isLocal = true
 const session = createSession({
   navigation: get('navigation', HTMLElement),
   page: 'chat',
-  onChange: () => void showModel(),
+  onChange: changeUser,
 })
+/** Who is signed in; undefined: nobody. */
+let userId = /** @type {string | undefined} */ (undefined)
+
+/** What a user said is for nobody who sits here after them, nor sent on in their name. @param {import('./service.js').User | undefined} user */
+function changeUser(user) {
+  if (userId !== undefined && userId !== user?.id) startAgain()
+  userId = user?.id
+  void showModel()
+}
 
 /** Shows which model answers, and learns who may; asks for a name and password where the service wants them. */
 async function showModel() {
@@ -119,14 +128,16 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape') stop()
 })
 page.stop.addEventListener('click', stop)
-page.startAgain.addEventListener('click', () => {
+page.startAgain.addEventListener('click', startAgain)
+
+function startAgain() {
   stop()
   exchanges = []
   page.conversation.replaceChildren()
   page.welcome.hidden = false
   page.startAgain.hidden = true
   page.question.focus()
-})
+}
 
 translate(document)
 void session.refresh()

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import { AppError } from '../errors.ts'
+import { endOf, readTime } from '../http/read-time.ts'
 import type { TempFile, TempFiles } from '../rag/temp-files.ts'
 import type { Dataset, Datasets, NewDataset } from './datasets.ts'
 import { createFeedbackLines, type LessonsPart } from './from-feedback.ts'
 import type { DatasetFormat, Excludable } from './kinds.ts'
-import { readEnd, readTime } from './read-time.ts'
 import { datasetTooLarge } from './receive-upload.ts'
 import type { FeedbackReport } from './report.ts'
 import type { FeedbackChoiceBody, UploadFields } from './schema.ts'
@@ -90,7 +90,7 @@ export function createMakeDataset({ datasets, tempFiles, maxBytes, lessons, find
         ...rest,
         ...(userId === undefined ? {} : { userId }),
         ...(from === undefined ? {} : { from: readTime('from_feedback.from', from) }),
-        ...(to === undefined ? {} : { to: readEnd('from_feedback.to', to) }),
+        ...(to === undefined ? {} : { to: endOf(readTime('from_feedback.to', to), to) }),
       }
       const feedback = createFeedbackLines(lessons, resolved, maker.signal)
       const file = await save(feedback.lines(), maker.signal)

@@ -62,7 +62,14 @@ webTest('an answer is edited in its place, the correction is feedback, and the c
   const thumb = page.locator('.turn').first().locator('.thumb.up')
   await thumb.click()
   await expect.poll(() => thumb.getAttribute('aria-pressed')).toBe('true')
+  await page.locator('.comment textarea').first().fill('it was too short')
+  await page.getByRole('button', { name: 'Send' }).first().click()
+  await page.locator('.comment').first().waitFor({ state: 'hidden' })
+  await page.locator('.turn').first().locator('.thumb.down').click()
+  await expect.poll(() => thumb.getAttribute('aria-pressed')).toBe('false')
   expect(await feedbackOf(server)).toMatchObject([
+    { rating: 'down', correction: 'what I wanted', text: 'it was too short' },
+    { rating: 'up', correction: 'what I wanted', text: 'it was too short' },
     { rating: 'up', correction: 'what I wanted' },
     { rating: 'down', correction: 'what I wanted' },
   ])
@@ -126,6 +133,18 @@ webTest('a second answer that fails leaves the first as it was', async () => {
   expect(await page.locator(answerText).allTextContents()).toEqual(['first'])
   await page.getByRole('button', { name: 'Answer again' }).click()
   await expect.poll(() => page.getByRole('button', { name: 'Keep this one' }).count()).toBe(2)
+})
+
+webTest('who signs out leaves nothing of the conversation behind, and nobody goes on with it', async () => {
+  const { host, prompts } = createListener()
+  const { page } = await openApp({ host })
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await signIn(page, 'ana', { register: true })
+  await ask(page, 'a secret of ana')
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.locator('.turn').waitFor({ state: 'detached' })
+  await ask(page, 'and now')
+  expect(prompts.at(-1)).not.toContain('secret')
 })
 
 webTest('where nothing is remembered, the page says that nothing is learned', async () => {

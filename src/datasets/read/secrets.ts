@@ -88,7 +88,7 @@ function isMixed(run: string): boolean {
   return count(/\d/g) >= 2 && count(/[A-Z]/g) >= 2 && count(/[a-z]/g) >= 2
 }
 
-/** What programs have in the place of a value: `process.env.DB_PASSWORD_2`, `createToken2`. */
+/** What programs have in the place of a value: `settings.DB_PASSWORD_2`, `createToken2`. */
 const isReference = (value: string) => /[._/]|[a-z][A-Z]/.test(value) && isOfWords(value)
 
 /** Whether most of it is words of more than a few letters; among random ones, the case changes or a digit comes sooner. */
