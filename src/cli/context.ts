@@ -70,12 +70,23 @@ export async function withService<T>(context: Context, work: (client: Client) =>
   }
 }
 
+/** Errors that speak the person's language already. */
+const inLanguage = new WeakSet<AppError>()
+
+/** An error of the command line itself, for inside of `withService`: its message is shown as it stands. */
+export function refusal(code: AppError['code'], message: string): AppError {
+  const error = new AppError(code, message)
+  inLanguage.add(error)
+  return error
+}
+
 /** The same error with a message for people: what it means, what the service said, what to do. */
 export async function inWords(
   error: AppError,
   client: Client,
   { language, say }: Pick<Context, 'language' | 'say'>,
 ): Promise<AppError> {
+  if (inLanguage.has(error)) return error
   const isGone =
     error.code === 'unavailable' &&
     (await client.health().then(

@@ -17,6 +17,10 @@ export const datasetsMessages = {
     en: '{train} rows to learn from and {heldOut} held out, of {conversations} conversations ({kind})',
     es: '{train} filas para aprender y {heldOut} reservadas, de {conversations} conversaciones ({kind})',
   },
+  nothingHeldOut: {
+    en: 'Nothing is held out, so that no evaluation can tell what was learned: it takes more conversations, or a greater --held-out.',
+    es: 'No hay nada reservado, así que ninguna evaluación podrá decir qué se ha aprendido: hacen falta más conversaciones o un --held-out mayor.',
+  },
   records: { en: '{rows} of {records} records kept', es: 'Se guardaron {rows} de {records} registros' },
   emptyLines: { en: '{count} empty lines', es: '{count} líneas vacías' },
   refused: { en: '{count} refused, {reason}:', es: '{count} rechazados, {reason}:' },

@@ -15,6 +15,7 @@ export function describeReport({ kind, report }: DatasetAnswer, say: SayOfDatase
   }
   return [
     say('rows', rows),
+    ...(split.held_out_rows === 0 ? [say('nothingHeldOut')] : []),
     say('records', { rows: report.rows, records: report.records }),
     ...(report.empty_lines > 0 ? [say('emptyLines', { count: report.empty_lines })] : []),
     ...report.refused.flatMap(({ reason, count, examples }) => [

@@ -6,7 +6,7 @@ import type { DatasetAnswer, DatasetBody, DatasetItem } from '../datasets/schema
 import { isSystemError, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { allPages } from './admin.ts'
-import { type Context, printable, withService, writeLine } from './context.ts'
+import { type Context, printable, refusal, withService, writeLine } from './context.ts'
 import { type SayOfDatasets, speakOfDatasets } from './datasets-messages.ts'
 import { describeReport } from './datasets-report.ts'
 import { kindOf } from './docs-files.ts'
@@ -107,7 +107,7 @@ export async function exportDataset(context: Context): Promise<number> {
 function openNew(path: string, say: SayOfDatasets) {
   return open(path, 'wx').catch((error: unknown) => {
     if (!isSystemError(error, 'EEXIST')) throw toDiskError(error, dirname(path))
-    throw new AppError('conflict', say('exists', { path: printable(path) }), { cause: error })
+    throw refusal('conflict', say('exists', { path: printable(path) }))
   })
 }
 

@@ -39,11 +39,11 @@ const gateFlags: readonly CommandFlag[] = [
 export const evaluateCommands: readonly Command[] = [
   {
     path: ['train', 'evaluate'],
-    arguments: ['[CANDIDATE]'],
+    arguments: ['[MODEL|RUN]'],
     flags: [...gateFlags, json],
     help: {
-      en: 'Compares a model with the one in use, and says whether it passes (exit code 1: it does not, or nothing could tell).',
-      es: 'Compara un modelo con el que está en uso y dice si pasa (código de salida 1: no pasa, o no se puede saber).',
+      en: 'Compares a model, or what a training run has made, with the one in use, and says whether it passes (exit code 1: it does not, or nothing could tell).',
+      es: 'Compara un modelo, o el resultado de un entrenamiento, con el que está en uso y dice si pasa (código de salida 1: no pasa, o no se puede saber).',
     },
     run: async (context) => (await import('./evaluate.ts')).evaluateCandidate(context),
   },

@@ -4,8 +4,8 @@ import { fill, type Values } from './language.ts'
 /** What `train evaluate`, `train evaluations` and `models compare` say. */
 export const evaluateMessages = {
   needsCandidate: {
-    en: 'Say which model is to be evaluated: its name (such as base+adapter), or --run RUN.',
-    es: 'Di qué modelo hay que evaluar: su nombre (por ejemplo base+adaptador) o --run RUN.',
+    en: 'Say which model is to be evaluated: its name (such as base+adapter), or that of a training run.',
+    es: 'Di qué modelo hay que evaluar: su nombre (por ejemplo base+adaptador) o el de un entrenamiento.',
   },
   badNumber: {
     en: '{name} must be a whole number from 1 to {most}, but is "{value}".',

@@ -1,13 +1,14 @@
 import type { Client } from '../client.ts'
 import { AppError } from '../errors.ts'
 import type { EvaluationBody, EvaluationItem, ListedEvaluation } from '../evaluation/schema.ts'
+import { allPages } from './admin.ts'
 import { type Context, withService, writeLine } from './context.ts'
 import { type SayOfEvaluation, speakOfEvaluation, stateNames } from './evaluate-messages.ts'
 import { formatReport, verdictName } from './evaluate-report.ts'
 
 const mostConversations = 200
 
-/** `train evaluate [CANDIDATE]`: shows the progress, then the report. Gives 1 when the candidate does not pass. */
+/** `train evaluate [MODEL|RUN]`: shows the progress, then the report. Gives 1 when the candidate does not pass. */
 export async function evaluateCandidate(context: Context): Promise<number> {
   const { words, values } = context
   const say = speakOfEvaluation(context.language)
@@ -17,9 +18,18 @@ export async function evaluateCandidate(context: Context): Promise<number> {
     const value = values.get(name)
     return value === undefined ? [] : [[name, value]]
   })
-  const body: EvaluationBody = { kind: 'gate', ...(candidate === undefined ? {} : { candidate }), ...Object.fromEntries(given) }
+  const isRun =
+    candidate !== undefined && !values.has('run') && (await withService(context, (client) => hasRun(client, candidate)))
+  const named = candidate === undefined ? {} : { [isRun ? 'run' : 'candidate']: candidate }
+  const body: EvaluationBody = { kind: 'gate', ...named, ...Object.fromEntries(given) }
   const { passed } = await runEvaluation(context, body, say)
   return passed === true ? 0 : 1
+}
+
+/** Whether a training run has this name: no model has it, as its adapter answers with its base alone. */
+async function hasRun(client: Client, name: string): Promise<boolean> {
+  for await (const run of allPages((cursor) => client.trainingRuns(cursor))) if (run.name === name) return true
+  return false
 }
 
 /** `models compare A B`: both answer the person's last conversations again. */

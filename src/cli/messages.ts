@@ -185,7 +185,7 @@ export const failures: Readonly<Record<ErrorCode, Text>> = {
   not_found: { en: 'There is no such thing.', es: 'Eso no existe.' },
   conflict: { en: 'That contradicts what is there.', es: 'Eso contradice lo que ya hay.' },
   too_large: { en: 'That is too large.', es: 'Eso es demasiado grande.' },
-  unprocessable: { en: 'The document cannot be read.', es: 'No se puede leer el documento.' },
+  unprocessable: { en: 'What was sent cannot be used.', es: 'No se puede usar lo que se envió.' },
   rate_limited: { en: 'Too many requests. Wait a little.', es: 'Demasiadas peticiones. Espera un poco.' },
   quota_exceeded: { en: 'The quota is used up.', es: 'La cuota está agotada.' },
   aborted: { en: 'Stopped.', es: 'Detenido.' },

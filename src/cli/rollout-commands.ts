@@ -93,6 +93,16 @@ export const rolloutCommands: readonly Command[] = [
     run: async (context) => (await import('./rollout.ts')).rollBack(context),
   },
   {
+    path: ['rollout', 'end'],
+    arguments: [],
+    flags: [alias, json],
+    help: {
+      en: 'Ends the rollout: the name means again what it meant without.',
+      es: 'Termina el reparto: el nombre vuelve a significar lo que sin él.',
+    },
+    run: async (context) => (await import('./rollout.ts')).endRollout(context),
+  },
+  {
     path: ['rollout', 'events'],
     arguments: ['[ID]'],
     flags: [json],

@@ -17,6 +17,10 @@ export const rolloutMessages = {
   },
   promoted: { en: '"{alias}" means {model} now.', es: '"{alias}" es ahora {model}.' },
   rolledBack: { en: 'Back: "{alias}" means {model} again.', es: 'De vuelta: "{alias}" es otra vez {model}.' },
+  ended: {
+    en: 'Ended: "{alias}" means what it means without a rollout.',
+    es: 'Terminado: "{alias}" es lo que era sin el reparto.',
+  },
   none: { en: 'There are no rollouts.', es: 'No hay repartos.' },
   noneRuns: { en: 'No rollout of "{alias}" runs.', es: 'No hay ningún reparto de "{alias}" en marcha.' },
   noEvents: { en: 'Nothing has been done yet.', es: 'Aún no se ha hecho nada.' },

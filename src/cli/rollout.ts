@@ -2,7 +2,7 @@ import type { RolloutAnswer, RolloutDetail, RolloutEventItem } from '../client/r
 import type { Client } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { allPages } from './admin.ts'
-import { type Context, printable, withService, writeLine } from './context.ts'
+import { type Context, printable, refusal, withService, writeLine } from './context.ts'
 import { type SayOfRollouts, speakOfRollouts } from './rollout-messages.ts'
 
 type Arms = ReadonlyArray<Readonly<{ model: string; share: number }>>
@@ -76,6 +76,16 @@ export async function rollBack(context: Context): Promise<number> {
   )
 }
 
+/** `rollout end` */
+export async function endRollout(context: Context): Promise<number> {
+  return withService(context, async (client) => {
+    const { id, alias } = await getActive(client, context)
+    const ended = await client.endRollout(id)
+    if (!tellJson(context, ended)) writeLine(context.terminal.notes, speakOfRollouts(context.language)('ended', { alias }))
+    return 0
+  })
+}
+
 /** `rollout events [ID]` */
 export async function showEvents(context: Context): Promise<number> {
   const { words, terminal, language } = context
@@ -112,7 +122,16 @@ async function getRunning(client: Client, context: Context): Promise<RolloutAnsw
   const alias = aliasOf(context)
   const found = (await client.rollouts()).items.find((one) => one.alias === alias && one.state === 'running')
   if (found !== undefined) return found
-  throw new AppError('not_found', speakOfRollouts(context.language)('noneRuns', { alias }))
+  throw refusal('not_found', speakOfRollouts(context.language)('noneRuns', { alias }))
+}
+
+/** What runs for the alias, or else has settled what it means. */
+async function getActive(client: Client, context: Context): Promise<RolloutAnswer> {
+  const alias = aliasOf(context)
+  if (alias === 'default') return getRunning(client, context)
+  for await (const one of allPages((cursor) => client.rollouts(cursor)))
+    if (one.alias === alias && one.state !== 'ended') return one
+  throw refusal('not_found', speakOfRollouts(context.language)('noneRuns', { alias }))
 }
 
 function readArms({ words }: Context, say: SayOfRollouts): Arms {

@@ -74,8 +74,10 @@ function createScreen({ terminal, language }: Screen, first: RunAnswer, say: Say
   function showEnd(): void {
     const { state, error, served_as: model, name } = run
     const time = formatSeconds(run.trained_seconds)
-    if (state === 'completed') write(say('completed', { time, model: printable(model ?? '') }))
-    else write(say('ended', { state: stateNames[state][language] }))
+    if (state === 'completed') {
+      write(say('completed', { time, model: printable(model ?? '') }))
+      write(say('nextStep', { name: printable(name) }))
+    } else write(say('ended', { state: stateNames[state][language] }))
     if (error !== null) write(say('reason', { reason: printable(error.message) }))
     if (state === 'paused' || state === 'interrupted') write(say('canResume', { name }))
   }
@@ -110,5 +112,5 @@ function planText(plan: NonNullable<RunAnswer['plan']>, say: SayOfTraining): str
 }
 
 function epochText({ epoch, step, train_loss: loss, held_out_loss: heldOut }: EpochAnswer, say: SayOfTraining): string {
-  return say('epoch', { epoch, step, loss: loss.toFixed(4), heldOut: heldOut?.toFixed(4) ?? say('none') })
+  return say('epoch', { epoch, step, loss: loss.toFixed(4), heldOut: heldOut?.toFixed(4) ?? '–' })
 }

@@ -2,7 +2,7 @@ import type { Client } from '../client.ts'
 import { AppError } from '../errors.ts'
 import type { RunAnswer } from '../training/schema.ts'
 import { allPages } from './admin.ts'
-import { type Context, printable, withService, writeLine } from './context.ts'
+import { type Context, printable, refusal, withService, writeLine } from './context.ts'
 import { formatBytes, formatSeconds } from './format.ts'
 import { waitForStop } from './stop-signals.ts'
 import { followTraining } from './train-follow.ts'
@@ -143,5 +143,5 @@ async function getRun(client: Client, { words }: Context, say: SayOfTraining): P
   })
   if (found !== undefined) return found
   for await (const run of allPages((cursor) => client.trainingRuns(cursor))) if (run.name === given) return run
-  throw new AppError('not_found', say('unknownRun', { name: given }))
+  throw refusal('not_found', say('unknownRun', { name: given }))
 }

@@ -113,6 +113,11 @@ function* toLines(rows: readonly unknown[]): Generator<string> {
 }
 
 function nothingToLearn({ lessons, leftOut }: FeedbackReport): AppError {
+  if (lessons === 0)
+    return new AppError(
+      'unprocessable',
+      'No feedback on a remembered answer fits the choice. Rate or correct answers, or choose less narrowly.',
+    )
   const reasons = leftOut.map(({ reason, count }) => `${reason}: ${count}`).join(', ')
   const why = reasons === '' ? '' : ` Left out: ${reasons}.`
   return new AppError('unprocessable', `Of ${lessons} lessons of the feedback that was chosen, none can be learned from.${why}`)

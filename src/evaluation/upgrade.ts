@@ -49,7 +49,9 @@ async function measureLikelihood(
 
 function toExample({ prompt, answer }: PastConversation): TrainingExample {
   if (prompt.type === 'text') return { type: 'text', text: prompt.text + answer }
-  return { type: 'chat', messages: [...prompt.messages, { role: 'assistant', content: answer }] }
+  // The turns before it were said by anybody, and rated by nobody.
+  const learned = [prompt.messages.length]
+  return { type: 'chat', messages: [...prompt.messages, { role: 'assistant', content: answer }], learned }
 }
 
 // The answer of that time is no reference: it would favour the model that gave it.

@@ -77,7 +77,7 @@ test('evaluations are listed, and shown again as they were', async () => {
 
 test('what is missing or not there is said', async () => {
   const { run } = await createEvaluatingCli()
-  expect((await run('train evaluate')).notes).toMatch(/base\+adapter.*--run/)
+  expect((await run('train evaluate')).notes).toMatch(/base\+adapter.*training run/)
   expect(await run('train evaluate nowhere')).toMatchObject({ code: 1, notes: expect.stringContaining('nowhere') })
   expect(await run('train evaluations nowhere')).toMatchObject({ code: 1, notes: expect.stringContaining('no evaluation') })
 })

@@ -36,12 +36,27 @@ test('a rollout is started, watched, changed, promoted and taken back', async ()
   expect(JSON.parse((await run('rollout show --json')).output)).toMatchObject([{ state: 'rolled-back' }])
 })
 
+test('a rollout is ended, as is what another name was settled on', async () => {
+  const { run, world } = await openWorld()
+  await run('rollout start old=90 new=10')
+  expect(await run('rollout end')).toMatchObject({ code: 0, notes: expect.stringContaining('Ended: "default"') })
+  expect(await run('rollout end')).toMatchObject({ code: 1, notes: expect.stringContaining('No rollout of "default" runs') })
+  await run('rollout start old=90 new=10 --alias fast')
+  await run('rollout promote --alias fast')
+  expect(await world.whoAnswers('Hi', { model: 'fast' })).toBe('new')
+  expect(await run('rollout end --alias fast')).toMatchObject({ code: 0 })
+  expect(await world.call('POST', '/predict', { prompt: 'Hi', model: 'fast' })).toMatchObject({ status: 404 })
+})
+
 test('mistakes are told, in Spanish too', async () => {
   const { run } = await openWorld({ LANG: 'es_ES.UTF-8' })
   expect((await run('rollout start old new=10')).notes).toContain('Cada modelo debe ser MODELO=PORCENTAJE')
   expect((await run('rollout start old=90 new=10 --max-days 3')).notes).toContain('necesita --min-ratings')
   expect((await run('rollout start old=90 new=10 --min-ratings 3 --promote-when good')).notes).toContain('better, not_worse')
-  expect(await run('rollout promote')).toMatchObject({ code: 1, notes: expect.stringContaining('No hay ningún reparto') })
+  expect(await run('rollout promote')).toMatchObject({
+    code: 1,
+    notes: expect.stringMatching(/^No hay ningún reparto de "default" en marcha\.\n$/),
+  })
   expect((await run('rollout start old=90 new=10 --alias fast')).notes).toContain('se reparten ahora')
   expect((await run('rollout show')).output).toContain('fast: en marcha desde')
 })

@@ -59,7 +59,8 @@ test('trainer trains on the newest dataset, tells how it goes, and what answers 
   expect(notes).toMatch(/Run facts-1 \(.+\): tiny learns from facts:1\.\n/)
   expect(notes).toMatch(/4 examples \(1 left out\), 1 held out; 10 steps of 400 tokens/)
   expect(notes).toMatch(/Epoch 1 at step 2: loss 2\.0000, held-out loss 3\.0000\n/)
-  expect(notes).toMatch(/Done after .* answers as tiny\+facts-1\.\n$/)
+  expect(notes).toMatch(/Done after .* answers as tiny\+facts-1\.\nCompare it .* train evaluate facts-1\n$/)
+  expect((await run('train evaluate facts-1')).notes).toContain('tiny+facts-1')
   expect(trainers[0]?.job.parameters).toMatchObject({
     epochs: 2,
     learningRate: 0.001,

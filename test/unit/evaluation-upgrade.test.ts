@@ -30,6 +30,21 @@ const past = (predictionId: string, question: string, more: Partial<PastConversa
 })
 
 describe('an upgrade', () => {
+  test('scores of a conversation only the answer that was rated', async () => {
+    const messages = [
+      { role: 'user', content: 'q1' },
+      { role: 'assistant', content: 'a1' },
+      { role: 'user', content: 'q2' },
+    ] as const
+    const scored: unknown[] = []
+    const work = scriptedWork({
+      recent: async () => [past('p', '', { prompt: { type: 'chat', messages }, answer: 'a2', rating: 'up' })],
+      nats: (_model, example) => scored.push(example),
+    })
+    await runUpgrade(work, plan, run)
+    expect(scored[0]).toEqual({ type: 'chat', messages: [...messages, { role: 'assistant', content: 'a2' }], learned: [3] })
+  })
+
   test('has both answer what was asked, side by side, and scores what was rated up', async () => {
     const text = { type: 'text', text: 'Once' } as const
     const work = scriptedWork({
