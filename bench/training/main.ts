@@ -35,7 +35,7 @@ const { values } = parseArgs({
 type Measured = Readonly<{ losses: readonly number[]; tokensPerSecond: number; peakBytes: number }>
 
 const threads = Number(values.threads)
-const parameters: TrainParameters = { ...defaultTrainParameters, epochs: Number(values.epochs), learningRate: 5e-4, patience: 0 }
+const parameters: TrainParameters = { ...defaultTrainParameters, epochs: Number(values.epochs), patience: 0 }
 
 async function writeExamples(folder: string): Promise<Omit<TrainJob, 'folder'>> {
   const facts: readonly { question: string; answer: string }[] = JSON.parse(
@@ -55,6 +55,7 @@ async function writeExamples(folder: string): Promise<Omit<TrainJob, 'folder'>> 
   const modelPath = resolve(values.model)
   return {
     modelPath,
+    adapter: { name: 'bench', baseModel: 'bench', run: 'bench' },
     trainFile,
     heldOutFile,
     replayFile,

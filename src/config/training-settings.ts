@@ -6,7 +6,11 @@ export const trainingSettings = {
     env: 'NUM_TRAIN_EPOCHS',
     group: 'training',
     kind: integer({ minimum: 1, maximum: 1000 }),
-    default: 3,
+    default: undefined,
+    defaultText: {
+      en: 'as many as make about 60 steps, from 3 to 20',
+      es: 'las que dan unos 60 pasos, de 3 a 20',
+    },
     help: {
       en: 'Passes over the training data, where a run does not say.',
       es: 'Pasadas sobre los datos de entrenamiento, si no se dice otra cosa.',
@@ -26,7 +30,8 @@ export const trainingSettings = {
     env: 'LEARNING_RATE',
     group: 'training',
     kind: decimal({ minimum: 1e-9, maximum: 1 }),
-    default: 0.0002,
+    default: undefined,
+    defaultText: { en: '0.001; for dpo 0.0002', es: '0,001; para dpo 0,0002' },
     help: {
       en: 'Size of a training step, where a run does not say.',
       es: 'Tamaño de un paso de entrenamiento, si no se dice otra cosa.',

@@ -11,6 +11,7 @@ import {
   refuseUnfitting,
   refuseUntrainable,
 } from './check-run.ts'
+import { usualEpochs, type WantedParameters } from './run-parameters.ts'
 import type { LearnedDataset, LearnedDatasets } from './trainer.ts'
 
 export type NewRun = Readonly<{
@@ -22,7 +23,7 @@ export type NewRun = Readonly<{
   dataset: string | undefined
   /** Undefined: the text that comes with the program. */
   replayDataset: string | undefined
-  parameters: TrainParameters
+  parameters: WantedParameters
   createdBy: string | undefined
 }>
 
@@ -55,12 +56,13 @@ export type PlanParts = Disks &
 /** Checks that a run can be done. Throws `invalid`, `not_found`, `conflict` (its name is taken), `storage_full`. */
 export async function planRun(
   parts: PlanParts,
-  { name, model, dataset: wanted, replayDataset, parameters }: NewRun,
+  { name, model, dataset: wanted, replayDataset, parameters: wantedParameters }: NewRun,
 ): Promise<PlannedRun> {
   const base = await parts.findBase(model)
   refuseUntrainable(base)
   await parts.inspectBase(base.path)
   const dataset = await parts.datasets.get(wanted)
+  const parameters = { ...wantedParameters, epochs: wantedParameters.epochs ?? usualEpochs(dataset.trainRows, wantedParameters) }
   refuseUnfitting(dataset, parameters)
   const replayed = replayDataset === undefined ? undefined : await parts.datasets.get(replayDataset)
   if (replayed !== undefined) refuseAsReplay(replayed)

@@ -3,11 +3,26 @@ import { defaultTrainParameters as usually } from '../engine/train/train-paramet
 import { AppError } from '../errors.ts'
 import type { NewRunBody, RunAnswer } from './schema.ts'
 
-/** What settings say of runs that say nothing themselves. */
-export type UsualParameters = Pick<TrainParameters, 'epochs' | 'batchSize' | 'learningRate'>
+/** What settings say of runs that say nothing themselves; undefined: what does well. */
+export type UsualParameters = Readonly<{ epochs: number | undefined; batchSize: number; learningRate: number | undefined }>
+
+/** The parameters of a run whose dataset is not known yet. Epochs undefined: as many as `usualEpochs` says. */
+export type WantedParameters = Omit<TrainParameters, 'epochs'> & Readonly<{ epochs: number | undefined }>
+
+const usualLearningRates = { sft: usually.learningRate, dpo: 2e-4 } as const
+
+/** Twenty corrections, four at a time, are learned word for word in about so many updates. */
+const usualUpdates = 60
+const [fewestEpochs, mostEpochs] = [3, 20]
+
+/** Passes over so many examples that make about 60 updates: a few corrections need many, a large dataset few. */
+export function usualEpochs(examples: number, { batchSize, accumulation }: WantedParameters): number {
+  const updates = Math.max(1, Math.ceil(examples / (batchSize * accumulation)))
+  return Math.min(mostEpochs, Math.max(fewestEpochs, Math.ceil(usualUpdates / updates)))
+}
 
 /** Throws `invalid` for what has no meaning for the method. */
-export function toParameters(body: NewRunBody, usual: UsualParameters): TrainParameters {
+export function toParameters(body: NewRunBody, usual: UsualParameters): WantedParameters {
   const { method = usually.method, rank = usually.rank } = body
   if (method === 'sft') refuseGiven(body, 'beta', 'the method is sft')
   else for (const field of ['replay', 'replay_dataset'] as const) refuseGiven(body, field, 'the method is dpo')
@@ -19,7 +34,7 @@ export function toParameters(body: NewRunBody, usual: UsualParameters): TrainPar
     epochs: body.epochs ?? usual.epochs,
     batchSize: body.batch_size ?? usual.batchSize,
     accumulation: body.accumulation ?? usually.accumulation,
-    learningRate: body.learning_rate ?? usual.learningRate,
+    learningRate: body.learning_rate ?? usual.learningRate ?? usualLearningRates[method],
     schedule: body.schedule ?? usually.schedule,
     warmup: body.warmup ?? usually.warmup,
     rank,

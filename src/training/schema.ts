@@ -14,7 +14,11 @@ const integer = (minimum: number, maximum: number, description?: string) =>
 
 /** How a run learns, by the names on the wire. */
 const parameterFields = {
-  epochs: integer(1, 1000, 'Passes over the examples. Default: NUM_TRAIN_EPOCHS.'),
+  epochs: integer(
+    1,
+    1000,
+    'Passes over the examples. Default: NUM_TRAIN_EPOCHS, else as many as make about 60 steps, from 3 to 20.',
+  ),
   batch_size: integer(1, 4096, 'Examples (or pairs) that are evaluated at once. Default: TRAIN_BATCH_SIZE.'),
   accumulation: integer(1, 4096, 'Evaluations before each update.'),
   learning_rate: Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'Default: LEARNING_RATE.' }),

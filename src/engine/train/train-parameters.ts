@@ -8,7 +8,7 @@ export const defaultTrainParameters: TrainParameters = {
   epochs: 3,
   batchSize: 4,
   accumulation: 1,
-  learningRate: 2e-4,
+  learningRate: 1e-3,
   schedule: 'cosine',
   warmup: 0.05,
   rank: 16,
@@ -22,7 +22,7 @@ export const defaultTrainParameters: TrainParameters = {
   seed: 1,
   patience: 2,
   beta: 0.1,
-  replay: 0.5,
+  replay: 0.25,
 }
 
 type NumberField = { [Name in keyof TrainParameters]: TrainParameters[Name] extends number ? Name : never }[keyof TrainParameters]
