@@ -145,7 +145,7 @@ function serveEnding(http: FastifyInstance, { rollouts, userOf }: RolloutRoutesO
 
 /** Whose fields may all be left out, may be left out itself. */
 async function allowNoBody(request: FastifyRequest): Promise<void> {
-  request.body ??= {}
+  if (request.body === undefined) request.body = {}
 }
 
 function fromRule({ min_ratings, promote_when, rollback_when, max_days, require_evaluation }: RuleBody): Rule {

@@ -62,7 +62,7 @@ test('the modes stand side by side, with how the first compares with the others'
   expect(output).toMatch(/MRR@10 +0\.417 +0\.250 +0\.000\n/)
   expect(output).toMatch(/recall@5, hybrid against vector: \+50\.0 points \(95 %: 0\.0 to \+100\.0\)/)
   expect(asked).toHaveLength(6)
-  expect(asked[0]).toEqual({ question: 'Where is a?', k: 10, mode: 'hybrid', answer: false, collection: 'help' })
+  expect(asked[0]).toEqual({ question: 'Where is a?', k: 10, mode: 'hybrid', answer: false, collection: 'help', store: false })
 })
 
 test('answers are judged by what they cite', async () => {

@@ -67,6 +67,7 @@ describe('the official client', () => {
       object: 'chat.completion',
       created: expect.any(Number),
       model: 'fake',
+      metadata: { prediction_id: String(head.id).replace('chatcmpl-', '') },
     })
     const continued = await client.completions.create({ model: 'fake', prompt: 'x' })
     expect(continued).toMatchObject({
