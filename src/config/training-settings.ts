@@ -31,7 +31,7 @@ export const trainingSettings = {
     group: 'training',
     kind: decimal({ minimum: 1e-9, maximum: 1 }),
     default: undefined,
-    defaultText: { en: '0.001; for dpo 0.0002', es: '0,001; para dpo 0,0002' },
+    defaultText: { en: '0.001; for dpo 0.00005', es: '0,001; para dpo 0,00005' },
     help: {
       en: 'Size of a training step, where a run does not say.',
       es: 'Tamaño de un paso de entrenamiento, si no se dice otra cosa.',

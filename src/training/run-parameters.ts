@@ -9,7 +9,7 @@ export type UsualParameters = Readonly<{ epochs: number | undefined; batchSize: 
 /** The parameters of a run whose dataset is not known yet. Epochs undefined: as many as `usualEpochs` says. */
 export type WantedParameters = Omit<TrainParameters, 'epochs'> & Readonly<{ epochs: number | undefined }>
 
-const usualLearningRates = { sft: usually.learningRate, dpo: 2e-4 } as const
+const usualLearningRates = { sft: usually.learningRate, dpo: 5e-5 } as const
 
 /** Twenty corrections, four at a time, are learned word for word in about so many updates. */
 const usualUpdates = 60
