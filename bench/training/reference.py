@@ -28,7 +28,9 @@ def load_model(path: Path, cache: Path):
     """Reading a GGUF takes transformers minutes: what it made of it is kept."""
     if not (cache / "config.json").exists():
         model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+        # What it read are plain floats by now.
         del model.config.quantization_config
+        model.hf_quantizer = None
         model.save_pretrained(cache)
     return AutoModelForCausalLM.from_pretrained(cache, dtype=torch.float32)
 
