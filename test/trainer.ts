@@ -85,6 +85,7 @@ export const plan: TrainPlan = {
   steps: 10,
   trainableParameters: 1000,
   memoryBytes: 1e9,
+  seconds: 60,
   parity: { ours: 2.5, reference: 2.5001, tolerance: 0.005 },
 }
 

@@ -107,8 +107,16 @@ function createScreen({ terminal, language }: Screen, first: RunAnswer, say: Say
 }
 
 function planText(plan: NonNullable<RunAnswer['plan']>, say: SayOfTraining): string {
-  const { examples, too_long: tooLong, empty, held_out: heldOut, steps, tokens, memory_bytes: bytes } = plan
-  return say('plan', { examples, left: tooLong + empty, heldOut, steps, tokens, memory: formatBytes(bytes) })
+  const { examples, too_long: tooLong, empty, held_out: heldOut, steps, tokens, memory_bytes: bytes, seconds } = plan
+  return say('plan', {
+    examples,
+    left: tooLong + empty,
+    heldOut,
+    steps,
+    tokens,
+    memory: formatBytes(bytes),
+    time: formatSeconds(seconds),
+  })
 }
 
 function epochText({ epoch, step, train_loss: loss, held_out_loss: heldOut }: EpochAnswer, say: SayOfTraining): string {

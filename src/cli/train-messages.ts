@@ -13,8 +13,8 @@ export const trainMessages = {
     es: 'Leyendo los ejemplos y comparando el modelo con llama.cpp.',
   },
   plan: {
-    en: '{examples} examples ({left} left out), {heldOut} held out; {steps} steps of {tokens} tokens an epoch; about {memory} of memory.',
-    es: '{examples} ejemplos ({left} descartados), {heldOut} reservados; {steps} pasos, {tokens} tokens por pasada; unos {memory} de memoria.',
+    en: '{examples} examples ({left} left out), {heldOut} held out; {steps} steps in all, {tokens} tokens an epoch; about {time} and {memory} of memory.',
+    es: '{examples} ejemplos ({left} descartados), {heldOut} reservados; {steps} pasos en total, {tokens} tokens por pasada; unos {time} y {memory} de memoria.',
   },
   step: { en: 'Step {step}/{steps}, loss {loss}, {speed} tokens/s', es: 'Paso {step}/{steps}, pérdida {loss}, {speed} tokens/s' },
   epoch: {

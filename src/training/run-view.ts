@@ -96,6 +96,7 @@ function toPlanAnswer(plan: Omit<TrainPlan, 'type'>): NonNullable<RunAnswer['pla
     steps: plan.steps,
     trainable_parameters: plan.trainableParameters,
     memory_bytes: plan.memoryBytes,
+    seconds: round(plan.seconds),
     parity: plan.parity,
   }
 }

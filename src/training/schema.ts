@@ -86,6 +86,7 @@ const plan = Type.Object({
   steps: Type.Integer(),
   trainable_parameters: Type.Integer(),
   memory_bytes: Type.Integer({ description: 'What the process is expected to take at most.' }),
+  seconds: Type.Number({ description: 'About how long it takes where nothing else runs.' }),
   parity: Type.Object(
     { ours: Type.Number(), reference: Type.Number(), tolerance: Type.Number() },
     { description: 'Mean negative log-likelihood of a row, here and by llama.cpp.' },

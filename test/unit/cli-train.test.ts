@@ -57,7 +57,7 @@ test('trainer trains on the newest dataset, tells how it goes, and what answers 
   const { code, notes } = await running
   expect(code).toBe(0)
   expect(notes).toMatch(/Run facts-1 \(.+\): tiny learns from facts:1\.\n/)
-  expect(notes).toMatch(/4 examples \(1 left out\), 1 held out; 10 steps of 400 tokens/)
+  expect(notes).toMatch(/4 examples \(1 left out\), 1 held out; 10 steps in all, 400 tokens an epoch; about 1 min 0 s and/)
   expect(notes).toMatch(/Epoch 1 at step 2: loss 2\.0000, held-out loss 3\.0000\n/)
   expect(notes).toMatch(/Done after .* answers as tiny\+facts-1\.\nCompare it .* train evaluate facts-1\n$/)
   expect((await run('train evaluate facts-1')).notes).toContain('tiny+facts-1')

@@ -19,6 +19,19 @@ function eventsOf<T extends TrainEvent['type']>(events: readonly TrainEvent[], t
 }
 
 describe('a training', () => {
+  test('tells before the first step about how long it takes, by the time of one text', async () => {
+    const secondsOf = async (epochs: number) => {
+      const own = await mkdtemp(join(folder, 'run-'))
+      let time = 0
+      const job = await createToyJob({ folder: own, parameters: { epochs } })
+      const [plan] = eventsOf(await trainToy(job, { now: () => (time += 5) }), 'train-plan')
+      return plan?.seconds ?? 0
+    }
+    const two = await secondsOf(2)
+    expect(two).toBeGreaterThan(0.005)
+    expect(await secondsOf(4)).toBeCloseTo(2 * two, 6)
+  })
+
   test('tells its plan, then each step, epoch and checkpoint, and ends with an adapter', async () => {
     const job = await createToyJob({ folder, parameters: { epochs: 2 } })
     const events = await trainToy(job)

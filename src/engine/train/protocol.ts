@@ -85,6 +85,8 @@ export type TrainPlan = Readonly<{
   trainableParameters: number
   /** What the process is expected to take at most. */
   memoryBytes: number
+  /** About how long all steps take, judged by one look at a text of the run, where nothing else runs. */
+  seconds: number
   /** Mean negative log-likelihood of a row, here and by llama.cpp. */
   parity: Readonly<{ ours: number; reference: number; tolerance: number }>
 }>

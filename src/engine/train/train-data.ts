@@ -77,7 +77,7 @@ export function countData({
   heldOut,
   replay,
   updates,
-}: TrainData): Omit<TrainPlan, 'type' | 'trainableParameters' | 'memoryBytes' | 'parity'> {
+}: TrainData): Omit<TrainPlan, 'type' | 'trainableParameters' | 'memoryBytes' | 'seconds' | 'parity'> {
   const pieces = updates.filter(({ epoch }) => epoch === 1).flatMap((update) => update.pieces)
   const rows = pieces.flatMap((piece) => pieceRows(learned.examples, replay, piece))
   return {

@@ -2,11 +2,12 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../../errors.ts'
 import type { AdapterFile } from './adapter-file.ts'
+import { tokensOf } from './batches.ts'
 import { type CheckpointOptions, createCheckpoints } from './checkpoint.ts'
 import type { TokenRow } from './example-tokens.ts'
 import { fingerprintOf } from './job-fingerprint.ts'
 import { judgeParity, parityRows, type ReferenceScorer, scoreByReference, scoreByTrainable } from './parity.ts'
-import type { TrainEvent, TrainJob } from './protocol.ts'
+import type { TrainEvent, TrainJob, TrainParameters } from './protocol.ts'
 import type { ReadExamples } from './read-examples.ts'
 import { countData, type DataParts, type LargestBatch, largestBatch, readTrainData } from './train-data.ts'
 import { type LoopEnd, type LoopParts, runTrainLoop } from './train-loop.ts'
@@ -58,11 +59,13 @@ export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
     if (reference === undefined) parts.send({ type: 'train-resume', step: checkpoint?.progress.step ?? 0 })
     else {
       const parity = judgeParity(await scoreByTrainable(trainable, rows), reference.mean, reference.quantization)
+      const counted = countData(data)
       parts.send({
         type: 'train-plan',
-        ...countData(data),
+        ...counted,
         trainableParameters: trainable.parameters.reduce((sum, { data: { length } }) => sum + length, 0),
         memoryBytes,
+        seconds: await estimateSeconds(trainable, { ...job, rows, tokens: counted.tokens * parameters.epochs, now: parts.now }),
         parity,
       })
     }
@@ -73,6 +76,23 @@ export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
   } finally {
     await trainable.close()
   }
+}
+
+/** Forward, back through the activations, and the gradients: each costs about as much as the first. DPO scores twice besides. */
+const passes = { sft: 3, dpo: 5 } as const
+
+type Expected = Readonly<{ parameters: TrainParameters; rows: readonly TokenRow[]; tokens: number; now: () => number }>
+
+/** By the time that one text takes, now that everything is in memory. */
+async function estimateSeconds(
+  trainable: Pick<Trainable, 'score'>,
+  { parameters, rows, tokens, now }: Expected,
+): Promise<number> {
+  const longest = rows.slice(0, 1)
+  const startedAt = now()
+  await scoreByTrainable(trainable, longest)
+  const ofToken = (now() - startedAt) / Math.max(1, tokensOf(longest))
+  return (ofToken * tokens * passes[parameters.method]) / 1000
 }
 
 const rowsOf = ({ examples }: ReadExamples) => examples.flatMap(({ rows }) => rows)
