@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../errors.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { ApiKeysTable, Database } from '../storage/tables.ts'
 import type { Quota } from '../usage/quota.ts'
 import type { UserCaller } from './guard.ts'
@@ -165,22 +165,13 @@ async function list(
   db: Database,
   { userId, limit, cursor }: { userId?: string; limit: number; cursor: string | undefined },
 ): Promise<ApiKeyPage> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   const found = await rows(db)
     .$if(userId !== undefined, (query) => query.where('userId', '=', userId ?? ''))
-    .$if(after !== undefined, (query) =>
-      query.where(({ eb, and, or }) =>
-        or([
-          eb('apiKeys.createdAt', '<', after?.createdAt ?? ''),
-          and([eb('apiKeys.createdAt', '=', after?.createdAt ?? ''), eb('apiKeys.id', '<', after?.id ?? '')]),
-        ]),
-      ),
-    )
+    .where(isBehind(cursor, 'apiKeys'))
     .orderBy('apiKeys.createdAt', 'desc')
     .orderBy('apiKeys.id', 'desc')
     .limit(limit + 1)
     .execute()
-  const items = found.slice(0, limit)
-  const last = items.at(-1)
-  return { items: items.map(toApiKey), nextCursor: found.length > limit && last ? writeCursor(last) : undefined }
+  const { items, nextCursor } = toPage(found, limit)
+  return { items: items.map(toApiKey), nextCursor }
 }

@@ -3,7 +3,7 @@ import { writeBeside } from '../engine/disk.ts'
 import type { TrainingExample } from '../engine/train/example.ts'
 import { AppError } from '../errors.ts'
 import type { DatasetsTable } from '../storage/learning-tables.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import { listRows, type RowFilter, readExamples, removeOrphans, removeRows, type StoredRow, saveRows } from './dataset-rows.ts'
 import { exportLine } from './export-line.ts'
@@ -213,26 +213,17 @@ async function listDatasets(
   db: Database,
   { limit, cursor, name }: Readonly<{ limit: number; cursor?: string | undefined; name?: string | undefined }>,
 ): Promise<DatasetPage> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   const rows = await db
     .selectFrom('datasets')
     .selectAll()
     .$if(name !== undefined, (query) => query.where('name', '=', name ?? ''))
-    .$if(after !== undefined, (query) =>
-      query.where(({ eb, and, or }) =>
-        or([
-          eb('createdAt', '<', after?.createdAt ?? ''),
-          and([eb('createdAt', '=', after?.createdAt ?? ''), eb('id', '<', after?.id ?? '')]),
-        ]),
-      ),
-    )
+    .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)
     .execute()
-  const items = rows.slice(0, limit).map(toDataset)
-  const last = items.at(-1)
-  return { items, nextCursor: rows.length > limit && last ? writeCursor(last) : undefined }
+  const { items, nextCursor } = toPage(rows, limit)
+  return { items: items.map(toDataset), nextCursor }
 }
 
 /** What `add` has written is trusted. */

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { EvaluationsTable } from '../storage/learning-tables.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 
 export type EvaluationRow = Readonly<EvaluationsTable>
@@ -40,27 +40,17 @@ export type ListOptions = Readonly<{ userId: string; limit: number; cursor: stri
 
 /** Newest first. Throws `invalid` for a cursor that is not one of ours. */
 export async function listRows(db: Database, { userId, limit, cursor, candidate }: ListOptions) {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   const rows: readonly ListedRow[] = await db
     .selectFrom('evaluations')
     .select(listed)
     .where(({ eb, or }) => or([eb('ownerId', 'is', null), eb('ownerId', '=', userId)]))
     .$if(candidate !== undefined, (query) => query.where('candidate', '=', candidate ?? ''))
-    .$if(after !== undefined, (query) =>
-      query.where(({ eb, and, or }) =>
-        or([
-          eb('createdAt', '<', after?.createdAt ?? ''),
-          and([eb('createdAt', '=', after?.createdAt ?? ''), eb('id', '<', after?.id ?? '')]),
-        ]),
-      ),
-    )
+    .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)
     .execute()
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  return { items, nextCursor: rows.length > limit && last ? writeCursor(last) : undefined }
+  return toPage(rows, limit)
 }
 
 /** Those that a process before this one left unfinished will never end. */

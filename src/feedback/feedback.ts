@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { hasTagOf } from '../storage/feedback-sql.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database, FeedbackTable } from '../storage/tables.ts'
 
 export type Feedback = Readonly<Omit<FeedbackTable, 'tags'>> & Readonly<{ tags: readonly string[] }>
@@ -105,20 +105,14 @@ function refuseBrokenText(field: string, text: string | null | undefined): void 
 }
 
 async function list(db: Database, filter: FeedbackFilter, limit: number, cursor: string | undefined): Promise<FeedbackPage> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
-  let query = filtered(db, filter)
-  if (after !== undefined)
-    query = query.where(({ eb, and, or }) =>
-      or([eb('createdAt', '<', after.createdAt), and([eb('createdAt', '=', after.createdAt), eb('id', '<', after.id)])]),
-    )
-  const rows = await query
+  const rows = await filtered(db, filter)
+    .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)
     .execute()
-  const items = rows.slice(0, limit).map(({ tags, ...row }): Feedback => ({ ...row, tags: JSON.parse(tags) }))
-  const last = items.at(-1)
-  return { items, nextCursor: rows.length > limit && last ? writeCursor(last) : undefined }
+  const { items, nextCursor } = toPage(rows, limit)
+  return { items: items.map(({ tags, ...row }) => ({ ...row, tags: JSON.parse(tags) })), nextCursor }
 }
 
 function filtered(db: Database, { rating, tag, model, userId, hasCorrection, from, to }: FeedbackFilter) {

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { latestRating } from '../storage/feedback-sql.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import type {
   PageOptions,
@@ -79,7 +79,6 @@ async function list(
   { model, rating, from, to }: PredictionFilter,
   { limit, cursor }: PageOptions,
 ): Promise<PredictionPage> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   let query = db
     .selectFrom('predictions')
     .select(listed)
@@ -96,14 +95,9 @@ async function list(
   if (from !== undefined) query = query.where('createdAt', '>=', from)
   if (to !== undefined) query = query.where('createdAt', '<', to)
   if (rating !== undefined) query = query.where(latestRating, 'is', rating === 'none' ? null : rating)
-  if (after !== undefined)
-    query = query.where(({ eb, or, and }) =>
-      or([eb('createdAt', '<', after.createdAt), and([eb('createdAt', '=', after.createdAt), eb('id', '<', after.id)])]),
-    )
+  query = query.where(isBehind(cursor))
   const rows = await query.execute()
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  return { items, nextCursor: rows.length > limit && last !== undefined ? writeCursor(last) : undefined }
+  return toPage(rows, limit)
 }
 
 async function removeAll(db: Database, owner: PredictionOwner, until: string): Promise<number> {

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { RolloutEventsTable, RolloutsTable } from '../storage/learning-tables.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Arm } from './arms.ts'
 import type { Rule } from './rule.ts'
@@ -100,49 +100,30 @@ export async function findLastPromoted(db: Database, alias: string): Promise<Rol
 
 /** Those that run on the first page, before the others; each newest first. Throws `invalid` for a cursor that is not one of ours. */
 export async function listRollouts(db: Database, { limit, cursor }: PageOptions): Promise<Page<Rollout>> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   const all = db.selectFrom('rollouts').selectAll().orderBy('createdAt', 'desc').orderBy('id', 'desc')
-  const running = after === undefined ? await all.where('state', '=', 'running').execute() : []
+  const running = cursor === undefined ? await all.where('state', '=', 'running').execute() : []
   const rows = await all
     .where('state', '!=', 'running')
-    .$if(after !== undefined, (query) =>
-      query.where(({ eb, and, or }) =>
-        or([
-          eb('createdAt', '<', after?.createdAt ?? ''),
-          and([eb('createdAt', '=', after?.createdAt ?? ''), eb('id', '<', after?.id ?? '')]),
-        ]),
-      ),
-    )
+    .where(isBehind(cursor))
     .limit(limit + 1)
     .execute()
-  return toPage([...running, ...rows.slice(0, limit)].map(toRollout), rows.length > limit ? rows[limit - 1] : undefined)
+  const { items, nextCursor } = toPage(rows, limit)
+  return { items: [...running, ...items].map(toRollout), nextCursor }
 }
 
 export type EventFilter = PageOptions & Readonly<{ rolloutId?: string }>
 
 /** Newest first. Throws `invalid` for a cursor that is not one of ours. */
 export async function listEvents(db: Database, { limit, cursor, rolloutId }: EventFilter): Promise<Page<RolloutEvent>> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   const rows = await db
     .selectFrom('rolloutEvents')
     .selectAll()
     .$if(rolloutId !== undefined, (query) => query.where('rolloutId', '=', rolloutId ?? ''))
-    .$if(after !== undefined, (query) =>
-      query.where(({ eb, and, or }) =>
-        or([
-          eb('createdAt', '<', after?.createdAt ?? ''),
-          and([eb('createdAt', '=', after?.createdAt ?? ''), eb('id', '<', after?.id ?? '')]),
-        ]),
-      ),
-    )
+    .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)
     .execute()
-  const items = rows.slice(0, limit).map(({ details, ...row }) => ({ ...row, details: JSON.parse(details) }))
-  return toPage(items, rows.length > limit ? items.at(-1) : undefined)
-}
-
-function toPage<T>(items: readonly T[], last: Readonly<{ createdAt: string; id: string }> | undefined): Page<T> {
-  return { items, nextCursor: last === undefined ? undefined : writeCursor(last) }
+  const { items, nextCursor } = toPage(rows, limit)
+  return { items: items.map(({ details, ...row }) => ({ ...row, details: JSON.parse(details) })), nextCursor }
 }

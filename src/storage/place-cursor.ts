@@ -1,3 +1,4 @@
+import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import { AppError } from '../errors.ts'
 
 /** Where a page ended, in a list that is ordered by time and then by id. */
@@ -14,4 +15,25 @@ export function readCursor(cursor: string, field: 'cursor' | 'after' = 'cursor')
   if (createdAt !== undefined && id !== undefined) return { createdAt, id }
   const expected = `the next_${field} of an earlier page`
   throw new AppError('invalid', `"${field}" must be ${expected}.`, { details: [{ field, expected, got: 'another text' }] })
+}
+
+/**
+ * A condition: the row stands behind where a page ended, the newest first; without a cursor all do. `table`: whose columns are meant, where
+ * several have them. Throws like `readCursor`.
+ */
+export function isBehind(cursor: string | undefined, table?: string): RawBuilder<SqlBool> {
+  if (cursor === undefined) return sql<SqlBool>`1 = 1`
+  const place = readCursor(cursor)
+  const [createdAt, id] = ['createdAt', 'id'].map((column) => sql.ref(table === undefined ? column : `${table}.${column}`))
+  return sql<SqlBool>`(${createdAt}, ${id}) < (${place.createdAt}, ${place.id})`
+}
+
+/** A page of rows, of which one more than its limit was asked for. */
+export function toPage<Row extends Place>(
+  rows: readonly Row[],
+  limit: number,
+): Readonly<{ items: readonly Row[]; nextCursor: string | undefined }> {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  return { items, nextCursor: rows.length > limit && last !== undefined ? writeCursor(last) : undefined }
 }

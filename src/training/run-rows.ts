@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { TrainingRunsTable } from '../storage/learning-tables.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import { type RunEvent, type RunState, transitions } from './run-states.ts'
 
@@ -32,25 +32,15 @@ export type RunFilter = Readonly<{ limit: number; cursor: string | undefined; st
 
 /** Newest first. Throws `invalid` for a cursor that is not one of ours. */
 export async function listRuns(db: Database, { limit, cursor, state }: RunFilter): Promise<RunRowsPage> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   let query = selectRuns(db)
   if (state !== undefined) query = query.where('trainingRuns.state', '=', state)
-  if (after !== undefined) {
-    query = query.where(({ eb, and, or }) =>
-      or([
-        eb('trainingRuns.createdAt', '<', after.createdAt),
-        and([eb('trainingRuns.createdAt', '=', after.createdAt), eb('trainingRuns.id', '<', after.id)]),
-      ]),
-    )
-  }
+  query = query.where(isBehind(cursor, 'trainingRuns'))
   const rows = await query
     .orderBy('trainingRuns.createdAt', 'desc')
     .orderBy('trainingRuns.id', 'desc')
     .limit(limit + 1)
     .execute()
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  return { items, nextCursor: rows.length > limit && last ? writeCursor(last) : undefined }
+  return toPage(rows, limit)
 }
 
 /** The run that was completed last. */

@@ -1,7 +1,5 @@
-import { realpathSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
-import { type ProcessChild, spawnFile } from '../../engine/local/spawn-process.ts'
+import { spawnConfined } from '../../engine/local/spawn-confined.ts'
+import type { ProcessChild } from '../../engine/local/spawn-process.ts'
 import { AppError } from '../../errors.ts'
 import type { FromReader, ToReader } from './read-protocol.ts'
 import type { ReadOptions } from './survey.ts'
@@ -73,25 +71,5 @@ function died(reason: string): AppError {
 
 /** Starts the process. It can read the files of `folder` and the program's own code, write nothing, and sees no environment. */
 export function spawnReader(folder: string, log: (text: string) => void, memoryMb = 1024): ReaderChild {
-  const modules = createRequire(import.meta.url)
-    .resolve('csv-parse')
-    .replace(/([/\\]node_modules[/\\]).*$/, '$1')
-  const source = fileURLToPath(new URL('../../', import.meta.url))
-  const readable = [folder, source, fileURLToPath(new URL('../../../node_modules/', import.meta.url)), modules]
-  const paths = [...new Set(readable.flatMap((path) => [path, realPathOf(path)]))]
-  const nodeFlags = [
-    '--permission',
-    ...paths.map((path) => `--allow-fs-read=${path}`),
-    '--disable-warning=SecurityWarning',
-    `--max-old-space-size=${memoryMb}`,
-  ]
-  return spawnFile(new URL('./read-worker', import.meta.url), { log, nodeFlags, env: {} })
-}
-
-function realPathOf(path: string): string {
-  try {
-    return realpathSync(path)
-  } catch {
-    return path
-  }
+  return spawnConfined(new URL('./read-worker', import.meta.url), { folder, needs: 'csv-parse', log, memoryMb })
 }
