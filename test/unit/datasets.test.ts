@@ -39,10 +39,12 @@ async function openWorld(read: Read = readHere) {
     await writeFile(path, content)
     return { path, fileName: 'data.jsonl', format: undefined, heldOut: 0.1, seed: 0, exclude: [], ...options }
   }
+  const addFile = (options: ReadOptions, name = 'facts', to: Datasets = datasets) =>
+    to.add({ name, source: 'upload', origin: {}, createdBy: null, options }, never)
   const add = async (content: string, options: Partial<ReadOptions> = {}, name = 'facts', to: Datasets = datasets) =>
-    to.add({ name, source: 'upload', origin: {}, createdBy: null, options: await optionsOf(content, options) }, never)
+    addFile(await optionsOf(content, options), name, to)
   const countRows = async () => (await storage.db.selectFrom('datasetRows').select('position').execute()).length
-  return { ...storage, folder, datasets, open, add, countRows }
+  return { ...storage, folder, datasets, open, optionsOf, addFile, add, countRows }
 }
 
 const contentOf = (examples: readonly TrainingExample[]) => examples.map((example) => `${exportLine(example)}\n`).join('')
@@ -201,17 +203,17 @@ test('what a killed service has left is removed at the next start, and nothing e
 
 test('others get their turn while a large file is stored, and past five files it is busy', async () => {
   const gate = Promise.withResolvers<void>()
-  const { add, db } = await openWorld(async function* (options) {
+  const { optionsOf, addFile, db } = await openWorld(async function* (options) {
     for await (const message of readHere(options)) {
       if (message.type === 'read-end') await gate.promise
       yield message
     }
   })
-  const adding = Array.from({ length: 5 }, () => add(contentOf(texts(500))))
+  const file = await optionsOf(contentOf(texts(500)))
+  const adding = Array.from({ length: 5 }, () => addFile(file))
   // A query is answered in the middle of it.
   expect(await db.selectFrom('datasets').select('id').execute()).toEqual([])
-  await new Promise((resolve) => setImmediate(resolve))
-  await expect(add('{"text":"a"}\n')).rejects.toMatchObject({ code: 'busy' })
+  await expect(addFile(file)).rejects.toMatchObject({ code: 'busy' })
   gate.resolve()
   expect((await Promise.all(adding)).map(({ version }) => version).sort()).toEqual([1, 2, 3, 4, 5])
 })
