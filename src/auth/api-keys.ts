@@ -167,7 +167,7 @@ async function list(
 ): Promise<ApiKeyPage> {
   const found = await rows(db)
     .$if(userId !== undefined, (query) => query.where('userId', '=', userId ?? ''))
-    .where(isBehind(cursor, 'apiKeys'))
+    .where(isBehind(cursor, 'apiKeys.createdAt', 'apiKeys.id'))
     .orderBy('apiKeys.createdAt', 'desc')
     .orderBy('apiKeys.id', 'desc')
     .limit(limit + 1)

@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What the `datasets` commands say. Where a text has a place such as {name}, both languages have it. */
 export const datasetsMessages = {
@@ -62,11 +62,8 @@ export const datasetsMessages = {
 } as const satisfies Record<string, Text>
 
 type Name = keyof typeof datasetsMessages
-export type SayOfDatasets = (name: Name, values?: Values) => string
-
-export function speakOfDatasets(language: Language): SayOfDatasets {
-  return (name, values = {}) => fill(datasetsMessages[name], language, values)
-}
+export const speakOfDatasets = speaker(datasetsMessages)
+export type SayOfDatasets = ReturnType<typeof speakOfDatasets>
 
 /** A reason in words; as it stands, where a newer service has one that is not known here. */
 export function reasonOf(reason: string, say: SayOfDatasets): string {

@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What `docs eval` says. */
 export const docsEvalMessages = {
@@ -46,8 +46,5 @@ export const docsEvalMessages = {
   interval: { en: 'In brackets: the 95 % confidence interval.', es: 'Entre paréntesis: el intervalo de confianza del 95 %.' },
 } as const satisfies Record<string, Text>
 
-export type SayOfDocsEval = (name: keyof typeof docsEvalMessages, values?: Values) => string
-
-export function speakOfDocsEval(language: Language): SayOfDocsEval {
-  return (name, values = {}) => fill(docsEvalMessages[name], language, { program: './run_llm.sh', ...values })
-}
+export const speakOfDocsEval = speaker(docsEvalMessages)
+export type SayOfDocsEval = ReturnType<typeof speakOfDocsEval>

@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What the `docs` commands say. Where a text has a place such as {name}, both languages have it. */
 export const docsMessages = {
@@ -52,8 +52,5 @@ export const docsMessages = {
   page: { en: 'page {page}', es: 'página {page}' },
 } as const satisfies Record<string, Text>
 
-export type SayOfDocs = (name: keyof typeof docsMessages, values?: Values) => string
-
-export function speakOfDocs(language: Language): SayOfDocs {
-  return (name, values = {}) => fill(docsMessages[name], language, values)
-}
+export const speakOfDocs = speaker(docsMessages)
+export type SayOfDocs = ReturnType<typeof speakOfDocs>

@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What `train evaluate`, `train evaluations` and `models compare` say. */
 export const evaluateMessages = {
@@ -86,11 +86,8 @@ export const evaluateMessages = {
   more: { en: '… and {count} more (--json shows all)', es: '… y {count} más (--json las muestra todas)' },
 } as const satisfies Record<string, Text>
 
-export type SayOfEvaluation = (name: keyof typeof evaluateMessages, values?: Values) => string
-
-export function speakOfEvaluation(language: Language): SayOfEvaluation {
-  return (name, values = {}) => fill(evaluateMessages[name], language, values)
-}
+export const speakOfEvaluation = speaker(evaluateMessages)
+export type SayOfEvaluation = ReturnType<typeof speakOfEvaluation>
 
 export const stateNames = {
   queued: { en: 'queued', es: 'en cola' },

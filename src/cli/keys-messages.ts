@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What the commands for API keys and quotas say. Where a text has a place such as {name}, both languages have it. */
 export const keysMessages = {
@@ -31,8 +31,5 @@ export const keysMessages = {
   usual: { en: 'as for all users', es: 'como todos los usuarios' },
 } as const satisfies Record<string, Text>
 
-export type SayOfKeys = (name: keyof typeof keysMessages, values?: Values) => string
-
-export function speakOfKeys(language: Language): SayOfKeys {
-  return (name, values = {}) => fill(keysMessages[name], language, values)
-}
+export const speakOfKeys = speaker(keysMessages)
+export type SayOfKeys = ReturnType<typeof speakOfKeys>

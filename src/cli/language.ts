@@ -12,3 +12,10 @@ export type Values = Readonly<Record<string, string | number>>
 export function fill(text: Text, language: Language, values: Values = {}): string {
   return text[language].replace(/\{(\w+)\}/g, (place, name: string) => String(values[name] ?? place))
 }
+
+/** Says the texts of a table in the language of the person; {program} is what calls the program. */
+export function speaker<Name extends string>(texts: Readonly<Record<Name, Text>>) {
+  return (language: Language) =>
+    (name: Name, values: Values = {}): string =>
+      fill(texts[name], language, { program: './run_llm.sh', ...values })
+}

@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What `models merge` says. Where a text has a place such as {name}, both languages have it. */
 export const mergeMessages = {
@@ -11,8 +11,5 @@ export const mergeMessages = {
   },
 } as const satisfies Record<string, Text>
 
-export type SayOfMerge = (name: keyof typeof mergeMessages, values?: Values) => string
-
-export function speakOfMerge(language: Language): SayOfMerge {
-  return (name, values = {}) => fill(mergeMessages[name], language, values)
-}
+export const speakOfMerge = speaker(mergeMessages)
+export type SayOfMerge = ReturnType<typeof speakOfMerge>

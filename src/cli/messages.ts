@@ -1,6 +1,6 @@
-import type { Language, Text } from '../config/kinds.ts'
+import type { Text } from '../config/kinds.ts'
 import type { ErrorCode } from '../errors.ts'
-import { fill, type Values } from './language.ts'
+import { speaker } from './language.ts'
 
 /** What the command line says. Where a text has a place such as {port}, both languages have it. */
 export const messages = {
@@ -174,8 +174,6 @@ export const messages = {
   },
 } as const satisfies Record<string, Text>
 
-export type MessageName = keyof typeof messages
-
 /** What each kind of failure means, for people. The message of the service follows it. */
 export const failures: Readonly<Record<ErrorCode, Text>> = {
   invalid: { en: 'Something in the request is wrong.', es: 'Algo en la petición está mal.' },
@@ -196,8 +194,5 @@ export const failures: Readonly<Record<ErrorCode, Text>> = {
   storage_full: { en: 'The disk is full.', es: 'El disco está lleno.' },
 }
 
-export type Say = (name: MessageName, values?: Values) => string
-
-export function speak(language: Language): Say {
-  return (name, values) => fill(messages[name], language, { program: './run_llm.sh', ...values })
-}
+export const speak = speaker(messages)
+export type Say = ReturnType<typeof speak>

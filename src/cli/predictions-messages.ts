@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What the `predictions` commands say, and `admin feedback` of answers. Where a text has a place such as {id}, both languages have it. */
 export const predictionsMessages = {
@@ -22,8 +22,5 @@ export const predictionsMessages = {
   answered: { en: 'Answer', es: 'Respuesta' },
 } as const satisfies Record<string, Text>
 
-export type SayOfPredictions = (name: keyof typeof predictionsMessages, values?: Values) => string
-
-export function speakOfPredictions(language: Language): SayOfPredictions {
-  return (name, values = {}) => fill(predictionsMessages[name], language, values)
-}
+export const speakOfPredictions = speaker(predictionsMessages)
+export type SayOfPredictions = ReturnType<typeof speakOfPredictions>

@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What `models quantize` and `models report` say. Where a text has a place such as {name}, both languages have it. */
 export const quantizeMessages = {
@@ -29,8 +29,5 @@ export const quantizeMessages = {
   agreement: { en: 'same likeliest token', es: 'mismo token más probable' },
 } as const satisfies Record<string, Text>
 
-export type SayOfQuantize = (name: keyof typeof quantizeMessages, values?: Values) => string
-
-export function speakOfQuantize(language: Language): SayOfQuantize {
-  return (name, values = {}) => fill(quantizeMessages[name], language, values)
-}
+export const speakOfQuantize = speaker(quantizeMessages)
+export type SayOfQuantize = ReturnType<typeof speakOfQuantize>

@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What the `rollout` commands say. Where a text has a place such as {name}, both languages have it. */
 export const rolloutMessages = {
@@ -68,8 +68,5 @@ export const rolloutMessages = {
   },
 } as const satisfies Record<string, Text>
 
-export type SayOfRollouts = (name: keyof typeof rolloutMessages, values?: Values) => string
-
-export function speakOfRollouts(language: Language): SayOfRollouts {
-  return (name, values = {}) => fill(rolloutMessages[name], language, values)
-}
+export const speakOfRollouts = speaker(rolloutMessages)
+export type SayOfRollouts = ReturnType<typeof speakOfRollouts>

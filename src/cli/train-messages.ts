@@ -1,5 +1,5 @@
-import type { Language, Text } from '../config/kinds.ts'
-import { fill, type Values } from './language.ts'
+import type { Text } from '../config/kinds.ts'
+import { speaker } from './language.ts'
 
 /** What `train` and `trainer` say. Where a text has a place such as {name}, both languages have it. */
 export const trainMessages = {
@@ -70,8 +70,5 @@ export const stateNames = {
   completed: { en: 'completed', es: 'completado' },
 } as const satisfies Record<string, Text>
 
-export type SayOfTraining = (name: keyof typeof trainMessages, values?: Values) => string
-
-export function speakOfTraining(language: Language): SayOfTraining {
-  return (name, values = {}) => fill(trainMessages[name], language, { program: './run_llm.sh', ...values })
-}
+export const speakOfTraining = speaker(trainMessages)
+export type SayOfTraining = ReturnType<typeof speakOfTraining>

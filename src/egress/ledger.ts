@@ -1,6 +1,6 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { EgressEntry, EgressPurpose } from '../engine/cloud/egress.ts'
-import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { isBehind, writeCursor } from '../storage/place-cursor.ts'
 import type { Database, EgressTable, Tables } from '../storage/tables.ts'
 
 /** A row with the name that its user has now; null for nobody, an address, and a user who is gone. */
@@ -88,17 +88,9 @@ function toRow(entry: EgressEntry): EgressTable {
 type ListOptions = Parameters<Ledger['list']>[0]
 
 async function list(db: Database, { limit, cursor, ...filter }: ListOptions): ReturnType<Ledger['list']> {
-  const after = cursor === undefined ? undefined : readCursor(cursor)
   const rows = await (await select(db, filter))
     .selectAll()
-    .$if(after !== undefined, (query) =>
-      query.where(({ eb, and, or }) =>
-        or([
-          eb('startedAt', '<', after?.createdAt ?? ''),
-          and([eb('startedAt', '=', after?.createdAt ?? ''), eb('id', '<', after?.id ?? '')]),
-        ]),
-      ),
-    )
+    .where(isBehind(cursor, 'startedAt'))
     .orderBy('startedAt', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)

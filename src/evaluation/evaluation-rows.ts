@@ -57,17 +57,3 @@ export async function listRows(db: Database, { userId, limit, cursor, candidate 
 export async function interruptLeftOver(db: Database, endedAt: string): Promise<void> {
   await db.updateTable('evaluations').set({ state: 'interrupted', endedAt }).where('state', 'in', ['queued', 'running']).execute()
 }
-
-/** What the newest completed gate says of a model, by its full name. */
-export async function findVerdict(db: Database, candidate: string) {
-  const row = await db
-    .selectFrom('evaluations')
-    .select(['id', 'passed', 'endedAt'])
-    .where('candidate', '=', candidate)
-    .where('kind', '=', 'gate')
-    .where('state', '=', 'completed')
-    .orderBy('createdAt', 'desc')
-    .orderBy('id', 'desc')
-    .executeTakeFirst()
-  return row === undefined ? undefined : { id: row.id, passed: row.passed === 1, endedAt: row.endedAt ?? '' }
-}

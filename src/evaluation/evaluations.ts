@@ -4,15 +4,7 @@ import type { Asker } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Progress } from './evaluation.ts'
 import { createEvaluationQueue, type EvaluationQueue, type QueueParts } from './evaluation-queue.ts'
-import {
-  type EvaluationRow,
-  findVerdict,
-  getRow,
-  interruptLeftOver,
-  type ListedRow,
-  type ListOptions,
-  listRows,
-} from './evaluation-rows.ts'
+import { type EvaluationRow, getRow, interruptLeftOver, type ListedRow, type ListOptions, listRows } from './evaluation-rows.ts'
 import { makePlan, type Planned, type PlanParts } from './make-plan.ts'
 import type { EvaluationBody } from './schema.ts'
 
@@ -36,8 +28,6 @@ export interface Evaluations extends Pick<EvaluationQueue, 'watch'> {
   cancel(id: string, viewer: Viewer): Promise<Evaluation>
   /** With its report. Throws `conflict` while it waits or runs. */
   remove(id: string, viewer: Viewer): Promise<void>
-  /** What the newest completed gate says of a model, by its full name. */
-  findVerdict(candidate: string): Promise<Readonly<{ id: string; passed: boolean; endedAt: string }> | undefined>
   /** Interrupts what runs and waits, and resolves when all has ended. */
   close(): Promise<void>
 }
@@ -65,7 +55,6 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
     watch: queue.watch,
     get,
     close: queue.close,
-    findVerdict: (candidate) => findVerdict(db, candidate),
     async create(body, caller) {
       queue.refuseMore()
       const planned = await makePlan(parts, body, caller)

@@ -18,14 +18,13 @@ export function readCursor(cursor: string, field: 'cursor' | 'after' = 'cursor')
 }
 
 /**
- * A condition: the row stands behind where a page ended, the newest first; without a cursor all do. `table`: whose columns are meant, where
- * several have them. Throws like `readCursor`.
+ * A condition: the row stands behind where a page ended, the newest first; without a cursor all do. `createdAt` and `id`: the columns.
+ * Throws like `readCursor`.
  */
-export function isBehind(cursor: string | undefined, table?: string): RawBuilder<SqlBool> {
+export function isBehind(cursor: string | undefined, createdAt = 'createdAt', id = 'id'): RawBuilder<SqlBool> {
   if (cursor === undefined) return sql<SqlBool>`1 = 1`
   const place = readCursor(cursor)
-  const [createdAt, id] = ['createdAt', 'id'].map((column) => sql.ref(table === undefined ? column : `${table}.${column}`))
-  return sql<SqlBool>`(${createdAt}, ${id}) < (${place.createdAt}, ${place.id})`
+  return sql<SqlBool>`(${sql.ref(createdAt)}, ${sql.ref(id)}) < (${place.createdAt}, ${place.id})`
 }
 
 /** A page of rows, of which one more than its limit was asked for. */

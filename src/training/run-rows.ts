@@ -34,7 +34,7 @@ export type RunFilter = Readonly<{ limit: number; cursor: string | undefined; st
 export async function listRuns(db: Database, { limit, cursor, state }: RunFilter): Promise<RunRowsPage> {
   let query = selectRuns(db)
   if (state !== undefined) query = query.where('trainingRuns.state', '=', state)
-  query = query.where(isBehind(cursor, 'trainingRuns'))
+  query = query.where(isBehind(cursor, 'trainingRuns.createdAt', 'trainingRuns.id'))
   const rows = await query
     .orderBy('trainingRuns.createdAt', 'desc')
     .orderBy('trainingRuns.id', 'desc')

@@ -15,6 +15,10 @@ type Job<To, From, E> = Readonly<{
   last: string
   /** Sent each time that an event has been read and the next one is asked for. */
   read?: To
+  /** Told of what is no event. */
+  onOther?: (message: From) => void
+  /** What is said of a process that has died. Absent: that it worked on the model, and the likely cause. */
+  describeDeath?: (reason: string) => string
 }>
 
 /**
@@ -22,7 +26,7 @@ type Job<To, From, E> = Readonly<{
  * nobody works any more when this has returned. Throws what the process says, `aborted`, or `unavailable` when it dies.
  */
 export async function* runJob<To, From extends JobFailed | Readonly<{ type: string }>, E extends Readonly<{ type: string }>>(
-  { start, isEvent, last, read }: Job<To, From, E>,
+  { start, isEvent, last, read, onOther, describeDeath = describeUsualDeath }: Job<To, From, E>,
   { spawn, signal }: JobOptions<To, From>,
 ): AsyncGenerator<E> {
   const ended = Promise.withResolvers<void>()
@@ -31,11 +35,11 @@ export async function* runJob<To, From extends JobFailed | Readonly<{ type: stri
   child.onMessage((message) => {
     if (isFailure(message)) events.push({ error: new AppError(message.code, message.message) })
     else if (isEvent(message)) events.push({ event: message })
+    else onOther?.(message)
   })
   child.onExit((reason) => {
     ended.resolve()
-    const text = `The process that worked on the model ended (${reason}). ${likelyCause(reason)}`
-    events.push({ error: new AppError('unavailable', text) })
+    events.push({ error: new AppError('unavailable', describeDeath(reason)) })
   })
   try {
     child.send(start)
@@ -54,6 +58,10 @@ export async function* runJob<To, From extends JobFailed | Readonly<{ type: stri
 
 function isFailure(message: JobFailed | Readonly<{ type: string }>): message is JobFailed {
   return message.type === 'job-failed'
+}
+
+function describeUsualDeath(reason: string): string {
+  return `The process that worked on the model ended (${reason}). ${likelyCause(reason)}`
 }
 
 function likelyCause(reason: string): string {

@@ -1,5 +1,4 @@
-import { AppError } from '../../errors.ts'
-import { createEventQueue } from '../local/event-queue.ts'
+import { runJob } from '../local/run-job.ts'
 import { type PausableChild, spawnFile } from '../local/spawn-process.ts'
 import type { FromTrainer, ToTrainer, TrainEvent, TrainJob } from './protocol.ts'
 
@@ -40,16 +39,22 @@ export function runTraining(job: TrainJob, options: TrainingOptions): TrainingRu
     isPaused = wanted
     if (ready !== undefined) applyPause(ready, isPaused)
   }
-  const events = readEvents(job, options, {
-    onStart(started) {
-      child = started
-      if (isStopped) started.send({ type: 'train-stop' })
-    },
-    onReady() {
-      ready = child
-      if (ready !== undefined && isPaused) applyPause(ready, true)
-    },
-  })
+  const { signal } = options
+  function spawn(): TrainerChild {
+    child = options.spawn()
+    if (isStopped) child.send({ type: 'train-stop' })
+    return child
+  }
+  const onOther = (message: FromTrainer) => {
+    if (message.type !== 'trainer-ready') return
+    ready = child
+    if (ready !== undefined && isPaused) applyPause(ready, true)
+  }
+  const start = { type: 'train-start', job } as const
+  const events = runJob<ToTrainer, FromTrainer, TrainEvent>(
+    { start, isEvent, last: 'train-end', onOther, describeDeath },
+    { spawn, signal },
+  )
   return {
     events,
     pause: () => setPaused(true),
@@ -69,38 +74,9 @@ function applyPause(child: TrainerChild, isPaused: boolean): void {
   } else if (!child.pause()) child.send({ type: 'train-pause' })
 }
 
-type Listeners = Readonly<{ onStart(child: TrainerChild): void; onReady(): void }>
+const isEvent = (message: FromTrainer): message is TrainEvent => message.type !== 'job-failed' && message.type !== 'trainer-ready'
 
-async function* readEvents(
-  job: TrainJob,
-  { spawn, signal }: TrainingOptions,
-  { onStart, onReady }: Listeners,
-): AsyncGenerator<TrainEvent> {
-  const ended = Promise.withResolvers<void>()
-  const events = createEventQueue<Readonly<{ event: TrainEvent } | { error: AppError }>>(signal)
-  const child = spawn()
-  child.onMessage((message) => {
-    if (message.type === 'job-failed') events.push({ error: new AppError(message.code, message.message) })
-    else if (message.type === 'trainer-ready') onReady()
-    else events.push({ event: message })
-  })
-  child.onExit((reason) => {
-    ended.resolve()
-    const cause = reason === 'SIGKILL' ? 'Most likely there was not enough memory.' : 'The log has the details.'
-    const text = `The process that trained ended (${reason}). ${cause} Resume the training to go on from its last checkpoint.`
-    events.push({ error: new AppError('unavailable', text) })
-  })
-  try {
-    onStart(child)
-    child.send({ type: 'train-start', job })
-    for await (const got of events) {
-      if ('error' in got) throw got.error
-      yield got.event
-      if (got.event.type === 'train-end') return
-    }
-  } finally {
-    child.kill()
-    // Only then is nobody writing any more.
-    await ended.promise
-  }
+function describeDeath(reason: string): string {
+  const cause = reason === 'SIGKILL' ? 'Most likely there was not enough memory.' : 'The log has the details.'
+  return `The process that trained ended (${reason}). ${cause} Resume the training to go on from its last checkpoint.`
 }
