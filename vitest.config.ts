@@ -35,6 +35,7 @@ export default defineConfig({
         test: {
           name: 'web',
           include: ['test/web/**/*.test.ts'],
+          globalSetup: 'test/web/build-pages.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

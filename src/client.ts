@@ -1,4 +1,6 @@
 import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import { adminClient } from './client/admin.ts'
+import { conversationClient } from './client/conversations.ts'
 import { datasetCalls } from './client/datasets.ts'
 import { evaluationClient } from './client/evaluations.ts'
 import { mergeClient } from './client/merge.ts'
@@ -121,6 +123,8 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     ...rolloutClient(transport),
     ...mergeClient(transport),
     ...evaluationClient(transport),
+    ...conversationClient(transport),
+    ...adminClient(transport),
     baseUrl,
     health: () =>
       json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),

@@ -57,6 +57,7 @@ export const messages = {
   modelReady: { en: 'The model {file} is installed.', es: 'El modelo {file} está instalado.' },
 
   apiAt: { en: 'API:          {url}  (its description: {url}/docs)', es: 'API:          {url}  (su descripción: {url}/docs)' },
+  buildsPages: { en: 'Building the pages (once).', es: 'Construyendo las páginas (una vez).' },
   clientAt: { en: 'Web client:   {url}', es: 'Cliente web:  {url}' },
   howToStop: { en: 'Ctrl-C stops it.', es: 'Ctrl-C lo detiene.' },
   stopping: { en: 'Stopping; a second Ctrl-C stops at once.', es: 'Deteniendo; otro Ctrl-C lo detiene al instante.' },

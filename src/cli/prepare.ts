@@ -8,6 +8,7 @@ import { embeddingModel, ensureEmbeddingModel } from '../models/embedding-model.
 import { ensurePackagedCheckpoint, miniLm } from '../models/packaged-checkpoint.ts'
 import type { PullOptions } from '../models/pull.ts'
 import { ensureDefaultModel, ensurePackagedModel, type SetupOptions } from '../models/setup.ts'
+import { ensureBuiltPages } from '../web-client/build.ts'
 import { type Context, describeFailure, writeLine } from './context.ts'
 import { runProgram } from './run-program.ts'
 import { showSetup } from './show-setup.ts'
@@ -35,6 +36,11 @@ export async function prepareEmbeddingModel(context: Context, config: Config, si
     if (!(error instanceof AppError) || error.code === 'aborted') throw error
     writeLine(context.terminal.notes, context.say('noEmbeddingModel', { reason: error.message }))
   }
+}
+
+/** Makes sure that the pages are built from the sources as they are. */
+export async function preparePages({ say, terminal }: Context): Promise<void> {
+  await ensureBuiltPages(runProgram, () => writeLine(terminal.notes, say('buildsPages')))
 }
 
 /** Makes sure that the models of the tests are there: one that answers, and one that makes vectors. */

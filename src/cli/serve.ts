@@ -2,7 +2,7 @@ import { createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { addressOf, type Context, configOf, describeFailure, environmentOf, writeLine } from './context.ts'
-import { prepareEmbeddingModel, prepareModel } from './prepare.ts'
+import { prepareEmbeddingModel, prepareModel, preparePages } from './prepare.ts'
 import { waitForStop } from './stop-signals.ts'
 
 /** `all`: sets up what is missing, then runs until it is stopped. */
@@ -11,6 +11,7 @@ export async function runAll(context: Context): Promise<number> {
   const stop = waitForStop(context)
   await prepareModel(context, config, stop.signal)
   await prepareEmbeddingModel(context, config, stop.signal)
+  await preparePages(context)
   return serve(context, stop, async (use) => {
     const api = use(await startApi(context, config))
     const client = use(await startWebClient(context, config, api.url))
@@ -22,6 +23,7 @@ export async function runAll(context: Context): Promise<number> {
 /** `api`: the API alone, with the models that are there. */
 export async function runApi(context: Context): Promise<number> {
   const config = configOf(context, { serves: true })
+  await preparePages(context)
   return serve(context, waitForStop(context), async (use) => void use(await startApi(context, config)))
 }
 

@@ -2,7 +2,7 @@ import { access, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Context, configOf, writeLine } from './context.ts'
-import { prepareTestModels } from './prepare.ts'
+import { preparePages, prepareTestModels } from './prepare.ts'
 import { runInTerminal, runProgram } from './run-program.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -13,10 +13,11 @@ export async function runTests(context: Context): Promise<number> {
   await installPrograms(context)
   await installPythonClients(context)
   await prepareTestModels(context, configOf(context, { serves: false }))
+  await preparePages(context)
   for (const [program, ...args] of [
     ['@biomejs/biome/bin/biome', 'check', '.'],
-    ['typescript/bin/tsc'],
-    ['typescript/bin/tsc', '-p', 'web'],
+    ['@typescript/native/bin/tsc'],
+    ['svelte-check/bin/svelte-check', '--workspace', 'web', '--tsconfig', 'tsconfig.json', '--fail-on-warnings'],
     ['vitest/vitest.mjs', 'run'],
   ] as const) {
     const code = await runInTerminal(process.execPath, [join(root, 'node_modules', program), ...args])

@@ -1,5 +1,6 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
-import type { EgressEntry, EgressPurpose } from '../engine/cloud/egress.ts'
+import type { EgressEntry } from '../engine/cloud/egress.ts'
+import type { EgressPurpose } from '../engine/cloud/egress-purposes.ts'
 import { isBehind, writeCursor } from '../storage/place-cursor.ts'
 import type { Database, EgressTable, Tables } from '../storage/tables.ts'
 

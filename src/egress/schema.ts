@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { egressPurposes } from '../engine/cloud/egress.ts'
+import { egressPurposes } from '../engine/cloud/egress-purposes.ts'
 
 const textOrNull = Type.Union([Type.String(), Type.Null()])
 const countOrNull = Type.Union([Type.Integer(), Type.Null()])

@@ -2,6 +2,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } fr
 import Type, { type Static } from 'typebox'
 import { AppError, type ErrorCode, type ErrorDetail, errorCodes } from '../errors.ts'
 import { describeProblems } from './describe-problem.ts'
+import type {} from './event-stream.ts'
 
 export const statusOf: Record<ErrorCode, number> = {
   invalid: 400,

@@ -1,12 +1,34 @@
-import { fileURLToPath } from 'node:url'
+import { access } from 'node:fs/promises'
 import serveFiles from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
-
-const folder = fileURLToPath(new URL('../../web', import.meta.url))
+import { AppError } from '../errors.ts'
+import { builtPages } from './build.ts'
 
 /** The web client: `GET /` and `GET /admin` with their files. Pages hold no data, so everybody may have them. */
 export async function webPages(http: FastifyInstance): Promise<void> {
+  const areBuilt = await access(builtPages).then(
+    () => true,
+    () => false,
+  )
+  if (!areBuilt) {
+    for (const path of ['/', '/admin']) http.get(path, { schema: { hide: true } }, refuseUnbuilt)
+    return
+  }
   // One route for each file that is there now: no other path is ever looked up on the disk.
-  await http.register(serveFiles, { root: folder, wildcard: false, globIgnore: ['**/*.json'] })
-  http.get('/admin', { schema: { hide: true } }, (_request, reply) => reply.sendFile('admin.html'))
+  await http.register(serveFiles, {
+    root: builtPages,
+    wildcard: false,
+    preCompressed: true,
+    globIgnore: ['**/*.{br,gz}'],
+    cacheControl: false,
+    setHeaders(reply, path) {
+      // The names of those in assets hold a hash of what is in them.
+      reply.header('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache')
+    },
+  })
+  http.get('/admin', { schema: { hide: true } }, (_request, reply) => reply.sendFile('index.html'))
+}
+
+async function refuseUnbuilt(): Promise<never> {
+  throw new AppError('unavailable', 'The pages are not built yet. Start the service with "./run_llm.sh all", which builds them.')
 }

@@ -2,10 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 import type { Usage } from '../provider.ts'
 import { countBody, countedResponse, headBytes } from './count-bytes.ts'
-
-/** Why something was called outside of this machine. */
-export const egressPurposes = ['answer', 'token-count', 'probe', 'model-download', 'package-download', 'page-fetch'] as const
-export type EgressPurpose = (typeof egressPurposes)[number]
+import type { EgressPurpose } from './egress-purposes.ts'
 
 /** What a call to the outside is for. */
 export type EgressIntent = Readonly<{

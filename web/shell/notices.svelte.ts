@@ -1,0 +1,25 @@
+export type Notice = Readonly<{
+  id: number
+  text: string
+  kind: 'info' | 'error'
+  /** What the person can do about it, until the notice goes. */
+  action?: Readonly<{ label: string; run: () => void }>
+}>
+
+const shownMs = 8000
+let notices = $state.raw<readonly Notice[]>([])
+let lastId = 0
+
+export const currentNotices = (): readonly Notice[] => notices
+
+/** Tells something that needs no answer; screen readers say it. With an action it stays longer. */
+export function tell(text: string, { kind = 'info', action }: Partial<Pick<Notice, 'kind' | 'action'>> = {}): void {
+  lastId += 1
+  const notice: Notice = { id: lastId, text, kind, ...(action === undefined ? {} : { action }) }
+  notices = [...notices.slice(-2), notice]
+  setTimeout(() => dismiss(notice.id), action === undefined ? shownMs : 2 * shownMs)
+}
+
+export function dismiss(id: number): void {
+  notices = notices.filter((notice) => notice.id !== id)
+}
