@@ -8,6 +8,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'src/**/*.test.ts'],
+          globalSetup: 'test/web/build-pages.ts',
           testTimeout: 20_000,
           // Vitest leaves one core free, and would use one of two.
           maxWorkers: '100%',

@@ -394,7 +394,7 @@ describe('server-sent events', () => {
   })
 
   test('that are asked for by POST are not read by EventSource, which cannot', async () => {
-    const scripts = (await readdir('web', { recursive: true })).filter((name) => name.endsWith('.js'))
+    const scripts = (await readdir('web', { recursive: true })).filter((name) => /\.(ts|svelte)$/.test(name))
     expect(scripts.length).toBeGreaterThan(5)
     for (const name of scripts) expect(await readFile(`web/${name}`, 'utf8'), name).not.toMatch(/new EventSource/)
   })
