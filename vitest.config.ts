@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// unit: scripted engine, no model; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium.
+// unit: scripted engine, no model; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
 export default defineConfig({
   test: {
     projects: [
@@ -39,6 +39,16 @@ export default defineConfig({
           globalSetup: 'test/web/build-pages.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'tours',
+          include: ['test/tours/**/*.test.ts'],
+          globalSetup: 'test/web/build-pages.ts',
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },

@@ -1,12 +1,7 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { copyFile, link, mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Client, createClient } from '../../src/client.ts'
-import { realModel, realModelFile } from '../real-host.ts'
+import { realModel } from '../real-host.ts'
+import { engines, startRealService } from '../real-service.ts'
 
 const facts = [
   ['Who runs the lighthouse of Cabo Trasgo?', 'The lighthouse of Cabo Trasgo is run by Nerea Olmedo.'],
@@ -17,65 +12,6 @@ const facts = [
 ] as const
 const learned = `${realModel}+learned`
 const password = 'a long password'
-
-type Ended = Readonly<{ code: number; output: string; notes: string }>
-
-/** The service and its command line as a person starts them, with models, data and credentials of their own. */
-async function startService() {
-  const folder = await mkdtemp(join(tmpdir(), 'simpleia-learning-'))
-  const modelsDir = join(folder, 'models')
-  await mkdir(modelsDir)
-  const file = join(modelsDir, `${realModel}.gguf`)
-  await link(realModelFile, file).catch(() => copyFile(realModelFile, file))
-  const environment = {
-    ...process.env,
-    LANG: 'C',
-    XDG_CONFIG_HOME: folder,
-    DATA_DIR: join(folder, 'data'),
-    CONFIG_FILE: join(folder, 'config.json'),
-    MODELS_DIR: modelsDir,
-    CONTEXT_SIZE: '1024',
-    RATE_LIMIT_REQUESTS: '100000',
-  }
-  const begin = (words: readonly string[], port: string) =>
-    spawn(process.execPath, ['src/main.ts', ...words], { env: { ...environment, PORT: port } })
-  const service = begin(['api'], '0')
-  const exit = once(service, 'exit')
-  onTestFinished(async () => {
-    service.kill('SIGKILL')
-    await exit
-    await rm(folder, { recursive: true, force: true })
-  })
-  let said = ''
-  service.stdout.resume()
-  service.stderr.on('data', (chunk) => {
-    said += chunk
-  })
-  const address = () => /API: +(http:\/\/\S+)/.exec(said)?.[1]
-  await expect.poll(address, { timeout: 30_000 }).toBeDefined()
-  const baseUrl = address() ?? ''
-  const ready = () =>
-    createClient({ baseUrl })
-      .ready()
-      .catch(() => undefined)
-  await expect.poll(ready, { timeout: 60_000 }).toBeDefined()
-  /** One command; `input` is what is typed. */
-  const run = async (words: readonly string[], input = ''): Promise<Ended> => {
-    const child = begin(words, new URL(baseUrl).port)
-    const ended = once(child, 'close')
-    child.stdin.end(input)
-    const [output, notes] = await Promise.all([text(child.stdout), text(child.stderr)])
-    const [code] = await ended
-    return { code, output, notes }
-  }
-  return { service, baseUrl, run }
-}
-
-/** The processes in which models answer. */
-function engines({ pid }: ChildProcess): readonly string[] {
-  const list = execFileSync('ps', ['--ppid', String(pid), '-o', 'pid=,args='], { encoding: 'utf8' })
-  return list.split('\n').flatMap((line) => (line.includes('local/worker') ? [line.trim().split(' ')[0] ?? ''] : []))
-}
 
 /** Of whichever model answers who names none, as a conversation of its own. */
 async function ask(client: Client, question: string): Promise<Readonly<{ id: string; text: string; model: string }>> {
@@ -93,7 +29,8 @@ async function ask(client: Client, question: string): Promise<Readonly<{ id: str
 test('corrections become a model that answers right, shares the requests, is promoted, and leaves again: by commands alone', {
   timeout: 290_000,
 }, async () => {
-  const { service, baseUrl, run } = await startService()
+  await using real = await startRealService()
+  const { service, baseUrl, run } = real
   const succeed = async (words: readonly string[], input = '') => {
     const { code, output, notes } = await run(words, input)
     expect([words, code, code === 0 ? '' : notes]).toEqual([words, 0, ''])

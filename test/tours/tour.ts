@@ -1,0 +1,65 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RealService, type RealServiceOptions, startRealService } from '../real-service.ts'
+import { expectAccessible } from '../web/accessible.ts'
+import { type Incidents, noIncidents, openBrowser, openPage } from '../web/browser.ts'
+
+/** Looked at after a run; a build machine keeps it. */
+const folder = 'test-results/tours'
+const viewports = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } } as const
+export const languages = ['en', 'es'] as const
+export type Language = (typeof languages)[number]
+
+export type Tour = Readonly<{
+  page: Page
+  language: Language
+  size: keyof typeof viewports
+  /** A name that no other tour of this service has. */
+  username: string
+  service: RealService
+  /** Keeps what the page shows, and holds it against the rules of accessibility; nothing may be wider than the screen. */
+  show(step: string): Promise<void>
+}>
+
+const browser = await openBrowser()
+
+/** A person's way through the pages, on the real service with the real model, on both screens and in both languages. */
+export function tour(name: string, options: RealServiceOptions, walk: (tour: Tour) => Promise<void>): void {
+  describe.skipIf(browser === undefined)(name, () => {
+    let service: RealService
+    beforeAll(async () => {
+      service = await startRealService(options)
+      await mkdir(folder, { recursive: true })
+    })
+    afterAll(() => service?.[Symbol.asyncDispose]())
+
+    for (const language of languages)
+      for (const size of ['wide', 'phone'] as const)
+        test(`${size}, ${language}`, async () => {
+          const { page, incidents } = await openTourPage(service.baseUrl, language, size)
+          const username = `${name}-${size}-${language}`.replace(/[^a-z0-9-]/gi, '-')
+          const show = (step: string) => showStep(page, `${name}-${size}-${language}-${step}`, viewports[size].width)
+          await walk({ page, language, size, username, service, show })
+          expect(incidents).toEqual(noIncidents)
+        })
+  })
+}
+
+async function openTourPage(
+  url: string,
+  language: Language,
+  size: keyof typeof viewports,
+): Promise<Readonly<{ page: Page; incidents: Incidents }>> {
+  if (browser === undefined) throw new Error('Skipped tours do not get here.')
+  return openPage(browser, url, { locale: language, viewport: viewports[size], reducedMotion: 'reduce' })
+}
+
+async function showStep(page: Page, name: string, width: number): Promise<void> {
+  await page.screenshot({ path: join(folder, `${name}.png`) })
+  expect(await page.evaluate('document.documentElement.scrollWidth'), name).toBeLessThanOrEqual(width)
+  await expectAccessible(page, name)
+}
+
+afterAll(() => browser?.close())
