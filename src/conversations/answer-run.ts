@@ -1,9 +1,8 @@
 import type { AppError } from '../errors.ts'
 import type { Target } from '../predict/predict.ts'
 import { toTimingsBody } from '../predict/schema.ts'
-import { createFollowers } from './followers.ts'
+import { createFollowers, type RunEvent } from './followers.ts'
 import type { KeptMessage } from './message-rows.ts'
-import type { MessageAnswer, MessageEvent } from './schema.ts'
 import type { AnswerEnd, AnswerEvent } from './write-answer.ts'
 
 export type RunParts = Readonly<{
@@ -25,8 +24,8 @@ export type RunParts = Readonly<{
 export type Run = Readonly<{
   /** As far as it has come. */
   message(): KeptMessage
-  /** `versions`: what only the database knows of the message. */
-  follow(versions: Pick<MessageAnswer, 'version_ids'>, signal: AbortSignal): AsyncGenerator<MessageEvent>
+  /** From all that is there on. */
+  follow(signal: AbortSignal): AsyncGenerator<RunEvent>
   /** Resolves when it has been saved as it is. */
   end(as: 'stopped' | 'interrupted'): Promise<void>
   ended: Promise<void>
@@ -39,6 +38,7 @@ export function startRun(parts: RunParts): Run {
   let { message } = parts
   let endsAs: 'stopped' | 'interrupted' | undefined
   let waiting: 'queue' | 'model' | undefined = 'queue'
+  let isOver = false
   let saving = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
 
@@ -87,19 +87,17 @@ export function startRun(parts: RunParts): Run {
     }
     if (message.state === 'writing') message = { ...message, state: endsAs ?? 'done' }
     await saveNow()
+    isOver = true
+    followers.tell({ type: 'end', message })
   }
 
   const ended = run()
   return {
     message: () => message,
-    follow(versions, signal) {
-      const told = { ...message, ...versions }
-      const first: MessageEvent[] = [{ type: 'snapshot', message: told }]
-      if (message.state !== 'writing') first.push({ type: 'end', message: told })
-      else {
-        if (waiting !== undefined) first.push({ type: 'waiting', for: waiting })
-        void ended.then(() => followers.tell({ type: 'end', message: { ...message, ...versions } }))
-      }
+    follow(signal) {
+      const first: RunEvent[] = [{ type: 'snapshot', message }]
+      if (isOver) first.push({ type: 'end', message })
+      else if (waiting !== undefined) first.push({ type: 'waiting', for: waiting })
       return followers.follow(first, signal)
     },
     async end(as) {

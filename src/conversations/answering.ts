@@ -6,6 +6,7 @@ import type { Asker } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
 import { type Run, type RunParts, startRun } from './answer-run.ts'
 import { readBranch } from './branch.ts'
+import type { RunEvent } from './followers.ts'
 import { type Messages, mostMessages } from './messages.ts'
 import type { Owner } from './owner.ts'
 import type { BegunAnswer, MessageAnswer, MessageEvent, NewAnswer } from './schema.ts'
@@ -104,8 +105,7 @@ export function createAnswering(parts: AnsweringParts): Answering {
     async follow(owner, conversationId, messageId, signal) {
       const run = await writing.get(messageId)?.begun
       const message = await messages.get(owner, conversationId, messageId)
-      if (run !== undefined) return run.follow({ version_ids: message.version_ids }, signal)
-      return asEnded(message)
+      return run === undefined ? asEnded(message) : withVersions(run.follow(signal), message)
     },
 
     async stop(owner, conversationId, messageId) {
@@ -121,6 +121,12 @@ export function createAnswering(parts: AnsweringParts): Answering {
       await stopAll(() => true, 'interrupted')
     },
   }
+}
+
+async function* withVersions(events: AsyncIterable<RunEvent>, message: MessageAnswer): AsyncGenerator<MessageEvent> {
+  const { version_ids } = message
+  for await (const event of events)
+    yield event.type === 'snapshot' || event.type === 'end' ? { ...event, message: { ...event.message, version_ids } } : event
 }
 
 /** Nobody writes it. */
