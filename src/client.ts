@@ -12,6 +12,7 @@ import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
 import type { QuantizeReport } from './models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
+import type { ModelsAnswer } from './models/schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
 import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
 import type { QueryAnswer, QueryBody, QueryEnd } from './rag/query-schema.ts'
@@ -47,8 +48,8 @@ export type ProviderList = Readonly<{
   providers: ReadonlyArray<Readonly<{ name: string; ran_on: 'local' | 'cloud'; selected: boolean; models: readonly string[] }>>
   routes: readonly string[]
 }>
-export type ServedModel = Readonly<{ name: string; loaded: boolean; selected: boolean; state: string; memory_bytes: number }>
-export type ModelList = Readonly<{ models: readonly ServedModel[] }>
+export type ServedModel = Readonly<ModelsAnswer['models'][number]>
+export type ModelList = Readonly<ModelsAnswer>
 /** What a pull tells on its way, as the service sends it. */
 export type PullMessage =
   | (Readonly<{ id: string }> &
