@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { sweepConversations } from '../../src/conversations/retention.ts'
-import { toSearchQuery } from '../../src/conversations/search-query.ts'
+import { excerptAround, searchWords, toSearchQuery } from '../../src/conversations/search-query.ts'
 import { titleOf } from '../../src/conversations/title.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { allOf, codeOf, createBrowser, openConversationsWorld } from '../conversations-world.ts'
@@ -54,8 +54,16 @@ test('a search finds words of titles and messages, whole or begun, with or witho
 })
 
 test('what is looked for is words, and nothing of a text is an operator', () => {
-  expect(toSearchQuery('café "x" OR y*')).toBe('"café"* "x"* "OR"* "y"*')
-  expect(toSearchQuery(' … ')).toBeUndefined()
+  expect(toSearchQuery(searchWords('café "x" OR y*'))).toBe('"café"* "x"* "OR"* "y"*')
+  expect(searchWords(' … ')).toEqual([])
+  expect(searchWords('a '.repeat(100))).toHaveLength(16)
+})
+
+test('an excerpt is what stands around the first of the words, on one line', () => {
+  expect(excerptAround('La\n\nTorre de Hércules', ['hercul'])).toBe('La Torre de Hércules')
+  const long = `${'before '.repeat(50)}HÉRCULES ${'after '.repeat(50)}`
+  expect(excerptAround(long, ['nothing', 'hercules'])).toMatch(/^…\S* ?(before )+HÉRCULES (after )+\S*…$/)
+  expect(excerptAround('😀'.repeat(300), ['x']).isWellFormed()).toBe(true)
 })
 
 test('a title is one line of the question, cut at a word', () => {
