@@ -278,8 +278,21 @@ type RouteParts = Readonly<{
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
   const { host, now = Date.now } = parts
-  const { admin, access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge } = opened
-  const { conversations, outside } = opened
+  const {
+    admin,
+    access,
+    lifecycle,
+    metrics,
+    answers,
+    learning,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    conversations,
+    outside,
+  } = opened
   const { predict, providers, accounting, rollouts } = answers
   const common = { predict, askerOf }
   const { localOnly } = config
