@@ -64,7 +64,7 @@ test('a text that arrives in pieces ends as the same HTML as the whole text', ()
       }
       expect(render(text, split)).toEqual(render(text))
     }),
-    { numRuns: 3000 },
+    { numRuns: 2000 },
   )
 })
 

@@ -41,7 +41,7 @@ export function renderToken(token: Token, options: RenderOptions): string {
       // Of one level, as the text stands inside a page with headings of its own; how it looks tells them apart.
       return `<h3 class="depth-${known.depth}">${inner()}</h3>`
     case 'paragraph':
-      return `<p>${inner()}</p>`
+      return `<p>${inner().trimEnd()}</p>`
     case 'blockquote':
       return `<blockquote>${inner()}</blockquote>`
     case 'strong':
