@@ -119,7 +119,16 @@ export function createActions(ground: Ground) {
 
   const parentOf = ({ message }: ShownMessage) => ground.messages().find((one) => one.message.id === message.parent_id)
 
+  /** The answer that feedback on a message is about: what a person wrote in its place is theirs. Throws AppError. */
+  async function ratedOf(message: MessageAnswer): Promise<MessageAnswer> {
+    const id = ground.id()
+    if (message.corrects_id === undefined || id === undefined) return message
+    const { items } = await service.messages(id, { leaf: message.corrects_id, limit: 1 })
+    return items[0] ?? message
+  }
+
   return {
+    ratedOf,
     /** The answers that are being written. */
     get writing(): readonly ShownMessage[] {
       return writing
@@ -154,18 +163,18 @@ export function createActions(ground: Ground) {
     /** Keeps what an answer should have been, as a version of it from which the conversation goes on. Throws AppError. */
     async correct({ message }: ShownMessage, content: string): Promise<void> {
       const id = ground.id()
-      const predictionId = message.prediction_id
       if (id === undefined) return
+      const rated = await ratedOf(message)
       const kept = await service.addMessage(id, {
         parent_id: message.parent_id,
         role: 'assistant',
         content,
         corrects_id: message.corrects_id ?? message.id,
       })
-      if (predictionId !== undefined) {
+      if (rated.prediction_id !== undefined) {
         // An answer that is corrected was not good, unless its reader has said so.
-        const rating = feedbackOn(predictionId)?.rating ?? message.rating ?? 'down'
-        await rate(service, predictionId, { rating, correction: content })
+        const rating = feedbackOn(rated.prediction_id)?.rating ?? rated.rating ?? 'down'
+        await rate(service, rated.prediction_id, { rating, correction: content })
       }
       await service.changeConversation(id, { shown_message_id: kept.id })
       await ground.reload()
