@@ -2,6 +2,7 @@ import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { adminClient } from './client/admin.ts'
 import { conversationClient } from './client/conversations.ts'
 import { datasetCalls } from './client/datasets.ts'
+import { documentClient } from './client/documents.ts'
 import { evaluationClient } from './client/evaluations.ts'
 import { mergeClient } from './client/merge.ts'
 import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
@@ -13,8 +14,6 @@ import type { ChatMessage } from './engine/provider.ts'
 import type { QuantizeReport } from './models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
-import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
-import type { QueryAnswer, QueryBody, QueryEnd } from './rag/query-schema.ts'
 import { readEventStream } from './read-event-stream.ts'
 import type { QuotaAnswer, UserQuotaBody } from './usage/schema.ts'
 
@@ -68,11 +67,7 @@ export type PullMessage =
         | Readonly<{ type: 'checkpoint-ready'; repository: string }>
       ))
   | Readonly<{ type: 'done'; name: string }>
-export type ListedDocument = ListAnswer['documents'][number]
-export type DocumentChunk = NonNullable<DocumentAnswer['chunks']>[number]
-export type IngestMessage =
-  | Readonly<{ type: 'progress'; stage: 'extract' | 'split' | 'embed'; done?: number; total?: number }>
-  | (Readonly<{ type: 'document' }> & IngestAnswer['documents'][number])
+export type { DocumentChunk, DocumentsAnswerEvent, IngestMessage, ListedDocument } from './client/documents.ts'
 
 export type EgressFilter = Readonly<Partial<Record<'from' | 'to' | 'user' | 'limit', string>>>
 export type { EgressItem }
@@ -94,12 +89,6 @@ export type ChatBody = Readonly<{ messages: readonly ChatMessage[]; model?: stri
 export type ChatEvent =
   | Readonly<{ type: 'text'; id: string; text: string }>
   | Readonly<{ type: 'done'; id: string; finishReason: string; completionTokens: number }>
-
-/** What a question to the documents brings, in this order: the sources, the text piece by piece, and the rest of the answer. */
-export type DocumentsAnswerEvent =
-  | Readonly<{ type: 'sources'; sources: QueryAnswer['sources'] }>
-  | Readonly<{ type: 'text'; text: string }>
-  | (Readonly<{ type: 'done' }> & QueryEnd)
 
 type OpenAiChunk = Readonly<{
   id: string
@@ -125,6 +114,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     ...evaluationClient(transport),
     ...conversationClient(transport),
     ...adminClient(transport),
+    ...documentClient(transport),
     baseUrl,
     health: () =>
       json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),
@@ -173,38 +163,6 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))
     },
 
-    /** Sends files (with a `file` part each), a text or the address of a page. */
-    async *addDocument(body: FormData | IngestBody, signal?: AbortSignal): AsyncGenerator<IngestMessage> {
-      yield* readIngest(bodyOf(await call('POST', '/rag/documents', body, signal, 'text/event-stream'), signal))
-    },
-    /** All documents of a collection, oldest first. */
-    async *documents(collection?: string): AsyncGenerator<ListedDocument> {
-      for (let after: string | undefined, more = true; more; ) {
-        const page: ListAnswer = await json('GET', `/rag/documents${query({ collection, after, limit: '200' })}`)
-        yield* page.documents
-        after = page.next_after ?? undefined
-        more = after !== undefined
-      }
-    },
-    document: (id: string) => json<DocumentAnswer>('GET', `/rag/documents/${encodeURIComponent(id)}`),
-    async *documentChunks(id: string): AsyncGenerator<DocumentChunk> {
-      const path = `/rag/documents/${encodeURIComponent(id)}`
-      for (let from = 0; ; ) {
-        const { chunks = [] } = await json<DocumentAnswer>(
-          'GET',
-          `${path}${query({ chunks: 'true', from: String(from), limit: '200' })}`,
-        )
-        yield* chunks
-        from += chunks.length
-        if (chunks.length < 200) return
-      }
-    },
-    askDocuments: (body: QueryBody, signal?: AbortSignal) => json<QueryAnswer>('POST', '/rag/query', body, signal),
-    async *askDocumentsStream(body: QueryBody, signal?: AbortSignal): AsyncGenerator<DocumentsAnswerEvent> {
-      yield* readDocumentsAnswer(bodyOf(await call('POST', '/rag/query', { ...body, stream: true }, signal), signal))
-    },
-    removeDocument: (id: string) => done('DELETE', `/rag/documents/${encodeURIComponent(id)}`),
-
     ...predictionCalls(transport),
     /** All feedback as JSON lines, as it arrives. */
     async *exportFeedback(filter: FeedbackFilter = {}): AsyncGenerator<Uint8Array> {
@@ -235,32 +193,11 @@ async function* readPrediction(body: AsyncIterable<Uint8Array>): AsyncGenerator<
   throw brokenOff()
 }
 
-async function* readDocumentsAnswer(body: AsyncIterable<Uint8Array>): AsyncGenerator<DocumentsAnswerEvent> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The answer broke off.')
-    if (event === 'message') yield { type: 'text', text: data }
-    if (event === 'sources') yield { type: 'sources', ...(JSON.parse(data) as Pick<QueryAnswer, 'sources'>) }
-    if (event !== 'done') continue
-    yield { type: 'done', ...(JSON.parse(data) as QueryEnd) }
-    return
-  }
-  throw brokenOff()
-}
-
 async function* readQuantization(body: AsyncIterable<Uint8Array>): AsyncGenerator<QuantizeEvent> {
   for await (const { event, data } of readEventStream(body)) {
     if (event === 'error') throw fromErrorBody(data, 'The quantization broke off.')
     yield { type: event, ...JSON.parse(data) } as QuantizeEvent
     if (event === 'done') return
-  }
-  throw brokenOff()
-}
-
-async function* readIngest(body: AsyncIterable<Uint8Array>): AsyncGenerator<IngestMessage> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The upload broke off.')
-    if (event === 'done') return
-    yield { type: event, ...JSON.parse(data) } as IngestMessage
   }
   throw brokenOff()
 }
