@@ -4,14 +4,13 @@ import { conversationClient } from './client/conversations.ts'
 import { datasetCalls } from './client/datasets.ts'
 import { evaluationClient } from './client/evaluations.ts'
 import { mergeClient } from './client/merge.ts'
+import { type ModelAnswer, modelClient } from './client/models.ts'
 import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
 import { rolloutClient } from './client/rollout.ts'
 import { trainingClient } from './client/training.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
-import type { QuantizeReport } from './models/quantize-report.ts'
-import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
 import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
 import type { QueryAnswer, QueryBody, QueryEnd } from './rag/query-schema.ts'
@@ -33,41 +32,17 @@ export type ApiKeyItem = KeyInList & Partial<Pick<KeyOfUser, 'user'>>
 export type NewKey = Omit<NewKeyBody, 'scopes'> & Readonly<{ scopes?: readonly string[] }>
 export type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null }>
 export type Session = Readonly<{ access_token: string; token_type: 'bearer'; expires_in: number }>
-export type ModelAnswer = Readonly<{
-  model_name: string | null
-  provider: string
-  ran_on: 'local' | 'cloud'
-  loaded: boolean
-  state: string
-  reason?: string
-}>
-/** A model, or the usual one of a provider. */
-export type SelectBody = Readonly<{ model_name?: string; provider?: string }>
-export type ProviderList = Readonly<{
-  providers: ReadonlyArray<Readonly<{ name: string; ran_on: 'local' | 'cloud'; selected: boolean; models: readonly string[] }>>
-  routes: readonly string[]
-}>
-export type ServedModel = Readonly<{ name: string; loaded: boolean; selected: boolean; state: string; memory_bytes: number }>
-export type ModelList = Readonly<{ models: readonly ServedModel[] }>
-/** What a pull tells on its way, as the service sends it. */
-export type PullMessage =
-  | (Readonly<{ id: string }> &
-      (
-        | Readonly<{ type: 'download-start'; file: string; total_bytes: number }>
-        | Readonly<{
-            type: 'download-progress'
-            received_bytes: number
-            total_bytes: number
-            bytes_per_second: number
-            seconds_left: number | null
-          }>
-        | Readonly<{ type: 'download-retry'; reason: string }>
-        | Readonly<{ type: 'convert-progress'; done: number; total: number }>
-        | Readonly<{ type: 'download-wait' }>
-        | Readonly<{ type: 'file-check'; file: string }>
-        | Readonly<{ type: 'checkpoint-ready'; repository: string }>
-      ))
-  | Readonly<{ type: 'done'; name: string }>
+export type {
+  ListedModel,
+  ModelAnswer,
+  ModelList,
+  ProviderList,
+  PullMessage,
+  QuantizeEvent,
+  RunningPull,
+  SelectBody,
+  ServedModel,
+} from './client/models.ts'
 export type ListedDocument = ListAnswer['documents'][number]
 export type DocumentChunk = NonNullable<DocumentAnswer['chunks']>[number]
 export type IngestMessage =
@@ -83,11 +58,6 @@ type PredictEnd = Readonly<
   }
 >
 export type PredictEvent = Readonly<{ type: 'text'; text: string }> | (Readonly<{ type: 'done' }> & PredictEnd)
-
-export type QuantizeEvent =
-  | Readonly<{ type: 'calibrate' | 'measure'; chunk: number; chunks: number }>
-  | Readonly<{ type: 'tensor'; tensor: number; tensors: number }>
-  | (Readonly<{ type: 'done' }> & QuantizeAnswer)
 
 export type ChatBody = Readonly<{ messages: readonly ChatMessage[]; model?: string; max_tokens?: number; temperature?: number }>
 /** `id`: of the answer, for feedback. */
@@ -121,6 +91,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     ...datasetCalls(transport),
     ...trainingClient(transport),
     ...rolloutClient(transport),
+    ...modelClient(transport),
     ...mergeClient(transport),
     ...evaluationClient(transport),
     ...conversationClient(transport),
@@ -144,22 +115,6 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     allKeys: (cursor?: string) => json<Page<ApiKeyItem>>('GET', `/admin/keys${query({ cursor })}`),
     removeAnyKey: (id: string) => done('DELETE', `/admin/keys/${encodeURIComponent(id)}`),
 
-    model: () => json<ModelAnswer>('GET', '/model'),
-    models: () => json<ModelList>('GET', '/models'),
-    changeLoaded: (name: string, change: 'load' | 'unload') =>
-      json<ModelList>('POST', `/models/${encodeURIComponent(name)}/${change}`),
-    providers: () => json<ProviderList>('GET', '/providers'),
-    select: (body: SelectBody, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', body, signal),
-    async *quantizeModel(body: QuantizeBody, signal?: AbortSignal): AsyncGenerator<QuantizeEvent> {
-      yield* readQuantization(bodyOf(await call('POST', '/models/quantize', { ...body, stream: true }, signal), signal))
-    },
-    modelReport: (name: string) => json<QuantizeReport>('GET', `/models/${encodeURIComponent(name)}/report`),
-    async *pull(name: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
-      yield* readPull(bodyOf(await call('POST', '/models/pull', { name }, signal), signal))
-    },
-    /** Stops a pull for all who watch it; what arrived is kept. */
-    cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
-    removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),
     reload: (signal?: AbortSignal) => json<ModelAnswer>('POST', '/admin/reload', undefined, signal),
 
     predict: (body: PredictBody, signal?: AbortSignal) =>
@@ -247,31 +202,11 @@ async function* readDocumentsAnswer(body: AsyncIterable<Uint8Array>): AsyncGener
   throw brokenOff()
 }
 
-async function* readQuantization(body: AsyncIterable<Uint8Array>): AsyncGenerator<QuantizeEvent> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The quantization broke off.')
-    yield { type: event, ...JSON.parse(data) } as QuantizeEvent
-    if (event === 'done') return
-  }
-  throw brokenOff()
-}
-
 async function* readIngest(body: AsyncIterable<Uint8Array>): AsyncGenerator<IngestMessage> {
   for await (const { event, data } of readEventStream(body)) {
     if (event === 'error') throw fromErrorBody(data, 'The upload broke off.')
     if (event === 'done') return
     yield { type: event, ...JSON.parse(data) } as IngestMessage
-  }
-  throw brokenOff()
-}
-
-async function* readPull(body: AsyncIterable<Uint8Array>): AsyncGenerator<PullMessage> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The pull broke off.')
-    if (event === 'progress') yield JSON.parse(data) as PullMessage
-    if (event !== 'done') continue
-    yield { type: 'done', ...(JSON.parse(data) as { name: string }) }
-    return
   }
   throw brokenOff()
 }
