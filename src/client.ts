@@ -1,4 +1,4 @@
-import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import type { AuthState, KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { adminClient } from './client/admin.ts'
 import { conversationClient } from './client/conversations.ts'
 import { datasetCalls } from './client/datasets.ts'
@@ -103,6 +103,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
 
     register: (username: string, password: string) => json<User>('POST', '/auth/register', { username, password }),
     login: (username: string, password: string) => json<Session>('POST', '/auth/login', { username, password }),
+    authState: () => json<AuthState>('GET', '/auth/state'),
     logout: () => done('POST', '/auth/logout'),
     me: () => json<User>('GET', '/auth/me'),
     changePassword: (current: string, next: string) =>
