@@ -10,8 +10,10 @@ export function placePopup(popup: HTMLElement, opener: HTMLElement): void {
   style.maxHeight = `${(isLow ? top : innerHeight - bottom) - 3 * gap}px`
   if (isLow) style.bottom = `${innerHeight - top + gap}px`
   else style.top = `${bottom + gap}px`
-  if (isRight) style.right = `${Math.max(gap, innerWidth - right)}px`
-  else style.left = `${Math.max(gap, left)}px`
+  const aside = Math.max(gap, isRight ? innerWidth - right : left)
+  if (isRight) style.right = `${aside}px`
+  else style.left = `${aside}px`
+  style.maxWidth = `${innerWidth - aside - gap}px`
 }
 
 /** The one of some elements that an arrow key leads to from the one that has the focus; undefined for other keys. */
