@@ -152,7 +152,8 @@ function createConversation() {
   /** Tells the list that something was said; the service makes the title of the first question. */
   function note() {
     if (kept === undefined) return
-    noteConversation({ ...kept, title: titleOf(kept), updated_at: new Date().toISOString() })
+    const pinned = conversationItems().find(({ id: one }) => one === kept?.id)?.pinned ?? kept.pinned
+    noteConversation({ ...kept, title: titleOf(kept), pinned, updated_at: new Date().toISOString() })
   }
 
   async function refreshTitle() {
