@@ -36,6 +36,14 @@ export const texts = {
   stopped: { en: 'stopped', es: 'detenida' },
   sources: { en: 'Sources', es: 'Fuentes' },
   sourceNumber: { en: 'Source {number}: {name}', es: 'Fuente {number}: {name}' },
+  nearestNumber: {
+    en: 'Not cited, but source {number} says this: {name}',
+    es: 'Sin citar, pero lo dice la fuente {number}: {name}',
+  },
+  nearestNote: {
+    en: 'Dashed numbers: the model cited nothing, but this source says the same.',
+    es: 'Números con borde discontinuo: el modelo no citó nada, pero esa fuente dice lo mismo.',
+  },
   openPassage: { en: 'Open in the document', es: 'Abrir en el documento' },
   wholePassage: { en: 'Show the passage', es: 'Mostrar el fragmento' },
   addedText: { en: 'a text that was added without a document', es: 'un texto añadido sin documento' },
@@ -100,7 +108,7 @@ export const texts = {
   user: { en: 'user', es: 'usuario' },
   assistant: { en: 'assistant', es: 'asistente' },
   timings: { en: 'Time', es: 'Tiempo' },
-  untilSources: { en: 'Until the sources were there', es: 'Hasta tener las fuentes' },
+  searchTime: { en: 'Searching', es: 'Buscando' },
   inQueue: { en: 'In the queue', es: 'En la cola' },
   promptTime: { en: 'Reading the prompt ({count} tokens)', es: 'Leyendo la petición ({count} tokens)' },
   answerTime: { en: 'Writing the answer ({count} tokens)', es: 'Escribiendo la respuesta ({count} tokens)' },

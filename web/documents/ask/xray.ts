@@ -4,24 +4,26 @@ import type { QueryEnd } from '../../../src/rag/query-schema.ts'
 export const threshold = 0.25
 
 export type Time = Readonly<{
-  name: 'untilSources' | 'inQueue' | 'promptTime' | 'answerTime' | 'wholeTime'
+  name: 'searchTime' | 'inQueue' | 'promptTime' | 'answerTime' | 'wholeTime'
   ms: number
   tokens?: number
 }>
 
-/** Where the time went, in the order in which it did. What took none is left out. */
+/** Where the time went, in the order in which it did. What took less than a millisecond is left out. */
 export function toTimes(
   outcome: Pick<QueryEnd, 'timings' | 'usage'> & Readonly<{ sourcesMs: number; wholeMs: number }>,
 ): readonly Time[] {
   const { timings, usage, sourcesMs, wholeMs } = outcome
-  const ofModel: readonly Time[] =
-    timings === null
-      ? []
-      : [
-          { name: 'inQueue', ms: timings.queue_ms },
-          { name: 'promptTime', ms: timings.prompt_ms, tokens: usage?.prompt_tokens ?? 0 },
-          { name: 'answerTime', ms: timings.generation_ms, tokens: usage?.completion_tokens ?? 0 },
-        ]
-  const untilSources: Time = { name: 'untilSources', ms: sourcesMs }
-  return [untilSources, ...ofModel, { name: 'wholeTime' as const, ms: wholeMs }].filter(({ ms }) => ms > 0)
+  const whole: Time = { name: 'wholeTime', ms: wholeMs }
+  if (timings === null) return [{ name: 'searchTime', ms: sourcesMs }, whole]
+  const { queue_ms: queue, prompt_ms: prompt, generation_ms: generation } = timings
+  const times: readonly Time[] = [
+    // The sources are sent when the model has begun.
+    { name: 'searchTime', ms: sourcesMs - queue - prompt },
+    { name: 'inQueue', ms: queue },
+    { name: 'promptTime', ms: prompt, tokens: usage?.prompt_tokens ?? 0 },
+    { name: 'answerTime', ms: generation, tokens: usage?.completion_tokens ?? 0 },
+    whole,
+  ]
+  return times.filter(({ ms }) => ms >= 1)
 }
