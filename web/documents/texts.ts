@@ -39,6 +39,7 @@ export const texts = {
     en: 'Nothing is here yet. Drop files anywhere on this page, or choose what to add.',
     es: 'Aún no hay nada. Suelta archivos en cualquier parte de esta página, o elige qué añadir.',
   },
+  nothingShared: { en: 'Nobody shares a collection here.', es: 'Aquí nadie comparte ninguna colección.' },
   emptyCollection: {
     en: 'This collection is empty. Drop files anywhere on this page, or choose what to add.',
     es: 'Esta colección está vacía. Suelta archivos en cualquier parte de esta página, o elige qué añadir.',
@@ -59,8 +60,8 @@ export const texts = {
 
   addTitle: { en: 'Add', es: 'Añadir' },
   addFiles: { en: 'Add files', es: 'Añadir archivos' },
-  addText: { en: 'Add a text', es: 'Añadir un texto' },
-  addPage: { en: 'Add a web page', es: 'Añadir una página web' },
+  addText: { en: 'A text', es: 'Un texto' },
+  addPage: { en: 'A web page', es: 'Una página web' },
   addHint: {
     en: 'PDF, Word, HTML, Markdown, text, CSV, EPUB, source code. Files can also be dropped anywhere here.',
     es: 'PDF, Word, HTML, Markdown, texto, CSV, EPUB, código fuente. También puedes soltar archivos en cualquier parte.',

@@ -9,7 +9,7 @@ export type Time = Readonly<{
   tokens?: number
 }>
 
-/** Where the time went, in the order in which it did. What took less than a millisecond is left out. */
+/** Where the time went, in the order in which it did. What took hardly any is left out. */
 export function toTimes(
   outcome: Pick<QueryEnd, 'timings' | 'usage'> & Readonly<{ sourcesMs: number; wholeMs: number }>,
 ): readonly Time[] {
@@ -25,5 +25,5 @@ export function toTimes(
     { name: 'answerTime', ms: generation, tokens: usage?.completion_tokens ?? 0 },
     whole,
   ]
-  return times.filter(({ ms }) => ms >= 1)
+  return times.filter(({ ms }) => ms >= 50)
 }
