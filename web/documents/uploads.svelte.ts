@@ -1,0 +1,24 @@
+import { service } from '../shell/service.ts'
+import { noteChange } from './changes.svelte.ts'
+import { createUploadQueue, isOver, type Upload } from './upload-queue.ts'
+
+let shown = $state.raw<readonly Upload[]>([])
+
+/** Those of this visit, whatever page is shown meanwhile. */
+export const uploads = (): readonly Upload[] => shown
+
+export const queue = createUploadQueue({
+  send: service.addDocument,
+  onChange(next) {
+    shown = next
+    const isBusy = next.some(({ state }) => !isOver(state))
+    if (isBusy) addEventListener('beforeunload', warn)
+    else removeEventListener('beforeunload', warn)
+  },
+  onAdded: noteChange,
+})
+
+/** The browser asks whether the tab may close. */
+function warn(event: BeforeUnloadEvent): void {
+  event.preventDefault()
+}
