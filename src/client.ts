@@ -33,10 +33,13 @@ export type NewKey = Omit<NewKeyBody, 'scopes'> & Readonly<{ scopes?: readonly s
 export type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null }>
 export type Session = Readonly<{ access_token: string; token_type: 'bearer'; expires_in: number }>
 export type {
+  EndedPull,
   ListedModel,
   ModelAnswer,
   ModelList,
+  ModelMemory,
   ProviderList,
+  PullList,
   PullMessage,
   QuantizeEvent,
   RunningPull,

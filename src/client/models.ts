@@ -42,7 +42,8 @@ export type ListedModel = Readonly<{
   last_used_at?: string
 }>
 export type ServedModel = ListedModel
-export type ModelList = Readonly<{ models: readonly ListedModel[] }>
+export type ModelMemory = Readonly<{ budget_bytes: number; used_bytes: number }>
+export type ModelList = Readonly<{ models: readonly ListedModel[]; memory?: ModelMemory }>
 
 export type PullProgress = Readonly<{
   received_bytes: number
@@ -63,7 +64,16 @@ export type PullMessage =
         | Readonly<{ type: 'checkpoint-ready'; repository: string }>
       ))
   | Readonly<{ type: 'done'; name: string }>
-export type RunningPull = Readonly<{ id: string; name: string; progress: PullProgress | null }>
+export type PullStage = Readonly<{ type: string; file?: string; reason?: string; done?: number; total?: number }>
+export type RunningPull = Readonly<{ id: string; name: string; progress: PullProgress | null; stage: PullStage | null }>
+export type EndedPull = Readonly<{
+  id: string
+  name: string
+  ended_at: string
+  model: string | null
+  error: Readonly<{ code: string; message: string }> | null
+}>
+export type PullList = Readonly<{ pulls: readonly RunningPull[]; ended: readonly EndedPull[] }>
 
 export type QuantizeEvent =
   | Readonly<{ type: 'calibrate' | 'measure'; chunk: number; chunks: number }>
@@ -86,13 +96,8 @@ export function modelClient({ call, json, done }: Transport) {
     async *pull(name: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
       yield* readPull(bodyOf(await call('POST', '/models/pull', { name }, signal), signal))
     },
-    /** The pulls that run now, whoever began them. */
-    pulls: (signal?: AbortSignal) => json<Readonly<{ pulls: readonly RunningPull[] }>>('GET', '/models/pulls', undefined, signal),
-    /** What a running pull tells, begun with where it stands. */
-    async *watchPull(id: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
-      const path = `/models/pulls/${encodeURIComponent(id)}`
-      yield* readPull(bodyOf(await call('GET', path, undefined, signal), signal))
-    },
+    /** Those that run now, whoever began them, and how the last ones ended. */
+    pulls: (signal?: AbortSignal) => json<PullList>('GET', '/models/pulls', undefined, signal),
     /** Stops a pull for all who watch it; what arrived is kept. */
     cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
     removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),
