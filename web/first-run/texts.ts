@@ -1,7 +1,7 @@
 import type { Text } from '../../src/config/kinds.ts'
 
 export const texts = {
-  welcome: { en: 'Welcome to simpleIA', es: 'Bienvenido a simpleIA' },
+  welcome: { en: 'Welcome to simpleIA', es: 'Te damos la bienvenida' },
   lead: {
     en: 'An assistant of your own. Make the first account: it is the admin’s.',
     es: 'Un asistente que es tuyo. Crea la primera cuenta: será la del administrador.',
