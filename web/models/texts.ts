@@ -7,7 +7,6 @@ export const texts = {
     es: 'Funcionan en esta máquina. Lo que les preguntas no sale de aquí.',
   },
   loading: { en: 'Looking at the models…', es: 'Mirando los modelos…' },
-  listFailed: { en: 'The list of models could not be read.', es: 'No se pudo leer la lista de modelos.' },
   stale: { en: 'What you see is from the last time that it could.', es: 'Lo que ves es de la última vez que se pudo.' },
   close: { en: 'Close', es: 'Cerrar' },
   cancel: { en: 'Cancel', es: 'Cancelar' },
@@ -22,7 +21,6 @@ export const texts = {
     es: 'Un modelo se carga cuando alguien le pregunta; si falta sitio, sale el que lleva más tiempo sin usarse.',
   },
 
-  now: { en: 'Now', es: 'Ahora' },
   loadingModel: { en: '{name} is being loaded', es: 'Se está cargando {name}' },
 
   add: { en: 'Add a model', es: 'Añadir un modelo' },
@@ -45,7 +43,6 @@ export const texts = {
   small: { en: 'small and quick', es: 'pequeño y rápido' },
   better: { en: 'answers better, wants more memory', es: 'responde mejor, pide más memoria' },
   search: { en: 'finds passages in documents', es: 'encuentra pasajes en documentos' },
-  isThere: { en: 'Installed', es: 'Instalado' },
   spaces: { en: 'A name has no spaces.', es: 'Un nombre no lleva espacios.' },
   owner: {
     en: 'The owner is missing: owner/repository, for example Qwen/Qwen3-0.6B-GGUF.',
