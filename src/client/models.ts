@@ -1,6 +1,6 @@
-import type { ModelKind, ModelState } from '../engine/provider.ts'
 import type { QuantizeReport } from '../models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from '../models/quantize-schema.ts'
+import type { ModelsAnswer } from '../models/schema.ts'
 import { readEventStream } from '../read-event-stream.ts'
 import { bodyOf, brokenOff, fromErrorBody, type Transport } from './transport.ts'
 
@@ -18,32 +18,10 @@ export type ProviderList = Readonly<{
   providers: ReadonlyArray<Readonly<{ name: string; ran_on: 'local' | 'cloud'; selected: boolean; models: readonly string[] }>>
   routes: readonly string[]
 }>
-/** An installed model, as `GET /models` lists it. What its file does not tell is left out. */
-export type ListedModel = Readonly<{
-  name: string
-  aliases: readonly string[]
-  kind: ModelKind
-  selected: boolean
-  loaded: boolean
-  state: ModelState
-  reason?: string
-  architecture?: string
-  quantization?: string
-  parameters?: number
-  size_bytes?: number
-  trained_context_size?: number
-  context_size?: number
-  estimated_memory_bytes?: number
-  memory_bytes: number
-  active: number
-  queued: number
-  requests_served: number
-  loaded_since?: string
-  last_used_at?: string
-}>
+export type ListedModel = Readonly<ModelsAnswer['models'][number]>
 export type ServedModel = ListedModel
-export type ModelMemory = Readonly<{ budget_bytes: number; used_bytes: number }>
-export type ModelList = Readonly<{ models: readonly ListedModel[]; memory?: ModelMemory }>
+export type ModelMemory = Readonly<ModelsAnswer['memory']>
+export type ModelList = Readonly<ModelsAnswer>
 
 export type PullProgress = Readonly<{
   received_bytes: number
