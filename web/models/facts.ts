@@ -9,7 +9,7 @@ export function factsOf(model: ListedModel): readonly string[] {
   const { quantization, parameters, size_bytes: size, trained_context_size: context, estimated_memory_bytes: memory } = model
   return [
     ...(model.kind === 'chat' ? [] : [say(model.kind)]),
-    ...(quantization === undefined ? [] : [quantization]),
+    ...(quantization === undefined ? [] : [fileTypeOf(quantization)]),
     ...(parameters ? [say('parameters', { value: compact(parameters) })] : []),
     ...(size ? [say('sizeOf', { size: formatBytes(size) })] : []),
     ...(context && model.kind === 'chat' ? [say('context', { value: formatNumber(context) })] : []),
@@ -19,3 +19,6 @@ export function factsOf(model: ListedModel): readonly string[] {
 }
 
 const compact = (value: number) => value.toLocaleString(language(), { notation: 'compact', maximumFractionDigits: 1 })
+
+/** llama.cpp calls a model in memory `Q4_K - Medium`; its file, and everybody else, Q4_K_M. */
+const fileTypeOf = (quantization: string) => quantization.replace(/ - ([SML])(?:mall|edium|arge)$/, '_$1')

@@ -208,7 +208,7 @@ export const texts = {
   sample: { en: 'Sample text', es: 'Texto de muestra' },
   sampleHint: {
     en: 'Text like what the model will be asked: the weights that matter for it are kept more exactly. A few thousand words are enough.',
-    es: 'Texto como el que recibirá el modelo: los pesos que le importan se guardan con más exactitud. Bastan unas miles de palabras.',
+    es: 'Texto como el que recibirá el modelo: los pesos que le importan se guardan con más exactitud. Bastan unos miles de palabras.',
   },
   start: { en: 'Start', es: 'Empezar' },
   mergeTitle: { en: 'Make one model of {name}', es: 'Hacer un solo modelo de {name}' },
