@@ -33,9 +33,12 @@ export type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null
 export type Session = Readonly<{ access_token: string; token_type: 'bearer'; expires_in: number }>
 export type { DocumentChunk, DocumentsAnswerEvent, IngestMessage, ListedDocument } from './client/documents.ts'
 export type {
+  EndedPull,
   ModelAnswer,
   ModelList,
+  ModelMemory,
   ProviderList,
+  PullList,
   PullMessage,
   QuantizeEvent,
   RunningPull,

@@ -82,6 +82,7 @@ export function openModelJobs(
     pull,
     convert: (checkpoint, signal) => convertPulled({ modelsDir, now, wait, convert: runConversion }, checkpoint, signal),
     createId: randomUUID,
+    now,
   })
   const remove = (name: string) =>
     removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, refuse, now, wait }, name)

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { brotliCompress, gzip } from 'node:zlib'
 import type { Plugin } from 'vite'
 
-const texts = /\.(js|css|html|svg|webmanifest)$/
+const texts = /\.(js|css|html|svg|txt|webmanifest)$/
 
 /** Lays a compressed copy beside each file of text, so that the service compresses nothing while it serves. */
 export function compress(): Plugin {

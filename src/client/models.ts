@@ -22,6 +22,7 @@ export type ProviderList = Readonly<{
 }>
 /** An installed model. What its file does not tell is left out. */
 export type ServedModel = Readonly<ModelsAnswer['models'][number]>
+export type ModelMemory = Readonly<ModelsAnswer['memory']>
 export type ModelList = Readonly<ModelsAnswer>
 
 export type PullProgress = Readonly<{
@@ -43,7 +44,16 @@ export type PullMessage =
         | Readonly<{ type: 'checkpoint-ready'; repository: string }>
       ))
   | Readonly<{ type: 'done'; name: string }>
-export type RunningPull = Readonly<{ id: string; name: string; progress: PullProgress | null }>
+export type PullStage = Readonly<{ type: string; file?: string; reason?: string; done?: number; total?: number }>
+export type RunningPull = Readonly<{ id: string; name: string; progress: PullProgress | null; stage: PullStage | null }>
+export type EndedPull = Readonly<{
+  id: string
+  name: string
+  ended_at: string
+  model: string | null
+  error: Readonly<{ code: string; message: string }> | null
+}>
+export type PullList = Readonly<{ pulls: readonly RunningPull[]; ended: readonly EndedPull[] }>
 
 export type QuantizeEvent =
   | Readonly<{ type: 'calibrate' | 'measure'; chunk: number; chunks: number }>
@@ -66,13 +76,8 @@ export function modelClient({ call, json, done }: Transport) {
     async *pull(name: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
       yield* readPull(bodyOf(await call('POST', '/models/pull', { name }, signal), signal))
     },
-    /** The pulls that run now, whoever began them. */
-    pulls: (signal?: AbortSignal) => json<Readonly<{ pulls: readonly RunningPull[] }>>('GET', '/models/pulls', undefined, signal),
-    /** What a running pull tells, begun with where it stands. */
-    async *watchPull(id: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
-      const path = `/models/pulls/${encodeURIComponent(id)}`
-      yield* readPull(bodyOf(await call('GET', path, undefined, signal), signal))
-    },
+    /** Those that run now, whoever began them, and how the last ones ended. */
+    pulls: (signal?: AbortSignal) => json<PullList>('GET', '/models/pulls', undefined, signal),
     /** Stops a pull for all who watch it; what arrived is kept. */
     cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
     removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),

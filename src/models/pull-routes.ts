@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
 import type { PullEvent } from './download-events.ts'
-import type { Pulls, RunningPull } from './pulls.ts'
+import type { EndedPull, Pulls, RunningPull } from './pulls.ts'
 
 export type PullRoutesOptions = Readonly<{
   pulls: Pulls
@@ -41,7 +41,22 @@ const pullsAnswer = Type.Object({
       id: Type.String(),
       name: Type.String(),
       progress: Type.Union([Type.Object(progressFields), Type.Null()], { description: 'null: it has not begun yet.' }),
+      stage: Type.Union([Type.Object({ type: Type.String() }, { additionalProperties: true }), Type.Null()], {
+        description: 'The last event that was no download-progress, as POST /models/pull tells it.',
+      }),
     }),
+  ),
+  ended: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      name: Type.String(),
+      ended_at: Type.String({ format: 'date-time' }),
+      model: Type.Union([Type.String(), Type.Null()], { description: 'What was installed.' }),
+      error: Type.Union([Type.Object({ code: Type.String(), message: Type.String() }), Type.Null()], {
+        description: 'Why nothing was; `aborted`: somebody stopped it.',
+      }),
+    }),
+    { description: 'The last ones that ended since the service started, latest first.' },
   ),
 })
 const idParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
@@ -53,7 +68,7 @@ const silenceMs = 15_000
 const tags = ['models']
 const failures = { '4xx': errorBody, '5xx': errorBody }
 
-/** POST /models/pull, GET /models/pulls, GET and DELETE /models/pulls/{id}, and DELETE /models/{name}, for the admin scope. */
+/** POST /models/pull, GET /models/pulls, DELETE /models/pulls/{id} and DELETE /models/{name}, for the admin scope. */
 export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     // Before the server waits for its last answers: those to the watchers of a pull end with it.
@@ -77,20 +92,11 @@ export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): Fastif
       return stream ? streamEvents(running, events, { request, reply, gone }) : { name: await readName(events) }
     })
 
-    const list = { summary: 'Pulls that run now', tags, response: { 200: pullsAnswer, ...failures } }
-    http.get('/models/pulls', { schema: list }, async () => ({ pulls: pulls.list().map(toPullBody) }))
-
-    const watch = {
-      summary: 'What a pull tells from now on, begun with where it stands: as POST /models/pull tells it',
-      tags,
-      params: idParams,
-      response: { 200: pulledAnswer, ...failures },
-    }
-    http.get<{ Params: Static<typeof idParams> }>('/models/pulls/:id', { schema: watch }, async (request, reply) => {
-      const running = pulls.get(request.params.id)
-      const gone = clientGone(reply)
-      return streamEvents(running, pulls.watch(running.id, gone), { request, reply, gone })
-    })
+    const list = { summary: 'Pulls that run now, and how the last ones ended', tags, response: { 200: pullsAnswer, ...failures } }
+    http.get('/models/pulls', { schema: list }, async () => ({
+      pulls: pulls.list().map(toPullBody),
+      ended: pulls.ended().map(toEndedBody),
+    }))
 
     const cancel = {
       summary: 'Stop a pull; what has arrived is kept',
@@ -170,6 +176,17 @@ function toProgressBody(progress: Extract<PullEvent, { type: 'download-progress'
   }
 }
 
-function toPullBody({ id, name, progress }: RunningPull) {
-  return { id, name, progress: progress === undefined ? null : toProgressBody(progress) }
+function toPullBody({ id, name, progress, state }: RunningPull) {
+  const stage = state === undefined || state.type === 'model-ready' ? null : toEventBody(state)
+  return { id, name, progress: progress === undefined ? null : toProgressBody(progress), stage }
+}
+
+function toEndedBody({ id, name, endedAt, model, error }: EndedPull) {
+  return {
+    id,
+    name,
+    ended_at: new Date(endedAt).toISOString(),
+    model: model ?? null,
+    error: error === undefined ? null : { code: error.code, message: error.message },
+  }
 }

@@ -7,13 +7,30 @@ import type { Pull } from './pull.ts'
 type Progress = Extract<PullEvent, { type: 'download-progress' }>
 type Checkpoint = Extract<PullEvent, { type: 'checkpoint-ready' }>
 
-export type RunningPull = Readonly<{ id: string; name: string; progress: Progress | undefined }>
+export type RunningPull = Readonly<{
+  id: string
+  name: string
+  progress: Progress | undefined
+  /** The last event that is no progress. */
+  state: PullEvent | undefined
+}>
+/** `model`: what was installed; `error`: why nothing was. */
+export type EndedPull = Readonly<{
+  id: string
+  name: string
+  /** Milliseconds since 1970. */
+  endedAt: number
+  model: string | undefined
+  error: AppError | undefined
+}>
 
 export type PullsOptions = Readonly<{
   pull: Pull
   /** Makes a model of a checkpoint; its last event is `model-ready`. */
   convert: (checkpoint: Checkpoint, signal: AbortSignal) => AsyncIterable<PullEvent>
   createId: () => string
+  /** Milliseconds since 1970. */
+  now: () => number
 }>
 
 /** The pulls of this service: they go on when those who asked for them leave, and many may watch one. */
@@ -26,8 +43,8 @@ export interface Pulls {
    */
   watch(id: string, gone: AbortSignal): AsyncGenerator<PullEvent, void, undefined>
   list(): readonly RunningPull[]
-  /** Throws `not_found` for one that does not run. */
-  get(id: string): RunningPull
+  /** How the last ones ended since the service started, latest first. */
+  ended(): readonly EndedPull[]
   /** Stops a pull and waits for its end; what arrived is kept for the next one. Throws `not_found`. */
   cancel(id: string): Promise<void>
   /** Stops all of them and waits for their end. */
@@ -47,10 +64,12 @@ type Job = {
 }
 
 const maxPulls = 8
+const mostRemembered = 20
 
-export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
+export function createPulls({ pull, convert, createId, now }: PullsOptions): Pulls {
   const jobs = new Map<string, Job>()
   const endings = new Map<string, Promise<void>>()
+  let ended: readonly EndedPull[] = []
   let closed = false
 
   function start(name: string, user?: string): RunningPull {
@@ -81,13 +100,21 @@ export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
         publish(job, event)
         if (event.type === 'checkpoint-ready') for await (const next of convert(event, signal)) publish(job, next)
       }
+      remember(job, undefined)
       for (const watcher of job.watchers) watcher.end()
     } catch (error) {
+      remember(job, error)
       for (const watcher of job.watchers) watcher.end(error)
     } finally {
       jobs.delete(job.id)
       endings.delete(job.id)
     }
+  }
+
+  function remember({ id, name, state }: Job, failure: unknown): void {
+    const model = failure === undefined && state?.type === 'model-ready' ? state.name : undefined
+    const error = failure === undefined || failure instanceof AppError ? failure : new AppError('internal', 'The pull failed.')
+    ended = [{ id, name, endedAt: now(), model, error }, ...ended].slice(0, mostRemembered)
   }
 
   async function* watch(id: string, gone: AbortSignal): AsyncGenerator<PullEvent, void, undefined> {
@@ -122,7 +149,7 @@ export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
     start,
     watch,
     list: () => [...jobs.values()],
-    get,
+    ended: () => ended,
     cancel,
     async close() {
       closed = true
@@ -132,8 +159,11 @@ export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
 }
 
 function publish(job: Job, event: PullEvent): void {
-  if (event.type === 'download-progress') job.progress = event
-  else {
+  if (event.type === 'download-progress') {
+    job.progress = event
+    // The line is back.
+    if (job.state?.type === 'download-retry') job.state = undefined
+  } else {
     job.state = event
     if (event.type === 'download-start') job.progress = undefined
   }

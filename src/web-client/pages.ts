@@ -1,12 +1,19 @@
 import { access } from 'node:fs/promises'
 import serveFiles from '@fastify/static'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { AppError } from '../errors.ts'
 import { builtPages } from './build.ts'
 
 /** The web client: `GET /` and `GET /admin` with their files. Pages hold no data, so everybody may have them. */
-export async function webPages(http: FastifyInstance): Promise<void> {
-  const areBuilt = await access(builtPages).then(
+export const webPages = pagesFrom(builtPages)
+
+/** The pages that lie in a folder, as they are built; beside a file that has a `.br` or `.gz`, that is sent to who reads it. */
+export function pagesFrom(folder: string): FastifyPluginAsync {
+  return (http) => servePages(http, folder)
+}
+
+async function servePages(http: FastifyInstance, folder: string): Promise<void> {
+  const areBuilt = await access(folder).then(
     () => true,
     () => false,
   )
@@ -16,7 +23,7 @@ export async function webPages(http: FastifyInstance): Promise<void> {
   }
   // One route for each file that is there now: no other path is ever looked up on the disk.
   await http.register(serveFiles, {
-    root: builtPages,
+    root: folder,
     wildcard: false,
     preCompressed: true,
     globIgnore: ['**/*.{br,gz}'],

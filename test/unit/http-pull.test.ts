@@ -110,7 +110,7 @@ test('a second request joins the pull, and a caller who leaves does not end it',
   await expect(left).rejects.toThrow('abort')
   const second = ask('POST', '/models/pull', { name: `hf:${repository}`, stream: false })
   const list = await bodyOf<List>(await ask('GET', '/models/pulls'))
-  expect(list).toMatchObject({ pulls: [{ name: repository, progress: null }] })
+  expect(list).toMatchObject({ pulls: [{ name: repository, progress: null, stage: { type: 'download-start' } }], ended: [] })
   gate.open()
   expect(await (await second).json()).toEqual({ name: 'Some-Model-Q4_K_M' })
   expect(hub.sentBytes()).toBe(content.length)
@@ -184,4 +184,24 @@ test('LOCAL_ONLY=true refuses to pull', async () => {
   const { ask, hub } = await createWorld({ LOCAL_ONLY: 'true' })
   expect((await ask('POST', '/models/pull', { name: repository })).status).toBe(403)
   expect(hub.requests).toEqual([])
+})
+
+test('how the last pulls ended is told to who was away: what was installed, what went wrong, who was stopped', async () => {
+  const gate = createGate()
+  const { ask } = await createWorld({ fault: gate.fault })
+  await ask('POST', '/models/pull', { name: 'owner/nothing', stream: false })
+  const stopped = ask('POST', '/models/pull', { name: repository, stream: false })
+  await until(gate.isReached)
+  const { pulls } = await bodyOf<List>(await ask('GET', '/models/pulls'))
+  await ask('DELETE', `/models/pulls/${pulls[0]?.id}`)
+  await stopped
+  gate.open()
+  await ask('POST', '/models/pull', { name: repository, stream: false })
+  expect(await bodyOf(await ask('GET', '/models/pulls'))).toMatchObject({
+    ended: [
+      { name: repository, model: 'Some-Model-Q4_K_M', error: null, ended_at: expect.any(String) },
+      { name: repository, model: null, error: { code: 'aborted' } },
+      { name: 'owner/nothing', model: null, error: { code: 'not_found' } },
+    ],
+  })
 })

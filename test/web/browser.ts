@@ -28,14 +28,22 @@ export type Incidents = Readonly<{
 
 export type WatchedPage = Readonly<{ page: Page; incidents: Incidents }>
 
+export type PageOptions = BrowserContextOptions &
+  Readonly<{
+    /** Whether a visitor is welcomed where nobody has an account; else they have put that off. */
+    isFirstRun?: boolean
+  }>
+
 /** A page in a browser context of its own, on which every dialog, foreign request and violation is noted. */
-export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+export async function openPage(browser: Browser, url: string, given: PageOptions = {}): Promise<WatchedPage> {
+  const { isFirstRun = false, ...options } = given
   const context = await browser.newContext({ locale: 'en', ...options })
   onTestFinished(() => context.close())
   const dialogs: string[] = []
   const foreignRequests: string[] = []
   const violations: string[] = []
   const page = await context.newPage()
+  if (!isFirstRun) await page.addInitScript(() => sessionStorage.setItem('looks-around', 'yes'))
   page.on('dialog', async (dialog) => {
     dialogs.push(dialog.message())
     await dialog.dismiss()

@@ -18,6 +18,7 @@ export const texts = {
   light: { en: 'light', es: 'claro' },
   dark: { en: 'dark', es: 'oscuro' },
   signIn: { en: 'Sign in', es: 'Entrar' },
+  tour: { en: 'First steps', es: 'Primeros pasos' },
   signOut: { en: 'Sign out', es: 'Salir' },
   createAccount: { en: 'Create an account', es: 'Crear una cuenta' },
   haveAccount: { en: 'I have an account', es: 'Ya tengo una cuenta' },
