@@ -1,4 +1,4 @@
-import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import type { AuthState, KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { adminClient } from './client/admin.ts'
 import { conversationClient } from './client/conversations.ts'
 import { datasetCalls } from './client/datasets.ts'
@@ -12,6 +12,7 @@ import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
 import type { QuantizeReport } from './models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
+import type { ModelsAnswer } from './models/schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
 import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
 import type { QueryAnswer, QueryBody, QueryEnd } from './rag/query-schema.ts'
@@ -47,8 +48,8 @@ export type ProviderList = Readonly<{
   providers: ReadonlyArray<Readonly<{ name: string; ran_on: 'local' | 'cloud'; selected: boolean; models: readonly string[] }>>
   routes: readonly string[]
 }>
-export type ServedModel = Readonly<{ name: string; loaded: boolean; selected: boolean; state: string; memory_bytes: number }>
-export type ModelList = Readonly<{ models: readonly ServedModel[] }>
+export type ServedModel = Readonly<ModelsAnswer['models'][number]>
+export type ModelList = Readonly<ModelsAnswer>
 /** What a pull tells on its way, as the service sends it. */
 export type PullMessage =
   | (Readonly<{ id: string }> &
@@ -132,6 +133,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
 
     register: (username: string, password: string) => json<User>('POST', '/auth/register', { username, password }),
     login: (username: string, password: string) => json<Session>('POST', '/auth/login', { username, password }),
+    authState: () => json<AuthState>('GET', '/auth/state'),
     logout: () => done('POST', '/auth/logout'),
     me: () => json<User>('GET', '/auth/me'),
     changePassword: (current: string, next: string) =>

@@ -60,6 +60,7 @@ export function createScriptedHost(
       },
     ],
     status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
+    memory: () => ({ budgetBytes: 8, usedBytes: 0 }),
     close: async () => {},
   }
 }

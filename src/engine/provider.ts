@@ -302,7 +302,11 @@ export interface ModelHost extends Provider {
   list(): Promise<readonly HostedModel[]>
   /** Numbers for `/metrics` and `/health/ready`. */
   status(): EngineStatus
+  memory(): ModelMemory
 }
+
+/** Bytes that all models of a host may take, and that those in memory take: what their files say they do, or more where they do. */
+export type ModelMemory = Readonly<{ budgetBytes: number; usedBytes: number }>
 
 export type EngineStatus = Readonly<{
   /** Of the selected model; `empty`: none is selected. */

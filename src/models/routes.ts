@@ -1,33 +1,9 @@
 import type { FastifyPluginAsync } from 'fastify'
-import Type, { type Static } from 'typebox'
-import type { HostedModel } from '../engine/provider.ts'
+import Type from 'typebox'
+import type { HostedModel, ModelHost } from '../engine/provider.ts'
 import { errorBody } from '../http/error-reply.ts'
+import { type ListedModel, type ModelsAnswer, modelsAnswer } from './schema.ts'
 import { type Answering, describeSelected, modelAnswer, type SharedRequests } from './selected-model.ts'
-
-const listedModel = Type.Object({
-  name: Type.String({ description: '`base+adapter` for an adapter on a base.' }),
-  aliases: Type.Array(Type.String()),
-  kind: Type.Enum(['chat', 'embedding', 'reranker', 'adapter', 'projector', 'unknown']),
-  selected: Type.Boolean({ description: 'Answers who names no model.' }),
-  loaded: Type.Boolean(),
-  state: Type.Enum(['unloaded', 'loading', 'ready', 'failed']),
-  reason: Type.Optional(Type.String({ description: 'Why it cannot be used.' })),
-  architecture: Type.Optional(Type.String()),
-  quantization: Type.Optional(Type.String()),
-  parameters: Type.Optional(Type.Integer()),
-  size_bytes: Type.Optional(Type.Integer({ description: 'Of its files.' })),
-  trained_context_size: Type.Optional(Type.Integer({ description: 'Tokens that it was trained for.' })),
-  context_size: Type.Optional(Type.Integer({ description: 'Tokens of prompt and answer, while it is in memory.' })),
-  estimated_memory_bytes: Type.Optional(Type.Integer({ description: 'What it takes once it is loaded and busy.' })),
-  memory_bytes: Type.Integer({ description: 'What it takes now; 0 while it is not in memory.' }),
-  active: Type.Integer({ description: 'Answers being written now.' }),
-  queued: Type.Integer({ description: 'Requests that wait for a place.' }),
-  requests_served: Type.Integer({ description: 'Since the service started.' }),
-  loaded_since: Type.Optional(Type.String({ format: 'date-time' })),
-  last_used_at: Type.Optional(Type.String({ format: 'date-time' })),
-})
-
-const modelsAnswer = Type.Object({ models: Type.Array(listedModel) })
 
 const providersAnswer = Type.Object({
   providers: Type.Array(
@@ -65,9 +41,13 @@ export function modelRoutes(answering: ModelRoutesOptions): FastifyPluginAsync {
     })
 
     const listResponse = { 200: modelsAnswer, ...failures }
-    http.get('/models', { schema: { summary: 'Installed models', tags, response: listResponse } }, async () => {
-      return { models: (await host.list()).map(toListed) }
-    })
+    http.get(
+      '/models',
+      { schema: { summary: 'Installed models', tags, response: listResponse } },
+      async (): Promise<ModelsAnswer> => {
+        return { models: (await host.list()).map(toListed), memory: memoryOf(host) }
+      },
+    )
 
     const providersResponse = { 200: providersAnswer, ...failures }
     const providersSchema = { summary: 'Who can answer, and the routes between them', tags, response: providersResponse }
@@ -97,13 +77,19 @@ export function loadRoutes({ host }: Pick<Answering, 'host'>): FastifyPluginAsyn
         if (verb === 'load') await host.load(name)
         else await host.unload(name)
         const chosen = await host.choose(name)
-        return { models: (await host.list()).filter((model) => model.name === chosen.name).map(toListed) }
+        const models = (await host.list()).filter((model) => model.name === chosen.name).map(toListed)
+        return { models, memory: memoryOf(host) }
       },
     )
   }
 }
 
-function toListed(model: HostedModel): Static<typeof listedModel> {
+function memoryOf(host: Pick<ModelHost, 'memory'>): ModelsAnswer['memory'] {
+  const { budgetBytes, usedBytes } = host.memory()
+  return { budget_bytes: Math.floor(budgetBytes), used_bytes: usedBytes }
+}
+
+function toListed(model: HostedModel): ListedModel {
   const { name, aliases, kind, selected, state, reason, info, header, loadedAt, usedAt } = model
   const timeOf = (time: number) => new Date(time).toISOString()
   return {

@@ -66,6 +66,7 @@ export function scriptedHost(pieces: Iterable<string>) {
     selected: () => ({ name: info.name, info }),
     list: async () => [hosted],
     status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
+    memory: () => ({ budgetBytes: 8, usedBytes: 0 }),
     close: async () => {},
   }
   return { host, asked }

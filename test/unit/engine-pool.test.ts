@@ -83,6 +83,17 @@ async function begin(host: ModelHost, model: string, signal = never) {
 
 const stateOf = async (host: ModelHost, name: string) => (await host.list()).find((model) => model.name === name)?.state
 
+test('tells what models may take, and what those in memory do', async () => {
+  const { host } = createWorld({ room: 3 })
+  expect(host.memory()).toEqual({ budgetBytes: 3, usedBytes: 0 })
+  await host.load('a')
+  await host.load('b+tuned')
+  expect(host.memory()).toEqual({ budgetBytes: 3, usedBytes: expect.any(Number) })
+  const listed = await host.list()
+  expect(host.memory().usedBytes).toBe(listed.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0))
+  expect(host.memory().usedBytes).toBeGreaterThan(0)
+})
+
 describe('models that are asked for by name', () => {
   test('are loaded when they are needed, and each gives its own answer', async () => {
     const { host, opened } = createWorld({ room: 3 })

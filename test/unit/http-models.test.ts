@@ -48,7 +48,8 @@ describe('choosing a model', () => {
     })
     expect(await current(server)).toBe('second')
     expect(await saved(server)).toEqual({ selected_model: 'second', provider: 'hf' })
-    const { models } = await bodyOf<{ models: unknown }>(await fetch(`${server.url}/models`))
+    const { models, memory } = await bodyOf<{ models: unknown; memory: unknown }>(await fetch(`${server.url}/models`))
+    expect(memory).toEqual({ budget_bytes: 0, used_bytes: expect.any(Number) })
     expect(models).toMatchObject([
       { name: 'broken', loaded: false, state: 'unloaded' },
       { name: 'first', loaded: false, state: 'unloaded', selected: false },

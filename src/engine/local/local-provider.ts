@@ -241,6 +241,10 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
     },
     list: async () => (await parts.listModels()).map(describe),
     status,
+    memory: () => ({
+      budgetBytes: parts.budgetBytes,
+      usedBytes: pool.list().reduce((sum, model) => sum + pool.memoryOf(model), 0),
+    }),
     async close() {
       closing.abort()
       await pool.close()
