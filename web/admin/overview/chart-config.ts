@@ -16,7 +16,7 @@ export function chartConfig({ kind, unit, series }: ChartData, { labels, titles,
   const isStacked = kind === 'bars'
   return {
     type: isStacked ? 'bar' : 'line',
-    data: { labels: [...labels], datasets: series.map((one) => toDataset(one, kind, nameOf(one))) },
+    data: { labels: [...labels], datasets: series.map((one) => toDataset(one, { kind, unit }, nameOf(one))) },
     options: {
       interaction: { mode: 'index', intersect: false },
       plugins: {
@@ -67,6 +67,8 @@ function toDataset(
     ...(isDashed ? { borderDash: [5, 3] } : {}),
     pointRadius: data.map((_, index) => (isAlone(data, index) ? 2 : 0)),
     pointHitRadius: 8,
-    cubicInterpolationMode: 'monotone',
+    // What is known at some steps alone is one line all the same.
+    spanGaps: unit === 'loss',
+    ...(unit === 'count' ? { stepped: 'middle' } : { cubicInterpolationMode: 'monotone' }),
   }
 }
