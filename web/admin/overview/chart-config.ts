@@ -50,7 +50,7 @@ export function chartConfig({ kind, unit, series }: ChartData, { labels, titles,
 
 function toDataset(
   { values, color, isDashed = false }: Series,
-  kind: ChartData['kind'],
+  { kind, unit }: Pick<ChartData, 'kind' | 'unit'>,
   label: string,
 ): ChartDataset<'bar' | 'line'> {
   const data = [...values]
