@@ -1,5 +1,6 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { type Access, openAccess } from './access.ts'
+import { createWatch, openAdmin, tellBoth, type Watch } from './admin-part.ts'
 import { type Answers, openAnswers } from './answers.ts'
 import { askerOf, bucketOf, userOf } from './asker.ts'
 import { openToKeys } from './auth/key-scopes.ts'
@@ -24,7 +25,15 @@ import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { logAnswer } from './http/request-log.ts'
-import { createServer, type LogOptions, mountRoutes, type Routes, type SchemaCompilers } from './http/server.ts'
+import {
+  createServer,
+  type LogOptions,
+  type MountedRoute,
+  mountRoutes,
+  type Routes,
+  type SchemaCompilers,
+} from './http/server.ts'
+import { asNoTraffic } from './http/traffic.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
 import { type LearningRoutes, openLearning } from './learning.ts'
@@ -84,6 +93,8 @@ export type AppParts = Readonly<{
 export type App = Readonly<{
   /** Ready to listen, or to be asked with `inject`. */
   http: FastifyInstance
+  /** What there is, by who may use it. */
+  routes: readonly MountedRoute[]
   /**
    * Stops accepting at once; running answers may end within `graceMs`, then they are ended with an error. Closes all parts that
    * the app opened, and the model host. Calling it again waits for the same end.
@@ -114,11 +125,26 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const access = await openAccess(config, { ...storage, now })
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
-  const metrics = closer.use(createMetrics({ engine: () => host.status(), cache: () => cache.statistics() }))
+  const sources = { engine: () => host.status(), cache: () => cache.statistics() }
+  const watch = createWatch({ engine: sources.engine, logStream: parts.logStream, now })
+  const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
   const outside = await openOutside(config, { ...parts, storage, metrics, now })
-  const http = closer.use(await openServer(config, parts, lifecycle, metrics))
+  const http = closer.use(await openServer(config, { ...parts, watch }, lifecycle, metrics))
   const { db } = storage
   const { log } = http
+  // Right after the server, so that it is closed right before it: by then all that it watches has ended.
+  const admin = openAdmin(
+    {
+      cache: sources.cache,
+      engine: () => statusOf({ host, providers: answers.providers, localOnly: config.localOnly }),
+      ...{ db, watch, log, clock, metrics, now, uptimeSeconds },
+      guard: access.guard,
+      version: versionOf(parts),
+      localOnly: config.localOnly,
+      memory: () => host.memory(),
+    },
+    closer,
+  )
   const predictions = openPredictions(config, { db, log, metrics, now, onFeedback: () => answers.rollouts.lookSoon() }, closer)
   const { recorder } = predictions
   const answers = await openAnswers(
@@ -169,14 +195,15 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
     { ...parts, db, log, answers, predictions, activity, clock, metrics, isDraining, userOf, now },
     closer,
   )
-  const opened = { access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside }
+  const opened = { admin, access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside }
   const routes = listRoutes({ config, parts, ...opened })
-  await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
+  const mounted = await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
   const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
   let closing: Promise<void> | undefined
   return {
     http,
+    routes: mounted,
     close({ graceMs = config.shutdownGraceSeconds * 1000 } = {}) {
       closing ??= close(graceMs)
       return closing
@@ -186,7 +213,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
 
 function openServer(
   config: Config,
-  { logStream, schemaCompilers }: AppParts,
+  { watch, schemaCompilers }: Pick<AppParts, 'schemaCompilers'> & Readonly<{ watch: Watch }>,
   lifecycle: Lifecycle,
   metrics: Metrics,
 ): Promise<FastifyInstance> {
@@ -197,13 +224,14 @@ function openServer(
     corsOrigins: config.corsOrigins,
     trustProxy: config.trustProxy,
     maxBodyBytes: config.maxBodyBytes,
-    log: { level: config.logLevel, ...(logStream === undefined ? {} : { stream: logStream }) },
+    log: { level: config.logLevel, stream: watch.logStream },
     isFromOwnPage,
     lifecycle,
     ...(schemaCompilers === undefined ? {} : { schemaCompilers }),
     onRequestEnd: (request, reply, status) => {
       logAnswer(request, reply, status)
       count(request, reply, status)
+      watch.onRequestEnd(request, reply, status)
     },
   })
 }
@@ -211,6 +239,7 @@ function openServer(
 type RouteParts = Readonly<{
   config: Config
   parts: AppParts
+  admin: FastifyPluginAsync
   access: Access
   lifecycle: Lifecycle
   metrics: Metrics
@@ -227,7 +256,7 @@ type RouteParts = Readonly<{
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
   const { host, now = Date.now } = parts
-  const { access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside } = opened
+  const { admin, access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside } = opened
   const { predict, providers, accounting, rollouts } = answers
   const common = { predict, askerOf }
   const { localOnly } = config
@@ -245,10 +274,12 @@ function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
   const { meter } = accounting
   return {
     public: [
-      healthRoutes(health),
-      openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
+      asNoTraffic([
+        healthRoutes(health),
+        openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
+        webPages,
+      ]),
       access.auth.public,
-      webPages,
     ],
     caller: [
       openToKeys('inference', [
@@ -273,6 +304,7 @@ function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
       access.keys.admin,
       ...learning.admin,
       openToKeys('admin', [
+        admin,
         selectRoutes(selecting),
         loadRoutes(answering),
         ...jobs.admin,

@@ -73,6 +73,8 @@ export function createGuard({ findCaller, allowAnonymous, allowedOrigins = [] }:
           : 'This token is not valid, or no longer. Log in again.',
       )
     }
+    // Before it is decided whether they may: the audit names who was refused, too.
+    request.caller = caller
     if (caller.key !== undefined) refuseOutOfScope(request, caller.key.scopes)
     tokenOfCaller.set(caller, credential.token)
     return caller

@@ -109,9 +109,17 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   return http
 }
 
-/** Mounts the routes, each in the scope that decides who may use it. */
-export async function mountRoutes(http: FastifyInstance, guards: Guards, routes: Routes): Promise<void> {
+/** A route as it was mounted, without those that Fastify makes itself for HEAD. */
+export type MountedRoute = Readonly<{ scope: Scope; method: string; url: string }>
+
+/** Mounts the routes, each in the scope that decides who may use it, and gives the list of them. */
+export async function mountRoutes(http: FastifyInstance, guards: Guards, routes: Routes): Promise<readonly MountedRoute[]> {
+  const mounted: MountedRoute[] = []
+  const note = (name: Scope) => (route: Readonly<{ method: string | string[]; url: string }>) => {
+    for (const method of [route.method].flat()) if (method !== 'HEAD') mounted.push({ scope: name, method, url: route.url })
+  }
   await http.register(async (scope) => {
+    scope.addHook('onRoute', note('public'))
     // Forms are for the login alone: elsewhere a body that a foreign page can send without asking must not be understood.
     await scope.register(formbody)
     for (const plugin of routes.public) await scope.register(plugin)
@@ -123,9 +131,11 @@ export async function mountRoutes(http: FastifyInstance, guards: Guards, routes:
         reply.header('cache-control', 'private, no-store')
         done()
       })
+      scope.addHook('onRoute', note(name))
       for (const plugin of routes[name]) await scope.register(plugin)
     })
   }
+  return mounted
 }
 
 function guardRequests(http: FastifyInstance, { lifecycle, ...options }: ServerOptions): void {

@@ -21,6 +21,8 @@ export interface Metrics extends PredictMetrics {
   watchTraining(read: () => Promise<TrainingNumbers>): void
   /** What became of an answer that was to be remembered. */
   predictionRecorded(outcome: 'stored' | 'failed'): void
+  /** A write of what is kept for admins has failed; it is tried again. */
+  adminWriteFailed(what: 'history' | 'audit'): void
   /** The whole registry as Prometheus text. */
   text(): Promise<string>
   readonly contentType: string
@@ -78,6 +80,12 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     labelNames: ['outcome'],
     registers,
   })
+  const adminWrites = new Counter({
+    name: 'simpleia_admin_writes_failed_total',
+    help: 'Writes of the history or the audit that have failed.',
+    labelNames: ['what'],
+    registers,
+  })
   const egressEnd = registerEgress(registry)
   registerState(registry, { engine, cache })
   const eventLoop = registerProcess(registry)
@@ -89,6 +97,7 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     },
     errorSent: (code) => errors.inc({ code }),
     egressEnd,
+    adminWriteFailed: (what) => adminWrites.inc({ what }),
     predictionRecorded: (outcome) => predictions.inc({ outcome }),
     cacheHit: () => hits.inc(),
     cacheMiss: () => misses.inc(),

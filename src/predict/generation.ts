@@ -35,7 +35,7 @@ export async function* generation(parts: GenerationParts): AsyncGenerator<Genera
       progress.hasBegun = true
       if (event.type === 'generation-end') {
         progress.hasEnded = true
-        metrics.generationEnd(event.usage)
+        metrics.generationEnd(event.usage, { provider: target.provider, model: target.model, timings: event.timings })
         await meter.note(asker, target, event.usage)
         await recording?.end(event)
       } else {

@@ -96,12 +96,15 @@ export interface Predict {
   countTokens(request: PromptRequest, asker: Asker, signal: AbortSignal): Promise<Readonly<{ target: Target; tokens: number }>>
 }
 
+/** What has written an answer, and how fast. */
+export type AnsweredBy = Pick<Target, 'provider' | 'model'> & Readonly<{ timings: Timings }>
+
 /** What the pipeline counts. */
 export interface PredictMetrics {
   cacheHit(): void
   cacheMiss(): void
   firstToken(seconds: number): void
-  generationEnd(usage: Usage): void
+  generationEnd(usage: Usage, answer: AnsweredBy): void
   generationFailed(code: ErrorCode): void
 }
 

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 
 const features = [
+  'admin',
   'auth',
   'datasets',
   'dialects',

@@ -1,0 +1,105 @@
+import { addHistogram, emptyHistogram, type Histogram, packHistogram, unpackHistogram } from './histogram.ts'
+
+export const statusClasses = ['2xx', '4xx', '499', '5xx'] as const
+export type StatusClass = (typeof statusClasses)[number]
+
+/** What a model has written. */
+export type ModelTally = {
+  answers: number
+  promptTokens: number
+  completionTokens: number
+  /** Tokens between the first and the last of an answer, and how long those took: for the speed. */
+  timedTokens: number
+  timedMs: number
+}
+
+/** The most of each that was seen. */
+export type Gauges = Readonly<{ active: number; queued: number; serviceBytes: number; engineBytes: number }>
+
+/** What went on in a stretch of time, so that two can be added up. */
+export type Tally = {
+  requests: Record<StatusClass, number>
+  latency: Histogram
+  firstToken: Histogram
+  failed: number
+  cacheHits: number
+  cacheMisses: number
+  /** By provider and model, see `modelKey`. */
+  models: Map<string, ModelTally>
+  gauges: Gauges | undefined
+}
+
+export const emptyTally = (): Tally => ({
+  requests: { '2xx': 0, '4xx': 0, '499': 0, '5xx': 0 },
+  latency: emptyHistogram(),
+  firstToken: emptyHistogram(),
+  failed: 0,
+  cacheHits: 0,
+  cacheMisses: 0,
+  models: new Map(),
+  gauges: undefined,
+})
+
+/** Of a provider, whose name has no slash, and its model. */
+export const modelKey = (provider: string, model: string): string => `${provider}/${model}`
+
+export function parseModelKey(key: string): Readonly<{ provider: string; model: string }> {
+  const slash = key.indexOf('/')
+  return { provider: key.slice(0, slash), model: key.slice(slash + 1) }
+}
+
+export function addModel(models: Tally['models'], key: string, more: Readonly<ModelTally>): void {
+  const sum = models.get(key)
+  if (sum === undefined) return void models.set(key, { ...more })
+  sum.answers += more.answers
+  sum.promptTokens += more.promptTokens
+  sum.completionTokens += more.completionTokens
+  sum.timedTokens += more.timedTokens
+  sum.timedMs += more.timedMs
+}
+
+export function mostOf(one: Gauges | undefined, other: Gauges | undefined): Gauges | undefined {
+  if (one === undefined || other === undefined) return one ?? other
+  return {
+    active: Math.max(one.active, other.active),
+    queued: Math.max(one.queued, other.queued),
+    serviceBytes: Math.max(one.serviceBytes, other.serviceBytes),
+    engineBytes: Math.max(one.engineBytes, other.engineBytes),
+  }
+}
+
+export function addTally(to: Tally, from: Tally): void {
+  for (const status of statusClasses) to.requests[status] += from.requests[status]
+  addHistogram(to.latency, from.latency)
+  addHistogram(to.firstToken, from.firstToken)
+  to.failed += from.failed
+  to.cacheHits += from.cacheHits
+  to.cacheMisses += from.cacheMisses
+  for (const [key, more] of from.models) addModel(to.models, key, more)
+  to.gauges = mostOf(to.gauges, from.gauges)
+}
+
+type Stored = Omit<Tally, 'models' | 'gauges'> & Readonly<{ models: Record<string, ModelTally>; gauges: Gauges | null }>
+
+export function writeTally(tally: Tally): string {
+  const stored: Stored = {
+    ...tally,
+    latency: packHistogram(tally.latency),
+    firstToken: packHistogram(tally.firstToken),
+    models: Object.fromEntries(tally.models),
+    gauges: tally.gauges ?? null,
+  }
+  return JSON.stringify(stored)
+}
+
+/** Of what `writeTally` has made. */
+export function readTally(text: string): Tally {
+  const stored: Stored = JSON.parse(text)
+  return {
+    ...stored,
+    latency: unpackHistogram(stored.latency),
+    firstToken: unpackHistogram(stored.firstToken),
+    models: new Map(Object.entries(stored.models)),
+    gauges: stored.gauges ?? undefined,
+  }
+}
