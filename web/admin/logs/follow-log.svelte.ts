@@ -6,7 +6,11 @@ const flushMs = 150
 const firstWaitMs = 1000
 const longestWaitMs = 15_000
 
-type Follow = (filter: Readonly<{ limit: number; level: string }>, signal: AbortSignal) => AsyncIterable<LogLine>
+type Follow = (
+  filter: Readonly<{ limit: number; level: string }>,
+  signal: AbortSignal,
+  onOpen: () => void,
+) => AsyncIterable<LogLine>
 
 /** Follows the log: a stream that breaks off is taken up again, and what comes in a rush is shown together. */
 export function createLogFollower(follow: Follow) {
@@ -30,12 +34,12 @@ export function createLogFollower(follow: Follow) {
     while (!signal.aborted) {
       try {
         held.restart()
-        for await (const line of follow({ limit: mostLines, level }, signal)) {
-          arrived.push(line)
+        const onOpen = () => {
           state = 'following'
           failure = undefined
           waitMs = firstWaitMs
         }
+        for await (const line of follow({ limit: mostLines, level }, signal, onOpen)) arrived.push(line)
       } catch (error) {
         if (signal.aborted) return
         // Who may not read it, or asks for nonsense, gets no further by asking again.
