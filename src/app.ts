@@ -9,6 +9,7 @@ import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { type ConversationsPart, openConversations } from './conversations-part.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
@@ -35,7 +36,7 @@ import {
 } from './http/server.ts'
 import { asNoTraffic } from './http/traffic.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
-import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
+import { type Knowledge, openKnowledge } from './knowledge.ts'
 import { type LearningRoutes, openLearning } from './learning.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
@@ -190,12 +191,32 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   )
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
   const { isDraining } = lifecycle
+  const { limitGeneration: limit } = limits
+  const conversations = await openConversations(
+    config,
+    { ...parts, ...knowledge, db, log, predict, askerOf, limit, isDraining, now },
+    closer,
+  )
   const learning = await openLearning(
     config,
     { ...parts, db, log, answers, predictions, activity, clock, metrics, isDraining, userOf, now },
     closer,
   )
-  const opened = { admin, access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside }
+  const opened = {
+    admin,
+    access,
+    lifecycle,
+    metrics,
+    answers,
+    learning,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    conversations,
+    outside,
+  }
   const routes = listRoutes({ config, parts, ...opened })
   const mounted = await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -249,14 +270,29 @@ type RouteParts = Readonly<{
   sockets: Sockets
   jobs: ModelJobs
   dialects: DialectRoutes
-  knowledge: KnowledgeRoutes
+  knowledge: Knowledge
+  conversations: ConversationsPart
   outside: Outside
 }>
 
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
   const { host, now = Date.now } = parts
-  const { admin, access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside } = opened
+  const {
+    admin,
+    access,
+    lifecycle,
+    metrics,
+    answers,
+    learning,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    conversations,
+    outside,
+  } = opened
   const { predict, providers, accounting, rollouts } = answers
   const common = { predict, askerOf }
   const { localOnly } = config
@@ -290,6 +326,7 @@ function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
         ...jobs.caller,
       ]),
       ...knowledge.caller,
+      ...conversations.caller,
       ...learning.caller,
     ],
     user: [

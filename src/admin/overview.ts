@@ -47,7 +47,7 @@ async function readCounts(db: Database): Promise<Counts> {
   const { rows } = await sql<Counts>`select
     (select count(*) from users) as users,
     (select count(*) from api_keys) as keys,
-    0 as conversations,
+    (select count(*) from conversations where deleted_at is null) as conversations,
     (select count(*) from documents) as documents,
     (select count(*) from predictions) as predictions,
     (select count(*) from feedback) as feedback`.execute(db)

@@ -1,5 +1,6 @@
 import type { Generated, Kysely } from 'kysely'
 import type { AdminTables } from './admin-tables.ts'
+import type { ConversationTables } from './conversation-tables.ts'
 import type { LearningTables } from './learning-tables.ts'
 
 export type { FeedbackTable } from './learning-tables.ts'
@@ -187,7 +188,7 @@ export interface SchemaMigrationsTable {
   appliedAt: string
 }
 
-export interface Tables extends LearningTables, AdminTables {
+export interface Tables extends LearningTables, ConversationTables, AdminTables {
   users: UsersTable
   revokedTokens: RevokedTokensTable
   apiKeys: ApiKeysTable

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../../engine/cloud/clock.ts'
 import type { Database } from '../../storage/tables.ts'
+import { writeLightly } from '../../storage/write-lightly.ts'
 import { createTurns } from '../in-turn.ts'
 import type { AuditQueue } from './audit-queue.ts'
 import { insertAudit } from './audit-rows.ts'
@@ -20,41 +21,45 @@ export type AuditKeeperParts = Readonly<{
   onFailure: () => void
 }>
 
-/** What ends within this time is written together. */
-const batchMs = 200
-const retryMs = 5000
+export const retryMs = 5000
 const rowsPerWrite = 200
 
-/** Writes what is to be kept of requests, after their answers and in their order. */
+/** Writes what is to be kept of requests, after their answers and in their order; what ends while it writes is written together. */
 export function keepAudit({ db, queue, clock, log, onFailure }: AuditKeeperParts): AuditKeeper {
   const inTurn = createTurns()
-  let stop: (() => void) | undefined
+  let isAsked = false
+  let stopWaiting: (() => void) | undefined
   let isClosed = false
-  queue.onAdd(() => later(batchMs))
-
-  function later(ms: number): void {
-    if (isClosed) return
-    stop ??= clock.after(ms, () => {
-      stop = undefined
-      void flush()
-    })
-  }
+  queue.onAdd(() => {
+    // After a failure its time comes by itself.
+    if (isAsked || isClosed || stopWaiting !== undefined) return
+    isAsked = true
+    void flush()
+  })
 
   function flush(): Promise<void> {
     return inTurn(async () => {
+      isAsked = false
       const leftOut = queue.takeLeftOut()
       if (leftOut > 0) log.warn({ leftOut }, 'The audit leaves out refusals that came too often')
       for (let entries = queue.take(rowsPerWrite); entries.length > 0; entries = queue.take(rowsPerWrite)) {
         try {
-          // In full: that an admin was made is not to be undone by a power cut.
-          await insertAudit(db, entries)
+          await writeLightly(db, (transaction) => insertAudit(transaction, entries))
         } catch (error) {
           onFailure()
           const lost = queue.putBack(entries)
           log.error({ err: error, entries: entries.length, lost }, 'The audit could not be written')
-          return later(retryMs)
+          return tryLater()
         }
       }
+    })
+  }
+
+  function tryLater(): void {
+    if (isClosed) return
+    stopWaiting ??= clock.after(retryMs, () => {
+      stopWaiting = undefined
+      void flush()
     })
   }
 
@@ -62,7 +67,7 @@ export function keepAudit({ db, queue, clock, log, onFailure }: AuditKeeperParts
     flush,
     async close() {
       isClosed = true
-      stop?.()
+      stopWaiting?.()
       await flush()
     },
   }
