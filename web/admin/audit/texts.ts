@@ -15,6 +15,6 @@ export const texts = {
   failed: { en: 'failed', es: 'con fallo' },
   nobody: { en: 'nobody signed in', es: 'nadie con sesión' },
   byKey: { en: 'by the key {id}', es: 'con la clave {id}' },
-  address: { en: 'From', es: 'Desde dónde' },
+  address: { en: 'Address', es: 'Dirección' },
   none: { en: 'Nothing has been noted yet.', es: 'Todavía no hay nada anotado.' },
 } as const satisfies Readonly<Record<string, Text>>

@@ -14,7 +14,7 @@ type Follow = (
 
 /** Follows the log: a stream that breaks off is taken up again, and what comes in a rush is shown together. */
 export function createLogFollower(follow: Follow) {
-  const held = createLogWindow()
+  let held = createLogWindow()
   let shown = $state.raw<readonly ShownLine[]>([])
   let state = $state<'connecting' | 'following' | 'lost'>('connecting')
   let failure = $state.raw<unknown>(undefined)
@@ -39,7 +39,11 @@ export function createLogFollower(follow: Follow) {
           failure = undefined
           waitMs = firstWaitMs
         }
-        for await (const line of follow({ limit: mostLines, level }, signal, onOpen)) arrived.push(line)
+        for await (const line of follow({ limit: mostLines, level }, signal, onOpen)) {
+          // A page that cannot be seen shows what came only now and then.
+          if (arrived.length >= 2 * mostLines) arrived = arrived.slice(-mostLines)
+          arrived.push(line)
+        }
       } catch (error) {
         if (signal.aborted) return
         // Who may not read it, or asks for nonsense, gets no further by asking again.
@@ -85,7 +89,7 @@ export function createLogFollower(follow: Follow) {
     start(level: string): () => void {
       const ending = new AbortController()
       arrived = []
-      held.clear()
+      held = createLogWindow()
       shown = []
       waiting = 0
       state = 'connecting'

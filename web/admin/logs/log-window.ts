@@ -11,14 +11,17 @@ export type LogWindow = ReturnType<typeof createLogWindow>
 export function createLogWindow(most = mostLines) {
   let lines: readonly ShownLine[] = []
   let known: ReadonlySet<string> = new Set()
+  let cleared: readonly ShownLine[] = []
   let lastId = 0
   return {
     lines: () => lines,
     /** What comes next may hold what has come. */
     restart() {
-      known = new Set(lines.map(({ line }) => keyOf(line)))
+      known = new Set([...cleared, ...lines].map(({ line }) => keyOf(line)))
     },
+    /** What has been cleared stays away, also when it is told again. */
     clear() {
+      cleared = [...cleared, ...lines].slice(-most)
       lines = []
     },
     /** Gives how many of them were new. */

@@ -26,7 +26,7 @@ export const texts = {
   api: { en: 'The API, with all its routes', es: 'La API, con todas sus rutas' },
   metrics: { en: 'Numbers for Prometheus', es: 'Números para Prometheus' },
   fixed: {
-    en: 'All other settings are read once, at the start: `run_llm.sh setup` shows them.',
-    es: 'Los demás ajustes se leen una vez, al arrancar: los muestra `run_llm.sh setup`.',
+    en: 'All other settings are read once, at the start; docs/settings.md explains them.',
+    es: 'Los demás ajustes se leen una vez, al arrancar; docs/settings.md los explica.',
   },
 } as const satisfies Readonly<Record<string, Text>>

@@ -64,8 +64,8 @@ export const texts = {
 
   keysTitle: { en: 'API keys', es: 'Claves de API' },
   keysIntro: {
-    en: 'Of all users. Each makes their own with `run_llm.sh keys add` or POST /auth/keys.',
-    es: 'De todos los usuarios. Cada cual hace las suyas con `run_llm.sh keys add` o POST /auth/keys.',
+    en: 'Of all users. Each makes their own with “run_llm.sh keys add” or POST /auth/keys.',
+    es: 'De todos los usuarios. Cada cual hace las suyas con «run_llm.sh keys add» o POST /auth/keys.',
   },
   keysNone: { en: 'There are no API keys.', es: 'No hay claves de API.' },
   key: { en: 'Key', es: 'Clave' },
