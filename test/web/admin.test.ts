@@ -43,6 +43,7 @@ webTest('an admin sees the service now and over time, and who is none sees nothi
   expect(incidents).toEqual(noIncidents)
 
   await page.getByRole('button', { name: 'Salir' }).click()
+  await page.getByRole('button', { name: 'Entrar' }).waitFor()
   await page.goto(`${server.url}/admin`)
   await signIn(page, 'luis', { register: true })
   await page.getByText('Esta página es para administradores.').waitFor()
@@ -118,7 +119,7 @@ webTest('the page reads anew every half minute, unless it is paused', async () =
   page.on('request', (request) => {
     if (request.url().endsWith('/admin/overview')) reads += 1
   })
-  await page.clock.runFor(31_000)
+  await page.clock.runFor(30_000)
   await expect.poll(() => reads).toBe(1)
   await page.getByRole('button', { name: 'Pause' }).click()
   await page.clock.runFor(95_000)

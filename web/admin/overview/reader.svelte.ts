@@ -10,8 +10,12 @@ export function createReader<Value>(read: (signal: AbortSignal) => Promise<Value
   let isReading = $state(false)
   let isPaused = $state(false)
   let current = new AbortController()
+  let begunAt = Number.NEGATIVE_INFINITY
+  let timer: ReturnType<typeof setTimeout> | undefined
 
   async function refresh(): Promise<void> {
+    begunAt = Date.now()
+    if (timer !== undefined) wait()
     current.abort()
     const mine = new AbortController()
     current = mine
@@ -30,8 +34,17 @@ export function createReader<Value>(read: (signal: AbortSignal) => Promise<Value
   }
 
   function refreshIfDue(): void {
-    const isOld = readAt === undefined || Date.now() - readAt >= everyMs - 100
-    if (!isPaused && document.visibilityState === 'visible' && isOld && !isReading) void refresh()
+    const isOld = Date.now() - begunAt >= everyMs
+    if (!isPaused && document.visibilityState === 'visible' && isOld) void refresh()
+  }
+
+  /** A while after the read that began last. */
+  function wait(): void {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      wait()
+      refreshIfDue()
+    }, everyMs)
   }
 
   return {
@@ -57,10 +70,11 @@ export function createReader<Value>(read: (signal: AbortSignal) => Promise<Value
     },
     /** For an effect: gives what ends it. */
     follow() {
-      const timer = setInterval(refreshIfDue, everyMs)
+      wait()
       document.addEventListener('visibilitychange', refreshIfDue)
       return () => {
-        clearInterval(timer)
+        clearTimeout(timer)
+        timer = undefined
         document.removeEventListener('visibilitychange', refreshIfDue)
         current.abort()
       }
