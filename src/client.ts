@@ -46,8 +46,8 @@ export type {
   ServedModel,
 } from './client/models.ts'
 
-export type EgressFilter = Readonly<Partial<Record<'from' | 'to' | 'user' | 'limit', string>>>
-export type { EgressItem }
+export type EgressFilter = Readonly<Partial<Record<'from' | 'to' | 'user' | 'provider' | 'purpose' | 'host' | 'limit', string>>>
+export type { EgressItem, EgressPage }
 
 type PredictEnd = Readonly<
   Pick<PredictAnswer, 'id' | 'model' | 'provider' | 'usage' | 'timings' | 'ran_on' | 'why' | 'passed_by'> & {
@@ -134,7 +134,8 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       json<EgressPage>('GET', `/admin/egress${query({ ...filter, cursor })}`),
 
     listUsers: (cursor?: string) => json<Page<ListedUser>>('GET', `/admin/users${query({ cursor })}`),
-    addUser: (username: string, password: string) => json<ListedUser>('POST', '/admin/users', { username, password }),
+    addUser: (username: string, password: string, role: User['role'] = 'user') =>
+      json<ListedUser>('POST', '/admin/users', { username, password, role }),
     setRole: (id: string, role: User['role']) => json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { role }),
     setQuota: (id: string, quota: UserQuotaBody) =>
       json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { quota }),

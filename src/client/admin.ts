@@ -13,9 +13,14 @@ export function adminClient({ call, json }: Transport) {
     history: (filter: Given<Omit<HistoryQuery, 'format'>> = {}) => json<HistoryAnswer>('GET', `/admin/history${toQuery(filter)}`),
     audit: (filter: Given<Omit<AuditQuery, 'format'>> = {}) => json<AuditPage>('GET', `/admin/audit${toQuery(filter)}`),
     logs: (filter: Readonly<{ limit?: number; level?: string }> = {}) => json<LogsAnswer>('GET', `/admin/logs${toQuery(filter)}`),
-    /** Lines as they come, after the last ones. */
-    async *followLogs(filter: Readonly<{ limit?: number; level?: string }>, signal: AbortSignal): AsyncGenerator<LogLine> {
+    /** Lines as they come, after the last ones. `onOpen` is told when the service has begun to tell, be there lines or not. */
+    async *followLogs(
+      filter: Readonly<{ limit?: number; level?: string }>,
+      signal: AbortSignal,
+      onOpen: () => void = () => {},
+    ): AsyncGenerator<LogLine> {
       const response = await call('GET', `/admin/logs${toQuery({ ...filter, stream: true })}`, undefined, signal)
+      onOpen()
       for await (const { event, data } of readEventStream(bodyOf(response, signal))) if (event === 'line') yield JSON.parse(data)
     },
   }

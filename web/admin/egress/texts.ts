@@ -1,0 +1,37 @@
+import type { Text } from '../../../src/config/kinds.ts'
+
+export const texts = {
+  title: { en: 'What left this machine', es: 'Lo que salió de esta máquina' },
+  localOnly: {
+    en: 'LOCAL_ONLY is true: nothing leaves this machine.',
+    es: 'LOCAL_ONLY es true: nada sale de esta máquina.',
+  },
+  none: { en: 'Nothing so far.', es: 'Nada hasta ahora.' },
+  provider: { en: 'Provider', es: 'Proveedor' },
+  purpose: { en: 'Purpose', es: 'Fin' },
+  host: { en: 'Host', es: 'Host' },
+  userHint: { en: 'name or address:…', es: 'nombre o address:…' },
+  model: { en: 'Model', es: 'Modelo' },
+  outcome: { en: 'Outcome', es: 'Resultado' },
+  open: { en: 'running', es: 'en curso' },
+  interrupted: { en: 'broke off, its end is unknown', es: 'interrumpido, no se conoce su final' },
+  out: { en: 'Out', es: 'Enviado' },
+  in: { en: 'In', es: 'Recibido' },
+  cost: { en: 'Cost', es: 'Coste' },
+  errands: { en: 'Errands', es: 'Salidas' },
+  requests: { en: 'Requests', es: 'Peticiones' },
+  tokens: { en: 'Tokens', es: 'Tokens' },
+  sums: { en: 'Sums of what is filtered', es: 'Sumas de lo filtrado' },
+  unpriced: { en: 'without {count} answers of unknown price', es: 'sin {count} respuestas de precio desconocido' },
+  csvRunning: { en: '{count} lines…', es: '{count} líneas…' },
+  csvCut: {
+    en: 'The file holds the newest {count} lines. Narrow the filters for older ones.',
+    es: 'El archivo contiene las {count} líneas más recientes. Acota los filtros para ver otras.',
+  },
+  answer: { en: 'answer', es: 'respuesta' },
+  'token-count': { en: 'token count', es: 'recuento de tokens' },
+  probe: { en: 'probe', es: 'comprobación' },
+  'model-download': { en: 'model download', es: 'descarga de modelo' },
+  'package-download': { en: 'package download', es: 'descarga de paquete' },
+  'page-fetch': { en: 'page fetch', es: 'lectura de página' },
+} as const satisfies Readonly<Record<string, Text>>
