@@ -54,7 +54,7 @@ export function lossConfig(
   const all = steps.map(({ step, loss }): Point => ({ x: step, y: loss }))
   const held = epochs.flatMap(({ step, held_out_loss: y }): readonly Point[] => (y === null ? [] : [{ x: step, y }]))
   const [train, smoothed, heldOut] = colors
-  const line = { borderWidth: 1.5, pointRadius: 0, pointHitRadius: 8 } as const
+  const line = { borderWidth: 1.5, pointRadius: 0, pointHitRadius: 8, pointStyle: 'line' } as const
   return {
     type: 'line',
     data: {
