@@ -30,7 +30,7 @@ import type { LearnedDatasets, StartTrainer } from './training/trainer.ts'
 export type TrainingParts = Readonly<{
   host: ModelHost
   db: Database
-  datasets: Pick<Datasets, 'get' | 'list' | 'writeExamples'>
+  datasets: Pick<Datasets, 'get' | 'list' | 'sampleLengths' | 'writeExamples'>
   startTrainer?: StartTrainer
   activity: Activity
   /** The one of the activity. */
@@ -85,7 +85,7 @@ export async function openTraining(config: Config, parts: TrainingParts, closer:
 }
 
 /** Datasets as training asks for them: without a name, the newest. */
-export function toLearned({ get, list, writeExamples }: TrainingParts['datasets']): LearnedDatasets {
+export function toLearned({ get, list, sampleLengths, writeExamples }: TrainingParts['datasets']): LearnedDatasets {
   return {
     async get(name) {
       const found = name === undefined ? (await list({ limit: 1 })).items[0] : await get(name)
@@ -96,6 +96,7 @@ export function toLearned({ get, list, writeExamples }: TrainingParts['datasets'
         )
       return found
     },
+    sampleLengths,
     writeExamples,
   }
 }

@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { createDatasets } from '../src/datasets/datasets.ts'
 import { createActivity } from '../src/engine/activity.ts'
+import type { ModelShape } from '../src/engine/train/model-shape.ts'
 import { AppError } from '../src/errors.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
 import type { Database } from '../src/storage/tables.ts'
@@ -27,6 +28,30 @@ const facts: BaseModel['facts'] = {
   headsKv: 1,
   keyLength: 16,
   valueLength: 16,
+}
+
+/** Of a tiny model. */
+export const shape: ModelShape = {
+  architecture: 'gemma3',
+  width: 64,
+  feedForward: 128,
+  vocabulary: 1000,
+  heads: 4,
+  keyValueHeads: 1,
+  headSize: 16,
+  epsilon: 1e-6,
+  embeddingScale: 8,
+  attentionScale: 0.25,
+  activation: 'gelu',
+  hasHeadNorms: true,
+  hasPostNorms: true,
+  isInterleaved: false,
+  layers: [
+    { rotary: 'local', isWindowed: true },
+    { rotary: 'global', isWindowed: false },
+  ],
+  window: 512,
+  rotary: { global: { base: 10_000, scale: 1 }, local: { base: 10_000, scale: 1 } },
 }
 
 const usual = { epochs: 3, batchSize: 4, learningRate: 2e-4 }
@@ -95,7 +120,7 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
       log: { error: () => {} },
       now,
       findBase: async (name = 'base') => ({ name, path: `/models/${name}.gguf`, facts: { ...facts, ...base } }),
-      inspectBase: async () => {},
+      inspectBase: async () => ({ shape, weights: 1e6 }),
       async checkName(name) {
         if ((await readdir(modelsDir)).includes(`${name}.gguf`)) throw new AppError('conflict', 'taken')
       },

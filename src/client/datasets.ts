@@ -1,4 +1,4 @@
-import type { DatasetAnswer, DatasetBody, DatasetItem, RowItem } from '../datasets/schema.ts'
+import type { DatasetAnswer, DatasetBody, DatasetItem, DatasetPreviewAnswer, RowItem } from '../datasets/schema.ts'
 import { bodyOf, query, type Transport } from './transport.ts'
 
 type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null }>
@@ -12,6 +12,9 @@ export function datasetCalls({ call, json, done }: Transport) {
     dataset: (reference: string) => json<DatasetAnswer>('GET', pathOf(reference)),
     /** A form has the file as `file`. */
     addDataset: (body: FormData | DatasetBody, signal?: AbortSignal) => json<DatasetAnswer>('POST', '/datasets', body, signal),
+    /** What `addDataset` would make; nothing is stored. A form says `preview` itself. */
+    previewDataset: (body: FormData | DatasetBody, signal?: AbortSignal) =>
+      json<DatasetPreviewAnswer>('POST', '/datasets', body instanceof FormData ? body : { ...body, preview: true }, signal),
     datasetRows: (reference: string, filter: Readonly<{ split?: string; flag?: string; limit?: string }> = {}, cursor?: string) =>
       json<Page<RowItem>>('GET', `${pathOf(reference)}/rows${query({ ...filter, cursor })}`),
     /** JSON lines, as they arrive. */

@@ -1,5 +1,14 @@
 import { readEventStream } from '../read-event-stream.ts'
-import type { EpochAnswer, LatestAnswer, MetricsAnswer, NewRunBody, RunAnswer, RunsPage, StepAnswer } from '../training/schema.ts'
+import type {
+  EpochAnswer,
+  LatestAnswer,
+  MetricsAnswer,
+  NewRunBody,
+  PlannedAnswer,
+  RunAnswer,
+  RunsPage,
+  StepAnswer,
+} from '../training/schema.ts'
 import { bodyOf, brokenOff, fromErrorBody, query, type Transport } from './transport.ts'
 
 /** What is told of a run, in the order of its stream. */
@@ -15,6 +24,8 @@ export function trainingClient({ call, json, done }: Transport) {
   const pathOf = (id: string) => `/training/runs/${encodeURIComponent(id)}`
   return {
     startTraining: (body: Omit<NewRunBody, 'plan_only'>) => json<RunAnswer>('POST', '/training/runs', body),
+    planTraining: (body: Omit<NewRunBody, 'plan_only'>, signal?: AbortSignal) =>
+      json<PlannedAnswer>('POST', '/training/runs', { ...body, plan_only: true }, signal),
     trainingRuns: (cursor?: string, state?: string) => json<RunsPage>('GET', `/training/runs${query({ cursor, state })}`),
     trainingRun: (id: string) => json<RunAnswer>('GET', pathOf(id)),
     latestTraining: () => json<LatestAnswer>('GET', '/training/latest'),

@@ -2,8 +2,9 @@ import type { StoredRow } from './dataset-rows.ts'
 import { parseExample } from './dataset-rows.ts'
 import type { Dataset } from './datasets.ts'
 import { exportLine } from './export-line.ts'
+import type { DatasetPreview } from './preview.ts'
 import type { DatasetReport, FeedbackReport } from './report.ts'
-import type { DatasetAnswer, DatasetItem, ReportBody, RowItem } from './schema.ts'
+import type { DatasetAnswer, DatasetItem, DatasetPreviewAnswer, ReportBody, RowItem } from './schema.ts'
 
 export function toItem(dataset: Dataset): DatasetItem {
   const { id, name, version, kind, source, trainRows, heldOutRows, sha256, createdBy, createdAt } = dataset
@@ -23,6 +24,17 @@ export function toItem(dataset: Dataset): DatasetItem {
 
 export function toAnswer(dataset: Dataset): DatasetAnswer {
   return { ...toItem(dataset), origin: dataset.origin, report: toReport(dataset.report) }
+}
+
+export function toPreviewAnswer(name: string, { kind, report, rows }: DatasetPreview): DatasetPreviewAnswer {
+  return {
+    name,
+    kind,
+    train_rows: report.split.trainRows,
+    held_out_rows: report.split.heldOutRows,
+    report: toReport(report),
+    rows: rows.map(({ flags, ...row }) => toRow({ ...row, flags: JSON.stringify(flags) })),
+  }
 }
 
 function toReport(report: DatasetReport): ReportBody {
@@ -62,6 +74,6 @@ function toFeedback({ lessons, used, textPrompts, leftOut }: FeedbackReport) {
   return { lessons, used, text_prompts: textPrompts, left_out: [...leftOut] }
 }
 
-export function toRow({ position, split, conversation, flags, example }: StoredRow): RowItem {
+export function toRow({ position, split, conversation, flags, example }: Omit<StoredRow, 'datasetId'>): RowItem {
   return { position, split, conversation, flags: JSON.parse(flags), row: JSON.parse(exportLine(parseExample(example))) }
 }

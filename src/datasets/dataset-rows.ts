@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { sql } from 'kysely'
 import type { TrainingExample } from '../engine/train/example.ts'
 import type { DatasetRowsTable } from '../storage/learning-tables.ts'
 import type { Database } from '../storage/tables.ts'
@@ -46,6 +47,30 @@ export async function listRows(
     await setImmediate()
   }
   return { rows: rows.slice(0, limit), next: rows[limit]?.position }
+}
+
+const sampledWindows = 10
+const sampledRows = 20
+
+/** Characters of some rows to learn from, as they are stored: a few at each of several places. */
+export async function sampleLengths(db: Database, datasetId: string): Promise<readonly number[]> {
+  const count = (await lastPosition(db, datasetId)) + 1
+  const windowSize = Math.max(sampledRows, Math.ceil(count / sampledWindows))
+  const lengths: number[] = []
+  for (let start = 0; start < count; start += windowSize) {
+    const rows = await db
+      .selectFrom('datasetRows')
+      .select(sql<number>`length(example)`.as('length'))
+      .where('datasetId', '=', datasetId)
+      .where('position', '>=', start)
+      .where('position', '<', start + windowSize)
+      .where('split', '=', 'train')
+      .orderBy('position')
+      .limit(sampledRows)
+      .execute()
+    lengths.push(...rows.map(({ length }) => length))
+  }
+  return lengths
 }
 
 async function lastPosition(db: Database, datasetId: string): Promise<number> {

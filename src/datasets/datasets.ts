@@ -5,9 +5,19 @@ import { AppError } from '../errors.ts'
 import type { DatasetsTable } from '../storage/learning-tables.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
-import { listRows, type RowFilter, readExamples, removeOrphans, removeRows, type StoredRow, saveRows } from './dataset-rows.ts'
+import {
+  listRows,
+  type RowFilter,
+  readExamples,
+  removeOrphans,
+  removeRows,
+  type StoredRow,
+  sampleLengths,
+  saveRows,
+} from './dataset-rows.ts'
 import { exportLine } from './export-line.ts'
 import type { Split } from './kinds.ts'
+import { type DatasetPreview, readPreview } from './preview.ts'
 import type { ReadMessage } from './read/read-process.ts'
 import type { ReadOptions } from './read/survey.ts'
 import type { DatasetReport, FeedbackReport } from './report.ts'
@@ -37,11 +47,15 @@ export interface Datasets {
    * `too_large`), `busy` where many wait, `aborted`; nothing is left then.
    */
   add(dataset: NewDataset, signal: AbortSignal): Promise<Dataset>
+  /** What `add` would make, with the first rows; stores nothing. Throws as `add`. */
+  preview(dataset: Pick<NewDataset, 'options' | 'feedback'>, signal: AbortSignal): Promise<DatasetPreview>
   /** Newest first; of one name, if given. Throws `invalid` for a cursor that is not one of ours. */
   list(options: Readonly<{ limit: number; cursor?: string | undefined; name?: string | undefined }>): Promise<DatasetPage>
   /** By its id, its name (the last version) or `NAME:VERSION`. Throws `not_found`. */
   get(reference: string): Promise<Dataset>
   listRows(dataset: Dataset, options: RowFilter & Readonly<{ limit: number; cursor?: string | undefined }>): Promise<RowPage>
+  /** Characters of some examples to learn from, as they are stored, from all over the dataset. */
+  sampleLengths(id: string): Promise<readonly number[]>
   /** Lines of JSON in the forms of `exportLine`, or of what is stored. Throws where the dataset is removed meanwhile. */
   exportLines(dataset: Dataset, split: Split | undefined): AsyncIterable<string>
   /** Writes a split as JSON lines of `TrainingExample`, beside and then in place. Throws `not_found`, `storage_full`, `aborted`. */
@@ -73,6 +87,14 @@ export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
     const mine = turn.then(work)
     turn = mine.catch(() => {})
     return mine
+  }
+
+  function beginReading(): string {
+    if (importing.size >= mostReads)
+      throw new AppError('busy', `${importing.size} datasets are being read or wait already. Try again shortly.`)
+    const id = randomUUID()
+    importing.add(id)
+    return id
   }
 
   /** Where removing fails, the next start goes on with it. */
@@ -127,10 +149,7 @@ export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
   return {
     get,
     async add(dataset, signal) {
-      if (importing.size >= mostReads)
-        throw new AppError('busy', `${importing.size} datasets are being read or wait already. Try again shortly.`)
-      const id = randomUUID()
-      importing.add(id)
+      const id = beginReading()
       try {
         return await inTurn(() => importFile(id, dataset, signal))
       } catch (error) {
@@ -140,6 +159,15 @@ export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
         importing.delete(id)
       }
     },
+    async preview({ options, feedback }, signal) {
+      const id = beginReading()
+      try {
+        return await inTurn(() => readPreview(read(options, signal), feedback))
+      } finally {
+        importing.delete(id)
+      }
+    },
+    sampleLengths: (id) => sampleLengths(db, id),
     list: (options) => listDatasets(db, options),
     async listRows({ id }, { cursor, ...options }) {
       const from = cursor === undefined ? 0 : readPosition(cursor)

@@ -5,6 +5,7 @@ import type { TempFile, TempFiles } from '../rag/temp-files.ts'
 import type { Dataset, Datasets, NewDataset } from './datasets.ts'
 import { createFeedbackLines, type LessonsPart } from './from-feedback.ts'
 import type { DatasetFormat, Excludable } from './kinds.ts'
+import type { DatasetPreview } from './preview.ts'
 import { datasetTooLarge } from './receive-upload.ts'
 import type { FeedbackReport } from './report.ts'
 import type { FeedbackChoiceBody, UploadFields } from './schema.ts'
@@ -25,22 +26,24 @@ export function splitOptions({
 
 export type Maker = Readonly<{ createdBy: string | null; signal: AbortSignal }>
 
-/** Makes datasets of what requests bring. Each throws what `Datasets.add` throws; of the file nothing is left. */
-export interface MakeDataset {
-  fromFile(
-    given: SplitOptions & Readonly<{ file: TempFile; fileName: string; format: DatasetFormat | undefined }>,
-    maker: Maker,
-  ): Promise<Dataset>
+type OfFile = SplitOptions & Readonly<{ file: TempFile; fileName: string; format: DatasetFormat | undefined }>
+
+/** Makes something of what requests bring. Each throws what `Datasets.add` throws; of the file nothing is left. */
+export interface Making<Made> {
+  fromFile(given: OfFile, maker: Maker): Promise<Made>
   fromRows(
     given: SplitOptions & Readonly<{ rows: readonly unknown[]; format: DatasetFormat | undefined }>,
     maker: Maker,
-  ): Promise<Dataset>
+  ): Promise<Made>
   /** Throws `invalid` for a user or a time that there is not. */
-  fromFeedback(given: SplitOptions & Readonly<{ choice: FeedbackChoiceBody }>, maker: Maker): Promise<Dataset>
+  fromFeedback(given: SplitOptions & Readonly<{ choice: FeedbackChoiceBody }>, maker: Maker): Promise<Made>
 }
 
+/** Makes datasets, or only shows what they would be. */
+export type MakeDataset = Making<Dataset> & Readonly<{ preview: Making<DatasetPreview> }>
+
 export type MakeDatasetParts = Readonly<{
-  datasets: Pick<Datasets, 'add'>
+  datasets: Pick<Datasets, 'add' | 'preview'>
   tempFiles: TempFiles
   /** Of a file. */
   maxBytes: number
@@ -49,16 +52,23 @@ export type MakeDatasetParts = Readonly<{
   findUserId: (user: string) => Promise<string | undefined>
 }>
 
-export function createMakeDataset({ datasets, tempFiles, maxBytes, lessons, findUserId }: MakeDatasetParts): MakeDataset {
-  type Given = SplitOptions & Readonly<{ file: TempFile; fileName: string; format: DatasetFormat | undefined }>
+export function createMakeDataset(parts: MakeDatasetParts): MakeDataset {
+  const { datasets } = parts
+  return { ...createMaking(parts, datasets.add), preview: createMaking(parts, datasets.preview) }
+}
+
+function createMaking<Made>(
+  { tempFiles, maxBytes, lessons, findUserId }: Omit<MakeDatasetParts, 'datasets'>,
+  make: (dataset: NewDataset, signal: AbortSignal) => Promise<Made>,
+): Making<Made> {
   type Described = Pick<NewDataset, 'source' | 'origin'> & Readonly<{ feedback?: FeedbackReport }>
 
-  async function add({ file, name, ...given }: Given, described: Described, { createdBy, signal }: Maker): Promise<Dataset> {
+  async function add({ file, name, ...given }: OfFile, described: Described, { createdBy, signal }: Maker): Promise<Made> {
     try {
       const { fileName, format, heldOut, seed, exclude } = given
       const options = { path: file.path, fileName, format, heldOut, seed, exclude }
       const origin = { ...described.origin, ...(exclude.length === 0 ? {} : { exclude_flagged: exclude }) }
-      return await datasets.add({ name, createdBy, options, ...described, origin }, signal)
+      return await make({ name, createdBy, options, ...described, origin }, signal)
     } finally {
       await tempFiles.remove([file])
     }

@@ -59,6 +59,7 @@ function readFields(fields: ReadonlyMap<string, string>): UploadFields {
   for (const [name, text] of fields) {
     if (name === 'held_out' || name === 'seed') values[name] = text.trim() === '' ? text : Number(text)
     else if (name === 'exclude_flagged') values[name] = readList(text)
+    else if (name === 'preview') values[name] = text === 'true' ? true : text === 'false' ? false : text
     else values[name] = text
   }
   const [problem] = Value.Errors(uploadFields, values)

@@ -5,16 +5,16 @@ import Type, { type Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
-import { toAnswer, toItem, toRow } from './answers.ts'
+import { toAnswer, toItem, toPreviewAnswer, toRow } from './answers.ts'
 import type { Datasets } from './datasets.ts'
-import { type MakeDataset, splitOptions } from './make-dataset.ts'
-import { receiveUpload } from './receive-upload.ts'
+import { type MakeDataset, type Maker, type Making, splitOptions } from './make-dataset.ts'
+import { receiveUpload, type Upload } from './receive-upload.ts'
 import {
-  type DatasetAnswer,
   type DatasetBody,
   datasetAnswer,
   datasetBody,
   datasetPage,
+  datasetPreview,
   exportQuery,
   listQuery,
   referenceParams,
@@ -51,27 +51,23 @@ function makingRoutes({ datasets, make, receive }: DatasetRoutesOptions): Fastif
       description:
         'A file as multipart/form-data (`file`, with the fields of the JSON body but `rows` and `from_feedback`), `rows` as JSON, or the ' +
         'feedback that `from_feedback` chooses. JSON lines, lists of objects, tables and lines of text are read in the formats chat, ' +
-        'prompt-completion, alpaca, sharegpt, preference and text. What could not be read, and what was flagged, is in the report.',
+        'prompt-completion, alpaca, sharegpt, preference and text. What could not be read, and what was flagged, is in the report. With `preview` nothing is stored.',
       tags,
       consumes: ['multipart/form-data', 'application/json'],
       body: { content: { 'application/json': { schema: datasetBody } } },
-      response: { 201: datasetAnswer, ...failures },
+      response: { 200: datasetPreview, 201: datasetAnswer, ...failures },
     }
-    http.post<{ Body: DatasetBody }>('/datasets', { schema }, async (request, reply): Promise<DatasetAnswer> => {
+    type Posted = FastifyRequest<{ Body: DatasetBody }>
+    http.post<{ Body: DatasetBody }>('/datasets', { schema }, async (request: Posted, reply) => {
       const signal = clientGone(reply)
       const maker = { createdBy: userIdOf(request), signal }
+      const { name, isPreview, makeWith } = request.isMultipart()
+        ? ofUpload(await receiveUpload(request, { ...receive, signal }), maker)
+        : ofBody(request.body, maker)
+      if (isPreview) return toPreviewAnswer(name, await makeWith(make.preview))
+      const made = toAnswer(await makeWith(make))
       reply.code(201)
-      if (request.isMultipart()) {
-        const { file, fileName, fields } = await receiveUpload(request, { ...receive, signal })
-        return toAnswer(await make.fromFile({ file, fileName, format: fields.format, ...splitOptions(fields) }, maker))
-      }
-      const { rows, from_feedback: choice, format, ...fields } = request.body
-      if (rows !== undefined && choice === undefined)
-        return toAnswer(await make.fromRows({ rows, format, ...splitOptions(fields) }, maker))
-      if (rows !== undefined || choice === undefined)
-        throw new AppError('invalid', 'Send either "rows", or "from_feedback", or a file as multipart/form-data.')
-      if (format !== undefined) throw new AppError('invalid', '"format" must be left out with "from_feedback".')
-      return toAnswer(await make.fromFeedback({ choice, ...splitOptions(fields) }, maker))
+      return made
     })
 
     const remove = {
@@ -85,6 +81,23 @@ function makingRoutes({ datasets, make, receive }: DatasetRoutesOptions): Fastif
       return reply.code(204).send(null)
     })
   }
+}
+
+type Wanted = Readonly<{ name: string; isPreview: boolean; makeWith: <Made>(making: Making<Made>) => Promise<Made> }>
+
+function ofUpload({ file, fileName, fields: { preview = false, format, ...fields } }: Upload, maker: Maker): Wanted {
+  const given = { file, fileName, format, ...splitOptions(fields) }
+  return { name: fields.name, isPreview: preview, makeWith: (making) => making.fromFile(given, maker) }
+}
+
+function ofBody({ rows, from_feedback: choice, format, preview = false, ...fields }: DatasetBody, maker: Maker): Wanted {
+  const wanted = { name: fields.name, isPreview: preview }
+  if (rows !== undefined && choice === undefined)
+    return { ...wanted, makeWith: (making) => making.fromRows({ rows, format, ...splitOptions(fields) }, maker) }
+  if (rows !== undefined || choice === undefined)
+    throw new AppError('invalid', 'Send either "rows", or "from_feedback", or a file as multipart/form-data.')
+  if (format !== undefined) throw new AppError('invalid', '"format" must be left out with "from_feedback".')
+  return { ...wanted, makeWith: (making) => making.fromFeedback({ choice, ...splitOptions(fields) }, maker) }
 }
 
 function userIdOf({ caller }: FastifyRequest): string | null {

@@ -21,10 +21,13 @@ const common = {
     Type.Array(Type.Enum([...excludable]), { maxItems: 20, description: 'Rows that are left out; `secret` is all secrets.' }),
   ),
 }
+const preview = Type.Optional(
+  Type.Boolean({ description: 'Only reads and counts, and answers 200 with what the dataset would be. Default: false.' }),
+)
 const format = Type.Optional(Type.Enum([...datasetFormats], { description: 'Default: as each row says.' }))
 
 /** The fields of a form, besides the file. */
-export const uploadFields = Type.Object({ ...common, format }, strict)
+export const uploadFields = Type.Object({ ...common, format, preview }, strict)
 export type UploadFields = Static<typeof uploadFields>
 
 const time = (description: string) => Type.Optional(Type.String({ maxLength: 40, description }))
@@ -47,6 +50,7 @@ export const datasetBody = Type.Object(
   {
     ...common,
     format,
+    preview,
     rows: Type.Optional(Type.Array(Type.Unknown(), { minItems: 1, description: 'Objects as in the lines of a file.' })),
     from_feedback: Type.Optional(feedbackChoice),
   },
@@ -157,3 +161,16 @@ export const rowItem = Type.Object({
 })
 export type RowItem = Static<typeof rowItem>
 export const rowPage = Type.Object({ items: Type.Array(rowItem), next_cursor: textOrNull })
+
+export const datasetPreview = Type.Object(
+  {
+    name: Type.String(),
+    kind: summary.kind,
+    train_rows: count,
+    held_out_rows: count,
+    report,
+    rows: Type.Array(rowItem, { description: 'The first ones.' }),
+  },
+  { description: 'What a dataset would be; nothing was stored.' },
+)
+export type DatasetPreviewAnswer = Static<typeof datasetPreview>

@@ -1,3 +1,4 @@
+import type { TrainableModel } from '../engine/train/open-trainable.ts'
 import type { TrainParameters } from '../engine/train/protocol.ts'
 import { AppError } from '../errors.ts'
 import type { Database } from '../storage/tables.ts'
@@ -31,6 +32,7 @@ export type NewRun = Readonly<{
 export type PlannedRun = Readonly<{
   name: string
   model: string
+  trainable: TrainableModel
   dataset: LearnedDataset
   replayDatasetId: string | undefined
   parameters: TrainParameters
@@ -48,7 +50,7 @@ export type PlanParts = Disks &
     /** An installed model by its name; undefined: the selected one. Throws `not_found`, `invalid`, `unavailable` (none is selected). */
     findBase: (name: string | undefined) => Promise<BaseModel>
     /** Throws `invalid` for a file of a model that the trainer could not compute. */
-    inspectBase: (path: string) => Promise<unknown>
+    inspectBase: (path: string) => Promise<TrainableModel>
     /** Throws `invalid` for a name that no model can have, `conflict` for that of an installed one, `unavailable` where no model can be written. */
     checkName: (name: string) => Promise<void>
   }>
@@ -60,7 +62,7 @@ export async function planRun(
 ): Promise<PlannedRun> {
   const base = await parts.findBase(model)
   refuseUntrainable(base)
-  await parts.inspectBase(base.path)
+  const trainable = await parts.inspectBase(base.path)
   const dataset = await parts.datasets.get(wanted)
   const parameters = { ...wantedParameters, epochs: wantedParameters.epochs ?? usualEpochs(dataset.trainRows, wantedParameters) }
   refuseUnfitting(dataset, parameters)
@@ -72,6 +74,7 @@ export async function planRun(
   return {
     name: name ?? (await freeName(parts, dataset)),
     model: base.name,
+    trainable,
     dataset,
     replayDatasetId: replayed?.id,
     parameters,

@@ -1,9 +1,9 @@
 import type { TrainParameters, TrainPlan } from '../engine/train/protocol.ts'
 import type { Database } from '../storage/tables.ts'
-import type { PlannedRun } from './create-run.ts'
 import { listLastSteps, type StepRow } from './metric-rows.ts'
 import { toParametersAnswer } from './run-parameters.ts'
 import type { RunRow } from './run-rows.ts'
+import type { EstimatedPlan } from './runs.ts'
 import type { PlannedAnswer, RunAnswer } from './schema.ts'
 
 /** A run with what only the running service knows of it. */
@@ -63,7 +63,7 @@ export function toRunAnswer({ row, isStopping, isYielding, queuePosition, recent
   }
 }
 
-export function toPlannedAnswer({ dataset, replayDatasetId, ...planned }: PlannedRun): PlannedAnswer {
+export function toPlannedAnswer({ dataset, replayDatasetId, estimate, ...planned }: EstimatedPlan): PlannedAnswer {
   return {
     name: planned.name,
     model: planned.model,
@@ -73,6 +73,12 @@ export function toPlannedAnswer({ dataset, replayDatasetId, ...planned }: Planne
     trainable_parameters: planned.trainableParameters,
     most_steps: planned.mostSteps,
     disk_bytes: planned.diskBytes,
+    tokens: estimate.tokens ?? null,
+    memory_bytes: estimate.memoryBytes ?? null,
+    memory_allowed_bytes: estimate.memoryAllowedBytes,
+    seconds: estimate.seconds === undefined ? null : round(estimate.seconds),
+    seconds_by: estimate.secondsBy ?? null,
+    not_estimated: estimate.unknown ?? null,
   }
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import type { Database } from '../storage/tables.ts'
 import { insertRun, type NewRun, type PlannedRun, type PlanParts, planRun } from './create-run.ts'
+import { estimateRun, type RunEstimate } from './estimate-run.ts'
 import { createRunFeeds } from './run-feeds.ts'
 import { createRunQueue, type QueueParts } from './run-queue.ts'
 import {
@@ -30,14 +31,16 @@ export type RunNumbers = Readonly<{
   isYielding: boolean
 }>
 
+export type EstimatedPlan = PlannedRun & Readonly<{ estimate: RunEstimate }>
+
 export interface TrainingRuns {
   /**
    * Checks that a run can be done, and puts it into the queue. Throws `invalid`, `not_found`, `conflict` (its name is taken),
    * `storage_full`, `busy` (too many wait).
    */
   create(wanted: NewRun): Promise<RunView>
-  /** Only checks it. Throws as `create`. */
-  plan(wanted: NewRun): Promise<PlannedRun>
+  /** Only checks it, and tells what it would take. Throws as `create`. */
+  plan(wanted: NewRun): Promise<EstimatedPlan>
   /** Throws `not_found`, as all that take an id. */
   get(id: string): Promise<RunView>
   list(filter: RunFilter): Promise<Readonly<{ items: readonly RunView[]; nextCursor: string | undefined }>>
@@ -131,7 +134,13 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
 
   return {
     create,
-    plan: (wanted) => planRun(parts, wanted),
+    async plan(wanted) {
+      const planned = await planRun(parts, wanted)
+      const { model: modelName, trainable: model, dataset, parameters } = planned
+      const { sampleLengths } = parts.datasets
+      const estimating = { db, machine: parts.machine, sampleLengths }
+      return { ...planned, estimate: await estimateRun(estimating, { model, modelName, dataset, parameters }) }
+    },
     get,
     async list(filter) {
       const [{ items, nextCursor }, waiting] = await Promise.all([listRuns(db, filter), listQueue(db)])

@@ -137,6 +137,16 @@ export const plannedAnswer = Type.Object(
     trainable_parameters: Type.Integer(),
     most_steps: Type.Integer({ description: 'Fewer where examples are left out or share rows.' }),
     disk_bytes: Type.Integer({ description: 'What it needs on the disk while it runs.' }),
+    tokens: orNull(Type.Integer({ description: 'Of one epoch, replay included, as far as some examples tell.' })),
+    memory_bytes: orNull(Type.Integer({ description: 'What its process is expected to take at most.' })),
+    memory_allowed_bytes: Type.Integer({
+      description: 'What a run may take now. One that needs more is refused when it begins.',
+    }),
+    seconds: orNull(Type.Number({ description: 'About how long it takes where nothing else runs.' })),
+    seconds_by: orNull(
+      oneOf(['earlier-runs', 'parameters'], 'By the speed of earlier runs of the model, or by the number of its parameters.'),
+    ),
+    not_estimated: orNull(Type.String({ description: 'Why tokens, memory or time are null.' })),
   },
   { description: 'What a run would be; nothing was begun.' },
 )

@@ -25,6 +25,8 @@ export type LearnedDataset = Readonly<{
 export interface LearnedDatasets {
   /** By id, `name` (its newest version) or `name:version`; undefined: the newest of all. Throws `not_found`. */
   get(name: string | undefined): Promise<LearnedDataset>
+  /** Characters of some examples to learn from, as they are stored. */
+  sampleLengths(id: string): Promise<readonly number[]>
   /** Writes the examples of a split as JSON lines of `TrainingExample`; the file is there, whole, or not at all. */
   writeExamples(id: string, split: 'train' | 'held-out', file: string): Promise<void>
 }

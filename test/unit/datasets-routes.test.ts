@@ -110,6 +110,24 @@ describe('a file that is uploaded', () => {
     expect([dataset.train_rows, dataset.held_out_rows]).toEqual([12, 0])
   })
 
+  test('with preview is only read and counted: first rows and a report, and no dataset', async () => {
+    const content = lines([...chatRows, chatRows[0] ?? {}, { messages: 'no' }])
+    const answer = await post('/datasets', form(content, { name: 'facts', preview: 'true' }))
+    expect(answer.status).toBe(200)
+    expect(await bodyOf(answer)).toMatchObject({
+      name: 'facts',
+      kind: 'chat',
+      train_rows: 12,
+      held_out_rows: 1,
+      rows: chatRows.slice(0, 10).map((row, position) => ({ position, row })),
+      report: { rows: 13, refused: [{ reason: 'wrong-shape', count: 1 }], flags: [{ flag: 'duplicate', count: 1 }] },
+    })
+    expect((await post('/datasets', { name: 'facts', rows: chatRows, preview: true })).status).toBe(200)
+    expect(await bodyOf(await get('/datasets'))).toEqual({ items: [], next_cursor: null })
+    const made = await bodyOf<DatasetAnswer>(await post('/datasets', form(content, { name: 'facts', preview: 'false' })))
+    expect(made.version).toBe(1)
+  })
+
   test.each([
     ['no row', '{"a":1}\n', 422, 'No format has its fields'],
     ['nothing', '', 422, 'It is empty'],
@@ -133,6 +151,7 @@ describe('a file that is uploaded', () => {
     [{ name: 'a', format: 'parquet' }, 'format'],
     [{ name: 'a', exclude_flagged: 'everything' }, 'exclude_flagged'],
     [{ name: 'a', sead: '1' }, 'sead'],
+    [{ name: 'a', preview: 'maybe' }, 'preview'],
   ])('with fields %j is a 400 that names the field', async (fields, field) => {
     const answer = await post('/datasets', form(lines(chatRows), fields as Record<string, string>))
     const { error } = await bodyOf<Failure>(answer)

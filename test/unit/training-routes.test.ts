@@ -183,6 +183,11 @@ describe('POST /training/runs', () => {
       // Of two layers: 2 × (64 + 64) and 2 × (64 + 128).
       trainable_parameters: 4 * (64 + 64 + 64 + 32),
       disk_bytes: expect.any(Number),
+      tokens: expect.any(Number),
+      memory_bytes: expect.any(Number),
+      seconds: expect.any(Number),
+      seconds_by: 'parameters',
+      not_estimated: null,
     })
     expect((await call('POST', '/training/runs', { ...body, method: 'dpo' })).status).toBe(400)
     expect((await bodyOf<RunsPage>(await call('GET', '/training/runs'))).items).toEqual([])

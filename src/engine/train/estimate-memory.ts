@@ -39,6 +39,16 @@ export function estimateMemory({ shape, weights }: TrainableModel, need: MemoryN
   return processBytes + Math.ceil(floats * floatBytes)
 }
 
+/** Beside each number of the adapter: two moments, the best one, the sum of its gradients, and four of the checkpoint that was read. */
+const keptNumbers = 8
+/** llama.cpp with a vocabulary, and what stays of it when it is closed. */
+const libraryBytes = 128 * 1024 ** 2
+
+/** Bytes that the process of a training takes at most. */
+export function estimateTrainerMemory(model: TrainableModel, need: MemoryNeed): number {
+  return estimateMemory(model, need) + countParameters(model.shape, need) * keptNumbers * floatBytes + libraryBytes
+}
+
 /** Numbers of an adapter. */
 export function countParameters(shape: ModelShape, { rank, modules }: Pick<MemoryNeed, 'rank' | 'modules'>): number {
   const sizes = moduleSizes(shape)

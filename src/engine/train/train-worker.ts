@@ -5,7 +5,7 @@ import { findLibrary, howToInstall, openLibrary } from '../local/libllama.ts'
 import { openLlamaScorer, openVocabulary } from '../local/llama-scorer.ts'
 import { workForParent } from '../local/work-for-parent.ts'
 import { writeAdapter } from './adapter-file.ts'
-import { countParameters, estimateMemory } from './estimate-memory.ts'
+import { estimateTrainerMemory } from './estimate-memory.ts'
 import { inspectTrainable, openTrainable } from './open-trainable.ts'
 import type { FromTrainer, ToTrainer, TrainJob } from './protocol.ts'
 import { train } from './train.ts'
@@ -52,16 +52,8 @@ async function work(job: TrainJob): Promise<void> {
 }
 
 async function estimate({ path, rank, modules, drops }: TrainableOptions, largest: LargestBatch): Promise<number> {
-  const model = await inspectTrainable(path)
-  const need = { rank, modules, drops, ...largest }
-  const kept = countParameters(model.shape, need) * keptNumbers * Float32Array.BYTES_PER_ELEMENT
-  return estimateMemory(model, need) + kept + libraryBytes
+  return estimateTrainerMemory(await inspectTrainable(path), { rank, modules, drops, ...largest })
 }
-
-/** Beside each number of the adapter: two moments, the best one, the sum of its gradients, and four of the checkpoint that was read. */
-const keptNumbers = 8
-/** llama.cpp with a vocabulary, and what stays of it when it is closed. */
-const libraryBytes = 128 * 1024 ** 2
 
 async function receive(message: ToTrainer): Promise<void> {
   if (message.type === 'train-start') await work(message.job)

@@ -1,0 +1,142 @@
+import type { TrainingEvent } from '../../../src/client/training.ts'
+import { AppError } from '../../../src/errors.ts'
+import type { EpochAnswer, RunAnswer, StepAnswer } from '../../../src/training/schema.ts'
+import { service } from '../../shell/service.ts'
+import { addSteps, upTo } from './loss-chart.ts'
+
+/** Steps that come within this time are drawn together. */
+const gatherMs = 250
+const pollMs = 2000
+const retryMs = [1000, 2000, 5000, 10_000] as const
+
+/**
+ * A run as it goes: what its stream tells, and its numbers, asked for every two seconds while it runs. A connection that is lost is opened
+ * again, and the stream begins anew with all that there is.
+ */
+export function createRunWatch(id: string) {
+  let run = $state.raw<RunAnswer | undefined>(undefined)
+  let steps = $state.raw<readonly StepAnswer[]>([])
+  let epochs = $state.raw<readonly EpochAnswer[]>([])
+  let failure = $state.raw<unknown>(undefined)
+  let isLost = $state(false)
+  let gathered: StepAnswer[] = []
+  let gathering: ReturnType<typeof setTimeout> | undefined
+  let ending = new AbortController()
+
+  function flush() {
+    clearTimeout(gathering)
+    gathering = undefined
+    steps = addSteps(steps, gathered)
+    gathered = []
+  }
+
+  function take(event: TrainingEvent) {
+    switch (event.type) {
+      case 'run':
+      case 'done':
+        run = event.run
+        return
+      case 'step':
+        gathered.push(event.step)
+        gathering ??= setTimeout(flush, gatherMs)
+        return
+      case 'epoch':
+        epochs = [...upTo(epochs, event.epoch.step - 1), event.epoch]
+        return
+      case 'resume':
+        flush()
+        steps = upTo(steps, event.step)
+        epochs = upTo(epochs, event.step)
+    }
+  }
+
+  async function follow(signal: AbortSignal) {
+    for (let tries = 0; !signal.aborted; ) {
+      try {
+        let isFirst = true
+        for await (const event of service.watchTraining(id, signal)) {
+          if (isFirst) {
+            isFirst = false
+            isLost = false
+            tries = 0
+            gathered = []
+            steps = []
+            epochs = []
+          }
+          take(event)
+        }
+        flush()
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        const isPassing = error instanceof AppError && (error.code === 'unavailable' || error.code === 'busy')
+        if (!isPassing) {
+          failure = error
+          return
+        }
+        isLost = true
+        await pause(retryMs[Math.min(tries, retryMs.length - 1)] ?? pollMs, signal)
+        tries += 1
+      }
+    }
+  }
+
+  /** Speed, time left and memory are not told by the stream. */
+  async function poll(signal: AbortSignal) {
+    while (!signal.aborted) {
+      await pause(pollMs, signal)
+      if (signal.aborted || document.hidden || run?.state !== 'running' || isLost) continue
+      const now = await service.trainingRun(id).catch(() => undefined)
+      // What the stream has told since is newer.
+      if (now !== undefined && run.state === 'running' && !signal.aborted) run = now
+    }
+  }
+
+  return {
+    get run() {
+      return run
+    },
+    get steps() {
+      return steps
+    },
+    get epochs() {
+      return epochs
+    },
+    get failure() {
+      return failure
+    },
+    /** Whether the connection is lost. */
+    get isLost() {
+      return isLost
+    },
+    /** Begins, or begins anew: what was watched before is given up. */
+    start() {
+      ending.abort()
+      ending = new AbortController()
+      failure = undefined
+      void follow(ending.signal)
+      void poll(ending.signal)
+    },
+    stop() {
+      ending.abort()
+      clearTimeout(gathering)
+    },
+    show(next: RunAnswer) {
+      run = next
+    },
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, ms)
+  signal.addEventListener(
+    'abort',
+    () => {
+      clearTimeout(timer)
+      resolve()
+    },
+    { once: true },
+  )
+  return promise
+}
