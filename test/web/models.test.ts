@@ -5,9 +5,11 @@ import type { Page } from 'playwright-core'
 import { expect } from 'vitest'
 import type { ToQuantizer } from '../../src/engine/local/quantize-protocol.ts'
 import type { HostedModel, ModelHost } from '../../src/engine/provider.ts'
+import type { FromMerger, ToMerger } from '../../src/engine/train/merge-protocol.ts'
 import { createFakeEngine, listed } from '../fake-engine.ts'
+import { ggufBytes } from '../gguf-bytes.ts'
 import { type Fault, sendRange, startHub } from '../hub.ts'
-import { measurement, scriptedQuantizers } from '../quantizer.ts'
+import { measurement, scriptedProcesses, scriptedQuantizers } from '../quantizer.ts'
 import { content, file, repository } from '../unit/pull-world.ts'
 import { noIncidents, signIn } from './browser.ts'
 import { openApp, webTest } from './open-app.ts'
@@ -100,7 +102,7 @@ webTest('a deletion says what goes, and a refusal why; the keyboard is not lost 
   expect(await dialog.textContent()).toContain('need it to answer: mine')
   await dialog.getByRole('button', { name: 'Delete' }).click()
   await dialog.getByRole('alert').waitFor()
-  expect(await dialog.getByRole('alert').textContent()).toContain('It is in use.')
+  expect(await dialog.getByRole('alert').textContent()).toContain('It answers by default.')
   await page.keyboard.press('Escape')
   expect(await isThere(join(modelsDir, 'first.gguf'))).toBe(true)
   await act(page, 'Delete…', 'second').click()
@@ -219,6 +221,29 @@ webTest('a quantization goes on while other pages are looked at, and stops when 
   await page.getByRole('button', { name: 'Stop the work' }).click()
   await page.getByText('Stopped.').waitFor()
   await expect.poll(() => killed).toEqual([true])
+})
+
+webTest('an adapter and its base become one model', async () => {
+  const mergers = scriptedProcesses<ToMerger, FromMerger>(function* ({ job }) {
+    writeFileSync(job.target, 'GGUF merged')
+    yield { type: 'tensor-written', done: 1, total: 1, bytes: 1 }
+    yield { type: 'merge-end' }
+  })
+  const { spawn, jobs } = scriptedQuantizers(writes)
+  const parts = { host: createHost(['big-q8_0']), spawnQuantizer: spawn, spawnMerger: mergers.spawn }
+  const { page, become, modelsDir } = await openModels(parts)
+  const tensors = [{ name: 'output.weight', shape: [32], bytes: 128 }]
+  const metadata = { 'general.architecture': 'llama', 'general.file_type': 7 }
+  await writeFile(join(modelsDir, 'big-q8_0.gguf'), ggufBytes({ metadata, tensors }))
+  await writeFile(join(modelsDir, 'mine.gguf'), 'GGUF')
+  await become('root')
+  await act(page, 'Merge…', 'big-q8_0+mine').click()
+  const dialog = page.locator('dialog')
+  expect(await dialog.getByLabel('Quantization').locator('option', { hasText: 'IQ2' }).count()).toBe(0)
+  await dialog.getByLabel('Quantization').selectOption('F16')
+  await dialog.getByRole('button', { name: 'Start' }).click()
+  await page.getByText('big-mine-f16 is there').waitFor()
+  expect(jobs).toMatchObject([{ job: { quantization: 'F16' } }])
 })
 
 webTest('names of models are text, whatever they hold', async () => {

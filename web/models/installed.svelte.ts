@@ -33,7 +33,7 @@ export function createInstalled() {
     doing = new Map([...doing, [name, what]])
     failed = new Map([...failed].filter(([other]) => other !== name))
     try {
-      if (what === 'select') await service.select({ model_name: name, provider: 'hf' })
+      if (what === 'select') await service.select({ model_name: name })
       else await service.changeLoaded(name, what)
       return true
     } catch (error) {

@@ -163,8 +163,8 @@ export const texts = {
 
   removeTitle: { en: 'Delete {name}?', es: '¿Eliminar {name}?' },
   removeWhat: {
-    en: 'Its files go from the disk: {size}, with their quality report if there is one. It cannot be undone, but downloaded again.',
-    es: 'Se borran sus archivos del disco: {size}, con su informe de calidad si lo hay. No se puede deshacer, pero sí volver a descargar.',
+    en: 'Its files go from the disk: {size}, with their quality report if there is one. This cannot be undone; what came from the hub can be downloaded again.',
+    es: 'Se borran sus archivos del disco: {size}, con su informe de calidad si lo hay. No se puede deshacer; lo que vino del hub se puede volver a descargar.',
   },
   removeUnknownSize: {
     en: 'Its files go from the disk. This cannot be undone.',
@@ -181,8 +181,13 @@ export const texts = {
   removeNow: { en: 'Delete', es: 'Eliminar' },
   removed: { en: '{name} was deleted.', es: 'Se eliminó {name}.' },
   inUse: {
-    en: 'It is in use. Take it out of memory, or select another one for everybody, and try again.',
-    es: 'Está en uso. Sácalo de la memoria, o elige otro para todos, e inténtalo de nuevo.',
+    en: 'It is in use. Take it out of memory, or wait until it has answered, and try again.',
+    es: 'Está en uso. Sácalo de la memoria, o espera a que responda, e inténtalo de nuevo.',
+  },
+
+  inUseSelected: {
+    en: 'It answers by default. Use another one for everybody first, then try again.',
+    es: 'Responde por defecto. Usa antes otro para todos e inténtalo de nuevo.',
   },
 
   quantizeTitle: { en: 'Make a smaller model of {name}', es: 'Hacer un modelo más pequeño de {name}' },
