@@ -8,6 +8,7 @@ import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected, type Selection, writeSelection } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
+import { type ConversationsPart, openConversations } from './conversations-part.ts'
 import { type DialectRoutes, openDialects } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
@@ -26,7 +27,7 @@ import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { logAnswer } from './http/request-log.ts'
 import { createServer, type LogOptions, mountRoutes, type Routes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
-import { type KnowledgeRoutes, openKnowledge } from './knowledge.ts'
+import { type Knowledge, openKnowledge } from './knowledge.ts'
 import { type LearningRoutes, openLearning } from './learning.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { countRequest, metricsRoutes } from './metrics/routes.ts'
@@ -164,12 +165,31 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   )
   const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
   const { isDraining } = lifecycle
+  const { limitGeneration: limit } = limits
+  const conversations = await openConversations(
+    config,
+    { ...parts, ...knowledge, db, log, predict, askerOf, limit, isDraining, now },
+    closer,
+  )
   const learning = await openLearning(
     config,
     { ...parts, db, log, answers, predictions, activity, clock, metrics, isDraining, userOf, now },
     closer,
   )
-  const opened = { access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside }
+  const opened = {
+    access,
+    lifecycle,
+    metrics,
+    answers,
+    learning,
+    limits,
+    sockets,
+    jobs,
+    dialects,
+    knowledge,
+    conversations,
+    outside,
+  }
   const routes = listRoutes({ config, parts, ...opened })
   await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
@@ -220,14 +240,16 @@ type RouteParts = Readonly<{
   sockets: Sockets
   jobs: ModelJobs
   dialects: DialectRoutes
-  knowledge: KnowledgeRoutes
+  knowledge: Knowledge
+  conversations: ConversationsPart
   outside: Outside
 }>
 
 /** Which route is mounted where: this decides who may use it. */
 function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
   const { host, now = Date.now } = parts
-  const { access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, outside } = opened
+  const { access, lifecycle, metrics, answers, learning, limits, sockets, jobs, dialects, knowledge, conversations, outside } =
+    opened
   const { predict, providers, accounting, rollouts } = answers
   const common = { predict, askerOf }
   const { localOnly } = config
@@ -259,6 +281,7 @@ function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
         ...jobs.caller,
       ]),
       ...knowledge.caller,
+      ...conversations.caller,
       ...learning.caller,
     ],
     user: [

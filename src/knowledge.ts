@@ -4,7 +4,7 @@ import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import { openCollections } from './collections.ts'
 import type { Config } from './config.ts'
-import type { Collection } from './embed/collection.ts'
+import type { Collection, Collections } from './embed/collection.ts'
 import { modelOf } from './embed/embedding-models.ts'
 import { readFilter } from './embed/metadata-filter.ts'
 import { ownerOf } from './embed/owner.ts'
@@ -15,7 +15,7 @@ import type { ModelHost } from './engine/provider.ts'
 import type { Providers } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import type { Asker, Predict } from './predict/predict.ts'
-import { createAnswer } from './rag/answer.ts'
+import { type Answer, createAnswer } from './rag/answer.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { queryRoutes } from './rag/query-routes.ts'
 import { createRetrieve } from './rag/retrieve.ts'
@@ -42,10 +42,11 @@ export type KnowledgeParts = Readonly<{
   now: () => number
 }>
 
-export type KnowledgeRoutes = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>>
+export type Knowledge = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>> &
+  Readonly<{ /** From the documents of a collection. */ answer: Answer; collections: Pick<Collections, 'find'> }>
 
 /** Collections and what they hold, the searches in them, and the answers from them. */
-export async function openKnowledge(config: Config, parts: KnowledgeParts, closer: Closer): Promise<KnowledgeRoutes> {
+export async function openKnowledge(config: Config, parts: KnowledgeParts, closer: Closer): Promise<Knowledge> {
   const { embedders, storage } = parts
   const held = await openCollections(config, parts, storage, closer)
   const { collections, passages, search } = held
@@ -78,6 +79,7 @@ export async function openKnowledge(config: Config, parts: KnowledgeParts, close
     createId: randomUUID,
   })
   return {
+    ...{ answer, collections },
     caller: [openToKeys('inference', [embedRoutes({ embedders, metered: parts.metered }), query]), ...held.caller],
     user: [...held.user, openToKeys('documents', [documents])],
   }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
+import { createConversationTables } from './conversation-migrations.ts'
 import {
   createDatasetTables,
   createEvaluationsTable,
@@ -31,6 +32,7 @@ export const migrations: readonly Migration[] = [
   { id: '014-training', up: createTrainingTables },
   { id: '015-evaluations', up: createEvaluationsTable },
   { id: '016-rollouts', up: createRolloutTables },
+  { id: '017-conversations', up: createConversationTables },
 ]
 
 /**

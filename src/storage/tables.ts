@@ -1,4 +1,5 @@
 import type { Generated, Kysely } from 'kysely'
+import type { ConversationTables } from './conversation-tables.ts'
 import type { LearningTables } from './learning-tables.ts'
 
 export type { FeedbackTable } from './learning-tables.ts'
@@ -186,7 +187,7 @@ export interface SchemaMigrationsTable {
   appliedAt: string
 }
 
-export interface Tables extends LearningTables {
+export interface Tables extends LearningTables, ConversationTables {
   users: UsersTable
   revokedTokens: RevokedTokensTable
   apiKeys: ApiKeysTable

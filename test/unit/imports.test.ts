@@ -6,6 +6,7 @@ type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 
 const features = [
   'auth',
+  'conversations',
   'datasets',
   'dialects',
   'egress',

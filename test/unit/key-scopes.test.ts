@@ -6,7 +6,7 @@ import { bodyOf, startServer } from '../server.ts'
 type Api = Readonly<{ paths: Readonly<Record<string, Readonly<Record<string, object>>>> }>
 
 /** Routes that nobody needs a key for. */
-const open = ['GET /health', 'GET /health/ready', 'POST /auth/register', 'POST /auth/login']
+const open = ['GET /health', 'GET /health/ready', 'POST /auth/register', 'GET /auth/state', 'POST /auth/login']
 
 /** What a key must have for each route; `any`: no more than be good; `none`: no key may. */
 const changesModels = /^\/api\/(?:pull|delete|copy|create|push|blobs\/)/
@@ -14,6 +14,7 @@ const changesModels = /^\/api\/(?:pull|delete|copy|create|push|blobs\/)/
 function demandOf(method: string, path: string): KeyScope | 'any' | 'none' | undefined {
   const isRead = method === 'GET'
   if (path === '/metrics') return 'metrics'
+  if (path.startsWith('/conversations') || path.startsWith('/presets')) return 'inference'
   if (path === '/auth/me' || path === '/auth/usage') return 'any'
   if (path.startsWith('/auth/') || path.startsWith('/admin/users') || path.startsWith('/admin/keys')) return 'none'
   if (path === '/feedback') return isRead ? 'admin' : 'feedback'
