@@ -58,7 +58,7 @@ async function drop(page: Page, ...files: readonly Small[]): Promise<void> {
 }
 
 const uploads = (page: Page) => page.getByRole('region', { name: /^(Uploads|Subidas)$/ }).getByRole('listitem')
-const answerOf = (page: Page) => page.locator('article .text')
+const answerOf = (page: Page) => page.locator('article .markdown')
 
 async function ask(page: Page, question: string): Promise<void> {
   await page.getByRole('textbox', { name: /question|pregunta/i }).fill(question)
@@ -107,8 +107,10 @@ webTest('an answer cites passages that open, and marks what no source says', asy
   await uploads(page).filter({ hasText: 'bread.txt' }).getByText('added', { exact: true }).waitFor()
   await ask(page, 'When does the museum open?')
   expect(await answerOf(page).textContent()).toMatch(/^\s*It opens at ten\s*1\s*\..*Dogs pay 77 euros\./s)
+  expect(await answerOf(page).locator('mark').allTextContents()).toEqual(['Dogs pay 77 euros.'])
+  await page.getByText('No source says what has a wavy underline').waitFor()
   await answerOf(page)
-    .getByRole('button', { name: /^Source 1: / })
+    .getByRole('button', { name: /^Source 1/ })
     .click()
   const dialog = page.getByRole('dialog')
   await dialog.getByRole('link', { name: 'Open in the document' }).click()
