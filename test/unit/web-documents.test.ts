@@ -3,7 +3,7 @@ import type { IngestMessage } from '../../src/client.ts'
 import { usualCollection as usualOfService } from '../../src/embed/schema.ts'
 import { AppError } from '../../src/errors.ts'
 import { queryDefaults } from '../../src/rag/query-schema.ts'
-import { toParts } from '../../web/documents/answer-pieces.ts'
+import { uncitedSources, unsupportedSpans } from '../../web/documents/ask/checked-sentences.ts'
 import { threshold, toTimes } from '../../web/documents/ask/xray.ts'
 import { isId, usualCollection } from '../../web/documents/names.ts'
 import { usualFirst } from '../../web/documents/order.ts'
@@ -135,8 +135,8 @@ test('how far an upload is can be told while its vectors are made', () => {
   expect(shareDone({ ...upload, state: 'waiting' })).toBe(0)
 })
 
-test('an answer is cut into its sentences, with their citations and what the check says of them', () => {
-  const answer = 'It opens at ten [1]. It closes at six. Dogs fly [7].\n'
+test('of an answer it is told which sentences no source says, and which sources say what was not cited', () => {
+  const answer = 'It opens at ten [1]. It closes at six. Dogs fly. It is warm.'
   const sentence = (text: string, supported: boolean | null, citations: number[], nearest: number | null) => ({
     text,
     offset: answer.indexOf(text),
@@ -145,43 +145,14 @@ test('an answer is cut into its sentences, with their citations and what the che
     support: 0.5,
     nearest_source: nearest,
   })
-  const parts = toParts(answer, 2, [
+  const sentences = [
     sentence('It opens at ten [1].', true, [1], 1),
     sentence('It closes at six.', true, [], 2),
-    sentence('Dogs fly [7].', false, [], null),
-  ])
-  expect(parts).toEqual([
-    {
-      supported: true,
-      pieces: [
-        { kind: 'text', text: 'It opens at ten ' },
-        { kind: 'citation', number: 1 },
-        { kind: 'text', text: '.' },
-      ],
-    },
-    { supported: undefined, pieces: [{ kind: 'text', text: ' ' }] },
-    {
-      supported: true,
-      pieces: [
-        { kind: 'text', text: 'It closes at six.' },
-        { kind: 'nearest', number: 2 },
-      ],
-    },
-    { supported: undefined, pieces: [{ kind: 'text', text: ' ' }] },
-    {
-      supported: false,
-      pieces: [
-        { kind: 'text', text: 'Dogs fly ' },
-        { kind: 'text', text: '[7]' },
-        { kind: 'text', text: '.' },
-        { kind: 'warning' },
-      ],
-    },
-    { supported: undefined, pieces: [{ kind: 'text', text: '\n' }] },
-  ])
-  const whole = toParts(answer, 2)
-  expect(whole).toHaveLength(1)
-  expect(whole[0]?.pieces).toHaveLength(5)
+    sentence('Dogs fly.', false, [], 1),
+    sentence('It is warm.', null, [], null),
+  ]
+  expect(unsupportedSpans(sentences).map(({ offset, length }) => answer.slice(offset, offset + length))).toEqual(['Dogs fly.'])
+  expect(uncitedSources(sentences)).toEqual([2])
 })
 
 test('a passage of a document is known by its id, and a text that was added alone is not', () => {

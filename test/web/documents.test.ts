@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { makePdf } from '../document-files.ts'
@@ -58,7 +59,7 @@ async function drop(page: Page, ...files: readonly Small[]): Promise<void> {
 }
 
 const uploads = (page: Page) => page.getByRole('region', { name: /^(Uploads|Subidas)$/ }).getByRole('listitem')
-const answerOf = (page: Page) => page.locator('article .text')
+const answerOf = (page: Page) => page.locator('article .markdown')
 
 async function ask(page: Page, question: string): Promise<void> {
   await page.getByRole('textbox', { name: /question|pregunta/i }).fill(question)
@@ -89,6 +90,7 @@ webTest('a document shows what was read from it, in order, with pages, and can b
   await drop(page, museum)
   await uploads(page).getByRole('link', { name: 'museum.pdf' }).click()
   await page.getByRole('heading', { level: 1, name: 'The museum' }).waitFor()
+  expect(await page.evaluate('document.activeElement.tagName')).toBe('H1')
   const passages = page.getByRole('listitem').filter({ hasText: 'Passage' })
   await expect.poll(() => passages.count()).toBe(2)
   expect(await passages.nth(1).textContent()).toMatch(/Passage 2.*page 2.*Tickets cost eight euros\./s)
@@ -97,6 +99,7 @@ webTest('a document shows what was read from it, in order, with pages, and can b
   await page.getByRole('dialog').getByText('“The museum” will be deleted with its passages (2), for good.').waitFor()
   await page.getByRole('dialog').getByRole('button', { name: 'Delete', exact: true }).click()
   await page.getByText('This collection is empty.').waitFor()
+  expect(await page.evaluate('document.activeElement.textContent')).toBe('default')
   await page.getByText('“The museum” was deleted.').waitFor()
 })
 
@@ -107,8 +110,10 @@ webTest('an answer cites passages that open, and marks what no source says', asy
   await uploads(page).filter({ hasText: 'bread.txt' }).getByText('added', { exact: true }).waitFor()
   await ask(page, 'When does the museum open?')
   expect(await answerOf(page).textContent()).toMatch(/^\s*It opens at ten\s*1\s*\..*Dogs pay 77 euros\./s)
+  expect(await answerOf(page).locator('mark').allTextContents()).toEqual(['Dogs pay 77 euros.'])
+  await page.getByText('No source says what has a wavy underline').waitFor()
   await answerOf(page)
-    .getByRole('button', { name: /^Source 1: / })
+    .getByRole('button', { name: /^Source 1/ })
     .click()
   const dialog = page.getByRole('dialog')
   await dialog.getByRole('link', { name: 'Open in the document' }).click()
@@ -186,13 +191,8 @@ webTest('the address of a page says what leaves the machine, and a service that 
   const asked: string[] = []
   const fetchPage = async (url: URL) => {
     asked.push(url.href)
-    return {
-      body: (async function* () {
-        yield Buffer.from('<h1>Far away</h1><p>A page of the web.</p>')
-      })(),
-      name: 'far.html',
-      mediaType: 'text/html',
-    }
+    const body = Readable.from([Buffer.from('<h1>Far away</h1><p>A page of the web.</p>')])
+    return { body, name: 'far.html', mediaType: 'text/html' }
   }
   const { page } = await openDocuments({ fetchPage })
   await page.getByRole('button', { name: 'A web page' }).click()
@@ -206,6 +206,40 @@ webTest('the address of a page says what leaves the machine, and a service that 
   await closed.page.getByRole('button', { name: 'A web page' }).click()
   await closed.page.getByText('it fetches nothing from the web').waitFor()
   expect(await closed.page.getByLabel('Address').isDisabled()).toBe(true)
+})
+
+webTest('an upload goes on while other pages are shown, keeps the tab from closing unasked, and can be cancelled', async () => {
+  const gates: Array<() => void> = []
+  const fetchPage = async (_url: URL, signal: AbortSignal) => {
+    const gate = Promise.withResolvers<void>()
+    signal.addEventListener('abort', () => gate.reject(signal.reason))
+    gates.push(gate.resolve)
+    await gate.promise
+    return { body: Readable.from([Buffer.from('A page.')]), name: 'page.txt', mediaType: 'text/plain' }
+  }
+  const { page, incidents } = await openDocuments({ fetchPage })
+  const add = async (address: string) => {
+    await page.getByRole('button', { name: 'A web page' }).click()
+    await page.getByLabel('Address').fill(address)
+    await page.getByRole('button', { name: 'Add', exact: true }).click()
+  }
+  await add('https://example.org/1')
+  await uploads(page).getByRole('progressbar').waitFor()
+  await page.getByRole('link', { name: 'Models' }).click()
+  await page.getByRole('heading', { level: 1, name: 'Models' }).waitFor()
+  await page.close({ runBeforeUnload: true })
+  await expect.poll(() => incidents.dialogs.length).toBe(1)
+  gates[0]?.()
+  await page.getByRole('link', { name: 'Documents' }).click()
+  await uploads(page).getByText('added', { exact: true }).waitFor()
+  await add('https://example.org/2')
+  await expect.poll(() => gates.length).toBe(2)
+  await page.getByRole('button', { name: 'Cancel “https://example.org/2”' }).click()
+  await uploads(page).getByText('cancelled', { exact: true }).waitFor()
+  await uploads(page).filter({ hasText: 'example.org/2' }).getByRole('button', { name: 'Try again' }).click()
+  await expect.poll(() => gates.length).toBe(3)
+  gates[2]?.()
+  await uploads(page).filter({ hasText: 'example.org/2' }).getByText('is there already as “page.txt”').waitFor()
 })
 
 webTest('whoever has not signed in may ask what is shared, and adds nothing', async () => {

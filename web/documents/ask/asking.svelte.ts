@@ -45,6 +45,8 @@ export class Asking {
     this.end = undefined
     this.error = undefined
     this.isStopped = false
+    // The field may be empty.
+    this.k = Math.min(50, Math.max(1, Math.round(this.k || 5)))
     return { question: this.asked, collection: this.collection, mode: this.mode, k: this.k, debug: true }
   }
 

@@ -24,10 +24,9 @@ export const texts = {
     en: 'Nothing in this collection tells. Ask in other words, or look at what was found in the X-ray.',
     es: 'Nada de esta colección lo dice. Pregunta con otras palabras, o mira lo que se encontró en la radiografía.',
   },
-  unsupported: { en: 'no source says this', es: 'ninguna fuente lo dice' },
   unsupportedNote: {
-    en: 'Underlined and marked with ⚠: no source says this. The check compares meaning and numbers; it can be wrong.',
-    es: 'Lo subrayado y marcado con ⚠: ninguna fuente lo dice. La comprobación compara significado y números; puede equivocarse.',
+    en: 'No source says what has a wavy underline (the check compares meaning and numbers, and can be wrong):',
+    es: 'Ninguna fuente dice lo que lleva un subrayado ondulado (la comprobación compara significado y números, y puede equivocarse):',
   },
   cutOff: {
     en: 'The answer reached its greatest length and ends early.',
@@ -36,13 +35,9 @@ export const texts = {
   stopped: { en: 'stopped', es: 'detenida' },
   sources: { en: 'Sources', es: 'Fuentes' },
   sourceNumber: { en: 'Source {number}: {name}', es: 'Fuente {number}: {name}' },
-  nearestNumber: {
-    en: 'Not cited, but source {number} says this: {name}',
-    es: 'Sin citar, pero lo dice la fuente {number}: {name}',
-  },
-  nearestNote: {
-    en: 'Dashed numbers: the model cited nothing, but this source says the same.',
-    es: 'Números con borde discontinuo: el modelo no citó nada, pero esa fuente dice lo mismo.',
+  uncitedNote: {
+    en: 'Not cited by the model, but said by source:',
+    es: 'Sin citar por el modelo, pero lo dice la fuente:',
   },
   openPassage: { en: 'Open in the document', es: 'Abrir en el documento' },
   wholePassage: { en: 'Show the passage', es: 'Mostrar el fragmento' },
