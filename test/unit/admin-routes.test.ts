@@ -163,16 +163,33 @@ describe('the audit', () => {
     expect((await audit(4)).map(({ target }) => target)).toEqual([null, null, '1', '2'])
   })
 
-  test('is written before the service has ended', async () => {
-    const server = await startServer({ host: createScriptedHost(() => saying('Hello')) })
-    await server.login('root')
+  test('is written before the service has ended, with what ends as it does', async () => {
+    const asked: AbortSignal[] = []
+    const server = await startServer({
+      host: createScriptedHost(() => saying('Hello')),
+      fetch: (_url, { signal } = {}) =>
+        new Promise((_, reject) => {
+          if (!signal) return
+          asked.push(signal)
+          signal.addEventListener('abort', () => reject(signal.reason))
+        }),
+    })
+    const headers = { ...json, authorization: `Bearer ${await server.login('root')}` }
+    const body = JSON.stringify({ name: 'owner/model' })
+    const pulling = fetch(`${server.url}/models/pull`, { method: 'POST', headers, body }).then((response) => response.text())
+    await expect.poll(() => asked.length).toBeGreaterThan(0)
     await server.app.close({ graceMs: 0 })
+    await pulling.catch(() => undefined)
     const storage = await openStorage({ path: `${server.dataDir}/simpleia.db` })
-    const rows = await storage.db.selectFrom('audit').select('action').orderBy('createdAt').execute()
+    const rows = await storage.db.selectFrom('audit').select(['action', 'target']).orderBy('createdAt').execute()
     const history = await storage.db.selectFrom('history').selectAll().execute()
     await storage.close()
     await server[Symbol.asyncDispose]()
-    expect(rows).toEqual([{ action: 'register' }, { action: 'login' }])
+    expect(rows).toEqual([
+      { action: 'register', target: null },
+      { action: 'login', target: null },
+      { action: 'model-pull', target: 'owner/model' },
+    ])
     expect(history).toHaveLength(1)
   })
 })
