@@ -1,5 +1,7 @@
+import { fastify } from 'fastify'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createLogLines } from '../../src/admin/log-lines.ts'
+import { serveLogs } from '../../src/admin/log-routes.ts'
 import type { LogLine } from '../../src/admin/schema.ts'
 import { createClient } from '../../src/client.ts'
 import { saying } from '../answer-scripts.ts'
@@ -154,4 +156,30 @@ describe('GET /admin/logs', () => {
       expect({ query, status: response.status }).toEqual({ query, status: 400 })
     }
   })
+})
+
+test('who follows the log is let go once they may no longer, however much is logged', async () => {
+  let isValid = true
+  const lines = createLogLines(() => nowMs)
+  const silences = new Set<() => void>()
+  const silence = (signal: AbortSignal) =>
+    new Promise<void>((resolve, reject) => {
+      silences.add(resolve)
+      signal.addEventListener('abort', () => reject(signal.reason))
+    })
+  const http = fastify()
+  onTestFinished(() => http.close())
+  serveLogs(http, { lines, isStillValid: async () => isValid, silence })
+  lines.write(lineOf('seen'))
+  const answer = http.inject('/admin/logs?stream=true&limit=1')
+  await expect.poll(() => silences.size).toBeGreaterThan(1)
+  const endSilences = () => [...silences].forEach((end) => void end())
+  endSilences()
+  await expect.poll(() => silences.size).toBeGreaterThan(3)
+  isValid = false
+  endSilences()
+  const { body } = await answer
+  lines.write(lineOf('unseen'))
+  expect(body).toContain('"seen"')
+  expect(body).not.toContain('unseen')
 })
