@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { type Access, openAccess } from './access.ts'
 import { createWatch, openAdmin, tellBoth, type Watch } from './admin-part.ts'
 import { type Answers, openAnswers } from './answers.ts'
@@ -25,15 +25,9 @@ import type { ScoreFileParts } from './evaluation/score-file.ts'
 import { serveApiDocs } from './http/api-docs.ts'
 import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
+import { createLog, type LogOptions } from './http/log-stream.ts'
 import { logAnswer } from './http/request-log.ts'
-import {
-  createServer,
-  type LogOptions,
-  type MountedRoute,
-  mountRoutes,
-  type Routes,
-  type SchemaCompilers,
-} from './http/server.ts'
+import { createServer, type MountedRoute, mountRoutes, type Routes, type SchemaCompilers } from './http/server.ts'
 import { asNoTraffic } from './http/traffic.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { type Knowledge, openKnowledge } from './knowledge.ts'
@@ -129,11 +123,9 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const sources = { engine: () => host.status(), cache: () => cache.statistics() }
   const watch = createWatch({ engine: sources.engine, logStream: parts.logStream, now })
   const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
-  const outside = await openOutside(config, { ...parts, storage, metrics, now })
-  const http = closer.use(await openServer(config, { ...parts, watch }, lifecycle, metrics))
+  const log = createLog({ level: config.logLevel, stream: watch.logStream })
   const { db } = storage
-  const { log } = http
-  // Right after the server, so that it is closed right before it: by then all that it watches has ended.
+  // Before the server, so that it is closed after it: by then all that it watches has ended.
   const admin = openAdmin(
     {
       cache: sources.cache,
@@ -146,6 +138,8 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
     },
     closer,
   )
+  const outside = await openOutside(config, { ...parts, storage, metrics, now })
+  const http = closer.use(await openServer(config, { ...parts, watch, log }, lifecycle, metrics))
   const predictions = openPredictions(config, { db, log, metrics, now, onFeedback: () => answers.rollouts.lookSoon() }, closer)
   const { recorder } = predictions
   const answers = await openAnswers(
@@ -234,7 +228,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
 
 function openServer(
   config: Config,
-  { watch, schemaCompilers }: Pick<AppParts, 'schemaCompilers'> & Readonly<{ watch: Watch }>,
+  { watch, log, schemaCompilers }: Pick<AppParts, 'schemaCompilers'> & Readonly<{ watch: Watch; log: FastifyBaseLogger }>,
   lifecycle: Lifecycle,
   metrics: Metrics,
 ): Promise<FastifyInstance> {
@@ -245,7 +239,7 @@ function openServer(
     corsOrigins: config.corsOrigins,
     trustProxy: config.trustProxy,
     maxBodyBytes: config.maxBodyBytes,
-    log: { level: config.logLevel, stream: watch.logStream },
+    log,
     isFromOwnPage,
     lifecycle,
     ...(schemaCompilers === undefined ? {} : { schemaCompilers }),

@@ -18,6 +18,7 @@ import { createFeedback } from '../src/feedback/feedback.ts'
 import { findRated } from '../src/feedback/rated-answer.ts'
 import { feedbackRoutes } from '../src/feedback/routes.ts'
 import { createLifecycle } from '../src/http/lifecycle.ts'
+import { createLog } from '../src/http/log-stream.ts'
 import { logAnswer } from '../src/http/request-log.ts'
 import { createServer, mountRoutes } from '../src/http/server.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
@@ -73,7 +74,7 @@ export async function openWorld(options: WorldOptions = {}) {
   })
   const callers: Caller[] = []
   const logLines: string[] = []
-  const log = { level: 'trace', stream: { write: (line: string) => void logLines.push(line) } }
+  const log = createLog({ level: 'trace', stream: { write: (line) => void logLines.push(line) } })
   const http = await createServer({
     boundToLoopback: true,
     production,

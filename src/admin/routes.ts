@@ -1,9 +1,6 @@
 import { Readable } from 'node:stream'
-import { setTimeout } from 'node:timers/promises'
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { AppError } from '../errors.ts'
-import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
-import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply } from 'fastify'
+import { errorBody } from '../http/error-reply.ts'
 import { readPeriod } from '../http/read-time.ts'
 import type { AuditTable } from '../storage/admin-tables.ts'
 import type { Database } from '../storage/tables.ts'
@@ -11,7 +8,7 @@ import { type AuditFilter, allAudit, listAudit } from './audit/audit-rows.ts'
 import { csvLine } from './csv.ts'
 import { readGrid } from './history/history-grid.ts'
 import type { HistoryKeeper } from './history/keep-history.ts'
-import type { LogLines } from './log-lines.ts'
+import { type LogRoutesOptions, serveLogs } from './log-routes.ts'
 import { type OverviewParts, readOverview } from './overview.ts'
 import {
   type AuditItem,
@@ -24,30 +21,23 @@ import {
   historyAnswer,
   historyPoint,
   historyQuery,
-  type LogsQuery,
-  logsAnswer,
-  logsQuery,
   overviewAnswer,
 } from './schema.ts'
 
-export type AdminRoutesOptions = Readonly<{
-  db: Database
-  history: Pick<HistoryKeeper, 'read'>
-  /** Resolves when all that has ended before is in the audit. */
-  flushAudit: () => Promise<void>
-  lines: LogLines
-  overview: OverviewParts
-  now: () => number
-  /** What makes two usernames the same. */
-  usernameKey: (typed: string) => string
-  /** Asks again, for an answer that does not end: false after a logout, for example. */
-  isStillValid: (request: FastifyRequest) => Promise<boolean>
-}>
+export type AdminRoutesOptions = LogRoutesOptions &
+  Readonly<{
+    db: Database
+    history: Pick<HistoryKeeper, 'read'>
+    /** Resolves when all that has ended before is in the audit. */
+    flushAudit: () => Promise<void>
+    overview: OverviewParts
+    now: () => number
+    /** What makes two usernames the same. */
+    usernameKey: (typed: string) => string
+  }>
 
 const tags = ['admin']
 const failures = { '4xx': errorBody, '5xx': errorBody }
-/** How long readers of a stream are left without a sign of life. */
-const silenceMs = 15_000
 
 /** GET /admin/overview, /admin/history, /admin/audit and /admin/logs, for the admin scope. */
 export function adminRoutes(options: AdminRoutesOptions): FastifyPluginAsync {
@@ -112,43 +102,6 @@ async function* auditLines(rows: AsyncIterable<AuditTable>): AsyncGenerator<stri
     const item = toItem(row)
     yield csvLine(columns.map((column) => item[column]))
   }
-}
-
-function serveLogs(http: FastifyInstance, { lines, isStillValid }: AdminRoutesOptions): void {
-  // Before the server waits for its last answers: those that follow the log end with it.
-  http.addHook('preClose', lines.close)
-  const schema = {
-    summary: 'The last lines of the log; with stream=true also those that come, as events `line`',
-    description:
-      'They are kept in memory since the service started. Who follows and reads too slowly is told, by a line of its own, how many ' +
-      'were left out.',
-    tags,
-    querystring: logsQuery,
-    response: { 200: logsAnswer, ...failures },
-  }
-  http.get<{ Querystring: LogsQuery }>('/admin/logs', { schema }, async (request, reply) => {
-    const { query } = request
-    if (query.stream !== true) return { lines: lines.list(query) }
-    const gone = clientGone(reply)
-    const over = new AbortController()
-    async function* frames(): AsyncGenerator<string> {
-      // At once: where nothing has been logged yet, the reader is to know that it is connected.
-      yield ': connected\n\n'
-      for await (const line of lines.follow(query, AbortSignal.any([gone, over.signal])))
-        yield formatEvent(JSON.stringify(line), 'line')
-    }
-    const wait = async (signal: AbortSignal) => {
-      await setTimeout(silenceMs, undefined, { signal })
-      if (!(await isStillValid(request))) over.abort()
-    }
-    await sendEventStream(reply, {
-      frames: withHeartbeats(frames(), wait),
-      gone,
-      toAppError: (error) => toAppError(error, request.log),
-      formatFailure: (error: AppError) => formatEvent(JSON.stringify(toErrorBody(error)), 'error'),
-    })
-    return reply
-  })
 }
 
 const asCsv = (reply: FastifyReply, name: string): FastifyReply =>

@@ -8,7 +8,9 @@ const time = Type.String({ format: 'date-time' })
 export const historyQuery = Type.Object(
   {
     from: Type.Optional(Type.String({ maxLength: 40, description: 'A day or a time (ISO 8601). Default: an hour before `to`.' })),
-    to: Type.Optional(Type.String({ maxLength: 40, description: 'A time. Default: now.' })),
+    to: Type.Optional(
+      Type.String({ maxLength: 40, description: 'A day or a time; what is later than now counts as now. Default: now.' }),
+    ),
     points: Type.Optional(
       Type.Integer({ minimum: 2, maximum: 1000, default: 120, description: 'At most so many; each then stands for more time.' }),
     ),
@@ -22,17 +24,23 @@ export type HistoryQuery = Static<typeof historyQuery>
 export const historyPoint = Type.Object({
   at: Type.String({ format: 'date-time', description: 'The beginning of the stretch.' }),
   seconds: Type.Integer({ description: 'How long it is.' }),
-  requests: Type.Integer(),
-  status_2xx: Type.Integer(),
+  requests: Type.Integer({ description: 'Without those for the files of pages, /health and /metrics.' }),
+  status_2xx: Type.Integer({ description: 'And the others below 400.' }),
   status_4xx: Type.Integer({ description: 'Without those who left.' }),
   status_499: Type.Integer({ description: 'Callers who left.' }),
   status_5xx: Type.Integer(),
-  latency_p50_ms: numberOrNull,
+  latency_p50_ms: orNull(
+    Type.Number({
+      description: 'From the arrival of a request to the end of its answer, of those that were answered whole, not as a stream.',
+    }),
+  ),
   latency_p95_ms: numberOrNull,
-  first_token_p50_ms: numberOrNull,
+  first_token_p50_ms: orNull(
+    Type.Number({ description: 'From when a model is asked to its first text, streams and whole answers alike.' }),
+  ),
   first_token_p95_ms: numberOrNull,
-  answers: Type.Integer(),
-  failed_answers: Type.Integer(),
+  answers: Type.Integer({ description: 'That a model has written; without those from the cache.' }),
+  failed_answers: Type.Integer({ description: 'Without those whose caller left.' }),
   prompt_tokens: Type.Integer(),
   completion_tokens: Type.Integer(),
   tokens_per_second: orNull(Type.Number({ description: 'Of one answer, on average, while it was written.' })),
@@ -40,8 +48,8 @@ export const historyPoint = Type.Object({
   cache_misses: Type.Integer(),
   active: orNull(Type.Number({ description: 'Answers at once, the most.' })),
   queued: orNull(Type.Number({ description: 'Requests that waited, the most.' })),
-  service_bytes: numberOrNull,
-  engine_bytes: numberOrNull,
+  service_bytes: orNull(Type.Number({ description: 'Memory of the service, the most.' })),
+  engine_bytes: orNull(Type.Number({ description: 'Memory of the models of this machine, the most.' })),
   feedback_up: Type.Integer(),
   feedback_down: Type.Integer(),
   feedback_text: Type.Integer({ description: 'Without a rating.' }),
@@ -83,14 +91,16 @@ export type AuditQuery = Static<typeof auditQuery>
 /** Something that changed the service, its users or their keys, or tried to. */
 export const auditItem = Type.Object({
   id: Type.String(),
-  at: time,
+  at: Type.String({ format: 'date-time', description: 'When the request came.' }),
   user_id: orNull(Type.String()),
-  username: orNull(Type.String({ description: 'As it was then.' })),
+  username: orNull(
+    Type.String({ description: 'As it was then; of a login the one that was tried. null: somebody without an account.' }),
+  ),
   key_id: orNull(Type.String({ description: 'The API key that it came with.' })),
   address: Type.String({ description: 'Where the request came from.' }),
   action: Type.String({ description: 'For example login, user-add, model-select, training-start.' }),
   target: orNull(Type.String({ description: 'What was meant: the name or id in the address of the request.' })),
-  outcome: Type.Enum(['done', 'refused', 'failed']),
+  outcome: Type.Enum(['done', 'refused', 'failed'], { description: '`failed` with 499: the caller left before the end.' }),
   status: Type.Integer({ description: 'HTTP status of the answer.' }),
 })
 export type AuditItem = Static<typeof auditItem>

@@ -1,4 +1,11 @@
-import { destination } from 'pino'
+import type { FastifyBaseLogger } from 'fastify'
+import { destination, pino } from 'pino'
+import { serializeError } from './request-log.ts'
+
+export type LogOptions = Readonly<{
+  level: string /** Default: the standard output. */
+  stream?: Readonly<{ write(line: string): void }>
+}>
 
 /** Lines that wait for a disk that has room again; past these they are dropped. */
 const maxWaitingBytes = 1_000_000
@@ -8,4 +15,8 @@ export function openLogStream(file: number | string): Readonly<{ write(line: str
   const stream = destination({ dest: file, sync: true, maxLength: maxWaitingBytes })
   stream.on('error', () => {})
   return { write: (line) => void stream.write(line) }
+}
+
+export function createLog({ level, stream = openLogStream(1) }: LogOptions): FastifyBaseLogger {
+  return pino({ level, serializers: { err: serializeError } }, stream)
 }

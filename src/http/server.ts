@@ -22,7 +22,7 @@ import { createJsonParser } from './json-body.ts'
 import { refuseDeepJson } from './json-depth.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { onRequestEnd, type RequestEndListener } from './request-end.ts'
-import { requestIdOf, serializeError } from './request-log.ts'
+import { requestIdOf } from './request-log.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { createValidatorCompiler } from './validation.ts'
 
@@ -45,14 +45,12 @@ export type ServerOptions = Readonly<{
   /** Addresses or subnets of proxies whose X-Forwarded-For is believed. */
   trustProxy: readonly string[]
   maxBodyBytes: number
-  log: LogOptions
+  log: FastifyBaseLogger
   lifecycle: Lifecycle
   onRequestEnd: RequestEndListener
   /** Default: all that schemas say is compiled before the server listens. */
   schemaCompilers?: SchemaCompilers
 }>
-
-export type LogOptions = Readonly<{ level: string; stream?: Readonly<{ write(line: string): void }> }>
 
 /** Time to receive a whole request: a caller that sends it drop by drop does not hold a connection for ever. */
 const requestTimeoutMs = 120_000
@@ -68,11 +66,7 @@ const exposedHeaders = [
 /** A server with everything that holds for each request, and no routes yet. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const http = fastify({
-    logger: {
-      level: options.log.level,
-      serializers: { err: serializeError },
-      ...(options.log.stream === undefined ? {} : { stream: options.log.stream }),
-    },
+    loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestIdOf,
     trustProxy: options.trustProxy.length === 0 ? false : [...options.trustProxy],

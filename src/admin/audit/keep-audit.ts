@@ -1,4 +1,3 @@
-import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../../engine/cloud/clock.ts'
 import type { Database } from '../../storage/tables.ts'
 import { writeLightly } from '../../storage/write-lightly.ts'
@@ -16,7 +15,7 @@ export type AuditKeeperParts = Readonly<{
   db: Database
   queue: AuditQueue
   clock: Clock
-  log: Pick<FastifyBaseLogger, 'error' | 'warn'>
+  log: Readonly<Record<'error' | 'warn', (fields: object, message: string) => void>>
   /** Told of each write that has failed. */
   onFailure: () => void
 }>

@@ -14,10 +14,11 @@ const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720].map((minutes) => min
 export function readGrid(query: Pick<HistoryQuery, 'from' | 'to' | 'points'>, nowMs: number): Grid {
   const { from, to, points = 120 } = query
   const period = readPeriod({ ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) })
-  const toMs = period.to === undefined ? nowMs : Date.parse(period.to)
+  // Of what is to come nothing is known.
+  const toMs = Math.min(period.to === undefined ? nowMs : Date.parse(period.to), nowMs)
   const fromMs = period.from === undefined ? toMs - hourMs : Date.parse(period.from)
   if (fromMs >= toMs) {
-    const [expected, got] = ['before "to"', new Date(fromMs).toISOString()]
+    const [expected, got] = ['before "to", and in the past', new Date(fromMs).toISOString()]
     throw new AppError('invalid', `"from" must be ${expected}, but is ${got}.`, { details: [{ field: 'from', expected, got }] })
   }
   // What is older is known by the hour only.

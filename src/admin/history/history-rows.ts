@@ -77,6 +77,8 @@ async function rollUpHour(db: Database, startMs: number): Promise<void> {
       .where('startedAt', '<', toText(startMs + hourMs))
       .returning('tally')
       .execute()
+    // Another process may have been faster.
+    if (rows.length === 0) return
     const sum: Tally = emptyTally()
     for (const { tally } of rows) addTally(sum, readTally(tally))
     await transaction

@@ -1,4 +1,3 @@
-import type { FastifyBaseLogger } from 'fastify'
 import type { Clock } from '../../engine/cloud/clock.ts'
 import type { Database } from '../../storage/tables.ts'
 import { createTurns } from '../in-turn.ts'
@@ -26,7 +25,7 @@ export type HistoryKeeperParts = Readonly<{
   clock: Clock
   /** Milliseconds since 1970. */
   now: () => number
-  log: Pick<FastifyBaseLogger, 'error' | 'warn'>
+  log: Readonly<{ error(fields: object, message: string): void }>
   /** Told of each write that has failed. */
   onFailure: () => void
   /** What else is to be thrown away when it is old; called once an hour. */
