@@ -5,7 +5,7 @@ import { toCsv } from '../../web/admin/csv.ts'
 import { collectCsv, mostLines } from '../../web/admin/egress/egress-csv.ts'
 import { filledOf } from '../../web/admin/filters.ts'
 import { createLogWindow, holds } from '../../web/admin/logs/log-window.ts'
-import { historyCharts, isAlone, isBlank, lastAndMost } from '../../web/admin/overview/series.ts'
+import { bridgeGaps, historyCharts, isAlone, isBlank, lastAndMost } from '../../web/admin/overview/series.ts'
 import { trainingChart } from '../../web/admin/overview/training-series.ts'
 import { between, fromLocalField, periodOf, rangePath, readRange, toLocalField } from '../../web/admin/range.ts'
 import { fromFields, toFields } from '../../web/admin/users/quota.ts'
@@ -106,6 +106,24 @@ test('the last number that is known and the greatest tell a series in words', ()
 test('a point between two gaps is alone, and so is the only one', () => {
   expect([0, 1, 2, 3, 4].map((index) => isAlone([1, null, 5, 2, null], index))).toEqual([true, false, false, false, false])
   expect(isAlone([7], 0)).toBe(true)
+})
+
+test('a line goes on over a short gap, and breaks off at a long one', () => {
+  expect(bridgeGaps([null, 3, null, null, 1, null, null, null, 2, null], 2)).toEqual([
+    null,
+    3,
+    1,
+    1,
+    1,
+    null,
+    null,
+    null,
+    2,
+    null,
+  ])
+  const loadOf = (seconds: number) => historyCharts([{ ...quietPoint, seconds }]).find(({ title }) => title === 'load')?.series[0]
+  expect(loadOf(60)?.bridged).toBe(4)
+  expect(loadOf(300)?.bridged).toBeUndefined()
 })
 
 test('the loss of training and of what is held out share the axis of steps', () => {

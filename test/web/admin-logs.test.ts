@@ -74,6 +74,19 @@ webTest('a log that breaks off is taken up again without telling a line twice, a
   expect(incidents).toEqual(noIncidents)
 })
 
+webTest('who may no longer read the log is asked to sign in, and follows it again', async () => {
+  const { page, follow, lines } = await openLogs({ LOG_LEVEL: 'info' })
+  await page.route('**/admin/logs?*', (route) =>
+    route.fulfill({ status: 401, json: { error: { code: 'unauthorized', message: 'The session has ended.' } } }),
+  )
+  await follow()
+  await page.getByText('Stopped').waitFor()
+  await page.unroute('**/admin/logs?*')
+  await signIn(page, 'ana')
+  await page.getByText('Following').waitFor()
+  await lines.first().waitFor()
+})
+
 webTest('the page holds a thousand lines, of which the newest is in sight', async () => {
   const { page, follow, lines } = await openLogs()
   const many = Array.from({ length: 2500 }, (_, number) => lineOf(number))

@@ -54,7 +54,7 @@ webTest('each chart is a table and a file, too, and all are one file of the rang
   const { page, server } = await openAdmin()
   await server.predict({ prompt: 'hello' })
   await page.getByRole('button', { name: 'Refresh' }).click()
-  const answers = page.locator('.charts > section', { has: page.getByRole('heading', { name: 'Answers', exact: true }) })
+  const answers = page.locator('.charts .card', { has: page.getByRole('heading', { name: 'Answers', exact: true }) })
   await answers.getByRole('img', { name: /finished last 1/ }).waitFor()
   await answers.getByText('As a table').click()
   expect(await answers.locator('tbody tr').last().locator('td').first().textContent()).toBe('1')

@@ -1,10 +1,11 @@
 import type { LogLine } from '../../../src/admin/schema.ts'
-import { AppError } from '../../../src/errors.ts'
+import { AppError, type ErrorCode } from '../../../src/errors.ts'
 import { createLogWindow, mostLines, type ShownLine } from './log-window.ts'
 
 const flushMs = 150
 const firstWaitMs = 1000
 const longestWaitMs = 15_000
+const hopeless: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'forbidden', 'invalid', 'not_found'])
 
 type Follow = (
   filter: Readonly<{ limit: number; level: string }>,
@@ -16,7 +17,7 @@ type Follow = (
 export function createLogFollower(follow: Follow) {
   let held = createLogWindow()
   let shown = $state.raw<readonly ShownLine[]>([])
-  let state = $state<'connecting' | 'following' | 'lost'>('connecting')
+  let state = $state<'connecting' | 'following' | 'lost' | 'ended'>('connecting')
   let failure = $state.raw<unknown>(undefined)
   let isPaused = $state(false)
   let waiting = $state(0)
@@ -48,7 +49,10 @@ export function createLogFollower(follow: Follow) {
         if (signal.aborted) return
         // Who may not read it, or asks for nonsense, gets no further by asking again.
         failure = error
-        if (error instanceof AppError && ['unauthorized', 'forbidden', 'invalid', 'not_found'].includes(error.code)) return
+        if (error instanceof AppError && hopeless.has(error.code)) {
+          state = 'ended'
+          return
+        }
       }
       if (signal.aborted) return
       state = 'lost'

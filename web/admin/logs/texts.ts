@@ -10,6 +10,7 @@ export const texts = {
   connecting: { en: 'Connecting…', es: 'Conectando…' },
   following: { en: 'Following', es: 'Siguiendo' },
   lost: { en: 'The connection is lost. Trying again…', es: 'Se perdió la conexión. Intentándolo de nuevo…' },
+  ended: { en: 'Stopped', es: 'Detenido' },
   held: { en: 'Paused; {count} new lines wait', es: 'En pausa; esperan {count} líneas nuevas' },
   shown: { en: '{count} of {all} lines', es: '{count} de {all} líneas' },
   lines: { en: 'Lines of the log', es: 'Líneas del registro' },

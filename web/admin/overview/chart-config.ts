@@ -1,7 +1,7 @@
 import type { ChartConfiguration, ChartDataset } from 'chart.js'
 import { colorOf } from '../../ui/colors.ts'
 import { formatValue } from './format.ts'
-import { type ChartData, isAlone, type Series } from './series.ts'
+import { bridgeGaps, type ChartData, isAlone, type Series } from './series.ts'
 
 export type Drawn = Readonly<{
   /** Along the axis. */
@@ -49,11 +49,11 @@ export function chartConfig({ kind, unit, series }: ChartData, { labels, titles,
 }
 
 function toDataset(
-  { values, color, isDashed = false }: Series,
+  { values, color, isDashed = false, bridged = 0 }: Series,
   { kind, unit }: Pick<ChartData, 'kind' | 'unit'>,
   label: string,
 ): ChartDataset<'bar' | 'line'> {
-  const data = [...values]
+  const data = [...bridgeGaps(values, bridged)]
   const tint = colorOf(color)
   if (kind === 'bars')
     return { type: 'bar', label, data, backgroundColor: tint, categoryPercentage: 0.95, barPercentage: 0.9, maxBarThickness: 24 }

@@ -34,7 +34,7 @@ export function createReader<Value>(read: (signal: AbortSignal) => Promise<Value
   }
 
   function refreshIfDue(): void {
-    const isOld = Date.now() - begunAt >= everyMs
+    const isOld = Date.now() - begunAt >= everyMs - 50
     if (!isPaused && document.visibilityState === 'visible' && isOld) void refresh()
   }
 

@@ -11,6 +11,8 @@ export type Series = Readonly<{
   /** Number of its colour. */
   color: number
   isDashed?: boolean
+  /** A line goes on over so many points of which nothing is known. */
+  bridged?: number
 }>
 
 /** `bars` stand on each other; `lines` beside. */
@@ -19,7 +21,17 @@ export type ChartData = Readonly<{ title: TextName; kind: 'bars' | 'lines'; unit
 const colors = { good: 0, warm: 1, violet: 2, bad: 3, olive: 4, blue: 5 } as const
 
 type Line = readonly [name: TextName, color: number, value: (point: HistoryPoint) => number | null]
-type Plan = Readonly<{ title: TextName; kind: ChartData['kind']; unit: Unit; lines: readonly Line[] }>
+type Plan = Readonly<{
+  title: TextName
+  kind: ChartData['kind']
+  unit: Unit
+  lines: readonly Line[]
+  /** Looked at now and then, while nothing happens. */
+  isSampled?: boolean
+}>
+
+/** How often the service keeps what it looks at while nothing happens. */
+const quietSeconds = 300
 
 const plans: readonly Plan[] = [
   {
@@ -74,6 +86,7 @@ const plans: readonly Plan[] = [
   {
     title: 'load',
     kind: 'lines',
+    isSampled: true,
     unit: 'count',
     lines: [
       ['activeMost', colors.good, (point) => point.active],
@@ -83,6 +96,7 @@ const plans: readonly Plan[] = [
   {
     title: 'memory',
     kind: 'lines',
+    isSampled: true,
     unit: 'bytes',
     lines: [
       ['engineBytes', colors.violet, (point) => point.engine_bytes],
@@ -107,7 +121,8 @@ function hitRate({ cache_hits: hits, cache_misses: misses }: HistoryPoint): numb
 
 /** All charts of a stretch of time. The second line of a chart is dashed, so that colours are not all that tells them apart. */
 export function historyCharts(points: readonly HistoryPoint[]): readonly ChartData[] {
-  return plans.map(({ title, kind, unit, lines }) => ({
+  const bridged = Math.ceil(quietSeconds / (points[0]?.seconds ?? quietSeconds)) - 1
+  return plans.map(({ title, kind, unit, lines, isSampled = false }) => ({
     title,
     kind,
     unit,
@@ -116,6 +131,7 @@ export function historyCharts(points: readonly HistoryPoint[]): readonly ChartDa
       color,
       values: points.map(value),
       ...(kind === 'lines' && index > 0 ? { isDashed: true } : {}),
+      ...(isSampled && bridged > 0 ? { bridged } : {}),
     })),
   }))
 }
@@ -130,6 +146,18 @@ export function lastAndMost(values: Series['values']): Readonly<{ last: number; 
   const known = values.filter((value) => value !== null)
   const last = known.at(-1)
   return last === undefined ? undefined : { last, most: known.reduce((most, value) => Math.max(most, value), last) }
+}
+
+/** Gaps of at most so many points between two that are known, filled with the lesser of both: for the eye, not for the record. */
+export function bridgeGaps(values: Series['values'], most: number): ReadonlyArray<number | null> {
+  let before: number | undefined
+  return values.map((value, index) => {
+    before = value === null ? before : index
+    if (value !== null || before === undefined) return value
+    const after = values.findIndex((later, at) => at > index && later !== null)
+    const [start, end] = [values[before] ?? null, values[after] ?? null]
+    return start === null || end === null || after - before - 1 > most ? null : Math.min(start, end)
+  })
 }
 
 /** A point between two gaps, which a line without dots would not show. */

@@ -17,6 +17,7 @@ export const texts = {
   everyHalfMinute: { en: 'Every 30 s', es: 'Cada 30 s' },
   paused: { en: 'Paused', es: 'En pausa' },
   staysShown: { en: 'What was read before stays shown.', es: 'Lo leído antes sigue a la vista.' },
+  loading: { en: 'Loading…', es: 'Cargando…' },
   now: { en: 'Now', es: 'Ahora' },
   model: { en: 'Model in use', es: 'Modelo en uso' },
   noModel: { en: 'none', es: 'ninguno' },
