@@ -1,5 +1,8 @@
 import { service } from '../../shell/service.ts'
 
+/** Whether a model answers by itself: adapters need their base, embedders write no answers. */
+export const isAnswering = (model: Readonly<{ name: string }>): boolean => !('kind' in model) || model.kind === 'chat'
+
 export type KnownModels = Readonly<{ names: readonly string[]; selected: string | undefined }>
 
 /** Models that can answer: installed ones, what runs have taught, and those of other providers. The selected one is told apart. */
@@ -14,7 +17,7 @@ export async function listModels(): Promise<KnownModels> {
     ranOn === 'cloud' ? known.map((model) => `${name}/${model}`) : [],
   )
   return {
-    names: [...new Set([...models.map(({ name }) => name), ...taught, ...elsewhere])],
+    names: [...new Set([...models.filter(isAnswering).map(({ name }) => name), ...taught, ...elsewhere])],
     selected: models.find(({ selected }) => selected)?.name,
   }
 }
