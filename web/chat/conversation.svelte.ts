@@ -141,7 +141,9 @@ function createConversation() {
     followed.add(messageId)
     try {
       await followAnswer(answer, (one) => service.followAnswer(at, one, signal), signal)
-      if (!signal.aborted) note()
+      if (signal.aborted) return
+      note()
+      void actions.resume(answer)
     } catch (error) {
       answer.fail({ error, retry: () => void follow(answer) })
     } finally {

@@ -93,7 +93,6 @@ export const texts = {
   compareHere: { en: 'On this machine', es: 'En esta máquina' },
   compareOther: { en: 'The version before it', es: 'La versión anterior' },
   compareStart: { en: 'Compare', es: 'Comparar' },
-  compareNone: { en: 'No other model is here.', es: 'No hay ningún otro modelo.' },
   comparison: { en: 'Two answers to the same question', es: 'Dos respuestas a la misma pregunta' },
   firstAnswer: { en: 'Answer A', es: 'Respuesta A' },
   secondAnswer: { en: 'Answer B', es: 'Respuesta B' },

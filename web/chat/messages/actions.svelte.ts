@@ -2,7 +2,7 @@ import type { BegunAnswer, ConversationSettings, MessageAnswer } from '../../../
 import { service } from '../../shell/service.ts'
 import type { Attachment } from '../shown-conversation.ts'
 import { type Comparison, vote } from './comparison.svelte.ts'
-import { deliver } from './deliver.ts'
+import { deliver, untilLoaded, wasHeldUp } from './deliver.ts'
 import { feedbackOn, rate } from './feedback.svelte.ts'
 import { createShownMessage, keyOf, newDraftId, type ShownMessage } from './shown-message.svelte.ts'
 import { versionToCompare } from './versions.ts'
@@ -33,7 +33,9 @@ export function createActions(ground: Ground) {
     comparison === undefined ? ground.messages() : [...ground.messages(), comparison.left, comparison.right],
   )
   const writing = $derived([...new Set(shownAnswers.filter(isWritten))])
-  const isSending = $derived(ground.messages().some(({ waiting, isDraft }) => isDraft && waiting !== undefined))
+  const isSending = $derived(
+    ground.messages().some(({ waiting, isDraft, message }) => waiting !== undefined && (isDraft || message.state === 'failed')),
+  )
 
   /** Runs what belongs to a message; a failure stands there, with a way to try again. */
   async function at(message: ShownMessage, work: () => Promise<void>): Promise<void> {
@@ -117,6 +119,23 @@ export function createActions(ground: Ground) {
     return signal.aborted ? undefined : begun
   }
 
+  /** Has an answer begun once more when the model that it needed has been loaded. */
+  async function resume(answer: ShownMessage): Promise<void> {
+    if (!wasHeldUp(answer.message)) return
+    const stopping = new AbortController()
+    delivery = stopping
+    answer.wait('model')
+    const signal = AbortSignal.any([ground.signal(), stopping.signal])
+    const isThere = await untilLoaded(async () => (await service.model()).state, signal)
+    answer.wait(undefined)
+    if (isThere) await answerAgain(answer)
+  }
+
+  const answerAgain = (answer: ShownMessage) => {
+    const parent = parentOf(answer)
+    return parent === undefined ? Promise.resolve() : answerTo(parent, {}, answer)
+  }
+
   const parentOf = ({ message }: ShownMessage) => ground.messages().find((one) => one.message.id === message.parent_id)
 
   /** The answer that feedback on a message is about: what a person wrote in its place is theirs. Throws AppError. */
@@ -141,10 +160,8 @@ export function createActions(ground: Ground) {
     },
     ask,
     answerTo,
-    answerAgain: (answer: ShownMessage) => {
-      const parent = parentOf(answer)
-      return parent === undefined ? Promise.resolve() : answerTo(parent, {}, answer)
-    },
+    answerAgain,
+    resume,
     /** Asks something else in the place of a question: a branch beside it. */
     editQuestion: (question: ShownMessage, next: Question) => send(next, question.message.parent_id),
     /** Takes a question that was not sent out of the conversation. */

@@ -1,3 +1,4 @@
+import type { MessageAnswer } from '../../../src/conversations/schema.ts'
 import { AppError } from '../../../src/errors.ts'
 import { isUnreached, pause } from './pauses.ts'
 
@@ -26,4 +27,18 @@ export async function deliver<T>({ begin, isLoading, onWait }: Delivery<T>, sign
       if (signal.aborted) throw new AppError('aborted', 'The question was taken back.')
     }
   }
+}
+
+/** Whether an answer was not begun because no model was there; one that still loads will be. */
+export const wasHeldUp = ({ state, content, error }: Pick<MessageAnswer, 'state' | 'content' | 'error'>): boolean =>
+  state === 'failed' && content === '' && error?.code === 'unavailable'
+
+/** Waits for a model that is loading. Gives whether it came; false where there is none to wait for, and after `signal`. */
+export async function untilLoaded(stateOf: () => Promise<string>, signal: AbortSignal): Promise<boolean> {
+  for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
+    const state = await stateOf().catch(() => 'failed')
+    if (signal.aborted || state !== 'loading') return !signal.aborted && attempt > 0 && state === 'ready'
+    await pause(1000 * leastWaitSeconds, signal)
+  }
+  return false
 }

@@ -21,7 +21,8 @@ const rules = {
   ],
   FORBID_ATTR: ['style', 'srcset', 'src', 'background', 'ping', 'id', 'name'],
   ADD_ATTR: ['target', 'tabindex', 'mathcolor'],
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
+  // Every attribute is held against it: what is no address may stay.
+  ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i,
 }
 
 /** HTML that can be shown: no script, no style of its own, nothing that is loaded from elsewhere. */
