@@ -45,7 +45,7 @@ webTest('what is set for a conversation arrives at the model, and is there when 
   await dialog.getByLabel('Longest answer').fill('99')
   await save(page)
   await ask(page, 'Hello')
-  expect(host.asked[0]).toMatchObject({ maxTokens: 99, seed: 42, sampling: { temperature: 0.3, topK: 7 } })
+  expect(host.asked[0]).toMatchObject({ maxTokens: 99, sampling: { seed: 42, temperature: 0.3, topK: 7 } })
   expect(JSON.stringify(host.asked[0]?.prompt)).toContain('Answer in rhymes.')
   await page.reload()
   await page.getByRole('button', { name: 'How it answers (changed)' }).waitFor()
