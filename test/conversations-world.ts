@@ -94,6 +94,9 @@ export function joinedText(events: readonly MessageEvent[]): Readonly<{ text: st
   return { text: pieces.join(''), end: last?.type === 'end' ? last.message : undefined }
 }
 
+/** Machines under load take their time. */
+export const patient = { timeout: 10_000 } as const
+
 export const codeOf = (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => 'no error',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { GenerateEvent, GenerateRequest } from '../../src/engine/provider.ts'
-import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld } from '../conversations-world.ts'
+import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld, patient } from '../conversations-world.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
 
 const parent_id = null
@@ -15,7 +15,7 @@ test('what was chosen for a conversation counts, and what was chosen for one ans
   const { id } = await ana.addConversation({ settings })
   const { question } = await ana.beginAnswer(id, { parent_id, content: 'x' })
   await ana.beginAnswer(id, { parent_id: question.id, settings: { temperature: 1, min_p: 0.1 } })
-  await expect.poll(() => host.answers.length).toBe(2)
+  await expect.poll(() => host.answers.length, patient).toBe(2)
   expect(host.answers.map(({ request }) => [request.maxTokens, request.sampling])).toMatchObject([
     [7, { temperature: 0, topK: 1, seed: 3, given: ['temperature', 'topK'] }],
     [7, { temperature: 1, topK: 1, minP: 0.1, seed: 3, given: ['temperature', 'topK', 'minP'] }],
@@ -34,7 +34,7 @@ test('the model reads the branch alone, files before the question in a fence, an
   const lost = await ana.addMessage(id, { parent_id: answer.id, role: 'user', content: 'And?' })
   const empty = await ana.addMessage(id, { parent_id: lost.id, role: 'assistant', content: '' })
   await ana.beginAnswer(id, { parent_id: empty.id, content: 'Well?' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   expect(messagesOf(host.answers[0]?.request)).toEqual([
     { role: 'user', content: 'File "a \\"file\\".txt":\n````\nwith ``` in it\n````\n\nRead.' },
     { role: 'assistant', content: 'Done.' },
@@ -49,7 +49,7 @@ test('calls of tools and thoughts are told and kept, and the answer goes on from
   const tools = [{ name: 'look', description: 'Looks.' }]
   const { id } = await ana.addConversation({ settings: { tools } })
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'Look!' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   const index = 0
   const events: GenerateEvent[] = [
     { type: 'reasoning-delta', index, text: 'I should ' },
@@ -70,9 +70,10 @@ test('calls of tools and thoughts are told and kept, and the answer goes on from
   expect(end).toMatchObject({ reasoning: 'I should look.', tool_calls: calls, state: 'done' })
   const result = { role: 'tool', content: 'a tree', tool_call_id: 'c1' } as const
   const { id: resultId } = await ana.addMessage(id, { parent_id: answer.id, ...result })
-  await ana.beginAnswer(id, { parent_id: resultId })
-  await expect.poll(() => host.answers.length).toBe(2)
-  // The second call has no result: no model would take it.
+  const stray = await ana.addMessage(id, { parent_id: resultId, ...result, tool_call_id: 'of no call' })
+  await ana.beginAnswer(id, { parent_id: stray.id })
+  await expect.poll(() => host.answers.length, patient).toBe(2)
+  // A call without a result and a result without a call: no model would take them.
   expect(messagesOf(host.answers[1]?.request)).toEqual([
     { role: 'user', content: 'Look!' },
     { role: 'assistant', content: '', toolCalls: calls.slice(0, 1) },
@@ -88,7 +89,7 @@ test('feedback on an answer stands with it, the latest, and only for whom it was
   const { ana, host } = world
   const { id } = await ana.addConversation()
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'x' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('y')
   host.answers[0]?.end()
   const { end } = joinedText(await allOf(ana.followAnswer(id, answer.id)))
@@ -107,7 +108,7 @@ test('with a collection the answer comes from the documents, with its sources', 
   await Array.fromAsync(ana.addDocument({ name: 'hours.txt', text: 'The museum opens at ten.', collection: 'sights' }))
   const { id } = await ana.addConversation({ settings: { collection: 'sights' } })
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'The museum opens at ten?' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('It opens at ten [1]. Dogs are free.')
   host.answers[0]?.end()
   const events = await allOf(ana.followAnswer(id, answer.id))
@@ -140,11 +141,11 @@ test('a follower who does not read holds nothing up', async () => {
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'x' })
   const slow = ana.followAnswer(id, answer.id)
   await slow.next()
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   const piece = 'word '.repeat(5000)
   for (let count = 0; count < 100; count += 1) host.answers[0]?.say(piece)
   host.answers[0]?.end()
-  await expect.poll(async () => (await ana.messages(id)).items[1]?.state, { timeout: 10_000 }).toBe('done')
+  await expect.poll(async () => (await ana.messages(id)).items[1]?.state, patient).toBe('done')
   const { text, end } = joinedText(await allOf(slow))
   expect(text.length).toBe(100 * piece.length)
   expect(end?.content.length).toBe(100 * piece.length)

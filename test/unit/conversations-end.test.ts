@@ -5,8 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
+import { createAnswering } from '../../src/conversations/answering.ts'
+import { createConversations } from '../../src/conversations/conversations.ts'
+import { createMessages } from '../../src/conversations/messages.ts'
+import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
-import { allOf, createBrowser, joinedText, openConversationsWorld } from '../conversations-world.ts'
+import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld, patient } from '../conversations-world.ts'
 
 const parent_id = null
 
@@ -17,14 +21,14 @@ test('when the service ends in order, an answer that goes on is kept as far as i
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'Go on.' })
   const following = ana.followAnswer(id, answer.id)
   await following.next()
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('and on')
   const read = allOf(following)
   await expect
     .poll(async () => {
       const { value } = await ana.followAnswer(id, answer.id).next()
       return value?.type === 'snapshot' ? value.message.content : ''
-    })
+    }, patient)
     .toBe('and on')
   await server.app.close({ graceMs: 0 })
   expect(joinedText(await read).end).toMatchObject({ state: 'interrupted', content: 'and on' })
@@ -39,7 +43,7 @@ test('an answer that ends within the grace time is kept whole', async () => {
   const { ana, host, server } = world
   const { id } = await ana.addConversation()
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'Go on.' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('to the end')
   const closing = server.app.close({ graceMs: 20_000 })
   host.answers[0]?.end()
@@ -47,6 +51,34 @@ test('an answer that ends within the grace time is kept whole', async () => {
   const storage = await openStorage({ path: join(server.dataDir, 'simpleia.db') })
   const row = await storage.db.selectFrom('messages').selectAll().where('id', '=', answer.id).executeTakeFirst()
   expect(row).toMatchObject({ state: 'done', content: 'to the end' })
+  await storage.close()
+})
+
+test('closing waits until what was being written is saved, and nothing begins afterwards', async () => {
+  await using world = await openConversationsWorld()
+  const owner = { column: 'visitor', value: 'v' } as const
+  const asker = { key: 'address:::1', authenticated: false, userId: undefined, keyId: undefined }
+  const storage = await openStorage({ path: join(world.server.dataDir, 'other.db') })
+  const parts = { db: storage.db, now: Date.now }
+  const messages = createMessages(parts)
+  const { id } = await createConversations(parts).create(owner, {})
+  const answering = createAnswering({
+    ...{ db: storage.db, messages, log: world.server.app.http.log },
+    predict: {
+      choose: async () => ({ provider: 'hf', model: 'x', ranOn: 'local', why: 'default', passedBy: [] }),
+      async open(_request, _asker, signal) {
+        if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        throw new AppError('aborted', 'The caller left.')
+      },
+    },
+    async *askDocuments() {},
+    waitingFor: async () => 'queue',
+    isEnding: () => false,
+  })
+  const { answer } = await answering.begin({ owner, asker }, id, { parent_id, content: 'x' })
+  await answering.close()
+  expect(await messages.get(owner, id, answer.id)).toMatchObject({ state: 'interrupted', model: 'x' })
+  expect(await codeOf(answering.begin({ owner, asker }, id, { parent_id, content: 'x' }))).toBe('unavailable')
   await storage.close()
 })
 
@@ -58,7 +90,9 @@ async function startProcess(folder: string) {
   return { child, url: url ?? '' }
 }
 
-test('after kill -9 in the middle of an answer, what was saved of it is there, and it can be asked for again', async () => {
+test('after kill -9 in the middle of an answer, what was saved of it is there, and it can be asked for again', {
+  timeout: 60_000,
+}, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-conversations-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   const first = await startProcess(folder)
@@ -66,7 +100,7 @@ test('after kill -9 in the middle of an answer, what was saved of it is there, a
   const { id } = await client.addConversation()
   const { question } = await client.beginAnswer(id, { parent_id, content: 'Go on.' })
   const kept = async () => (await client.messages(id)).items[1]?.content ?? ''
-  await expect.poll(kept, { timeout: 10_000 }).not.toBe('')
+  await expect.poll(kept, patient).not.toBe('')
   const saved = await kept()
   first.child.kill('SIGKILL')
   await once(first.child, 'exit')

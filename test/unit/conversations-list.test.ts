@@ -3,7 +3,7 @@ import { sweepConversations } from '../../src/conversations/retention.ts'
 import { excerptAround, searchWords, toSearchQuery } from '../../src/conversations/search-query.ts'
 import { titleOf } from '../../src/conversations/title.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
-import { allOf, codeOf, createBrowser, openConversationsWorld } from '../conversations-world.ts'
+import { allOf, codeOf, createBrowser, openConversationsWorld, patient } from '../conversations-world.ts'
 
 test('the list has pinned ones first, then those in which something was said last, page by page', async () => {
   let nowMs = Date.parse('2026-01-01T00:00:00Z')
@@ -35,7 +35,7 @@ test('a search finds words of titles and messages, whole or begun, with or witho
   const { ana, host } = world
   const first = await ana.addConversation({ title: 'Vacaciones en Galicia' })
   const { answer } = await ana.beginAnswer(first.id, { parent_id: null, content: '¿Dónde está el faro más antiguo?' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('La Torre de **Hércules** está en La Coruña.')
   host.answers[0]?.end()
   await allOf(ana.followAnswer(first.id, answer.id))
@@ -105,7 +105,7 @@ test('with a user go the conversations, messages and presets', async () => {
   const { id } = await bea.addConversation({ title: 'of bea' })
   await bea.addPreset({ name: 'Brief', settings: { system: 'Be brief.' } })
   await bea.beginAnswer(id, { parent_id: null, content: 'x' })
-  await expect.poll(() => world.host.answers.length).toBe(1)
+  await expect.poll(() => world.host.answers.length, patient).toBe(1)
   const user = (await ana.listUsers()).items.find(({ username }) => username === 'bea')
   await ana.removeUser(user?.id ?? '')
   const storage = await openStorage({ path: `${world.server.dataDir}/simpleia.db` })
@@ -113,7 +113,7 @@ test('with a user go the conversations, messages and presets', async () => {
     expect(await storage.db.selectFrom(table).select('id').execute()).toEqual([])
   await storage.close()
   world.host.answers[0]?.say('more')
-  await expect.poll(() => world.host.answers[0]?.isLeft()).toBe(true)
+  await expect.poll(() => world.host.answers[0]?.isLeft(), patient).toBe(true)
 })
 
 test('presets are kept, changed and removed by their owner alone', async () => {

@@ -3,7 +3,7 @@ import Value from 'typebox/value'
 import { expect, test } from 'vitest'
 import { readItems } from '../../src/conversations/import-items.ts'
 import { type ExportedConversation, exportedConversation } from '../../src/conversations/schema.ts'
-import { allOf, codeOf, openConversationsWorld } from '../conversations-world.ts'
+import { allOf, codeOf, openConversationsWorld, patient } from '../conversations-world.ts'
 
 const toFile = (...lines: readonly unknown[]) =>
   new Blob([lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n')])
@@ -101,7 +101,7 @@ test('one conversation is exported as a line to import, and as markdown of the b
   const { id } = await ana.addConversation({ settings: { system: 'Be brief.' } })
   const attachments = [{ name: 'a.txt', text: 'with ``` in it' }]
   const { answer } = await ana.beginAnswer(id, { parent_id: null, content: 'Why?', attachments })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('**Because.**')
   host.answers[0]?.end()
   await allOf(ana.followAnswer(id, answer.id))
