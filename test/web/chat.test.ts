@@ -44,7 +44,7 @@ webTest('an answer says that it came from the cloud, and the cloud is not asked 
   await ask(page, 'Where are you?')
   expect(await page.locator(answerText).innerText()).toBe('from afar')
   expect(await page.locator('.facts').textContent()).toContain('ran in the cloud (claude)')
-  expect(claude.asked[0]?.sampling.repeatPenalty).toBe(1)
+  expect(claude.asked[0]?.sampling.given).toEqual([])
 })
 
 webTest('an answer appears while it is written, and stops when it is told to', async () => {
@@ -274,15 +274,15 @@ webTest('on a phone nothing is wider than the screen', async () => {
 
 /** Keeps a conversation of so many messages, from inside the page. */
 async function addMany(count: number): Promise<string> {
-  const post = async (path: string, body: object) => {
+  const post = async (path: string, body: object): Promise<{ id: string }> => {
     const headers = { 'content-type': 'application/json' }
-    return (await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) })).json()
+    return JSON.parse(await (await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) })).text())
   }
   const { id } = await post('/conversations', {})
   let parent: string | null = null
   for (let index = 0; index < count; index += 1) {
     const role = index % 2 === 0 ? 'user' : 'assistant'
-    const message: { id: string } = await post(`/conversations/${id}/messages`, {
+    const message = await post(`/conversations/${id}/messages`, {
       parent_id: parent,
       role,
       content: `message ${index}`,

@@ -169,7 +169,7 @@ function createConversation() {
 
   /** The list knows the newest name. */
   const titleOf = ({ id: one, title }: ConversationAnswer): string =>
-    conversationItems().find((item) => item.id === one)?.title ?? title
+    conversationItems().find((item) => item.id === one)?.title || title
 
   const actions = createActions({
     id: () => id,

@@ -10,6 +10,8 @@ let failure = $state.raw<unknown>(undefined)
 let owner: string | undefined
 /** Counts what makes answers that are still on their way worthless. */
 let generation = 0
+/** What has changed while a page was on its way, which may not know it. Undefined: it was removed. */
+let changes = new Map<string, ConversationItem | undefined>()
 
 export const conversationItems = (): readonly ConversationItem[] => items
 export const isListKnown = (): boolean => nextCursor !== undefined
@@ -39,6 +41,7 @@ export async function retryList(): Promise<void> {
 
 async function load(cursor: string | undefined): Promise<void> {
   const asked = generation
+  changes = new Map()
   isBusy = true
   failure = undefined
   try {
@@ -47,6 +50,9 @@ async function load(cursor: string | undefined): Promise<void> {
     // A first page replaces all: what was loaded beyond it may have changed, too.
     items = cursor === undefined ? page.items : joinPages(items, page.items)
     nextCursor = page.next_cursor
+    for (const [id, changed] of changes)
+      if (changed === undefined) drop(id)
+      else place(changed)
   } catch (error) {
     if (asked === generation) failure = error
   } finally {
@@ -57,9 +63,20 @@ async function load(cursor: string | undefined): Promise<void> {
 /** Shows a conversation that has just begun or changed in its place of the list. */
 export function noteConversation(changed: Omit<ConversationItem, 'excerpt'>): void {
   const { id, title, pinned, created_at, updated_at } = changed
-  items = placeItem(items, { id, title, pinned, created_at, updated_at, excerpt: null }, { hasMore: hasMoreItems() })
+  const item: ConversationItem = { id, title, pinned, created_at, updated_at, excerpt: null }
+  changes.set(id, item)
+  place(item)
 }
 
 export function forgetConversation(removed: string): void {
+  changes.set(removed, undefined)
+  drop(removed)
+}
+
+function place(item: ConversationItem): void {
+  items = placeItem(items, item, { hasMore: hasMoreItems() })
+}
+
+function drop(removed: string): void {
   items = items.filter(({ id }) => id !== removed)
 }

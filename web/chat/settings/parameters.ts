@@ -1,6 +1,7 @@
-import { predictBounds, predictDefaults } from '../../../src/predict/bounds.ts'
+import { conversationDefaults } from '../../../src/conversations/bounds.ts'
+import { predictBounds } from '../../../src/predict/bounds.ts'
 
-/** A number that says how answers are made. `usual`: what the service does where nothing is said; undefined: there is none. */
+/** A number that says how answers are made. `usual`: how models of this machine answer where nothing is said; undefined: there is none. */
 export type Parameter = Readonly<{ name: ParameterName; min: number; max: number; isWhole: boolean; usual: number | undefined }>
 
 export const parameterNames = ['temperature', 'max_length', 'top_p', 'top_k', 'min_p', 'repeat_penalty', 'seed'] as const
@@ -8,17 +9,17 @@ export type ParameterName = (typeof parameterNames)[number]
 
 /** In the order in which they are shown, what is changed most first. */
 export const parameters: readonly Parameter[] = [
-  { name: 'temperature', min: 0, max: predictBounds.temperature, isWhole: false, usual: predictDefaults.temperature },
-  { name: 'max_length', min: 1, max: predictBounds.maxTokens, isWhole: true, usual: predictDefaults.maxTokens },
-  { name: 'top_p', min: 0, max: 1, isWhole: false, usual: predictDefaults.topP },
-  { name: 'top_k', min: 0, max: predictBounds.topK, isWhole: true, usual: predictDefaults.topK },
-  { name: 'min_p', min: 0, max: 1, isWhole: false, usual: predictDefaults.minP },
+  { name: 'temperature', min: 0, max: predictBounds.temperature, isWhole: false, usual: conversationDefaults.temperature },
+  { name: 'max_length', min: 1, max: predictBounds.maxTokens, isWhole: true, usual: conversationDefaults.maxTokens },
+  { name: 'top_p', min: 0, max: 1, isWhole: false, usual: conversationDefaults.topP },
+  { name: 'top_k', min: 0, max: predictBounds.topK, isWhole: true, usual: conversationDefaults.topK },
+  { name: 'min_p', min: 0, max: 1, isWhole: false, usual: conversationDefaults.minP },
   {
     name: 'repeat_penalty',
     min: predictBounds.repeatPenaltyMin,
     max: predictBounds.repeatPenaltyMax,
     isWhole: false,
-    usual: predictDefaults.repeatPenalty,
+    usual: conversationDefaults.repeatPenalty,
   },
   { name: 'seed', min: 0, max: predictBounds.seed, isWhole: true, usual: undefined },
 ]

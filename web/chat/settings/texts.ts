@@ -4,8 +4,8 @@ import type { Text } from '../../../src/config/kinds.ts'
 export const texts = {
   title: { en: 'How it answers', es: 'Cómo responde' },
   intro: {
-    en: 'This holds for this conversation. What you leave empty is as the service does it.',
-    es: 'Vale para esta conversación. Lo que dejes vacío se hace como lo hace el servicio.',
+    en: 'This holds for this conversation. What you leave empty is as the service does it; the grey numbers are those of models on this machine.',
+    es: 'Vale para esta conversación. Lo que dejes vacío se hace como lo hace el servicio; los números grises son los de los modelos de esta máquina.',
   },
   save: { en: 'Save', es: 'Guardar' },
   cancel: { en: 'Cancel', es: 'Cancelar' },
