@@ -36,6 +36,14 @@ export async function openAccess(config: Config, { db, now }: AccessParts): Prom
   return {
     guard: createGuard({ findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
     keys: keyRoutes({ apiKeys, usageOf }),
-    auth: authRoutes({ users, tokens, throttle, addressOf, production: environment === 'production' }),
+    auth: authRoutes({
+      users,
+      tokens,
+      throttle,
+      addressOf,
+      production: environment === 'production',
+      allowRegistration,
+      allowAnonymous,
+    }),
   }
 }

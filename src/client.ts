@@ -1,22 +1,20 @@
-import type { KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import type { AuthState, KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
 import { adminClient } from './client/admin.ts'
 import { conversationClient } from './client/conversations.ts'
 import { datasetCalls } from './client/datasets.ts'
+import { documentClient } from './client/documents.ts'
 import { evaluationClient } from './client/evaluations.ts'
 import { mergeClient } from './client/merge.ts'
+import { type ModelAnswer, modelClient } from './client/models.ts'
 import { type FeedbackFilter, predictionCalls } from './client/predictions.ts'
 import { rolloutClient } from './client/rollout.ts'
 import { trainingClient } from './client/training.ts'
 import { bodyOf, brokenOff, createTransport, fromErrorBody, query } from './client/transport.ts'
 import type { EgressItem, EgressPage } from './egress/schema.ts'
 import type { ChatMessage } from './engine/provider.ts'
-import type { QuantizeReport } from './models/quantize-report.ts'
-import type { QuantizeAnswer, QuantizeBody } from './models/quantize-schema.ts'
 import type { PredictAnswer, PredictBody } from './predict/schema.ts'
-import type { DocumentAnswer, IngestAnswer, IngestBody, ListAnswer } from './rag/document-schema.ts'
-import type { QueryAnswer, QueryBody, QueryEnd } from './rag/query-schema.ts'
 import { readEventStream } from './read-event-stream.ts'
-import type { QuotaAnswer, UserQuotaBody } from './usage/schema.ts'
+import type { QuotaAnswer, TodayAnswer, UserQuotaBody } from './usage/schema.ts'
 
 export type ClientOptions = Readonly<{
   /** For example `http://127.0.0.1:8000`. */
@@ -33,46 +31,18 @@ export type ApiKeyItem = KeyInList & Partial<Pick<KeyOfUser, 'user'>>
 export type NewKey = Omit<NewKeyBody, 'scopes'> & Readonly<{ scopes?: readonly string[] }>
 export type Page<T> = Readonly<{ items: readonly T[]; next_cursor: string | null }>
 export type Session = Readonly<{ access_token: string; token_type: 'bearer'; expires_in: number }>
-export type ModelAnswer = Readonly<{
-  model_name: string | null
-  provider: string
-  ran_on: 'local' | 'cloud'
-  loaded: boolean
-  state: string
-  reason?: string
-}>
-/** A model, or the usual one of a provider. */
-export type SelectBody = Readonly<{ model_name?: string; provider?: string }>
-export type ProviderList = Readonly<{
-  providers: ReadonlyArray<Readonly<{ name: string; ran_on: 'local' | 'cloud'; selected: boolean; models: readonly string[] }>>
-  routes: readonly string[]
-}>
-export type ServedModel = Readonly<{ name: string; loaded: boolean; selected: boolean; state: string; memory_bytes: number }>
-export type ModelList = Readonly<{ models: readonly ServedModel[] }>
-/** What a pull tells on its way, as the service sends it. */
-export type PullMessage =
-  | (Readonly<{ id: string }> &
-      (
-        | Readonly<{ type: 'download-start'; file: string; total_bytes: number }>
-        | Readonly<{
-            type: 'download-progress'
-            received_bytes: number
-            total_bytes: number
-            bytes_per_second: number
-            seconds_left: number | null
-          }>
-        | Readonly<{ type: 'download-retry'; reason: string }>
-        | Readonly<{ type: 'convert-progress'; done: number; total: number }>
-        | Readonly<{ type: 'download-wait' }>
-        | Readonly<{ type: 'file-check'; file: string }>
-        | Readonly<{ type: 'checkpoint-ready'; repository: string }>
-      ))
-  | Readonly<{ type: 'done'; name: string }>
-export type ListedDocument = ListAnswer['documents'][number]
-export type DocumentChunk = NonNullable<DocumentAnswer['chunks']>[number]
-export type IngestMessage =
-  | Readonly<{ type: 'progress'; stage: 'extract' | 'split' | 'embed'; done?: number; total?: number }>
-  | (Readonly<{ type: 'document' }> & IngestAnswer['documents'][number])
+export type { DocumentChunk, DocumentsAnswerEvent, IngestMessage, ListedDocument } from './client/documents.ts'
+export type {
+  ListedModel,
+  ModelAnswer,
+  ModelList,
+  ProviderList,
+  PullMessage,
+  QuantizeEvent,
+  RunningPull,
+  SelectBody,
+  ServedModel,
+} from './client/models.ts'
 
 export type EgressFilter = Readonly<Partial<Record<'from' | 'to' | 'user' | 'limit', string>>>
 export type { EgressItem }
@@ -84,22 +54,11 @@ type PredictEnd = Readonly<
 >
 export type PredictEvent = Readonly<{ type: 'text'; text: string }> | (Readonly<{ type: 'done' }> & PredictEnd)
 
-export type QuantizeEvent =
-  | Readonly<{ type: 'calibrate' | 'measure'; chunk: number; chunks: number }>
-  | Readonly<{ type: 'tensor'; tensor: number; tensors: number }>
-  | (Readonly<{ type: 'done' }> & QuantizeAnswer)
-
 export type ChatBody = Readonly<{ messages: readonly ChatMessage[]; model?: string; max_tokens?: number; temperature?: number }>
 /** `id`: of the answer, for feedback. */
 export type ChatEvent =
   | Readonly<{ type: 'text'; id: string; text: string }>
   | Readonly<{ type: 'done'; id: string; finishReason: string; completionTokens: number }>
-
-/** What a question to the documents brings, in this order: the sources, the text piece by piece, and the rest of the answer. */
-export type DocumentsAnswerEvent =
-  | Readonly<{ type: 'sources'; sources: QueryAnswer['sources'] }>
-  | Readonly<{ type: 'text'; text: string }>
-  | (Readonly<{ type: 'done' }> & QueryEnd)
 
 type OpenAiChunk = Readonly<{
   id: string
@@ -121,10 +80,12 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     ...datasetCalls(transport),
     ...trainingClient(transport),
     ...rolloutClient(transport),
+    ...modelClient(transport),
     ...mergeClient(transport),
     ...evaluationClient(transport),
     ...conversationClient(transport),
     ...adminClient(transport),
+    ...documentClient(transport),
     baseUrl,
     health: () =>
       json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),
@@ -132,11 +93,14 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
 
     register: (username: string, password: string) => json<User>('POST', '/auth/register', { username, password }),
     login: (username: string, password: string) => json<Session>('POST', '/auth/login', { username, password }),
+    authState: () => json<AuthState>('GET', '/auth/state'),
     logout: () => done('POST', '/auth/logout'),
     me: () => json<User>('GET', '/auth/me'),
     changePassword: (current: string, next: string) =>
       done('POST', '/auth/password', { current_password: current, new_password: next }),
 
+    /** What one has used today, and may use. */
+    usage: () => json<TodayAnswer>('GET', '/auth/usage'),
     keys: () => json<Readonly<{ keys: readonly ApiKeyItem[] }>>('GET', '/auth/keys'),
     /** The only answer that holds the key itself. */
     addKey: (key: NewKey) => json<ApiKeyItem & Readonly<{ key: string }>>('POST', '/auth/keys', key),
@@ -144,22 +108,6 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     allKeys: (cursor?: string) => json<Page<ApiKeyItem>>('GET', `/admin/keys${query({ cursor })}`),
     removeAnyKey: (id: string) => done('DELETE', `/admin/keys/${encodeURIComponent(id)}`),
 
-    model: () => json<ModelAnswer>('GET', '/model'),
-    models: () => json<ModelList>('GET', '/models'),
-    changeLoaded: (name: string, change: 'load' | 'unload') =>
-      json<ModelList>('POST', `/models/${encodeURIComponent(name)}/${change}`),
-    providers: () => json<ProviderList>('GET', '/providers'),
-    select: (body: SelectBody, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', body, signal),
-    async *quantizeModel(body: QuantizeBody, signal?: AbortSignal): AsyncGenerator<QuantizeEvent> {
-      yield* readQuantization(bodyOf(await call('POST', '/models/quantize', { ...body, stream: true }, signal), signal))
-    },
-    modelReport: (name: string) => json<QuantizeReport>('GET', `/models/${encodeURIComponent(name)}/report`),
-    async *pull(name: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
-      yield* readPull(bodyOf(await call('POST', '/models/pull', { name }, signal), signal))
-    },
-    /** Stops a pull for all who watch it; what arrived is kept. */
-    cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
-    removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),
     reload: (signal?: AbortSignal) => json<ModelAnswer>('POST', '/admin/reload', undefined, signal),
 
     predict: (body: PredictBody, signal?: AbortSignal) =>
@@ -172,38 +120,6 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       const request = { ...body, stream: true, stream_options: { include_usage: true } }
       yield* readChat(bodyOf(await call('POST', '/v1/chat/completions', request, signal), signal))
     },
-
-    /** Sends files (with a `file` part each), a text or the address of a page. */
-    async *addDocument(body: FormData | IngestBody, signal?: AbortSignal): AsyncGenerator<IngestMessage> {
-      yield* readIngest(bodyOf(await call('POST', '/rag/documents', body, signal, 'text/event-stream'), signal))
-    },
-    /** All documents of a collection, oldest first. */
-    async *documents(collection?: string): AsyncGenerator<ListedDocument> {
-      for (let after: string | undefined, more = true; more; ) {
-        const page: ListAnswer = await json('GET', `/rag/documents${query({ collection, after, limit: '200' })}`)
-        yield* page.documents
-        after = page.next_after ?? undefined
-        more = after !== undefined
-      }
-    },
-    document: (id: string) => json<DocumentAnswer>('GET', `/rag/documents/${encodeURIComponent(id)}`),
-    async *documentChunks(id: string): AsyncGenerator<DocumentChunk> {
-      const path = `/rag/documents/${encodeURIComponent(id)}`
-      for (let from = 0; ; ) {
-        const { chunks = [] } = await json<DocumentAnswer>(
-          'GET',
-          `${path}${query({ chunks: 'true', from: String(from), limit: '200' })}`,
-        )
-        yield* chunks
-        from += chunks.length
-        if (chunks.length < 200) return
-      }
-    },
-    askDocuments: (body: QueryBody, signal?: AbortSignal) => json<QueryAnswer>('POST', '/rag/query', body, signal),
-    async *askDocumentsStream(body: QueryBody, signal?: AbortSignal): AsyncGenerator<DocumentsAnswerEvent> {
-      yield* readDocumentsAnswer(bodyOf(await call('POST', '/rag/query', { ...body, stream: true }, signal), signal))
-    },
-    removeDocument: (id: string) => done('DELETE', `/rag/documents/${encodeURIComponent(id)}`),
 
     ...predictionCalls(transport),
     /** All feedback as JSON lines, as it arrives. */
@@ -230,47 +146,6 @@ async function* readPrediction(body: AsyncIterable<Uint8Array>): AsyncGenerator<
     if (event === 'error') throw fromErrorBody(data, 'The answer broke off.')
     if (event !== 'done') continue
     yield { type: 'done', ...(JSON.parse(data) as PredictEnd) }
-    return
-  }
-  throw brokenOff()
-}
-
-async function* readDocumentsAnswer(body: AsyncIterable<Uint8Array>): AsyncGenerator<DocumentsAnswerEvent> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The answer broke off.')
-    if (event === 'message') yield { type: 'text', text: data }
-    if (event === 'sources') yield { type: 'sources', ...(JSON.parse(data) as Pick<QueryAnswer, 'sources'>) }
-    if (event !== 'done') continue
-    yield { type: 'done', ...(JSON.parse(data) as QueryEnd) }
-    return
-  }
-  throw brokenOff()
-}
-
-async function* readQuantization(body: AsyncIterable<Uint8Array>): AsyncGenerator<QuantizeEvent> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The quantization broke off.')
-    yield { type: event, ...JSON.parse(data) } as QuantizeEvent
-    if (event === 'done') return
-  }
-  throw brokenOff()
-}
-
-async function* readIngest(body: AsyncIterable<Uint8Array>): AsyncGenerator<IngestMessage> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The upload broke off.')
-    if (event === 'done') return
-    yield { type: event, ...JSON.parse(data) } as IngestMessage
-  }
-  throw brokenOff()
-}
-
-async function* readPull(body: AsyncIterable<Uint8Array>): AsyncGenerator<PullMessage> {
-  for await (const { event, data } of readEventStream(body)) {
-    if (event === 'error') throw fromErrorBody(data, 'The pull broke off.')
-    if (event === 'progress') yield JSON.parse(data) as PullMessage
-    if (event !== 'done') continue
-    yield { type: 'done', ...(JSON.parse(data) as { name: string }) }
     return
   }
   throw brokenOff()

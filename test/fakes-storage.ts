@@ -55,7 +55,15 @@ export async function openWorld(options: WorldOptions = {}) {
   })
   const guard = createGuard({ findCaller, allowAnonymous, allowedOrigins })
   const throttle = createLoginThrottle({ now, maxFailures: options.maxFailures ?? 5 })
-  const auth = authRoutes({ users, tokens, throttle, addressOf: ({ ip }) => ip, production })
+  const auth = authRoutes({
+    users,
+    tokens,
+    throttle,
+    addressOf: ({ ip }) => ip,
+    production,
+    allowRegistration,
+    allowAnonymous,
+  })
   const feedback = feedbackRoutes({
     feedback: createFeedback({ db, now }),
     raterOf: askerOf,

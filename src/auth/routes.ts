@@ -7,6 +7,8 @@ import { fromQuotaBody, toQuotaAnswer } from '../usage/schema.ts'
 import { userOf } from './guard.ts'
 import type { LoginThrottle } from './login-throttle.ts'
 import {
+  type AuthState,
+  authState,
   credentials,
   loginForm,
   newPassword,
@@ -32,6 +34,8 @@ export type AuthRoutesOptions = Readonly<{
   addressOf: (request: FastifyRequest) => string
   /** Cookies over https only. */
   production: boolean
+  allowRegistration: boolean
+  allowAnonymous: boolean
 }>
 
 /** `self` tells callers about themselves, and so may be open to API keys; `user` is for those who log in. */
@@ -42,8 +46,23 @@ export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
   return { public: publicRoutes(options), self: selfRoutes, user: userRoutes(options), admin: adminRoutes(options) }
 }
 
-function publicRoutes({ users, tokens, throttle, addressOf, production }: AuthRoutesOptions): FastifyPluginAsync {
+function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
+  const { users, tokens, throttle, addressOf, production, allowRegistration, allowAnonymous } = options
   return async (scope) => {
+    scope.get(
+      '/auth/state',
+      { schema: { tags: ['auth'], summary: 'What one may do without an account', response: { 200: authState } } },
+      async (_request, reply): Promise<AuthState> => {
+        reply.header('cache-control', 'no-store')
+        const hasUsers = await users.hasAny()
+        return {
+          has_users: hasUsers,
+          registration_open: allowRegistration || !hasUsers,
+          anonymous_allowed: allowAnonymous,
+        }
+      },
+    )
+
     scope.post<{ Body: Static<typeof credentials> }>(
       '/auth/register',
       {

@@ -61,6 +61,13 @@ export const userPage = Type.Object({
   items: Type.Array(userInList),
   next_cursor: Type.Union([Type.String(), Type.Null()]),
 })
+/** What a visitor may do before logging in. */
+export const authState = Type.Object({
+  has_users: Type.Boolean({ description: 'false: who registers now becomes the admin.' }),
+  registration_open: Type.Boolean({ description: 'Whether one may open an account oneself.' }),
+  anonymous_allowed: Type.Boolean({ description: 'Whether models answer without an account.' }),
+})
+export type AuthState = Static<typeof authState>
 export const session = Type.Object({
   access_token: Type.String(),
   token_type: Type.Literal('bearer'),

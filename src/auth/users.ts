@@ -19,6 +19,8 @@ export interface Users {
   register(credentials: Credentials): Promise<User>
   /** An account that an admin opens for somebody, where registration is closed too. Throws `invalid`, `conflict` (taken). */
   add(credentials: Credentials & Readonly<{ role: Role }>): Promise<User>
+  /** Whether anybody has an account. */
+  hasAny(): Promise<boolean>
   /** Takes the same time whether the user exists or not. */
   findByPassword(credentials: Credentials): Promise<Account | undefined>
   /** Undefined when the current password is another. Ends all tokens of the user. */
@@ -46,6 +48,8 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
       const username = normalizeUsername(typed)
       return insertUser(db, { username, passwordHash: await passwords.hash(password), role, createdAt: time() })
     },
+
+    hasAny: async () => (await db.selectFrom('users').select('id').limit(1).executeTakeFirst()) !== undefined,
 
     findByPassword: (credentials) => findByPassword(db, passwords, credentials),
 

@@ -1,14 +1,14 @@
 import Type, { type Static } from 'typebox'
 import { predictBounds } from '../predict/schema.ts'
+import { conversationBounds } from './bounds.ts'
+
+export { conversationBounds }
 
 const strict = { additionalProperties: false } as const
 const orNull = <const Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()])
 const time = Type.String({ format: 'date-time' })
 const id = (description: string) => Type.String({ minLength: 1, maxLength: 100, description })
 const anyObject = Type.Unsafe<Readonly<Record<string, unknown>>>({ type: 'object', additionalProperties: true })
-
-/** Bounds of what is kept. */
-export const conversationBounds = { titleCharacters: 200, systemCharacters: 100_000, attachments: 20, tools: 128 } as const
 
 const offeredTool = Type.Object(
   {

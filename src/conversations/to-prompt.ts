@@ -1,14 +1,10 @@
 import type { ChatMessage, Tools } from '../engine/provider.ts'
 import { resolveSampling, type SampledBy } from '../engine/sampling.ts'
 import type { PredictRequest } from '../predict/predict.ts'
-import { predictDefaults } from '../predict/schema.ts'
+import { conversationDefaults } from './bounds.ts'
 import { fence } from './fence.ts'
 import type { KeptMessage } from './message-rows.ts'
 import type { ConversationSettings } from './schema.ts'
-
-/** How models of this machine answer where nothing was chosen: calmly, which suits small ones. Clouds are told what was chosen alone. */
-const calm = { ...predictDefaults, temperature: 0.7, topP: 0.95, repeatPenalty: 1.1 } as const
-const usualMaxTokens = 1024
 
 export type Asked = Readonly<{
   conversationId: string
@@ -29,9 +25,9 @@ export function toPredictRequest({ conversationId, settings, branch }: Asked, ra
       ...(tools === undefined ? {} : { tools }),
       ...(reasoning === undefined ? {} : { reasoning }),
     },
-    maxTokens: settings.max_length ?? (ranOn === 'local' ? usualMaxTokens : undefined),
+    maxTokens: settings.max_length ?? (ranOn === 'local' ? conversationDefaults.maxTokens : undefined),
     choices: 1,
-    sampling: { ...resolveSampling(sampledBy(settings), calm), seed },
+    sampling: { ...resolveSampling(sampledBy(settings), conversationDefaults), seed },
     stop: [],
     model,
     provider,

@@ -52,6 +52,8 @@ function toPath(given: string): string | undefined {
 const maxLength = 255
 // Room for the endings of the files beside a model: systems allow 255 bytes.
 const maxPartBytes = 230
+// Not Buffer: the pages check names by this, too.
+const utf8 = new TextEncoder()
 const reservedByWindows = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\.|$)/i
 
 /**
@@ -64,7 +66,7 @@ export function isInside(name: string): boolean {
     .split('/')
     .every(
       (part) =>
-        part !== '' && !/^[. ]|[. ]$/.test(part) && Buffer.byteLength(part) <= maxPartBytes && !reservedByWindows.test(part),
+        part !== '' && !/^[. ]|[. ]$/.test(part) && utf8.encode(part).length <= maxPartBytes && !reservedByWindows.test(part),
     )
 }
 

@@ -53,7 +53,7 @@ const silenceMs = 15_000
 const tags = ['models']
 const failures = { '4xx': errorBody, '5xx': errorBody }
 
-/** POST /models/pull, GET /models/pulls, DELETE /models/pulls/{id} and DELETE /models/{name}, for the admin scope. */
+/** POST /models/pull, GET /models/pulls, GET and DELETE /models/pulls/{id}, and DELETE /models/{name}, for the admin scope. */
 export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     // Before the server waits for its last answers: those to the watchers of a pull end with it.
@@ -79,6 +79,18 @@ export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): Fastif
 
     const list = { summary: 'Pulls that run now', tags, response: { 200: pullsAnswer, ...failures } }
     http.get('/models/pulls', { schema: list }, async () => ({ pulls: pulls.list().map(toPullBody) }))
+
+    const watch = {
+      summary: 'What a pull tells from now on, begun with where it stands: as POST /models/pull tells it',
+      tags,
+      params: idParams,
+      response: { 200: pulledAnswer, ...failures },
+    }
+    http.get<{ Params: Static<typeof idParams> }>('/models/pulls/:id', { schema: watch }, async (request, reply) => {
+      const running = pulls.get(request.params.id)
+      const gone = clientGone(reply)
+      return streamEvents(running, pulls.watch(running.id, gone), { request, reply, gone })
+    })
 
     const cancel = {
       summary: 'Stop a pull; what has arrived is kept',

@@ -26,6 +26,8 @@ export interface Pulls {
    */
   watch(id: string, gone: AbortSignal): AsyncGenerator<PullEvent, void, undefined>
   list(): readonly RunningPull[]
+  /** Throws `not_found` for one that does not run. */
+  get(id: string): RunningPull
   /** Stops a pull and waits for its end; what arrived is kept for the next one. Throws `not_found`. */
   cancel(id: string): Promise<void>
   /** Stops all of them and waits for their end. */
@@ -120,6 +122,7 @@ export function createPulls({ pull, convert, createId }: PullsOptions): Pulls {
     start,
     watch,
     list: () => [...jobs.values()],
+    get,
     cancel,
     async close() {
       closed = true

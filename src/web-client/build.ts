@@ -7,7 +7,10 @@ import type { Run } from '../models/package-download.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 /** What the pages are made of: their own files, the client of the service with what it uses, and the packages. */
-const sources = ['web/**', 'src/client.ts', 'src/client/**', 'src/read-event-stream.ts', 'src/errors.ts', 'package-lock.json']
+const sources = [
+  ...['web/**', 'src/client.ts', 'src/client/**', 'src/read-event-stream.ts', 'src/errors.ts', 'package-lock.json'],
+  ...['src/models/model-name.ts', 'src/engine/quantization.ts'],
+]
 
 /** Where the built pages lie. */
 export const builtPages = join(root, 'dist', 'web')

@@ -90,6 +90,24 @@ describe('registering', () => {
   })
 })
 
+describe('the state before a login', () => {
+  const stateOf = async (world: World) => (await world.http.inject({ url: '/auth/state' })).json()
+
+  test('tells whether the first account is still to be made, and nothing of who has one', async () => {
+    const world = await open()
+    expect(await stateOf(world)).toEqual({ has_users: false, registration_open: true, anonymous_allowed: false })
+    await world.register('ana')
+    expect(await stateOf(world)).toEqual({ has_users: true, registration_open: true, anonymous_allowed: false })
+  })
+
+  test('tells that registration is closed only once it is, and who may ask without an account', async () => {
+    const world = await open({ allowRegistration: false, allowAnonymous: true })
+    expect(await stateOf(world)).toEqual({ has_users: false, registration_open: true, anonymous_allowed: true })
+    await world.register('ana')
+    expect(await stateOf(world)).toEqual({ has_users: true, registration_open: false, anonymous_allowed: true })
+  })
+})
+
 describe('logging in', () => {
   test('answers an OAuth2 form and JSON alike', async () => {
     const world = await open()

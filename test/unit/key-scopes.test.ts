@@ -6,7 +6,7 @@ import { bodyOf, startServer } from '../server.ts'
 type Api = Readonly<{ paths: Readonly<Record<string, Readonly<Record<string, object>>>> }>
 
 /** Routes that nobody needs a key for. */
-const open = ['GET /health', 'GET /health/ready', 'POST /auth/register', 'POST /auth/login']
+const open = ['GET /health', 'GET /health/ready', 'POST /auth/register', 'GET /auth/state', 'POST /auth/login']
 
 /** What a key must have for each route; `any`: no more than be good; `none`: no key may. */
 const changesModels = /^\/api\/(?:pull|delete|copy|create|push|blobs\/)/

@@ -204,7 +204,7 @@ describe('a model that is not there', () => {
 })
 
 describe('who has no key', () => {
-  const open = ['/health', '/health/ready', '/auth/register', '/auth/login', '/metrics']
+  const open = ['/health', '/health/ready', '/auth/register', '/auth/login', '/auth/state', '/metrics']
 
   test('is refused on every route but those that are for all, before its body is read, with and without a slash at the end', async () => {
     const wrong: unknown[] = []

@@ -55,10 +55,13 @@ export const noIncidents: Incidents = { dialogs: [], foreignRequests: [], violat
 
 /** Asks a question as a person does, and waits until its answer has come to an end. */
 export async function ask(page: Page, question: string): Promise<void> {
-  const turns = await page.locator('.turn').count()
+  const answers = page.locator('article.answer')
+  const questions = page.locator('article.asked')
+  const [answered, asked] = [await answers.count(), await questions.count()]
   await page.locator('#question').fill(question)
   await page.locator('#question').press('Enter')
-  await page.locator('.turn').nth(turns).locator('.facts, .failure').waitFor()
+  const end = answers.nth(answered).locator('.facts').or(questions.nth(asked).locator('.failure'))
+  await end.first().waitFor()
 }
 
 /** Through the dialog; `register` opens the account first. */

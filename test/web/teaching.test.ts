@@ -7,7 +7,7 @@ import { createEcho } from './echo.ts'
 import { openApp, webTest } from './open-app.ts'
 import { payloads } from './xss-payloads.ts'
 
-const answerText = '.answer > .text'
+const answerText = '.answer .content'
 
 /** Tells the prompts. */
 function createListener() {
@@ -45,63 +45,98 @@ async function feedbackOf(server: TestServer): Promise<readonly FeedbackItem[]> 
   return items
 }
 
-webTest('an answer is edited in its place, the correction is feedback, and the conversation goes on from it', async () => {
+webTest('an answer is corrected in its place, the correction is feedback, and the conversation goes on from it', async () => {
   const { host, prompts } = createListener()
   const { page, server, incidents } = await openApp({ host })
   await ask(page, 'first')
-  await page.getByRole('button', { name: 'Edit' }).click()
+  const answer = page.locator('.answer').first()
+  await answer.getByRole('button', { name: 'Correct' }).click()
   const form = page.locator('.edit textarea')
   expect(await form.inputValue()).toBe('as told')
   await form.fill('what I wanted')
   await page.getByRole('button', { name: 'Save' }).click()
   await form.waitFor({ state: 'detached' })
-  expect(await page.locator(answerText).textContent()).toBe('what I wanted')
+  expect(await page.locator(answerText).innerText()).toBe('what I wanted')
+  expect(await answer.locator('.facts').textContent()).toContain('corrected by you')
   await ask(page, 'second')
   expect(prompts.at(-1)).toContain('Assistant: what I wanted\nUser: second')
   // A thumb that follows must not undo the correction: the last feedback counts.
-  const thumb = page.locator('.turn').first().locator('.thumb.up')
+  const thumb = answer.locator('.thumb.up')
   await thumb.click()
   await expect.poll(() => thumb.getAttribute('aria-pressed')).toBe('true')
-  await page.locator('.comment textarea').first().fill('it was too short')
-  await page.getByRole('button', { name: 'Send' }).first().click()
-  await page.locator('.comment').first().waitFor({ state: 'hidden' })
-  await page.locator('.turn').first().locator('.thumb.down').click()
+  await answer.getByLabel('exact').check()
+  await answer.locator('.comment textarea').fill('it was too short')
+  await answer.getByRole('button', { name: 'Send comment' }).click()
+  await answer.locator('.comment').waitFor({ state: 'hidden' })
+  await answer.locator('.thumb.down').click()
   await expect.poll(() => thumb.getAttribute('aria-pressed')).toBe('false')
   expect(await feedbackOf(server)).toMatchObject([
-    { rating: 'down', correction: 'what I wanted', text: 'it was too short' },
-    { rating: 'up', correction: 'what I wanted', text: 'it was too short' },
+    { rating: 'down', correction: 'what I wanted', text: 'it was too short', tags: [] },
+    { rating: 'up', correction: 'what I wanted', text: 'it was too short', tags: ['exact'] },
     { rating: 'up', correction: 'what I wanted' },
     { rating: 'down', correction: 'what I wanted' },
   ])
   expect(incidents).toEqual(noIncidents)
 })
 
-webTest('an edit that is given up, or changes nothing, is no feedback', async () => {
+webTest('a correction that is given up, or changes nothing, is no feedback', async () => {
   const { page, server } = await openApp({ host: createEcho() })
   await ask(page, 'first')
+  const correct = page.locator('.answer').getByRole('button', { name: 'Correct' })
   for (const leave of [() => page.getByRole('button', { name: 'Cancel' }).click(), () => page.keyboard.press('Escape')]) {
-    await page.getByRole('button', { name: 'Edit' }).click()
+    await correct.click()
     await page.locator('.edit textarea').fill('other')
     await leave()
-    expect(await page.locator(answerText).textContent()).toBe('first')
+    expect(await page.locator(answerText).innerText()).toBe('first')
+    expect(await correct.evaluate((button) => button === document.activeElement)).toBe(true)
   }
-  await page.getByRole('button', { name: 'Edit' }).click()
+  await correct.click()
   await page.getByRole('button', { name: 'Save' }).click()
   await page.locator('.edit').waitFor({ state: 'detached' })
   expect(await feedbackOf(server)).toEqual([])
 })
 
-webTest('a second answer stands below the first, and the one that is kept is feedback over the other', async () => {
+webTest('another answer is a version beside the first, and the versions can be turned', async () => {
+  const { page } = await openApp({ host: createNumbered() })
+  await ask(page, 'ab')
+  await page.getByRole('button', { name: 'Answer again' }).click()
+  await expect.poll(() => page.locator(answerText).innerText()).toBe('a2 b2')
+  const earlier = page.getByRole('button', { name: 'Earlier version' })
+  expect(await page.locator('.answer .versions').textContent()).toContain('2/2')
+  await earlier.click()
+  await expect.poll(() => page.locator(answerText).innerText()).toBe('a1 b1')
+  expect(await earlier.evaluate((button) => button === document.activeElement)).toBe(true)
+  await page.keyboard.press('ArrowRight')
+  await expect.poll(() => page.locator(answerText).innerText()).toBe('a2 b2')
+  await page.reload()
+  await expect.poll(() => page.locator(answerText).innerText()).toBe('a2 b2')
+})
+
+webTest('a question that is edited begins a branch beside the old one, which stays', async () => {
+  const { page } = await openApp({ host: createEcho() })
+  await ask(page, 'first')
+  await ask(page, 'second')
+  await page.locator('.asked').first().getByRole('button', { name: 'Edit' }).click()
+  await page.locator('.edit textarea').fill('changed')
+  await page.getByRole('button', { name: 'Ask again' }).click()
+  await expect.poll(() => page.locator(answerText).allInnerTexts()).toEqual(['changed'])
+  await page.locator('.facts').waitFor()
+  await page.locator('.asked').getByRole('button', { name: 'Earlier version' }).click()
+  await expect.poll(() => page.locator(answerText).allInnerTexts()).toEqual(['first', 'second'])
+})
+
+webTest('two answers stand side by side, and the one that is better is feedback over the other', async () => {
   for (const which of ['first', 'second'] as const) {
     const { page, server, incidents } = await openApp({ host: createNumbered() })
     await ask(page, 'ab')
-    await page.getByRole('button', { name: 'Answer again' }).click()
-    const keep = page.getByRole('button', { name: 'Keep this one' })
-    await expect.poll(() => keep.count()).toBe(2)
-    expect(await page.locator(answerText).allTextContents()).toEqual(['a1 b1 ', 'a2 b2 '])
-    await (which === 'first' ? keep.first() : keep.last()).click()
-    expect(await page.locator(answerText).allTextContents()).toEqual([which === 'first' ? 'a1 b1 ' : 'a2 b2 '])
-    await page.getByText('Thank you.').waitFor()
+    await page.getByRole('button', { name: 'Compare with…' }).click()
+    await page.getByRole('button', { name: 'Compare', exact: true }).click()
+    const better = page.getByRole('button', { name: 'This one is better' })
+    await expect.poll(() => better.count()).toBe(2)
+    expect(await page.locator('.comparison .content').allInnerTexts()).toEqual(['a1 b1', 'a2 b2'])
+    await (which === 'first' ? better.first() : better.last()).click()
+    await page.locator('.comparison').waitFor({ state: 'detached' })
+    expect(await page.locator(answerText).allInnerTexts()).toEqual([which === 'first' ? 'a1 b1' : 'a2 b2'])
     expect(await page.locator('.thumb.up').getAttribute('aria-pressed')).toBe('true')
     const [given, ...others] = await feedbackOf(server)
     expect(others).toEqual([])
@@ -115,7 +150,7 @@ webTest('a second answer stands below the first, and the one that is kept is fee
   }
 })
 
-webTest('a second answer that fails leaves the first as it was', async () => {
+webTest('another answer that fails stands beside the first, which is there as it was', async () => {
   let asked = 0
   const echo = createEcho()
   const host = {
@@ -129,10 +164,13 @@ webTest('a second answer that fails leaves the first as it was', async () => {
   const { page } = await openApp({ host })
   await ask(page, 'first')
   await page.getByRole('button', { name: 'Answer again' }).click()
-  await page.locator('.error').waitFor()
-  expect(await page.locator(answerText).allTextContents()).toEqual(['first'])
-  await page.getByRole('button', { name: 'Answer again' }).click()
-  await expect.poll(() => page.getByRole('button', { name: 'Keep this one' }).count()).toBe(2)
+  await page.locator('.answer .error').waitFor()
+  await page.getByRole('button', { name: 'Earlier version' }).click()
+  await expect.poll(() => page.locator(answerText).innerText()).toBe('first')
+  await page.getByRole('button', { name: 'Later version' }).click()
+  await page.locator('.answer').getByRole('button', { name: 'Try again' }).click()
+  await expect.poll(() => page.locator('.answer .versions').textContent()).toContain('3/3')
+  await expect.poll(() => page.locator(answerText).innerText()).toBe('first')
 })
 
 webTest('who signs out leaves nothing of the conversation behind, and nobody goes on with it', async () => {
@@ -141,8 +179,11 @@ webTest('who signs out leaves nothing of the conversation behind, and nobody goe
   await page.getByRole('button', { name: 'Sign in' }).click()
   await signIn(page, 'ana', { register: true })
   await ask(page, 'a secret of ana')
+  await page.locator('#question').fill('a draft of ana')
   await page.getByRole('button', { name: 'Sign out' }).click()
-  await page.locator('.turn').waitFor({ state: 'detached' })
+  await page.locator('.message').first().waitFor({ state: 'detached' })
+  await page.locator('.welcome').waitFor()
+  expect(await page.locator('#question').inputValue()).toBe('')
   await ask(page, 'and now')
   expect(prompts.at(-1)).not.toContain('secret')
 })
@@ -154,26 +195,19 @@ webTest('where nothing is remembered, the page says that nothing is learned', as
   await page.getByText('no se puede aprender de ello').waitFor()
 })
 
-webTest('markup in corrections and tags is text, in the chat and on the admin page', async () => {
-  const { page, incidents, server } = await openApp({ host: createEcho() })
-  const few = payloads.filter((_, index) => index % 2 === 0)
-  for (const [index, payload] of few.entries()) {
-    await ask(page, `question ${index}`)
-    const turn = page.locator('.turn').nth(index)
-    await turn.getByRole('button', { name: 'Edit' }).click()
-    await turn.locator('.edit textarea').fill(payload)
-    await turn.getByRole('button', { name: 'Save' }).click()
-    await turn.locator('.edit').waitFor({ state: 'detached' })
-    expect(await turn.locator(answerText).textContent()).toBe(payload)
+webTest('markup in questions, answers, corrections and files is text', async () => {
+  const { page, incidents } = await openApp({ host: createEcho() })
+  for (const [index, payload] of payloads.entries()) {
+    await ask(page, payload)
+    expect(await page.locator('.asked .text').nth(index).textContent()).toBe(payload)
   }
-  const tags = payloads.filter(({ length }) => length <= 50).slice(0, 20)
-  const body = JSON.stringify({ prediction_id: 'unknown', rejected_prediction_id: '<b>other</b>', rating: 'up', tags })
-  await fetch(`${server.url}/feedback`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
-  await page.goto(`${server.url}/admin`)
-  await signIn(page, 'root', { register: true })
-  await page.locator('#feedback li').first().waitFor()
-  expect(await page.locator('#feedback .tag').allTextContents()).toEqual(tags)
-  expect(await page.locator('#feedback .correction').allTextContents()).toEqual(few.toReversed())
-  expect(await page.locator('#feedback').textContent()).toContain('kept over <b>other</b>')
+  const answer = page.locator('.answer').first()
+  await answer.getByRole('button', { name: 'Correct' }).click()
+  await page.locator('.edit textarea').fill(payloads.join('\n\n'))
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.locator('.edit').waitFor({ state: 'detached' })
+  const forbidden = '.markdown :is(script, img, svg, iframe, object, embed, style, link, form, input, video, base, meta, [style])'
+  expect(await page.locator(forbidden).count()).toBe(0)
+  expect(await page.locator('.markdown a:not([href^="http"])').count()).toBe(0)
   expect(incidents).toEqual(noIncidents)
 })

@@ -25,9 +25,11 @@ function decode(part: string): string {
 }
 
 let current = $state.raw(readPlace())
-addEventListener('hashchange', () => {
-  current = readPlace()
-})
+const refresh = () => {
+  const next = readPlace()
+  if (JSON.stringify(next) !== JSON.stringify(current)) current = next
+}
+addEventListener('hashchange', refresh)
 
 export const place = (): Place => current
 
@@ -42,9 +44,10 @@ export function addressOf(page: PageName, ...path: readonly string[]): string {
 export function goTo(address: string, { replaces = false } = {}): void {
   const target = new URL(address, location.href)
   if (target.pathname !== location.pathname) location.assign(target)
-  else if (!replaces) location.hash = target.hash
   else {
-    history.replaceState(null, '', target)
-    current = readPlace()
+    if (replaces) history.replaceState(null, '', target)
+    else location.hash = target.hash
+    // At once: what is typed next belongs to the new place.
+    refresh()
   }
 }

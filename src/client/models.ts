@@ -1,0 +1,123 @@
+import type { ModelKind, ModelState } from '../engine/provider.ts'
+import type { QuantizeReport } from '../models/quantize-report.ts'
+import type { QuantizeAnswer, QuantizeBody } from '../models/quantize-schema.ts'
+import { readEventStream } from '../read-event-stream.ts'
+import { bodyOf, brokenOff, fromErrorBody, type Transport } from './transport.ts'
+
+export type ModelAnswer = Readonly<{
+  model_name: string | null
+  provider: string
+  ran_on: 'local' | 'cloud'
+  loaded: boolean
+  state: string
+  reason?: string
+  /** Models that share the requests which name none, by percent of the conversations. */
+  rollout?: Readonly<{ id: string; arms: ReadonlyArray<Readonly<{ model: string; share: number }>> }>
+}>
+/** A model, or the usual one of a provider. */
+export type SelectBody = Readonly<{ model_name?: string; provider?: string }>
+export type ProviderList = Readonly<{
+  providers: ReadonlyArray<Readonly<{ name: string; ran_on: 'local' | 'cloud'; selected: boolean; models: readonly string[] }>>
+  routes: readonly string[]
+}>
+/** An installed model, as `GET /models` lists it. What its file does not tell is left out. */
+export type ListedModel = Readonly<{
+  name: string
+  aliases: readonly string[]
+  kind: ModelKind
+  selected: boolean
+  loaded: boolean
+  state: ModelState
+  reason?: string
+  architecture?: string
+  quantization?: string
+  parameters?: number
+  size_bytes?: number
+  trained_context_size?: number
+  context_size?: number
+  estimated_memory_bytes?: number
+  memory_bytes: number
+  active: number
+  queued: number
+  requests_served: number
+  loaded_since?: string
+  last_used_at?: string
+}>
+export type ServedModel = ListedModel
+export type ModelList = Readonly<{ models: readonly ListedModel[] }>
+
+export type PullProgress = Readonly<{
+  received_bytes: number
+  total_bytes: number
+  bytes_per_second: number
+  seconds_left: number | null
+}>
+/** What a pull tells on its way, as the service sends it. */
+export type PullMessage =
+  | (Readonly<{ id: string }> &
+      (
+        | Readonly<{ type: 'download-start'; file: string; total_bytes: number }>
+        | (Readonly<{ type: 'download-progress' }> & PullProgress)
+        | Readonly<{ type: 'download-retry'; reason: string }>
+        | Readonly<{ type: 'convert-progress'; done: number; total: number }>
+        | Readonly<{ type: 'download-wait' }>
+        | Readonly<{ type: 'file-check'; file: string }>
+        | Readonly<{ type: 'checkpoint-ready'; repository: string }>
+      ))
+  | Readonly<{ type: 'done'; name: string }>
+export type RunningPull = Readonly<{ id: string; name: string; progress: PullProgress | null }>
+
+export type QuantizeEvent =
+  | Readonly<{ type: 'calibrate' | 'measure'; chunk: number; chunks: number }>
+  | Readonly<{ type: 'tensor'; tensor: number; tensors: number }>
+  | (Readonly<{ type: 'done' }> & QuantizeAnswer)
+
+/** The models: which there are, which answer, and what makes new ones. */
+export function modelClient({ call, json, done }: Transport) {
+  return {
+    model: () => json<ModelAnswer>('GET', '/model'),
+    models: (signal?: AbortSignal) => json<ModelList>('GET', '/models', undefined, signal),
+    changeLoaded: (name: string, change: 'load' | 'unload') =>
+      json<ModelList>('POST', `/models/${encodeURIComponent(name)}/${change}`),
+    providers: () => json<ProviderList>('GET', '/providers'),
+    select: (body: SelectBody, signal?: AbortSignal) => json<ModelAnswer>('POST', '/model', body, signal),
+    async *quantizeModel(body: QuantizeBody, signal?: AbortSignal): AsyncGenerator<QuantizeEvent> {
+      yield* readQuantization(bodyOf(await call('POST', '/models/quantize', { ...body, stream: true }, signal), signal))
+    },
+    modelReport: (name: string) => json<QuantizeReport>('GET', `/models/${encodeURIComponent(name)}/report`),
+    async *pull(name: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
+      yield* readPull(bodyOf(await call('POST', '/models/pull', { name }, signal), signal))
+    },
+    /** The pulls that run now, whoever began them. */
+    pulls: (signal?: AbortSignal) => json<Readonly<{ pulls: readonly RunningPull[] }>>('GET', '/models/pulls', undefined, signal),
+    /** What a running pull tells, begun with where it stands. */
+    async *watchPull(id: string, signal?: AbortSignal): AsyncGenerator<PullMessage> {
+      const path = `/models/pulls/${encodeURIComponent(id)}`
+      yield* readPull(bodyOf(await call('GET', path, undefined, signal), signal))
+    },
+    /** Stops a pull for all who watch it; what arrived is kept. */
+    cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
+    removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),
+  }
+}
+
+async function* readQuantization(body: AsyncIterable<Uint8Array>): AsyncGenerator<QuantizeEvent> {
+  for await (const { event, data } of readEventStream(body)) {
+    if (event === 'error') throw fromErrorBody(data, 'The quantization broke off.')
+    // As in client.ts: our own service sends what its schemas say.
+    yield { type: event, ...JSON.parse(data) } as QuantizeEvent
+    if (event === 'done') return
+  }
+  throw brokenOff()
+}
+
+async function* readPull(body: AsyncIterable<Uint8Array>): AsyncGenerator<PullMessage> {
+  for await (const { event, data } of readEventStream(body)) {
+    if (event === 'error') throw fromErrorBody(data, 'The pull broke off.')
+    if (event === 'progress') yield JSON.parse(data) as PullMessage
+    if (event !== 'done') continue
+    yield { type: 'done', ...(JSON.parse(data) as { name: string }) }
+    return
+  }
+  throw brokenOff()
+}

@@ -1,0 +1,92 @@
+import type { Page } from 'playwright-core'
+import { expect } from 'vitest'
+import { noIncidents, signIn } from './browser.ts'
+import { createEcho } from './echo.ts'
+import { openApp, webTest } from './open-app.ts'
+import { payloads } from './xss-payloads.ts'
+
+async function openAccount(page: Page) {
+  await page.getByRole('button', { name: 'Your account: ana' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Your account: ana' })
+  await dialog.waitFor()
+  return dialog
+}
+
+async function signUp(page: Page) {
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await signIn(page, 'ana', { register: true })
+  return openAccount(page)
+}
+
+webTest('a key is made, shown once, good for what it may do, and dead when it is deleted', async () => {
+  const { page, server, incidents } = await openApp({ host: createEcho(), settings: { ALLOW_ANONYMOUS: 'false' } })
+  await signIn(page, 'ana', { register: true })
+  let dialog = await openAccount(page)
+  const name = payloads[1] ?? ''
+  await dialog.getByText('You have none.').waitFor()
+  await dialog.getByRole('button', { name: 'New key' }).click()
+  await dialog.getByLabel('What it is for').fill(name)
+  await dialog.getByLabel('How long it lives').selectOption('30 days')
+  await dialog.getByRole('button', { name: 'Make the key' }).click()
+  const key = await dialog.locator('.made input').inputValue()
+  const ask = () => server.predict({ prompt: 'User: hi\nAssistant:' }, { authorization: `Bearer ${key}` })
+  expect((await ask()).status).toBe(200)
+  await dialog.getByRole('button', { name: 'I have it' }).click()
+  await page.keyboard.press('Escape')
+  dialog = await openAccount(page)
+  const item = dialog.locator('li', { hasText: name })
+  await item.waitFor()
+  expect(await dialog.textContent()).not.toContain(key)
+  expect(await item.textContent()).toMatch(/sk-.*Ask models.*until.*used last/s)
+  await item.getByRole('button').click()
+  await dialog.getByRole('button', { name: 'Delete', exact: true }).click()
+  await expect.poll(() => item.count()).toBe(0)
+  expect(await page.evaluate('document.activeElement.textContent.trim()')).toBe('New key')
+  expect((await ask()).status).toBe(401)
+  expect(incidents).toEqual(noIncidents)
+})
+
+webTest('what was used today is told', async () => {
+  const { page } = await openApp({ host: createEcho(), settings: { USER_REQUESTS_PER_DAY: '50' } })
+  const dialog = await signUp(page)
+  await dialog.getByText('0 of 50').waitFor()
+  await page.keyboard.press('Escape')
+  await page.locator('#question').fill('Hello')
+  await page.locator('#question').press('Enter')
+  await page.locator('#sidebar .row').waitFor()
+  await page.locator('#send').waitFor()
+  const again = await openAccount(page)
+  await again.getByText('1 of 50').waitFor()
+})
+
+webTest('a person chooses whether answers are remembered', async () => {
+  const { page } = await openApp({ host: createEcho() })
+  let dialog = await signUp(page)
+  const box = () => dialog.getByRole('checkbox', { name: 'Remember answers to me' })
+  expect(await box().isChecked()).toBe(true)
+  await box().uncheck()
+  await dialog.getByText('are not remembered from now on').waitFor()
+  await page.keyboard.press('Escape')
+  dialog = await openAccount(page)
+  expect(await box().isChecked()).toBe(false)
+})
+
+webTest('a password is changed, and the person stays signed in; a wrong one is told', async () => {
+  const { page, server } = await openApp({ host: createEcho() })
+  const dialog = await signUp(page)
+  await dialog.getByLabel('Password until now').fill('not the password')
+  await dialog.getByLabel('New password').fill('quite another password')
+  await dialog.getByRole('button', { name: 'Change the password' }).click()
+  await dialog.getByText('The password until now is not that one.').waitFor()
+  await dialog.getByLabel('Password until now').fill('ana-has-a-long-password')
+  await dialog.getByRole('button', { name: 'Change the password' }).click()
+  await dialog.getByText('The password is changed.').waitFor()
+  await page.goto(`${server.url}/?again`)
+  await page.getByRole('button', { name: 'Your account: ana' }).waitFor()
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByLabel('Username').fill('ana')
+  await page.getByLabel('Password').fill('quite another password')
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: 'Your account: ana' }).waitFor()
+})

@@ -1,0 +1,42 @@
+import type { LanguageFn } from 'highlight.js'
+import highlightJs from 'highlight.js/lib/core'
+import bash from 'highlight.js/lib/languages/bash'
+import c from 'highlight.js/lib/languages/c'
+import cpp from 'highlight.js/lib/languages/cpp'
+import csharp from 'highlight.js/lib/languages/csharp'
+import css from 'highlight.js/lib/languages/css'
+import diff from 'highlight.js/lib/languages/diff'
+import dockerfile from 'highlight.js/lib/languages/dockerfile'
+import go from 'highlight.js/lib/languages/go'
+import ini from 'highlight.js/lib/languages/ini'
+import java from 'highlight.js/lib/languages/java'
+import javascript from 'highlight.js/lib/languages/javascript'
+import json from 'highlight.js/lib/languages/json'
+import kotlin from 'highlight.js/lib/languages/kotlin'
+import lua from 'highlight.js/lib/languages/lua'
+import markdown from 'highlight.js/lib/languages/markdown'
+import php from 'highlight.js/lib/languages/php'
+import python from 'highlight.js/lib/languages/python'
+import r from 'highlight.js/lib/languages/r'
+import ruby from 'highlight.js/lib/languages/ruby'
+import rust from 'highlight.js/lib/languages/rust'
+import sql from 'highlight.js/lib/languages/sql'
+import swift from 'highlight.js/lib/languages/swift'
+import typescript from 'highlight.js/lib/languages/typescript'
+import xml from 'highlight.js/lib/languages/xml'
+import yaml from 'highlight.js/lib/languages/yaml'
+
+const languages: Readonly<Record<string, LanguageFn>> = {
+  ...{ bash, c, cpp, csharp, css, diff, dockerfile, go, ini, java, javascript, json, kotlin, lua, markdown },
+  ...{ php, python, r, ruby, rust, sql, swift, typescript, xml, yaml },
+}
+for (const [name, language] of Object.entries(languages)) highlightJs.registerLanguage(name, language)
+
+/** What is longer stays plain: it would hold up the page. */
+const mostCharacters = 50_000
+
+/** HTML of code, with a class at each part; undefined where the language is not known. */
+export function highlight(code: string, language: string): string | undefined {
+  if (code.length > mostCharacters || highlightJs.getLanguage(language) === undefined) return undefined
+  return highlightJs.highlight(code, { language, ignoreIllegals: true }).value
+}
