@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type RenderOptions, renderToken } from '../../web/ui/markdown/render-html.ts'
-import { createSplitter } from '../../web/ui/markdown/split-blocks.ts'
+import { createSplitter, harmlessSpans } from '../../web/ui/markdown/split-blocks.ts'
 import { payloads } from '../web/xss-payloads.ts'
 
 const options: RenderOptions = {
@@ -128,4 +128,14 @@ test('lists of tasks say what is done', () => {
     '<ul><li><span class="task" role="img" aria-label="done">☑</span> a</li>' +
       '<li><span class="task" role="img" aria-label="open">☐</span> b</li></ul>',
   )
+})
+
+test('a sentence is not marked where the mark would make another block', () => {
+  const text = 'One.\n\n```js\ncode\n```\n\nTwo.'
+  const spans = [
+    { offset: 0, length: 8 },
+    { offset: 0, length: 4 },
+    { offset: 23, length: 4 },
+  ]
+  expect(harmlessSpans(text, spans)).toEqual(spans.slice(1))
 })

@@ -15,17 +15,15 @@ export const isPassing = (error: unknown): boolean => error instanceof AppError 
 export const isUnreached = (error: unknown): boolean =>
   error instanceof AppError && error.code === 'unavailable' && error.cause instanceof TypeError
 
-/** Ends early when the machine is online again, and after `signal`. */
+/** Ends early after `signal`. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer)
       signal.removeEventListener('abort', end)
-      removeEventListener('online', end)
       resolve()
     }
     const timer = setTimeout(end, signal.aborted ? 0 : ms)
     signal.addEventListener('abort', end)
-    addEventListener('online', end)
   })
 }

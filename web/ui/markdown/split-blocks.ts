@@ -1,5 +1,6 @@
 import type { Token } from 'marked'
 import { lex } from './lexer.ts'
+import { placeMarks, type Span } from './sentence-marks.ts'
 
 /** A block of a text: a paragraph, a list, a table… `start` tells it from the others. */
 export type Block = Readonly<{ start: number; token: Token }>
@@ -54,4 +55,14 @@ function reuse(old: readonly Block[], read: readonly Block[]): readonly Block[] 
       old.find(({ start, token }) => start === block.start && token.raw === block.token.raw && token.type === block.token.type) ??
       block,
   )
+}
+
+/** Those sentences that can be marked without making other blocks of a text, as a mark inside of a fence would. */
+export function harmlessSpans(text: string, spans: readonly Span[]): readonly Span[] {
+  const shape = (marked: string) =>
+    lex(marked)
+      .map(({ type }) => type)
+      .join()
+  const own = shape(text)
+  return spans.filter((span) => shape(placeMarks(text, [span])) === own)
 }
