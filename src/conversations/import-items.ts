@@ -2,7 +2,7 @@
 export type ImportItem = Readonly<{ line: number; text: string | undefined }>
 
 /** Characters of one conversation; a longer one is told of without its text. */
-const mostCharacters = 64 * 1024 * 1024
+const mostCharacters = 32 * 1024 * 1024
 
 /** What a file holds: one JSON text for each line, or those of one list. Little more than one of them is in memory at a time. */
 export async function* readItems(chunks: AsyncIterable<string>): AsyncGenerator<ImportItem> {

@@ -64,9 +64,10 @@ function readItem({ text }: ImportItem, nowMs: number): ReadConversation {
   return read
 }
 
-/** Half a surrogate pair has no UTF-8, and would come back as something else. */
+/** Half a surrogate pair, which only an escape can be, has no UTF-8, and would come back as something else. */
 function parse(text: string): unknown {
   try {
+    if (!/\\u[dD][89a-fA-F]/.test(text)) return JSON.parse(text)
     return JSON.parse(text, (_key, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value))
   } catch {
     return undefined

@@ -43,9 +43,10 @@ export const isChatgpt = (value: unknown) => typeof value === 'object' && value 
 
 /** Reads one conversation of ChatGPT's `conversations.json`: questions and answers of all branches. */
 export function readChatgpt(value: unknown, nowMs: number): ReadConversation {
-  const [problem] = Value.Errors(chatgptConversation, value)
-  if (problem !== undefined || !Value.Check(chatgptConversation, value))
-    return { problem: `${problem?.instancePath ?? ''} ${problem?.message ?? 'it is no conversation'}`.slice(0, 300) }
+  if (!Value.Check(chatgptConversation, value)) {
+    const [problem] = Value.Errors(chatgptConversation, value)
+    return { problem: `${problem?.instancePath || 'it'} ${problem?.message ?? 'is no conversation'}`.slice(0, 300) }
+  }
   const createdMs = toMs(value.create_time) ?? nowMs
   const { messages, keptAs } = readTree(value, createdMs)
   if (messages.length === 0) return { problem: 'it holds no questions and answers' }

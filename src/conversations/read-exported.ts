@@ -4,14 +4,15 @@ import { type ExportedConversation, exportedConversation } from './schema.ts'
 /** A conversation of a file, or why it is none. */
 export type ReadConversation = Readonly<{ conversation: ExportedConversation }> | Readonly<{ problem: string }>
 
-/** Reads one of our own exports. */
+/** Reads one of our own exports; what does not belong into one is dropped. */
 export function readExported(value: unknown): ReadConversation {
-  const [problem] = Value.Errors(exportedConversation, value)
-  if (problem !== undefined) return { problem: `${problem.instancePath || 'the line'} ${problem.message}`.slice(0, 300) }
-  const cleaned: unknown = Value.Clean(exportedConversation, value)
-  if (!Value.Check(exportedConversation, cleaned)) return { problem: 'it is no conversation' }
-  const wrong = findDisorder(cleaned)
-  return wrong === undefined ? { conversation: cleaned } : { problem: wrong }
+  if (!Value.Check(exportedConversation, value)) {
+    const [problem] = Value.Errors(exportedConversation, value)
+    return { problem: `${problem?.instancePath || 'the line'} ${problem?.message ?? 'is no conversation'}`.slice(0, 300) }
+  }
+  Value.Clean(exportedConversation, value)
+  const wrong = findDisorder(value)
+  return wrong === undefined ? { conversation: value } : { problem: wrong }
 }
 
 /** Each message stands after the one that it follows, so that none follows itself. */
