@@ -267,6 +267,7 @@ webTest('a rollout is started with a share, changed, promoted after a question, 
   await shown(page, 'tiny answers 74 % of the conversations.')
   await button(page, 'Change the shares').click()
   await expect.poll(async () => (await send('GET', '/rollout')).items[0].arms[1].share).toBe(26)
+  await shown(page, 'The shares are changed.')
   // Somebody else changes it meanwhile.
   await slider.focus()
   await page.keyboard.press('ArrowRight')
