@@ -82,6 +82,10 @@ export const texts = {
   },
   stateFailed: { en: 'It failed at step {step}.', es: 'Falló en el paso {step}.' },
   stateCompleted: { en: 'It is done, and answers as {model}.', es: 'Ha terminado, y responde como {model}.' },
+  endedEarly: {
+    en: 'It ended early, as the held-out loss fell no more; what it had learned at step {step} is kept.',
+    es: 'Terminó antes de tiempo porque la pérdida en lo reservado ya no bajaba; queda lo aprendido hasta el paso {step}.',
+  },
   stateCompletedPlain: { en: 'It is done.', es: 'Ha terminado.' },
   pause: { en: 'Pause', es: 'Pausar' },
   resume: { en: 'Go on', es: 'Seguir' },
