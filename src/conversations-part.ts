@@ -1,16 +1,21 @@
+import { join } from 'node:path'
 import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
 import { createAnswering } from './conversations/answering.ts'
 import { createConversations } from './conversations/conversations.ts'
+import { createExports } from './conversations/export.ts'
+import { importConversations } from './conversations/import.ts'
 import { listConversations } from './conversations/list.ts'
 import { messageRoutes } from './conversations/message-routes.ts'
 import { createMessages } from './conversations/messages.ts'
 import { createOwners } from './conversations/owner.ts'
 import { presetRoutes } from './conversations/preset-routes.ts'
 import { createPresets } from './conversations/presets.ts'
+import { openSweep } from './conversations/retention.ts'
 import { conversationRoutes } from './conversations/routes.ts'
+import { transferRoutes } from './conversations/transfer-routes.ts'
 import type { DocumentsRequest, AnswerEvent as WrittenEvent } from './conversations/write-answer.ts'
 import type { Collections } from './embed/collection.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -21,6 +26,7 @@ import { predictDefaults } from './predict/schema.ts'
 import type { Answer, AnswerRequest } from './rag/answer.ts'
 import { queryDefaults } from './rag/query-schema.ts'
 import type { Source } from './rag/retrieve.ts'
+import { openTempFiles } from './rag/temp-files.ts'
 import type { Database } from './storage/tables.ts'
 
 export type ConversationsPartParts = Readonly<{
@@ -52,6 +58,8 @@ export async function openConversations(
   const messages = createMessages({ db, now })
   const interrupted = await messages.interruptAll()
   if (interrupted > 0) log.info({ interrupted }, 'Answers were being written when the service ended')
+  closer.use(openSweep({ db, log, now }))
+  const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'conversation-uploads')))
   const answering = closer.use(
     createAnswering({
       ...{ db, messages, log, predict },
@@ -68,6 +76,10 @@ export async function openConversations(
           list: (owner, options) => listConversations(db, owner, options),
         }),
         messageRoutes({ owners, messages, answering, askerOf, limit }),
+        transferRoutes({
+          ...{ owners, tempFiles, maxBytes: config.maxDocumentBytes, exports: createExports(db) },
+          importFrom: (owner, chunks, signal) => importConversations({ db, now }, owner, chunks, signal),
+        }),
         presetRoutes({ owners, presets: createPresets({ db, now }) }),
       ]),
     ],

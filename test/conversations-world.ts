@@ -49,19 +49,15 @@ export function createHeldHost(): ModelHost & { readonly answers: readonly HeldA
 
 export type Client = ReturnType<typeof createClient>
 
-/** A browser: it keeps the cookies that it is given. */
-export function createBrowser(baseUrl: string) {
-  const cookies = new Map<string, string>()
-  const given: string[] = []
+/** A browser: it keeps the cookies that it is given, and may have some from before. */
+export function createBrowser(baseUrl: string, before: readonly string[] = []) {
+  const given = [...before]
   const fetchWithCookies: typeof fetch = async (input, init) => {
     const headers = new Headers(init?.headers)
-    if (cookies.size > 0) headers.set('cookie', [...cookies].map(([name, value]) => `${name}=${value}`).join('; '))
+    const cookies = new Map(given.map((cookie) => [cookie.split('=')[0], cookie.split(';')[0] ?? '']))
+    if (cookies.size > 0) headers.set('cookie', [...cookies.values()].join('; '))
     const response = await fetch(input, { ...init, headers })
-    for (const cookie of response.headers.getSetCookie()) {
-      given.push(cookie)
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie) ?? []
-      cookies.set(name, value)
-    }
+    given.push(...response.headers.getSetCookie())
     return response
   }
   return { client: createClient({ baseUrl, fetch: fetchWithCookies }), given }
@@ -97,6 +93,9 @@ export function joinedText(events: readonly MessageEvent[]): Readonly<{ text: st
   const last = events.at(-1)
   return { text: pieces.join(''), end: last?.type === 'end' ? last.message : undefined }
 }
+
+/** Machines under load take their time. */
+export const patient = { timeout: 10_000 } as const
 
 export const codeOf = (work: Promise<unknown>): Promise<string> =>
   work.then(

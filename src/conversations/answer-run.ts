@@ -39,17 +39,20 @@ export function startRun(parts: RunParts): Run {
   let endsAs: 'stopped' | 'interrupted' | undefined
   let waiting: 'queue' | 'model' | undefined = 'queue'
   let isOver = false
-  let saving = Promise.resolve()
+  let saving: Promise<AppError | undefined> = Promise.resolve(undefined)
+  let looking = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
 
-  function saveNow(): Promise<void> {
+  /** Gives why it could not be saved. */
+  function saveNow(): Promise<AppError | undefined> {
     clearTimeout(timer)
     timer = undefined
     saving = saving.then(async () => {
       try {
         if (!(await save(message))) stopping.abort()
+        return undefined
       } catch (error) {
-        toAppError(error)
+        return toAppError(error)
       }
     })
     return saving
@@ -60,11 +63,18 @@ export function startRun(parts: RunParts): Run {
     timer ??= setTimeout(saveNow, parts.saveEveryMs)
   }
 
-  async function apply(event: AnswerEvent): Promise<void> {
+  /** Nothing waits for it. */
+  async function tellWaiting(target: Pick<Target, 'provider' | 'model'>): Promise<void> {
+    const found = await parts.waitingFor(target).catch(() => 'queue' as const)
+    if (waiting === undefined) return
+    waiting = found
+    followers.tell({ type: 'waiting', for: waiting })
+  }
+
+  function apply(event: AnswerEvent): void {
     if (event.type === 'chosen') {
       change(whoAnswers(event.target))
-      waiting = await parts.waitingFor(event.target)
-      followers.tell({ type: 'waiting', for: waiting })
+      looking = tellWaiting(event.target)
       return
     }
     waiting = undefined
@@ -72,8 +82,7 @@ export function startRun(parts: RunParts): Run {
     if (event.type !== 'begun' && event.type !== 'end') followers.tell(event)
   }
 
-  function fail(error: unknown): void {
-    const { code, message: text } = toAppError(error)
+  function fail({ code, message: text }: AppError): void {
     if (endsAs === undefined && isEnding() && (code === 'unavailable' || code === 'aborted')) endsAs = 'interrupted'
     message =
       endsAs === undefined ? { ...message, state: 'failed', error: { code, message: text } } : { ...message, state: endsAs }
@@ -81,12 +90,16 @@ export function startRun(parts: RunParts): Run {
 
   async function run(): Promise<void> {
     try {
-      for await (const event of parts.write(stopping.signal)) await apply(event)
+      for await (const event of parts.write(stopping.signal)) apply(event)
     } catch (error) {
-      fail(error)
+      fail(toAppError(error))
     }
+    waiting = undefined
+    await looking
     if (message.state === 'writing') message = { ...message, state: endsAs ?? 'done' }
-    await saveNow()
+    const unsaved = await saveNow()
+    // Whoever follows it has the text, at least.
+    if (unsaved !== undefined) message = { ...message, state: 'failed', error: { code: unsaved.code, message: unsaved.message } }
     isOver = true
     followers.tell({ type: 'end', message })
   }

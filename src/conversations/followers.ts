@@ -45,10 +45,11 @@ export function createFollowers() {
   }
 }
 
-/** Whether a piece of text was added to the one before it, which is not read yet. */
+/** Whether a piece was added to the one before it, which is not read yet. */
 function joined(unread: RunEvent[], event: RunEvent): boolean {
   const last = unread.at(-1)
-  if (last === undefined || (event.type !== 'text' && event.type !== 'reasoning') || last.type !== event.type) return false
-  unread[unread.length - 1] = { type: event.type, text: last.text + event.text }
+  if (last === undefined || !('text' in event) || !('text' in last) || last.type !== event.type) return false
+  if (event.type === 'tool-arguments' && (last.type !== 'tool-arguments' || last.index !== event.index)) return false
+  unread[unread.length - 1] = { ...event, text: last.text + event.text }
   return true
 }

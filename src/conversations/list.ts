@@ -3,13 +3,9 @@ import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Owner } from './owner.ts'
 import type { ConversationItem, ConversationsPage } from './schema.ts'
-import { toSearchQuery } from './search-query.ts'
+import { excerptAround, searchWords, toSearchQuery } from './search-query.ts'
 
 export type ListOptions = Readonly<{ limit: number; cursor: string | undefined; search: string | undefined }>
-
-const listed = ['id', 'title', 'pinned', 'createdAt', 'updatedAt'] as const
-/** Words of the text around what was found. */
-const excerptWords = 24
 
 /** The conversations of one owner, in which the words were found where some are looked for. Throws `invalid` for a cursor that is none. */
 export async function listConversations(
@@ -18,25 +14,53 @@ export async function listConversations(
   { limit, cursor, search }: ListOptions,
 ): Promise<ConversationsPage> {
   const behind = isBehind(cursor)
-  const words = search === undefined ? undefined : toSearchQuery(search)
-  if (owner === undefined || (search !== undefined && words === undefined)) return { items: [], next_cursor: null }
-  const rows = await db
-    .selectFrom('conversations')
-    .select(listed)
-    .where(owner.column, '=', owner.value)
-    .where('deletedAt', 'is', null)
-    .$if(words !== undefined, (query) => query.where(holds(words ?? '')))
+  if (owner === undefined) return { items: [], next_cursor: null }
+  const own = listOwn(db, owner)
     .where(behind)
-    .orderBy('pinned', 'desc')
-    .orderBy('updatedAt', 'desc')
-    .orderBy('id', 'desc')
     .limit(limit + 1)
+  if (search === undefined) return toPage(await own.execute(), limit, () => null)
+  const words = searchWords(search)
+  if (words.length === 0) return { items: [], next_cursor: null }
+  const query = toSearchQuery(words)
+  const rows = await own
+    .leftJoin(hitsOf(owner, query).as('hits'), 'hits.conversationId', 'conversations.id')
+    .select('hits.messageNumber')
+    .where(({ eb, or }) => or([eb('hits.messageNumber', 'is not', null), isInTitle(query)]))
     .execute()
-  const items: ConversationItem[] = []
-  for (const { id, title, pinned, createdAt, updatedAt } of rows.slice(0, limit)) {
-    const excerpt = words === undefined ? null : await excerptOf(db, id, words)
-    items.push({ id, title, pinned: pinned === 1, created_at: createdAt, updated_at: updatedAt, excerpt })
-  }
+  const texts = await readTexts(
+    db,
+    rows.flatMap(({ messageNumber }) => messageNumber ?? []),
+  )
+  return toPage(rows, limit, ({ messageNumber }) => {
+    const text = texts.get(messageNumber ?? 0)
+    return text === undefined ? null : excerptAround(text, words)
+  })
+}
+
+const listOwn = (db: Database, owner: Owner) =>
+  db
+    .selectFrom('conversations')
+    .select([
+      'conversations.id',
+      'conversations.title',
+      'conversations.pinned',
+      'conversations.createdAt',
+      'conversations.updatedAt',
+    ])
+    .where(`conversations.${owner.column}`, '=', owner.value)
+    .where('conversations.deletedAt', 'is', null)
+    .orderBy('conversations.pinned', 'desc')
+    .orderBy('conversations.updatedAt', 'desc')
+    .orderBy('conversations.id', 'desc')
+
+type Row = Readonly<{ id: string; title: string; pinned: 0 | 1; createdAt: string; updatedAt: string }>
+
+/** Of rows, of which one more than its limit was asked for. */
+function toPage<One extends Row>(rows: readonly One[], limit: number, excerptOf: (row: One) => string | null): ConversationsPage {
+  const items = rows.slice(0, limit).map((row): ConversationItem => {
+    const { id, title, pinned, createdAt, updatedAt } = row
+    return { id, title, pinned: pinned === 1, created_at: createdAt, updated_at: updatedAt, excerpt: excerptOf(row) }
+  })
   const last = rows.length > limit ? rows[limit - 1] : undefined
   const next = last === undefined ? null : writeCursor({ createdAt: last.updatedAt, id: `${last.pinned}:${last.id}` })
   return { items, next_cursor: next }
@@ -46,24 +70,22 @@ function isBehind(cursor: string | undefined): RawBuilder<SqlBool> {
   if (cursor === undefined) return sql<SqlBool>`1 = 1`
   const { createdAt, id: place } = readCursor(cursor)
   const pinned = place.startsWith('1:') ? 1 : 0
-  return sql<SqlBool>`(pinned, updated_at, id) < (${pinned}, ${createdAt}, ${place.slice(2)})`
+  return sql<SqlBool>`(conversations.pinned, conversations.updated_at, conversations.id) < (${pinned}, ${createdAt}, ${place.slice(2)})`
 }
 
-const holds = (words: string) =>
-  sql<SqlBool>`(
-    conversations.number in (select rowid from conversations_search where conversations_search match ${words})
-    or conversations.id in (
-      select messages.conversation_id from messages_search
-      inner join messages on messages.number = messages_search.rowid
-      where messages_search match ${words}))`
+const isInTitle = (query: string) =>
+  sql<SqlBool>`conversations.number in (select rowid from conversations_search where conversations_search match ${query})`
 
-/** Null where the words stand in the title alone. */
-async function excerptOf(db: Database, conversationId: string, words: string): Promise<string | null> {
-  const { rows } = await sql<{ excerpt: string }>`
-    select snippet(messages_search, 0, '', '', '…', ${excerptWords}) as excerpt from messages_search
-    where messages_search match ${words}
-    and rowid in (select number from messages where conversation_id = ${conversationId})
-    order by rowid desc limit 1`.execute(db)
-  const [found] = rows
-  return found === undefined ? null : found.excerpt.replaceAll(/\s+/g, ' ').trim()
+/** In each conversation the newest message in which the words were found. The index is read once, and leads. */
+const hitsOf = (owner: Owner, query: string) =>
+  sql<{ conversationId: string; messageNumber: number }>`(
+    select messages.conversation_id, max(messages.number) as message_number
+    from messages_search cross join messages on messages.number = messages_search.rowid
+    where messages_search match ${query}
+    and messages.conversation_id in (select id from conversations where ${sql.ref(owner.column)} = ${owner.value})
+    group by messages.conversation_id)`
+
+async function readTexts(db: Database, numbers: readonly number[]): Promise<ReadonlyMap<number, string>> {
+  const rows = await db.selectFrom('messages').select(['number', 'content']).where('number', 'in', numbers).execute()
+  return new Map(rows.map(({ number, content }) => [number, content]))
 }

@@ -256,17 +256,20 @@ export type PresetAnswer = Static<typeof presetAnswer>
 export const presetList = Type.Object({ items: Type.Array(presetAnswer) })
 export type PresetList = Static<typeof presetList>
 
-/** One conversation as it is exported, a line each: with all messages of all branches. */
-export type ExportedConversation = Readonly<{
-  format: 'simpleia-conversation'
-  version: 1
-  title: string
-  pinned: boolean
-  created_at: string
-  settings: ConversationSettings
-  leaf_message_id: string | null
-  messages: ReadonlyArray<Omit<MessageAnswer, 'version_ids' | 'rating'>>
-}>
+const { version_ids: _versions, rating: _rating, ...exportedFields } = messageAnswer.properties
+
+/** One conversation as it is exported, a line each: with all messages of all branches, each after the one that it follows. */
+export const exportedConversation = Type.Object({
+  format: Type.Literal('simpleia-conversation'),
+  version: Type.Literal(1),
+  title: Type.String({ maxLength: conversationBounds.titleCharacters }),
+  pinned: Type.Boolean(),
+  created_at: time,
+  settings: conversationSettings,
+  leaf_message_id: orNull(Type.String()),
+  messages: Type.Array(Type.Object(exportedFields)),
+})
+export type ExportedConversation = Static<typeof exportedConversation>
 
 export const importAnswer = Type.Object({
   imported: Type.Integer({ description: 'Conversations.' }),
@@ -274,3 +277,13 @@ export const importAnswer = Type.Object({
   skipped: Type.Array(Type.Object({ line: Type.Integer(), reason: Type.String() })),
 })
 export type ImportAnswer = Static<typeof importAnswer>
+
+export const exportQuery = Type.Object(
+  {
+    format: Type.Enum(['json', 'markdown'], {
+      default: 'json',
+      description: 'A line to import, or a text to read: the branch that is shown.',
+    }),
+  },
+  strict,
+)

@@ -2,6 +2,7 @@ import type { ChatMessage, Tools } from '../engine/provider.ts'
 import { resolveSampling, type SampledBy } from '../engine/sampling.ts'
 import type { PredictRequest } from '../predict/predict.ts'
 import { predictDefaults } from '../predict/schema.ts'
+import { fence } from './fence.ts'
 import type { KeptMessage } from './message-rows.ts'
 import type { ConversationSettings } from './schema.ts'
 
@@ -104,12 +105,6 @@ function joinNeighbours(messages: readonly ChatMessage[]): ChatMessage[] {
 }
 
 function withAttachments({ content, attachments = [] }: KeptMessage): string {
-  return [...attachments.map(fence), content].join('\n\n')
-}
-
-/** A fence that the text itself cannot close. */
-function fence({ name, text }: Readonly<{ name: string; text: string }>): string {
-  const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map(({ length }) => length))
-  const marks = '`'.repeat(longest + 1)
-  return `File ${JSON.stringify(name)}:\n${marks}\n${text}\n${marks}`
+  const files = attachments.map(({ name, text }) => `File ${JSON.stringify(name)}:\n${fence(text)}`)
+  return [...files, content].join('\n\n')
 }

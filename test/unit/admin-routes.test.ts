@@ -1,10 +1,13 @@
 import { parse } from 'csv-parse/sync'
+import { fastify } from 'fastify'
 import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { auditedRoutes, quietRoutes } from '../../src/admin/audit/actions.ts'
 import { refusalsPerMinute } from '../../src/admin/audit/audit-queue.ts'
 import { csvLine } from '../../src/admin/csv.ts'
+import { createWatch } from '../../src/admin-part.ts'
 import { createClient } from '../../src/client.ts'
+import { onRequestEnd } from '../../src/http/request-end.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { saying } from '../answer-scripts.ts'
 import { createScriptedHost } from '../scripted-host.ts'
@@ -262,7 +265,7 @@ describe('the history of the service', () => {
     await expect.poll(requests).toBe(3)
   })
 
-  test('has the answers of models by provider, model and speed; a stream has no latency', async () => {
+  test('has the answers of models by provider and model', async () => {
     const { server, root } = await openWorld()
     await server.predict({ prompt: 'x' })
     await server.stream({ prompt: 'x' })
@@ -271,6 +274,28 @@ describe('the history of the service', () => {
       .toEqual([{ provider: 'hf', model: 'scripted', answers: 2, completion_tokens: 6, tokens_per_second: null }])
     const { points } = await root.history()
     expect(points.reduce((sum, { answers }) => sum + answers, 0)).toBe(2)
+  })
+
+  test('has the latency of whole answers alone, not of streams and of callers who left', async () => {
+    const engine = () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }) as const
+    const watch = createWatch({ engine, logStream: { write() {} }, now: () => 0 })
+    const http = fastify()
+    onTestFinished(() => http.close())
+    onRequestEnd(http, watch.onRequestEnd)
+    http.get('/whole', async () => 'x')
+    for (const type of ['text/event-stream', 'application/x-ndjson'])
+      http.get(`/${type}`, (_request, reply) => void reply.hijack().raw.setHeader('content-type', type).end('x'))
+    http.get('/left', (_request, reply) => void reply.hijack().raw.destroy())
+    const timed = () => watch.running.current().tally.latency.reduce((sum, one) => sum + one, 0)
+    const counted = () => Object.values(watch.running.current().tally.requests).reduce((sum, one) => sum + one, 0)
+    const url = await http.listen({ host: '127.0.0.1', port: 0 })
+    const get = async (path: string) => (await fetch(url + path)).text()
+    for (const path of ['/text/event-stream', '/application/x-ndjson', '/left']) await get(path).catch(() => undefined)
+    await expect.poll(counted).toBe(3)
+    expect(timed()).toBe(0)
+    expect(watch.running.current().tally.requests).toMatchObject({ '2xx': 2, '499': 1 })
+    await get('/whole')
+    await expect.poll(timed).toBe(1)
   })
 
   test('refuses what it does not know', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
-import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld } from '../conversations-world.ts'
+import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld, patient } from '../conversations-world.ts'
 
 const parent_id = null
 
@@ -12,10 +12,10 @@ test('an answer is written and kept whether somebody follows it or not', async (
   const { question, answer } = await ana.beginAnswer(conversation.id, { parent_id, content: 'What is the capital of France?' })
   expect(question).toMatchObject({ role: 'user', content: 'What is the capital of France?', parent_id: null, state: 'done' })
   expect(answer).toMatchObject({ role: 'assistant', content: '', parent_id: question.id, state: 'writing' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('It is ', 'Paris.')
   host.answers[0]?.end()
-  await expect.poll(async () => (await ana.messages(conversation.id)).items.at(-1)?.state).toBe('done')
+  await expect.poll(async () => (await ana.messages(conversation.id)).items.at(-1)?.state, patient).toBe('done')
   const { items, has_more } = await ana.messages(conversation.id)
   expect(has_more).toBe(false)
   expect(items.map(({ content }) => content)).toEqual(['What is the capital of France?', 'It is Paris.'])
@@ -54,7 +54,7 @@ test('two followers, of whom one comes late, are told the same text and the same
   const early = ana.followAnswer(id, answer.id)
   const snapshot = await early.next()
   expect([snapshot.value, (await early.next()).value]).toMatchObject([{ type: 'snapshot' }, { type: 'waiting', for: 'queue' }])
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('one ', 'two ')
   const late = ana.followAnswer(id, answer.id)
   const begun = await late.next()
@@ -71,7 +71,7 @@ test('a follower who leaves does not end the answer; whoever stops it does, and 
   const { ana, host } = world
   const { id } = await ana.addConversation()
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'Go on.' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.say('and on')
   for await (const event of ana.followAnswer(id, answer.id)) if (event.type === 'text' || event.type === 'snapshot') break
   host.answers[0]?.say(' and on')
@@ -81,7 +81,7 @@ test('a follower who leaves does not end the answer; whoever stops it does, and 
     .poll(async () => {
       const { value } = await ana.followAnswer(id, answer.id).next()
       return value?.type === 'snapshot' ? value.message.content : ''
-    })
+    }, patient)
     .toBe('and on and on')
   const stopped = await ana.stopAnswer(id, answer.id)
   expect(stopped).toMatchObject({ state: 'stopped', content: 'and on and on' })
@@ -99,7 +99,7 @@ test('what fails before the first piece stands in the answer, and the question i
   expect(unknownEnd).toMatchObject({ type: 'end', message: { state: 'failed', error: { code: 'not_found' } } })
   const again = await ana.beginAnswer(id, { parent_id: unknown.question.id, settings: { model: 'scripted' } })
   expect(again.question.id).toBe(unknown.question.id)
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   host.answers[0]?.fail(new AppError('busy', 'Too many wait.'))
   const events = await allOf(ana.followAnswer(id, again.answer.id))
   expect(events.at(-1)).toMatchObject({
@@ -133,7 +133,7 @@ test('others find nothing: neither another user, nor another browser at the same
     expect((await stranger.conversations()).items.map((item) => item.id)).not.toContain(id)
     expect((await stranger.conversations({ search: 'secret' })).items).toEqual([])
   }
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   expect(host.answers[0]?.isLeft()).toBe(false)
   expect((await one.client.conversations({ search: 'secret' })).items).toMatchObject([{ id, excerpt: 'A secret.' }])
 })
@@ -145,7 +145,7 @@ test('a conversation that was deleted is gone, its answers end, and for a day it
   const { client: ana } = createBrowser(world.server.url)
   const { id } = await ana.addConversation({ title: 'Plans' })
   const { answer } = await ana.beginAnswer(id, { parent_id, content: 'Go on.' })
-  await expect.poll(() => host.answers.length).toBe(1)
+  await expect.poll(() => host.answers.length, patient).toBe(1)
   await ana.removeConversation(id)
   expect(host.answers[0]?.isLeft()).toBe(true)
   expect(await codeOf(ana.conversation(id))).toBe('not_found')
@@ -164,9 +164,9 @@ test('one owner has so many answers written at a time, and no question is lost w
   const { id } = await ana.addConversation()
   const { question } = await ana.beginAnswer(id, { parent_id, content: 'Compare.' })
   for (let count = 1; count < 4; count += 1) await ana.beginAnswer(id, { parent_id: question.id })
-  await expect.poll(() => host.answers.length).toBe(4)
+  await expect.poll(() => host.answers.length, patient).toBe(4)
   expect(await codeOf(ana.beginAnswer(id, { parent_id, content: 'Another.' }))).toBe('busy')
   expect((await ana.conversation(id)).messages).toBe(5)
   for (const answer of host.answers) answer.end()
-  await expect.poll(() => codeOf(ana.beginAnswer(id, { parent_id, content: 'Another.' }))).toBe('no error')
+  await expect.poll(() => codeOf(ana.beginAnswer(id, { parent_id, content: 'Another.' })), patient).toBe('no error')
 })

@@ -43,6 +43,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/anthropic.md',
     'docs/cloud.md',
     'docs/compatibility.md',
+    'docs/conversations.md',
     'docs/datasets.md',
     'docs/errors.md',
     'docs/evaluation.md',

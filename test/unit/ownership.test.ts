@@ -52,6 +52,9 @@ const ownedByNobody = [
 const knownBodies: Readonly<Record<string, object>> = {
   '/rag/documents': { name: 'a.txt', text: 'mine' },
   '/feedback': { prediction_id: 'an answer that nobody has', rating: 'up' },
+  '/conversations/{id}': { pinned: true },
+  '/conversations/{id}/messages': { parent_id: null, role: 'user', content: 'mine' },
+  '/conversations/{id}/answers': { parent_id: null, content: 'mine' },
 }
 
 /** Fields of bodies and query strings that can name what somebody owns. */
@@ -102,7 +105,9 @@ function casesOf(api: Api, nameOf: (key: string) => string | undefined): Readonl
         if (name === undefined) unknown.push(`${method} ${key}`)
         else cases.push({ key, method: method.toUpperCase(), ...build(name) })
       }
-      if (path.includes('{')) at('path', (name) => ({ path: path.replace(/\{[^}]+\}/, encodeURIComponent(name)), body: sample }))
+      // What stands inside another thing is named by both.
+      const place = (name: string) => path.replace(/\{[^}]+\}(\/messages\/\{[^}]+\})?/, name)
+      if (path.includes('{')) at('path', (name) => ({ path: place(name), body: sample }))
       for (const { name: field } of parameters.filter((one) => one.in === 'query' && owningFields.includes(one.name)))
         at('query', (name) => ({ path: `${path}?${field}=${encodeURIComponent(name)}`, body: sample }))
       for (const field of fields) at('body', (name) => ({ path, body: { ...Object(sample), [field]: name } }))
@@ -144,11 +149,23 @@ async function openWorld() {
   const response = await bodyOf<{ id: string }>(await callers.ana('POST', '/v1/responses', { input: 'ask for ana' }))
   expect((await callers.ana('POST', '/embed/save', { collection: 'notes', name: 'mine' })).status).toBe(200)
   const apiKey = await bodyOf<{ id: string }>(await callers.ana('POST', '/auth/keys', { name: 'of ana' }))
+  const conversation = await bodyOf<{ id: string }>(await callers.ana('POST', '/conversations', { title: 'of ana' }))
+  const asked = await callers.ana('POST', `/conversations/${conversation.id}/answers`, {
+    parent_id: null,
+    content: 'ask for ana',
+  })
+  const { answer } = await bodyOf<{ answer: { id: string } }>(asked)
+  const answerPath = `${conversation.id}/messages/${answer.id}`
+  await (await callers.ana('GET', `/conversations/${answerPath}/events`)).text()
+  const preset = await bodyOf<{ id: string }>(await callers.ana('POST', '/presets', { name: 'of ana', settings: {} }))
   const api = await bodyOf<Api>(await fetch(`${server.url}/openapi.json`))
   /** What of ana's is named in each place. A route that is new fails the test until it stands here, or belongs to nobody. */
   const nameOf = (key: string): string | undefined => {
     const [kind, path = ''] = key.split(':')
     if (path === '/embed/load') return undefined
+    if (path.startsWith('/conversations/{id}/messages/{message_id}')) return answerPath
+    if (path.startsWith('/conversations/{id}')) return conversation.id
+    if (path === '/presets/{id}') return preset.id
     if (kind === 'path' && path.startsWith('/embed/collections/{id}')) return added.collection
     if (kind === 'path' && path === '/embed/snapshots/{name}') return 'mine'
     if (kind === 'path' && path === '/rag/documents/{id}') return document
@@ -163,6 +180,8 @@ async function openWorld() {
     collections: await bodyOf<object>(await callers.ana('GET', '/embed/collections')),
     documents: await bodyOf<object>(await callers.ana('GET', '/rag/documents?collection=notes')),
     snapshots: await bodyOf<object>(await callers.ana('GET', '/embed/snapshots')),
+    conversations: await (await callers.ana('GET', '/conversations/export')).text(),
+    presets: await bodyOf<object>(await callers.ana('GET', '/presets')),
     predictions: await bodyOf<object>(await callers.ana('GET', '/predictions')),
     response: await bodyOf<object>(await callers.ana('GET', `/v1/responses/${response.id}/input_items`)),
     found: await bodyOf<object>(await callers.ana('POST', '/embed/search', { query: 'secret', collection: 'notes' })),
@@ -198,7 +217,7 @@ test('its owner may do all of it', async () => {
     const { status } = await world.ana(method, path, body)
     // 409: the collection has that model already, and is on its way to no other. 400: no response runs in the background.
     const refused = path.endsWith('/re-embed') ? 409 : path.endsWith('/cancel') ? 400 : undefined
-    expect({ method, path, status }).toMatchObject({ status: refused ?? expect.toBeOneOf([200, 201, 204]) })
+    expect({ method, path, status }).toMatchObject({ status: refused ?? expect.toBeOneOf([200, 201, 202, 204]) })
     if (method === 'DELETE' && !path.includes('snapshots') && !path.endsWith('/re-embed')) break
   }
 })
@@ -222,8 +241,15 @@ test('lists and searches hold nothing of others, and ids of others delete nothin
     const caller = world[other]
     await caller('POST', '/embed/add', { documents: ['mine'] })
     expect(await bodyOf(await caller('POST', '/embed/delete', { ids: ['secret'] }))).toEqual({ count: 0 })
-    for (const path of ['/embed/collections', '/embed/snapshots', '/embed/stats'])
-      expect(await (await caller('GET', path)).text()).not.toMatch(/notes|"mine"/)
+    for (const path of [
+      '/embed/collections',
+      '/embed/snapshots',
+      '/embed/stats',
+      '/conversations',
+      '/conversations/export',
+      '/presets',
+    ])
+      expect(await (await caller('GET', path)).text()).not.toMatch(/notes|"mine"|ana/)
     const found = await (await caller('POST', '/embed/search', { query: 'the secret of ana', k: 100 })).text()
     expect(found).not.toContain('secret of ana')
   }

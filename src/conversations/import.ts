@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+import { AppError } from '../errors.ts'
+import { mostJsonLevels, refuseDeepJson } from '../http/json-depth.ts'
+import type { Database } from '../storage/tables.ts'
+import { newRow, refuseMore } from './conversations.ts'
+import { type ImportItem, readItems } from './import-items.ts'
+import { toRow } from './message-rows.ts'
+import { mostMessages } from './messages.ts'
+import type { Owner } from './owner.ts'
+import { isChatgpt, readChatgpt } from './read-chatgpt.ts'
+import { type ReadConversation, readExported } from './read-exported.ts'
+import type { ExportedConversation, ImportAnswer } from './schema.ts'
+import { titleOf } from './title.ts'
+
+const rowsPerStatement = 200
+/** Of what could not be read; the rest is counted in one more. */
+const mostTold = 1000
+
+export type ImportParts = Readonly<{ db: Database /** Milliseconds since 1970. */; now: () => number }>
+
+/**
+ * Keeps the conversations of a file, under new ids: our own lines, or the `conversations.json` of ChatGPT. Each is kept whole or not at
+ * all, and told of where it is not. Throws `invalid` for an empty file, `conflict` for more conversations than one may have, `aborted`.
+ */
+export async function importConversations(
+  { db, now }: ImportParts,
+  owner: Owner,
+  chunks: AsyncIterable<string>,
+  signal: AbortSignal,
+): Promise<ImportAnswer> {
+  const skipped: ImportAnswer['skipped'] = []
+  let imported = 0
+  let messages = 0
+  let untold = 0
+  for await (const item of readItems(chunks)) {
+    if (signal.aborted) throw new AppError('aborted', 'The import was stopped.')
+    const read = readItem(item, now())
+    if ('conversation' in read) {
+      messages += await keep(db, owner, read.conversation)
+      imported += 1
+    } else if (skipped.length < mostTold) skipped.push({ line: item.line, reason: read.problem })
+    else untold += 1
+    await setImmediate()
+  }
+  if (imported + skipped.length === 0)
+    throw new AppError('invalid', 'The file is empty: a line for each conversation was expected.')
+  if (untold > 0) skipped.push({ line: 0, reason: `and ${untold} more` })
+  return { imported, messages, skipped }
+}
+
+function readItem({ text }: ImportItem, nowMs: number): ReadConversation {
+  if (text === undefined) return { problem: 'it is too long' }
+  const value = parse(text)
+  if (value === undefined) return { problem: 'it is not valid JSON' }
+  try {
+    refuseDeepJson({ value })
+  } catch {
+    return { problem: `it is nested more than ${mostJsonLevels} levels deep` }
+  }
+  const read = isChatgpt(value) ? readChatgpt(value, nowMs) : readExported(value)
+  if ('conversation' in read && read.conversation.messages.length > mostMessages)
+    return { problem: `it has more than ${mostMessages} messages` }
+  return read
+}
+
+/** Half a surrogate pair, which only an escape can be, has no UTF-8, and would come back as something else. */
+function parse(text: string): unknown {
+  try {
+    if (!/\\u[dD][89a-fA-F]/.test(text)) return JSON.parse(text)
+    return JSON.parse(text, (_key, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value))
+  } catch {
+    return undefined
+  }
+}
+
+async function keep(db: Database, owner: Owner, { messages, ...given }: ExportedConversation): Promise<number> {
+  const ids = new Map(messages.map(({ id }) => [id, randomUUID()]))
+  const idOf = (id: string | null) => (id === null ? null : (ids.get(id) ?? null))
+  const times = [given.created_at, ...messages.map(({ created_at }) => created_at)].map((time) => new Date(time).toISOString())
+  const [createdAt = '', ...saidAt] = times
+  const question = messages.find(({ role }) => role === 'user')?.content ?? ''
+  const title = given.title.trim() === '' ? titleOf(question) : given.title
+  const row = {
+    ...newRow(owner, { title, settings: given.settings, createdAt }),
+    pinned: given.pinned ? (1 as const) : (0 as const),
+    leafId: idOf(given.leaf_message_id),
+    updatedAt: times.toSorted().at(-1) ?? createdAt,
+  }
+  const rows = messages.map(({ corrects_id: corrects, ...message }, index) => {
+    const correctsId = idOf(corrects ?? null)
+    const kept = {
+      ...message,
+      id: idOf(message.id) ?? randomUUID(),
+      parent_id: idOf(message.parent_id),
+      created_at: saidAt[index] ?? createdAt,
+      state: message.state === 'writing' ? ('interrupted' as const) : message.state,
+      ...(correctsId === null ? {} : { corrects_id: correctsId }),
+    }
+    return toRow(kept, row.id)
+  })
+  await db.transaction().execute(async (transaction) => {
+    await refuseMore(transaction, owner, 1)
+    await transaction.insertInto('conversations').values(row).execute()
+    for (let from = 0; from < rows.length; from += rowsPerStatement)
+      await transaction
+        .insertInto('messages')
+        .values(rows.slice(from, from + rowsPerStatement))
+        .execute()
+  })
+  return rows.length
+}

@@ -1,0 +1,27 @@
+import Value from 'typebox/value'
+import { type ExportedConversation, exportedConversation } from './schema.ts'
+
+/** A conversation of a file, or why it is none. */
+export type ReadConversation = Readonly<{ conversation: ExportedConversation }> | Readonly<{ problem: string }>
+
+/** Reads one of our own exports; what does not belong into one is dropped. */
+export function readExported(value: unknown): ReadConversation {
+  if (!Value.Check(exportedConversation, value)) {
+    const [problem] = Value.Errors(exportedConversation, value)
+    return { problem: `${problem?.instancePath || 'the line'} ${problem?.message ?? 'is no conversation'}`.slice(0, 300) }
+  }
+  Value.Clean(exportedConversation, value)
+  const wrong = findDisorder(value)
+  return wrong === undefined ? { conversation: value } : { problem: wrong }
+}
+
+/** Each message stands after the one that it follows, so that none follows itself. */
+function findDisorder({ messages, leaf_message_id: leaf }: ExportedConversation): string | undefined {
+  const seen = new Set<string>()
+  for (const { id, parent_id: parent } of messages) {
+    if (seen.has(id)) return `two messages have the id "${id.slice(0, 100)}"`
+    if (parent !== null && !seen.has(parent)) return `the message "${id.slice(0, 100)}" follows one that does not come before it`
+    seen.add(id)
+  }
+  return leaf !== null && !seen.has(leaf) ? 'the message that is shown is not among its messages' : undefined
+}
