@@ -80,7 +80,7 @@ webTest('who may no longer read the log is asked to sign in, and follows it agai
     route.fulfill({ status: 401, json: { error: { code: 'unauthorized', message: 'The session has ended.' } } }),
   )
   await follow()
-  await page.getByText('Stopped').waitFor()
+  await page.locator('dialog').waitFor()
   await page.unroute('**/admin/logs?*')
   await signIn(page, 'ana')
   await page.getByText('Following').waitFor()
