@@ -1,28 +1,27 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { glob, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError } from '../errors.ts'
 import type { Run } from '../models/package-download.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-/** What the pages are made of: their own files, the client of the service with what it uses, and the packages. */
-export const sources = [
-  ...['web/**', 'src/client.ts', 'src/client/**', 'src/read-event-stream.ts', 'src/errors.ts', 'package-lock.json'],
-  ...['src/models/model-name.ts', 'src/engine/quantization.ts'],
-]
+/** What the pages are made of besides what the last build has listed: whatever stands in their folder, and the packages. */
+const ownSources = ['web/**', 'package-lock.json']
 
 /** Where the built pages lie. */
 export const builtPages = join(root, 'dist', 'web')
 const stampName = '.built-from'
+/** Written by the build: the files that went into the pages. */
+const listName = '.sources.json'
 
 /**
  * Builds the pages where they are missing or older than their sources; they are there whole or not at all. Tells `onBuild` before it
  * begins. Throws `internal` with what the build said.
  */
 export async function ensureBuiltPages(run: Run, onBuild: () => void = () => {}): Promise<void> {
-  const wanted = await fingerprint()
-  if ((await readFile(join(builtPages, stampName), 'utf8').catch(() => undefined)) === wanted) return
+  const stamp = await readFile(join(builtPages, stampName), 'utf8').catch(() => undefined)
+  if (stamp !== undefined && stamp === (await fingerprint(builtPages))) return
   onBuild()
   const beside = `${builtPages}.${randomUUID()}`
   const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js')
@@ -32,7 +31,7 @@ export async function ensureBuiltPages(run: Run, onBuild: () => void = () => {})
       ...['--outDir', beside, '--emptyOutDir'],
     ])
     if (code !== 0) throw new AppError('internal', `The pages could not be built: ${output.slice(-2000)}`)
-    await writeFile(join(beside, stampName), wanted)
+    await writeFile(join(beside, stampName), await fingerprint(beside))
     await rm(builtPages, { recursive: true, force: true })
     await rename(beside, builtPages)
   } finally {
@@ -40,15 +39,16 @@ export async function ensureBuiltPages(run: Run, onBuild: () => void = () => {})
   }
 }
 
-/** A SHA-256 of the names and contents of all sources. */
-async function fingerprint(): Promise<string> {
-  const files = await Array.fromAsync(glob(sources, { cwd: root, withFileTypes: true }))
-  const paths = files.flatMap((file) => (file.isFile() ? [join(file.parentPath, file.name)] : [])).sort()
+/** A SHA-256 of the names and contents of all that the pages in a folder are made of. */
+async function fingerprint(folder: string): Promise<string> {
+  const listed: readonly string[] = JSON.parse(await readFile(join(folder, listName), 'utf8').catch(() => '[]'))
+  const files = await Array.fromAsync(glob(ownSources, { cwd: root, withFileTypes: true }))
+  const own = files.flatMap((file) => (file.isFile() ? [relative(root, join(file.parentPath, file.name))] : []))
   const hash = createHash('sha256')
-  for (const path of paths)
-    hash
-      .update(path.slice(root.length))
-      .update('\0')
-      .update(await readFile(path))
+  for (const path of [...new Set([...own, ...listed])].sort()) {
+    hash.update(path).update('\0')
+    // One that has gone makes another fingerprint, too.
+    hash.update(await readFile(join(root, path)).catch(() => 'gone'))
+  }
   return hash.digest('hex')
 }

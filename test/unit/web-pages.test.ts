@@ -1,11 +1,10 @@
-import { glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join, matchesGlob, relative } from 'node:path'
+import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import Fastify from 'fastify'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createWebClient } from '../../src/cli/web-client.ts'
-import { sources } from '../../src/web-client/build.ts'
 import { pagesFrom } from '../../src/web-client/pages.ts'
 
 const files = {
@@ -97,12 +96,9 @@ describe('the built pages', () => {
   })
 })
 
-const pageFiles = (await Array.fromAsync(glob('web/**/*.{ts,svelte,html,webmanifest}'))).sort()
-const read = new Map(await Promise.all(pageFiles.map(async (file) => [file, await readFile(file, 'utf8')] as const)))
-
 test('the page names an icon for every place, and files that are there', async () => {
-  const page = read.get('web/index.html') ?? ''
-  const manifest = JSON.parse(read.get('web/public/manifest.webmanifest') ?? '{}')
+  const page = await readFile('web/index.html', 'utf8')
+  const manifest = JSON.parse(await readFile('web/public/manifest.webmanifest', 'utf8'))
   const icons: ReadonlyArray<{ src: string; sizes: string; purpose: string }> = manifest.icons
   expect(icons.map(({ sizes, purpose }) => `${sizes} ${purpose}`)).toEqual(
     expect.arrayContaining(['192x192 any', '512x512 any', '512x512 maskable']),
@@ -121,49 +117,7 @@ async function pngSize(path: string): Promise<string> {
   return `${bytes.readUInt32BE(16)}x${bytes.readUInt32BE(20)}`
 }
 
-const cleansMarkup = 'web/ui/markdown'
-
-test('no page turns text into markup or code, and nothing in them is inline', () => {
-  const found: string[] = []
-  for (const [file, text] of read) {
-    // What a model writes becomes markup in one place, where it is cleaned.
-    if (!/\.(ts|svelte)$/.test(file) || dirname(file) === cleansMarkup) continue
-    const uses = /innerHTML|outerHTML|insertAdjacentHTML|setHTMLUnsafe|srcdoc|document\.write|\beval\(|\bFunction\(/.exec(text)
-    const inline = file.endsWith('.svelte') ? /\s(?:style|on\w+)="/.exec(text) : null
-    if (uses !== null || inline !== null) found.push(`${file}: ${uses?.[0] ?? inline?.[0]}`)
-  }
-  expect(read.size).toBeGreaterThan(30)
-  expect(found).toEqual([])
-  const asMarkup = [...read].flatMap(([file, text]) => (text.includes('{@html') ? [dirname(file)] : []))
-  expect(asMarkup.filter((folder) => folder !== cleansMarkup)).toEqual([])
-})
-
-test('every text of the pages is used', async () => {
-  const tables = pageFiles.filter((file) => /(^|-|\/)texts\.ts$/.test(file))
-  const all = [...read].flatMap(([file, text]) => (tables.includes(file) ? [] : [text])).join('\n')
-  const unused: string[] = []
-  for (const file of tables) {
-    const module: Readonly<Record<string, Readonly<Record<string, unknown>>>> = await import(join(process.cwd(), file))
-    // Those of errors go by the code of an error.
-    const keys = Object.values(module).flatMap(Object.keys)
-    if (!file.endsWith('error-texts.ts'))
-      unused.push(...keys.filter((key) => !all.includes(`'${key}'`)).map((key) => `${file}: ${key}`))
-  }
-  expect(tables.length).toBeGreaterThan(3)
-  expect(unused).toEqual([])
-})
-
-test('whatever the pages are made of is what their build looks at', async () => {
-  const missing = new Set<string>()
-  const seen = new Set<string>()
-  const look = async (file: string): Promise<void> => {
-    if (seen.has(file)) return
-    seen.add(file)
-    if (!sources.some((pattern) => matchesGlob(file, pattern))) missing.add(file)
-    const text = await readFile(file, 'utf8')
-    for (const [, path = ''] of text.matchAll(/^\s*(?:import|export)\s(?!type\s)[^'"]*?from '(\.[^']+\.ts)'/gm))
-      await look(relative(process.cwd(), join(process.cwd(), dirname(file), path)))
-  }
-  for (const file of pageFiles) if (/\.(ts|svelte)$/.test(file) && !file.endsWith('.config.ts')) await look(file)
-  expect([...missing]).toEqual([])
+test('the build lists what the pages are made of, so that a change of it makes them anew', async () => {
+  const listed: readonly string[] = JSON.parse(await readFile('dist/web/.sources.json', 'utf8'))
+  expect(listed).toEqual(expect.arrayContaining(['src/client.ts', 'src/errors.ts', 'web/App.svelte', 'web/main.ts']))
 })

@@ -1,3 +1,4 @@
+import { noteDone } from '../first-run/tour.svelte.ts'
 import { service } from '../shell/service.ts'
 import { noteChange } from './changes.svelte.ts'
 import { createUploadQueue, isOver, type Upload } from './upload-queue.ts'
@@ -15,7 +16,10 @@ export const queue = createUploadQueue({
     if (isBusy) addEventListener('beforeunload', warn)
     else removeEventListener('beforeunload', warn)
   },
-  onAdded: noteChange,
+  onAdded() {
+    noteChange()
+    noteDone('document-added')
+  },
 })
 
 /** The browser asks whether the tab may close. */

@@ -1,4 +1,5 @@
 import type { IngestMessage } from '../../../src/client.ts'
+import { noteDone } from '../../first-run/tour.svelte.ts'
 import { service } from '../../shell/service.ts'
 
 export type Upload = Readonly<{
@@ -25,7 +26,11 @@ export function createUploads(files: readonly File[]) {
     form.append('collection', collection)
     form.append('file', file)
     try {
-      for await (const message of service.addDocument(form, signal)) change(file, toState(message))
+      for await (const message of service.addDocument(form, signal)) {
+        const next = toState(message)
+        change(file, next)
+        if (next.state === 'added') noteDone('document-added')
+      }
     } catch (failure) {
       change(file, { state: 'failed', failure })
     }

@@ -1,4 +1,5 @@
 import type { BegunAnswer, ConversationSettings, MessageAnswer } from '../../../src/conversations/schema.ts'
+import { noteDone } from '../../first-run/tour.svelte.ts'
 import { service } from '../../shell/service.ts'
 import type { Attachment } from '../shown-conversation.ts'
 import { type Comparison, vote } from './comparison.svelte.ts'
@@ -83,6 +84,7 @@ export function createActions(ground: Ground) {
           ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
         })
       const begun = await deliver({ begin, isLoading, onWait: draft.wait }, AbortSignal.any([signal, stopping.signal]))
+      noteDone('asked')
       if (signal.aborted) return
       draft.wait(undefined)
       draft.set(begun.question)

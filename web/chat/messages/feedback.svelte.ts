@@ -1,5 +1,6 @@
 import { SvelteMap } from 'svelte/reactivity'
 import type { Client } from '../../../src/client.ts'
+import { noteDone } from '../../first-run/tour.svelte.ts'
 
 export type Rating = 'up' | 'down'
 export type Given = Readonly<{
@@ -35,6 +36,7 @@ export async function rate(
     ...(all.rejectedId === undefined ? {} : { rejected_prediction_id: all.rejectedId }),
   })
   given.set(predictionId, all)
+  noteDone('feedback-given')
   return { isRemembered: saved.prediction !== 'unknown' }
 }
 
