@@ -9,7 +9,7 @@ import { toRow } from './message-rows.ts'
 import { mostMessages } from './messages.ts'
 import type { Owner } from './owner.ts'
 import { isChatgpt, readChatgpt } from './read-chatgpt.ts'
-import { type ReadConversation, readExported } from './read-exported.ts'
+import { createReadExported, type ReadConversation } from './read-exported.ts'
 import type { ExportedConversation, ImportAnswer } from './schema.ts'
 import { titleOf } from './title.ts'
 
@@ -21,7 +21,7 @@ export type ImportParts = Readonly<{ db: Database /** Milliseconds since 1970. *
 
 /**
  * Keeps the conversations of a file, under new ids: our own lines, or the `conversations.json` of ChatGPT. Each is kept whole or not at
- * all, and told of where it is not. Throws `invalid` for an empty file, `conflict` for more conversations than one may have, `aborted`.
+ * all, and told of where it is not. Throws `invalid` for an empty file, and `aborted`.
  */
 export async function importConversations(
   { db, now }: ImportParts,
@@ -33,13 +33,15 @@ export async function importConversations(
   let imported = 0
   let messages = 0
   let untold = 0
+  const readExported = createReadExported()
   for await (const item of readItems(chunks)) {
     if (signal.aborted) throw new AppError('aborted', 'The import was stopped.')
-    const read = readItem(item, now())
-    if ('conversation' in read) {
-      messages += await keep(db, owner, read.conversation)
+    const read = readItem(item, readExported, now())
+    const kept = 'conversation' in read ? await keepIfRoom(db, owner, read.conversation) : read
+    if ('rows' in kept) {
+      messages += kept.rows
       imported += 1
-    } else if (skipped.length < mostTold) skipped.push({ line: item.line, reason: read.problem })
+    } else if (skipped.length < mostTold) skipped.push({ line: item.line, reason: kept.problem })
     else untold += 1
     await setImmediate()
   }
@@ -49,7 +51,9 @@ export async function importConversations(
   return { imported, messages, skipped }
 }
 
-function readItem({ text }: ImportItem, nowMs: number): ReadConversation {
+type ReadExported = ReturnType<typeof createReadExported>
+
+function readItem({ text }: ImportItem, readExported: ReadExported, nowMs: number): ReadConversation {
   if (text === undefined) return { problem: 'it is too long' }
   const value = parse(text)
   if (value === undefined) return { problem: 'it is not valid JSON' }
@@ -71,6 +75,16 @@ function parse(text: string): unknown {
     return JSON.parse(text, (_key, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value))
   } catch {
     return undefined
+  }
+}
+
+/** Those before it are kept already: that there is no room for more is told of each that has none. */
+async function keepIfRoom(db: Database, owner: Owner, conversation: ExportedConversation) {
+  try {
+    return { rows: await keep(db, owner, conversation) }
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'conflict') return { problem: error.message }
+    throw error
   }
 }
 

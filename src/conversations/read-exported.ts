@@ -1,18 +1,22 @@
+import { Compile } from 'typebox/compile'
 import Value from 'typebox/value'
 import { type ExportedConversation, exportedConversation } from './schema.ts'
 
 /** A conversation of a file, or why it is none. */
 export type ReadConversation = Readonly<{ conversation: ExportedConversation }> | Readonly<{ problem: string }>
 
-/** Reads one of our own exports; what does not belong into one is dropped. */
-export function readExported(value: unknown): ReadConversation {
-  if (!Value.Check(exportedConversation, value)) {
-    const [problem] = Value.Errors(exportedConversation, value)
-    return { problem: `${problem?.instancePath || 'the line'} ${problem?.message ?? 'is no conversation'}`.slice(0, 300) }
+/** Gives what reads our own exports; what does not belong into one is dropped. Compiled: a long conversation would hold all others up. */
+export function createReadExported(): (value: unknown) => ReadConversation {
+  const schema = Compile(exportedConversation)
+  return (value) => {
+    if (!schema.Check(value)) {
+      const [problem] = schema.Errors(value)
+      return { problem: `${problem?.instancePath || 'the line'} ${problem?.message ?? 'is no conversation'}`.slice(0, 300) }
+    }
+    Value.Clean(exportedConversation, value)
+    const wrong = findDisorder(value)
+    return wrong === undefined ? { conversation: value } : { problem: wrong }
   }
-  Value.Clean(exportedConversation, value)
-  const wrong = findDisorder(value)
-  return wrong === undefined ? { conversation: value } : { problem: wrong }
 }
 
 /** Each message stands after the one that it follows, so that none follows itself. */

@@ -190,6 +190,48 @@ webTest('a list that cannot be loaded says so, and is asked for again', async ()
   await expect.poll(() => titles(page)).toEqual(['apples'])
 })
 
+webTest('titles are text, whatever they hold: in the list, in a search, in the menu and above the conversation', async () => {
+  const { page, incidents } = await openApp({ host: createEcho() })
+  const time = new Date().toISOString()
+  const shape = {
+    format: 'simpleia-conversation',
+    version: 1,
+    pinned: false,
+    created_at: time,
+    settings: {},
+    leaf_message_id: 'a',
+  }
+  const message = { id: 'a', parent_id: null, role: 'user', content: 'wanted', created_at: time, state: 'done' }
+  const lines = payloads.map((title) => JSON.stringify({ ...shape, title, messages: [message] }))
+  const file = { name: 'x.jsonl', mimeType: 'application/jsonl', buffer: Buffer.from(lines.join('\n')) }
+  await page.getByLabel('Import a file').setInputFiles(file)
+  await expect.poll(() => rows(page).count()).toBe(payloads.length)
+  expect((await titles(page)).toSorted()).toEqual(payloads.toSorted())
+  await page.getByLabel('Search conversations').fill('wanted')
+  await page.getByText(`${payloads.length} conversations found`).waitFor()
+  expect((await titles(page)).toSorted()).toEqual(payloads.toSorted())
+  const title = (await titles(page))[0] ?? ''
+  await rows(page).first().getByRole('link').click()
+  await expect.poll(() => page.locator('h1').textContent()).toBe(title)
+  await choose(page, title, 'Delete')
+  await page.locator('.notice').getByText(title).first().waitFor()
+  expect(incidents).toEqual(noIncidents)
+})
+
+webTest('on a phone, what is deleted while it is shown leaves the focus on the page', async () => {
+  const { page } = await openApp({ host: createEcho() }, { viewport: { width: 390, height: 844 } })
+  const open = () => page.getByRole('button', { name: 'Menu' }).click()
+  await page.locator('#question').fill('apples')
+  await page.locator('#question').press('Enter')
+  await page.locator('#send').waitFor()
+  await open()
+  await choose(page, 'apples', 'Delete')
+  await page.getByText('“apples” was deleted.').waitFor()
+  await rows(page).first().waitFor({ state: 'hidden' })
+  expect(await page.evaluate('document.activeElement.id')).toBe('content')
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+})
+
 webTest('two thousand conversations come page by page while one scrolls', async () => {
   const { page, server } = await openApp({ host: createEcho() })
   const line = (index: number) => {

@@ -159,6 +159,32 @@ webTest('an admin makes another model the one for everybody, and loads and unloa
   await expect.poll(() => picker(page).textContent()).toContain('large')
 })
 
+webTest('a model that is being loaded is shown to be, until it is there', async () => {
+  const host = createFakeEngine({ answer: () => ({ pieces: ['x'] }) })
+  let isLoading = true
+  const listed = async () =>
+    (await host.list()).map((one) => ({ ...one, ...(isLoading ? ({ state: 'loading', memoryBytes: 0 } as const) : {}) }))
+  const { page } = await openApp({ host: { ...host, list: listed } })
+  const status = page.locator('.head [role="status"]')
+  await status.waitFor()
+  expect(await status.textContent()).toBe('fake is being loaded into memory…')
+  expect(await page.locator('.head progress').isVisible()).toBe(true)
+  isLoading = false
+  await status.waitFor({ state: 'detached' })
+})
+
+webTest('models that share the conversations are told with their shares', async () => {
+  const { page } = await openApp({ host: says('fine') })
+  const answer = { model_name: 'scripted', provider: 'hf', ran_on: 'local', loaded: true, state: 'ready' }
+  const arms = [
+    { model: 'scripted', share: 80 },
+    { model: 'scripted+new', share: 20 },
+  ]
+  await page.route('**/model', (route) => route.fulfill({ json: { ...answer, rollout: { id: 'r', arms } } }))
+  await picker(page).click()
+  await page.getByText('A trial shares the conversations: scripted 80 % · scripted+new 20 %').waitFor()
+})
+
 webTest('files go with a question as its text; pictures are refused, and chips are taken away', async () => {
   const host = says('fine')
   const { page, incidents } = await openApp({ host })
