@@ -2,7 +2,7 @@ import type { ConversationAnswer, ConversationSettings, MessageAnswer } from '..
 import { AppError } from '../../src/errors.ts'
 import { addressOf, goTo } from '../shell/router.svelte.ts'
 import { service } from '../shell/service.ts'
-import { bringBack } from './drafts.svelte.ts'
+import { bringBack, takeNewDraft } from './drafts.svelte.ts'
 import { conversationItems, noteConversation } from './list/list.svelte.ts'
 import { createActions } from './messages/actions.svelte.ts'
 import { followAnswer } from './messages/follow-answer.ts'
@@ -128,6 +128,7 @@ function createConversation() {
     const conversation = await service.addConversation({ settings })
     if (signal.aborted) throw new AppError('aborted', 'Another conversation is shown.')
     kept = conversation
+    takeNewDraft(conversation.id)
     id = conversation.id
     goTo(addressOf('chat', conversation.id), { replaces: true })
     return conversation.id

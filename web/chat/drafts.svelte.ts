@@ -18,3 +18,9 @@ export function keepDraft(conversationId: string | undefined, draft: Draft): voi
 export function bringBack(conversationId: string | undefined, draft: Draft): void {
   if (draftOf(conversationId).text.trim() === '') keepDraft(conversationId, draft)
 }
+
+/** A conversation that has just begun goes on with what was typed meanwhile. */
+export function takeNewDraft(conversationId: string): void {
+  keepDraft(conversationId, draftOf(undefined))
+  drafts.delete('')
+}
