@@ -72,6 +72,7 @@ export async function openFilledApp(filling: Filling, context: Parameters<typeof
   const collection = filling.names[0] ?? 'default'
   const documentId = await fillDocuments(client, filling, collection)
   const training = await fillTraining(client, filling)
+  await page.reload()
   const at = (...parts: readonly string[]) => `/#/${parts.map(encodeURIComponent).join('/')}`
   const places = {
     chat: '/#/',
@@ -171,7 +172,7 @@ async function fillAccounts(client: Client, { names, texts }: Filling): Promise<
   const tags = names.filter(({ length }) => length <= 50).slice(0, 20)
   for (const text of texts) {
     const { id } = await client.predict({ prompt: text.slice(0, 4000) })
-    await client.sendFeedback({ prediction_id: id, rating: 'down', correction: text, text, tags })
+    await client.sendFeedback({ prediction_id: id, rating: 'down', correction: text, text: text.slice(0, 5000), tags })
   }
 }
 
@@ -201,10 +202,11 @@ async function fillDocuments(client: Client, { names, texts }: Filling, collecti
   const add = async (name: string, text: string, into = collection) => {
     const metadata = { [name]: text.slice(0, 200), kind: name }
     for await (const message of client.addDocument({ name, text, collection: into, metadata, source: `${name} ${into}` }))
-      if (message.type === 'document') return 'id' in message ? String(message.id) : ''
-    return ''
+      if (message.type === 'document' && 'id' in message) return message.id
+      else if (message.type === 'document') throw new Error(JSON.stringify(message))
+    throw new Error('Nothing was said of the document.')
   }
-  const id = await add(names[0] ?? 'document', texts.join('\n\n'))
+  const id = await add(names[0] ?? 'document', texts.join('\n\n').replaceAll('\0', ''))
   for (const [index, name] of names.slice(1, 6).entries()) await add(name, texts[index] ?? 'text')
   for (const name of names.slice(1, 12)) await add('one', 'Something of it.', name)
   await client.saveSnapshot({ name: 'kept', collection })
@@ -233,8 +235,12 @@ async function fillTraining(client: Client, { names, texts }: Filling) {
     { model: 'tiny', share: 75 },
     { model, share: 25 },
   ]
-  for (const name of names.slice(1, 5))
-    await client.startRollout({ alias: name, arms: arms(names[2] ?? 'other') }).catch(() => undefined)
+  // A name with / would be of a cloud.
+  for (const [index, name] of names
+    .filter((one) => !one.includes('/'))
+    .slice(0, 3)
+    .entries())
+    await client.startRollout({ alias: `shared-${index}`, arms: arms(name) })
   const rule = { min_ratings: 5, promote_when: 'better' } as const
   const rollout = await client.startRollout({ alias: 'default', arms: arms('other'), rule })
   return { dataset: dataset.id, run: run.id, evaluation: evaluation.id, rollout: rollout.id }
