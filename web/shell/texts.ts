@@ -14,7 +14,7 @@ export const texts = {
   skip: { en: 'Skip to the content', es: 'Saltar al contenido' },
   language: { en: 'Language', es: 'Idioma' },
   theme: { en: 'Theme', es: 'Tema' },
-  system: { en: 'as the system', es: 'como el sistema' },
+  system: { en: 'system', es: 'sistema' },
   light: { en: 'light', es: 'claro' },
   dark: { en: 'dark', es: 'oscuro' },
   signIn: { en: 'Sign in', es: 'Entrar' },
