@@ -41,7 +41,10 @@ export function tour(name: string, options: RealServiceOptions, walk: (tour: Tou
           const { page, incidents } = await openTourPage(service.baseUrl, language, size)
           const username = `${name}-${size}-${language}`.replace(/[^a-z0-9-]/gi, '-')
           const show = (step: string) => showStep(page, `${name}-${size}-${language}-${step}`, viewports[size].width)
-          await walk({ page, language, size, username, service, show })
+          await walk({ page, language, size, username, service, show }).catch(async (error: unknown) => {
+            await page.screenshot({ path: join(folder, `${name}-${size}-${language}-FAILED.png`) }).catch(() => {})
+            throw error
+          })
           expect(incidents).toEqual(noIncidents)
         })
   })
