@@ -67,6 +67,7 @@ export const texts = {
   copy: { en: 'Copy', es: 'Copiar' },
   copied: { en: 'Copied', es: 'Copiado' },
   copyFailed: { en: 'It could not be copied.', es: 'No se pudo copiar.' },
+  raw: { en: 'Show as written, without formatting', es: 'Mostrar tal cual, sin formato' },
   edit: { en: 'Edit', es: 'Editar' },
   editQuestionLabel: { en: 'Your question, changed', es: 'Tu pregunta, cambiada' },
   editQuestionSave: { en: 'Ask again', es: 'Preguntar de nuevo' },

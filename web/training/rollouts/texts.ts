@@ -133,6 +133,7 @@ export const texts = {
   ruleDays: { en: 'rolls back after {days} days', es: 'vuelve atrás tras {days} días' },
   ruleEvaluation: { en: 'only after a passed gate', es: 'solo tras pasar la comprobación' },
   audit: { en: 'What was done', es: 'Qué se hizo' },
+  noEvents: { en: 'Nothing yet.', es: 'Nada todavía.' },
   when: { en: 'When', es: 'Cuándo' },
   who: { en: 'Who', es: 'Quién' },
   what: { en: 'What', es: 'Qué' },
