@@ -211,7 +211,7 @@ webTest('a run that fails says what to do, in Spanish too, and on a phone nothin
   process.fail(new AppError('unprocessable', 'NaN at step 2'))
   await shown(page, 'Los números se salieron de rango.')
   await shown(page, 'El servicio dice (en inglés): NaN at step 2')
-  expect(await button(page, 'Seguir').count()).toBe(0)
+  expect(await button(page, 'Continuar').count()).toBe(0)
   for (const path of ['', '/datasets', '/datasets/new', '/runs', '/runs/new', '/evaluations/new', '/rollouts/new']) {
     await open(`training${path}`)
     await expect.poll(() => page.getByText('Cargando…').count()).toBe(0)

@@ -48,7 +48,7 @@ export const texts = {
   page: { en: 'page {page}', es: 'página {page}' },
   pageRange: { en: 'pages {page}–{last}', es: 'páginas {page}–{last}' },
   loading: { en: 'Loading…', es: 'Cargando…' },
-  retry: { en: 'Try again', es: 'Intentar de nuevo' },
+  retry: { en: 'Try again', es: 'Reintentar' },
   notices: { en: 'Notices', es: 'Avisos' },
   pageFailed: { en: 'This page could not be loaded.', es: 'No se pudo cargar esta página.' },
 } as const satisfies Readonly<Record<string, Text>>

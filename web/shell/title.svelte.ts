@@ -1,10 +1,4 @@
-/** What a page says of itself in the title of the tab. */
-export type PageTitle = Readonly<{
-  /** Empty: the name of the page. */
-  text: string
-  /** Something is being written. */
-  isBusy: boolean
-}>
+import type { PageTitle } from './compose-title.ts'
 
 let shown = $state.raw<PageTitle | undefined>(undefined)
 
@@ -16,10 +10,4 @@ export function showTitle(title: PageTitle): () => void {
   return () => {
     if (shown === title) shown = undefined
   }
-}
-
-/** `… Tomatoes · simpleIA` while an answer comes. */
-export function composeTitle(name: string, { text, isBusy }: PageTitle): string {
-  const of = text === '' ? name : text
-  return `${isBusy ? '… ' : ''}${of === '' ? '' : `${of} · `}simpleIA`
 }

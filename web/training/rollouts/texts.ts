@@ -47,7 +47,6 @@ export const texts = {
   starting: { en: 'Starting…', es: 'Empezando…' },
   title: { en: 'Rollout', es: 'Despliegue' },
   titleOf: { en: 'Rollout of {alias}', es: 'Despliegue de {alias}' },
-  forAlias: { en: 'for {alias}', es: 'para {alias}' },
   models: { en: 'Models', es: 'Modelos' },
   saveShares: { en: 'Change the shares', es: 'Cambiar las partes' },
   sharesChanged: { en: 'The shares are changed.', es: 'Las partes han cambiado.' },
@@ -58,12 +57,12 @@ export const texts = {
   share: { en: 'Share', es: 'Parte' },
   answers: { en: 'Answers', es: 'Respuestas' },
   rated: { en: 'Rated', es: 'Valoradas' },
-  winRate: { en: 'Win rate', es: 'Tasa de aciertos' },
+  winRate: { en: 'Win rate', es: 'Tasa de aprobación' },
   rateText: { en: '{rate}, between {low} and {high}', es: '{rate}, entre {low} y {high}' },
   noRate: { en: 'no ratings yet', es: 'sin valoraciones aún' },
   rateLabel: {
     en: 'Win rate of {model}: {rate}, 95 % interval from {low} to {high}',
-    es: 'Tasa de aciertos de {model}: {rate}, intervalo del 95 % de {low} a {high}',
+    es: 'Tasa de aprobación de {model}: {rate}, intervalo del 95 % de {low} a {high}',
   },
   rateNote: {
     en: 'Thumbs up by rated answers. The bar is the rate, the line across it its 95 % interval.',
