@@ -105,7 +105,7 @@ async function answerAgain(tour: Tour) {
   await button(answer, say('earlierVersion')).click()
   await answer.getByText('1/2').waitFor()
   expect(await textOf(answer)).toBe(text)
-  await button(answer, say('copy')).first().click()
+  await button(answer, wordsOf(shellTexts, language)('copy')).first().click()
   await expect.poll(() => page.evaluate('navigator.clipboard.readText()')).toBe(before.content)
 }
 
@@ -215,7 +215,7 @@ async function exportAndImport(tour: Tour) {
     inSidebar(tour, () => listOf(tour).choose('Towers', say('exportJson'))),
   ])
   const buffer = await readFile(await download.path())
-  expect(buffer.toString()).toContain('lighthouse was lit')
+  expect(buffer.toString()).toContain('*lighthouse* was lit')
   const file = { name: 'towers.json', mimeType: 'application/json', buffer }
   await page.locator('#sidebar').getByLabel(say('importFile')).setInputFiles(file)
   await expect.poll(() => page.locator('#sidebar .row').count()).toBe(2)
