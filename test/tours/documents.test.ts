@@ -95,7 +95,7 @@ async function ask({ page, language, show }: Tour) {
   await show('passage')
   await page.keyboard.press('Escape')
   await page.getByText(say('xray'), { exact: true }).click()
-  await page.getByRole('table', { name: say('foundByMeaning') }).waitFor()
+  await page.getByLabel(say('foundByMeaning')).getByRole('table').waitFor()
   await page.getByText(say('xray'), { exact: true }).evaluate('(summary) => summary.scrollIntoView()')
   await show('xray')
 }
