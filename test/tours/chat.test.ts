@@ -43,11 +43,10 @@ async function ask(page: Page, question: string): Promise<Locator> {
 
 const ended = (answer: Locator) => answer.locator('.facts').waitFor()
 
-/** Asks for something long, and waits until some of it is there. */
-async function askForLong(page: Page): Promise<Locator> {
-  const answer = await ask(page, '1 2 3 4 5 6 7 8 9 10 11 12 13')
+/** Waits until some of an answer is there. */
+async function begun(answer: Locator): Promise<string> {
   await expect.poll(async () => (await textOf(answer)).length, { interval: 20 }).toBeGreaterThan(5)
-  return answer
+  return textOf(answer)
 }
 
 async function lastMessage({ page, service }: Tour): Promise<MessageAnswer> {
@@ -160,18 +159,29 @@ async function stop(tour: Tour) {
     // So that the small model has more to say.
     await dialog.getByLabel(wordsOf(settingsTexts, language)('repeat_penalty')).fill('1')
   })
-  for (const press of [() => button(page, say('stop')).click(), () => page.keyboard.press('Escape')]) {
-    const answer = await askForLong(page)
-    await press()
-    await answer.getByText(say('stopped')).waitFor()
-  }
+  await button(page.locator('.asked').first(), say('edit')).click()
+  // At the beginning of a conversation, the small model goes on with this.
+  await page.getByLabel(say('editQuestionLabel')).fill('1 2 3 4 5 6 7 8 9 10 11 12 13')
+  await button(page, say('editQuestionSave')).click()
+  await page.locator('.asked').first().getByText('3/3').waitFor()
+  const answer = answers(page).first()
+  await begun(answer)
+  await button(page, say('stop')).click()
+  await answer.getByText(say('stopped')).waitFor()
+  await button(answer, say('regenerate')).click()
+  await answer.getByText('2/2').waitFor()
+  await begun(answer)
+  await page.keyboard.press('Escape')
+  await answer.getByText(say('stopped')).waitFor()
 }
 
 /** The answer goes on while the page is loaded again. */
-async function reload({ page, show }: Tour) {
-  const before = await textOf(await askForLong(page))
+async function reload({ page, language, show }: Tour) {
+  const answer = answers(page).first()
+  await button(answer, wordsOf(texts, language)('regenerate')).click()
+  await answer.getByText('3/3').waitFor()
+  const before = await begun(answer)
   await page.reload()
-  const answer = answers(page).last()
   await expect.poll(async () => (await textOf(answer)).length).toBeGreaterThan(before.length)
   await show('writing')
   await ended(answer)
@@ -248,7 +258,7 @@ async function switchLanguageAndTheme(tour: Tour) {
   await expect.poll(() => page.evaluate('document.documentElement.dataset.theme')).toBe('dark')
   await leaveSidebar(tour)
   await show('dark')
-  await inSidebar(tour, (sidebar) => button(sidebar, language === 'en' ? 'English' : 'Español').click())
+  await inSidebar({ ...tour, language: other }, (sidebar) => button(sidebar, language === 'en' ? 'English' : 'Español').click())
   await page.getByLabel(wordsOf(shellTexts, language)('theme')).selectOption('system')
 }
 
