@@ -241,6 +241,7 @@ async function signInAndOut(tour: Tour) {
   await show('sign-in')
   await openAccount(tour)
   // What a visitor has asked is not theirs.
+  await page.locator('.welcome').waitFor()
   await inSidebar(tour, (sidebar) => sidebar.getByText(wordsOf(listTexts, language)('empty')).waitFor())
   await page.locator('#sidebar').getByText(username).waitFor()
   await show('signed-in')
