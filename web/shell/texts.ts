@@ -21,6 +21,7 @@ export const texts = {
   tour: { en: 'First steps', es: 'Primeros pasos' },
   signOut: { en: 'Sign out', es: 'Salir' },
   shortcuts: { en: 'Keyboard shortcuts', es: 'Atajos de teclado' },
+  keys: { en: 'Shortcuts', es: 'Atajos' },
   shift: { en: 'Shift', es: 'Mayús' },
   enter: { en: 'Enter', es: 'Intro' },
   escape: { en: 'Escape', es: 'Esc' },
