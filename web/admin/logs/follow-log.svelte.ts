@@ -1,6 +1,6 @@
 import type { LogLine } from '../../../src/admin/schema.ts'
 import { AppError, type ErrorCode } from '../../../src/errors.ts'
-import { pause } from '../../shell/pauses.ts'
+import { pause } from '../../ui/pause.ts'
 import { createLogWindow, mostLines, type ShownLine } from './log-window.ts'
 
 const flushMs = 150

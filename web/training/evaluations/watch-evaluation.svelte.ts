@@ -1,8 +1,8 @@
 import { AppError } from '../../../src/errors.ts'
 import type { Progress } from '../../../src/evaluation/evaluation.ts'
 import type { EvaluationItem } from '../../../src/evaluation/schema.ts'
-import { pause } from '../../shell/pauses.ts'
 import { service } from '../../shell/service.ts'
+import { pause } from '../../ui/pause.ts'
 
 const retryMs = 3000
 

@@ -1,8 +1,8 @@
 import type { TrainingEvent } from '../../../src/client/training.ts'
 import { AppError } from '../../../src/errors.ts'
 import type { EpochAnswer, RunAnswer, StepAnswer } from '../../../src/training/schema.ts'
-import { pause } from '../../shell/pauses.ts'
 import { service } from '../../shell/service.ts'
+import { pause } from '../../ui/pause.ts'
 import { addSteps, upTo } from './loss-chart.ts'
 
 /** Steps that come within this time are drawn together. */
