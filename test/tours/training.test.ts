@@ -60,7 +60,7 @@ async function makeDataset({ page, language, show }: Tour): Promise<void> {
   await page.getByText(facts[0][1]).waitFor()
   await show('dataset-preview')
   await page.getByRole('button', { name: say('create') }).press('Enter')
-  await page.getByRole('heading', { level: 1, name: 'corrections:1' }).waitFor()
+  await page.getByRole('heading', { level: 2, name: 'corrections:1' }).waitFor()
   await page.getByText(facts[0][1]).waitFor()
   await show('dataset-made')
   await page.getByRole('link', { name: say('trainWith') }).press('Enter')
@@ -76,7 +76,7 @@ async function startRun({ page, language, show }: Tour): Promise<void> {
   await page.getByText(say('atMost', { steps: '12' })).waitFor()
   await show('new-run')
   await page.getByRole('button', { name: say('start') }).press('Enter')
-  await page.getByRole('heading', { level: 1, name: 'learned' }).waitFor()
+  await page.getByRole('heading', { level: 2, name: 'learned' }).waitFor()
 }
 
 async function watchRun({ page, language, show }: Tour): Promise<void> {
@@ -117,7 +117,7 @@ async function rollOut({ page, language, show, service }: Tour, client: Client):
   await page.getByText(say('otherShare', { model: realModel, share: '50' })).waitFor()
   await show('new-rollout')
   await page.getByRole('button', { name: say('start') }).press('Enter')
-  await page.getByRole('heading', { level: 1, name: say('titleOf', { alias: 'default' }) }).waitFor()
+  await page.getByRole('heading', { level: 2, name: say('titleOf', { alias: 'default' }) }).waitFor()
   const rated = await rateUntilBothAnswer(client)
   await page.reload()
   await page
@@ -153,7 +153,7 @@ async function lookAround({ page, language, show, service }: Tour): Promise<void
       .getByRole('navigation', { name: say('parts') })
       .getByRole('link', { name: say(part) })
       .press('Enter')
-    await page.getByRole('heading', { level: 1, name: say(part), exact: true }).waitFor()
+    await page.getByRole('heading', { level: 2, name: say(part), exact: true }).waitFor()
     const link = page.locator('main').getByRole('link', { name: rows[part] }).first()
     await link.waitFor()
     await show(part)
