@@ -39,6 +39,7 @@ export const texts = {
   },
   download: { en: 'Download', es: 'Descargar' },
   suggested: { en: 'Good ones to begin with', es: 'Buenos para empezar' },
+  suggest: { en: 'Download {name} {about}', es: 'Descargar {name} {about}' },
   small: { en: 'small and quick', es: 'pequeño y rápido' },
   better: { en: 'answers better, wants more memory', es: 'responde mejor, pide más memoria' },
   search: { en: 'finds passages in documents', es: 'encuentra pasajes en documentos' },

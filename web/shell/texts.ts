@@ -14,7 +14,7 @@ export const texts = {
   skip: { en: 'Skip to the content', es: 'Saltar al contenido' },
   language: { en: 'Language', es: 'Idioma' },
   theme: { en: 'Theme', es: 'Tema' },
-  system: { en: 'as the system', es: 'como el sistema' },
+  system: { en: 'system', es: 'sistema' },
   light: { en: 'light', es: 'claro' },
   dark: { en: 'dark', es: 'oscuro' },
   signIn: { en: 'Sign in', es: 'Entrar' },
@@ -32,5 +32,6 @@ export const texts = {
   loading: { en: 'Loading…', es: 'Cargando…' },
   retry: { en: 'Try again', es: 'Intentar de nuevo' },
   notices: { en: 'Notices', es: 'Avisos' },
+  asksAgain: { en: 'The page asks again by itself.', es: 'La página vuelve a preguntar por sí sola.' },
   pageFailed: { en: 'This page could not be loaded.', es: 'No se pudo cargar esta página.' },
 } as const satisfies Readonly<Record<string, Text>>

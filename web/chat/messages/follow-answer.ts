@@ -1,5 +1,5 @@
 import type { MessageEvent } from '../../../src/conversations/schema.ts'
-import { isPassing, pause, pauseAfter } from './pauses.ts'
+import { isPassing, pause, pauseAfter } from '../../shell/pauses.ts'
 import type { ShownMessage } from './shown-message.svelte.ts'
 
 export type Follow = (messageId: string, signal: AbortSignal) => AsyncIterable<MessageEvent>

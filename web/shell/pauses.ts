@@ -1,4 +1,4 @@
-import { AppError, type ErrorCode } from '../../../src/errors.ts'
+import { AppError, type ErrorCode } from '../../src/errors.ts'
 
 const firstMs = 500
 const longestMs = 8000
