@@ -105,7 +105,7 @@ async function answerAgain(tour: Tour) {
   await button(answer, say('earlierVersion')).click()
   await answer.getByText('1/2').waitFor()
   expect(await textOf(answer)).toBe(text)
-  await button(answer, say('copy')).first().click()
+  await button(answer, wordsOf(shellTexts, language)('copy')).first().click()
   await expect.poll(() => page.evaluate('navigator.clipboard.readText()')).toBe(before.content)
 }
 

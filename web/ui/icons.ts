@@ -34,6 +34,8 @@ export const icons = {
     'M7 13.5V4H3.5v9.5zM7 13.5L11 21c1.6 0 2.6-1.1 2.3-2.7L12.7 15h5.6c1.4 0 2.4-1.2 2.1-2.6l-1.3-6.6C18.9 4.7 18 4 16.9 4H7',
   thought: 'M5 6h14M5 10h14M5 14h9M5 18h6',
   tool: 'M14 6a4 4 0 0 1 5-2l-3 3 1 2 3-2a4 4 0 0 1-6 4L7 18l-2-2 7-7',
+  person: 'M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4 20c1-4 4-6 8-6s7 2 8 6',
+  raw: 'M8 7l-5 5 5 5M16 7l5 5-5 5',
   info: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01',
 } as const
 export type IconName = keyof typeof icons
