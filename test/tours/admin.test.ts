@@ -146,6 +146,12 @@ async function followLog({ page, language, show }: Tour, client: Client): Promis
   await page.getByText(say('following')).waitFor()
   await client.rollouts()
   await page.locator('.line', { hasText: 'route=/rollout' }).first().waitFor()
+  // The newest line is in sight, also where lines are longer than a row.
+  await expect
+    .poll(() =>
+      page.locator('.lines').evaluate(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight),
+    )
+    .toBeLessThan(2)
   await show('logs')
 }
 

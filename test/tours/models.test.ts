@@ -93,6 +93,9 @@ tour('models', { settings: { HF_ENDPOINT: hub.endpoint } }, async ({ page, langu
   await button('load', name).press('Enter')
   await card(name).getByText(say('unload')).waitFor()
   await page.locator('.memory li', { hasText: name }).waitFor()
+  expect(await page.evaluate("document.activeElement.getAttribute('aria-label')")).toBe(
+    say('ofModel', { action: say('unload'), name }),
+  )
   await show('loaded')
   await chatWith(page, name, language)
   await show('answer')
