@@ -51,6 +51,7 @@ export const texts = {
   loading: { en: 'Loading…', es: 'Cargando…' },
   retry: { en: 'Try again', es: 'Reintentar' },
   notices: { en: 'Notices', es: 'Avisos' },
+  sessionEnded: { en: 'Your session has ended.', es: 'Tu sesión ha terminado.' },
   asksAgain: { en: 'The page asks again by itself.', es: 'La página vuelve a preguntar por sí sola.' },
   pageFailed: { en: 'This page could not be loaded.', es: 'No se pudo cargar esta página.' },
 } as const satisfies Readonly<Record<string, Text>>
