@@ -54,8 +54,8 @@ async function pressAll({ page, url, places }: FilledApp, place: string, pressed
       await expectAccessible(page, where)
       expect.soft(await page.evaluate(`document.querySelector("${overlay}").contains(document.activeElement)`), where).toBe(true)
       await page.keyboard.press('Escape')
-      await expect.poll(() => page.locator(overlay).count(), where).toBe(0)
-      await expect.poll(() => button.evaluate((one) => one === document.activeElement), where).toBe(true)
+      await expect.poll(() => page.locator(overlay).count(), { message: where }).toBe(0)
+      await expect.poll(() => button.evaluate('(one) => one === document.activeElement'), { message: where }).toBe(true)
     } else {
       expect.soft(await page.evaluate(isLost), `${where} loses the focus`).toBe(false)
       await come()
