@@ -43,7 +43,8 @@ tour('documents', { embeds: true, settings: { CONTEXT_SIZE: '2048' } }, async (t
   await button(page.getByRole('dialog'), say('remove')).click()
   await page.getByText(say('documentRemoved', { name: 'The museum' })).waitFor()
   await page.getByRole('heading', { level: 1, name: 'default' }).waitFor()
-  expect(await page.getByRole('link', { name: 'The museum', exact: true }).count()).toBe(0)
+  for (const name of ['The museum', 'museum.pdf'])
+    await expect.poll(() => page.getByRole('link', { name, exact: true }).count()).toBe(0)
   await show('deleted')
 })
 

@@ -22,6 +22,11 @@ export const queue = createUploadQueue({
   },
 })
 
+/** Takes what was added off the list when it is there no longer: a document, or all of a collection. */
+export function forgetRemoved(isRemoved: (upload: Upload) => boolean): void {
+  queue.forget(...shown.filter(isRemoved).map(({ id }) => id))
+}
+
 /** The browser asks whether the tab may close. */
 function warn(event: BeforeUnloadEvent): void {
   event.preventDefault()
