@@ -118,6 +118,7 @@ tour(
     await show('quantize')
     await dialog.getByRole('button', { name: say('start') }).press('Enter')
     await page.getByText(say('jobHint')).or(page.getByText(agreement)).first().waitFor()
+    await page.locator('section:focus', { has: page.locator('#job-title') }).waitFor()
     await show('quantizing')
     await page.getByText(agreement).waitFor({ timeout: 90_000 })
     await show('quantized')
