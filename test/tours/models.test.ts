@@ -120,7 +120,7 @@ tour(
     await page.getByText(say('jobHint')).or(page.getByText(agreement)).first().waitFor()
     await page.locator('section:focus', { has: page.locator('#job-title') }).waitFor()
     await show('quantizing')
-    await page.getByText(agreement).waitFor({ timeout: 90_000 })
+    await page.getByText(agreement).waitFor({ timeout: 200_000 })
     await show('quantized')
     await page.getByRole('button', { name: say('hide'), exact: true }).click()
     await button('report', small).click()
