@@ -66,7 +66,7 @@ tour(
     await open()
     await card(realModel).getByText(say('selected')).waitFor()
     await show('user')
-    expect(await page.locator('#content button').allInnerTexts()).toEqual([say('report')])
+    expect([...new Set(await page.locator('#content button').allInnerTexts())]).toEqual([say('report')])
 
     await becomeAdmin(page, service)
     await page.getByText(say('add')).waitFor()
@@ -91,7 +91,7 @@ tour(
     await pulls.getByText(say('pullDone', { name })).waitFor()
     // What had arrived did not come again.
     expect(hub.of('cdn').at(-1)?.range).toMatch(new RegExp(`^bytes=[1-9]\\d+-${content.length - 1}$`))
-    await pulls.getByRole('button', { name: say('hide') }).click()
+    await pulls.getByRole('button', { name: say('ofModel', { action: say('hide'), name: repository }) }).click()
 
     await button('load', name).press('Enter')
     await card(name).getByText(say('unload')).waitFor()
@@ -118,10 +118,11 @@ tour(
     await show('quantize')
     await dialog.getByRole('button', { name: say('start') }).press('Enter')
     await page.getByText(say('jobHint')).or(page.getByText(agreement)).first().waitFor()
+    await page.locator('section:focus', { has: page.locator('#job-title') }).waitFor()
     await show('quantizing')
-    await page.getByText(agreement).waitFor({ timeout: 90_000 })
+    await page.getByText(agreement).waitFor({ timeout: 200_000 })
     await show('quantized')
-    await page.getByRole('button', { name: say('hide') }).click()
+    await page.getByRole('button', { name: say('hide'), exact: true }).click()
     await button('report', small).click()
     await dialog.getByRole('table').waitFor()
     await show('report')

@@ -25,7 +25,7 @@ const learned = `${realModel}+learned`
 let isLearned = false
 
 // The first goes the long way; the others look at what it has left.
-tour('training', { timeoutMs: 290_000 }, async (tour) => {
+tour('training', { timeoutMs: 580_000 }, async (tour) => {
   await becomeAdmin(tour.page, tour.service)
   if (!isLearned) await learn(tour)
   isLearned = true
@@ -60,7 +60,7 @@ async function makeDataset({ page, language, show }: Tour): Promise<void> {
   await page.getByText(facts[0][1]).waitFor()
   await show('dataset-preview')
   await page.getByRole('button', { name: say('create') }).press('Enter')
-  await page.getByRole('heading', { level: 2, name: 'corrections:1' }).waitFor()
+  await page.getByRole('heading', { name: 'corrections:1' }).waitFor()
   await page.getByText(facts[0][1]).waitFor()
   await show('dataset-made')
   await page.getByRole('link', { name: say('trainWith') }).press('Enter')
@@ -76,21 +76,21 @@ async function startRun({ page, language, show }: Tour): Promise<void> {
   await page.getByText(say('atMost', { steps: '10' })).waitFor()
   await show('new-run')
   await page.getByRole('button', { name: say('start') }).press('Enter')
-  await page.getByRole('heading', { level: 2, name: 'learned' }).waitFor()
+  await page.getByRole('heading', { name: 'learned', exact: true }).waitFor()
 }
 
 async function watchRun({ page, language, show }: Tour): Promise<void> {
   const say = wordsOf({ ...commonTexts, ...runTexts }, language)
   const words = (name: keyof typeof runTexts) => page.getByText(say(name).split('{')[0] ?? '').first()
-  await page.getByRole('img').waitFor({ timeout: 60_000 })
+  await page.getByRole('img').waitFor({ timeout: 200_000 })
   await show('run')
   await page.getByRole('button', { name: say('pause') }).press('Enter')
-  await words('statePaused').waitFor({ timeout: 60_000 })
+  await words('statePaused').waitFor({ timeout: 200_000 })
   // The same button goes on, and has kept the focus.
   expect(await page.evaluate('document.activeElement.textContent.trim()')).toBe(say('resume'))
   await show('run-paused')
   await page.getByRole('button', { name: say('resume') }).press('Enter')
-  await page.getByText(say('stateCompleted', { model: learned })).waitFor({ timeout: 150_000 })
+  await page.getByText(say('stateCompleted', { model: learned })).waitFor({ timeout: 200_000 })
   await expectCharts(page, 1)
   await show('run-completed')
   await page.getByRole('link', { name: say('evaluate') }).press('Enter')
@@ -104,7 +104,7 @@ async function compare({ page, language, show }: Tour): Promise<void> {
   await page.getByLabel(say('max_tokens')).fill('16')
   await show('new-gate')
   await page.getByRole('button', { name: say('start') }).press('Enter')
-  await page.getByRole('heading', { name: new RegExp(`^${say('verdict')}`) }).waitFor({ timeout: 90_000 })
+  await page.getByRole('heading', { name: new RegExp(`^${say('verdict')}`) }).waitFor({ timeout: 200_000 })
   await show('gate')
   await page.getByRole('heading', { name: say('examples') }).scrollIntoViewIfNeeded()
   await show('gate-examples')
@@ -119,7 +119,7 @@ async function rollOut({ page, language, show, service }: Tour, client: Client):
   await page.getByText(say('otherShare', { model: realModel, share: '50' })).waitFor()
   await show('new-rollout')
   await page.getByRole('button', { name: say('start') }).press('Enter')
-  await page.getByRole('heading', { level: 2, name: say('titleOf', { alias: 'default' }) }).waitFor()
+  await page.getByRole('heading', { name: say('titleOf', { alias: 'default' }) }).waitFor()
   const rated = await rateUntilBothAnswer(client)
   await page.reload()
   await page
@@ -155,12 +155,12 @@ async function lookAround({ page, language, show, service }: Tour): Promise<void
       .getByRole('navigation', { name: say('parts') })
       .getByRole('link', { name: say(part) })
       .press('Enter')
-    await page.getByRole('heading', { level: 2, name: say(part), exact: true }).waitFor()
+    await page.getByRole('heading', { name: say(part), exact: true }).waitFor()
     const link = page.locator('main').getByRole('link', { name: rows[part] }).first()
     await link.waitFor()
     await show(part)
     await link.press('Enter')
-    await page.getByRole('heading', { level: 2 }).first().waitFor()
+    await page.getByRole('heading', { level: 2, name: rows[part] }).first().waitFor()
     if (part === 'runs') await expectCharts(page, 1)
     await show(`one-of-${part}`)
   }

@@ -93,7 +93,10 @@ webTest('a model is loaded, chosen for everybody and taken out of memory; one th
 })
 
 webTest('a deletion says what goes, and a refusal why; the keyboard is not lost with the model', async () => {
-  const { page, become, modelsDir } = await openModels()
+  const engine = createHost()
+  const gone = new Set<string>()
+  const host = { ...engine, list: async () => (await engine.list()).filter(({ name }) => !gone.has(name)) }
+  const { page, become, modelsDir } = await openModels({ host })
   for (const name of ['first', 'second']) await writeFile(join(modelsDir, `${name}.gguf`), 'GGUF')
   await become('root')
   await act(page, 'Delete…', 'first').click()
@@ -106,6 +109,11 @@ webTest('a deletion says what goes, and a refusal why; the keyboard is not lost 
   await page.keyboard.press('Escape')
   expect(await isThere(join(modelsDir, 'first.gguf'))).toBe(true)
   await act(page, 'Delete…', 'second').click()
+  await page.route('**/models/second', async (route) => {
+    const response = await route.fetch()
+    gone.add('second')
+    await route.fulfill({ response })
+  })
   await dialog.getByRole('button', { name: 'Delete' }).click()
   await dialog.waitFor({ state: 'hidden' })
   await expect.poll(() => isThere(join(modelsDir, 'second.gguf'))).toBe(false)
