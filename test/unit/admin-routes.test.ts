@@ -3,7 +3,7 @@ import { fastify } from 'fastify'
 import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { auditedRoutes, quietRoutes } from '../../src/admin/audit/actions.ts'
-import { refusalsPerMinute } from '../../src/admin/audit/audit-queue.ts'
+import { vainPerMinute } from '../../src/admin/audit/audit-queue.ts'
 import { csvLine } from '../../src/admin/csv.ts'
 import { createWatch } from '../../src/admin-part.ts'
 import { createClient } from '../../src/client.ts'
@@ -139,12 +139,12 @@ describe('the audit', () => {
       settings: { LOG_LEVEL: 'warn' },
       logStream: { write: (line) => void lines.push(line) },
     })
-    for (let index = 0; index < refusalsPerMinute + 20; index += 1)
+    for (let index = 0; index < vainPerMinute + 20; index += 1)
       await (await fetch(`${server.url}/admin/reload`, { method: 'POST' })).text()
     await send('POST', '/admin/reload')
-    const count = (await audit(refusalsPerMinute + 3)).length
-    expect(count).toBe(refusalsPerMinute + 3)
-    await expect.poll(() => lines.join('')).toContain('The audit leaves out refusals that came too often')
+    const count = (await audit(vainPerMinute + 3)).length
+    expect(count).toBe(vainPerMinute + 3)
+    await expect.poll(() => lines.join('')).toContain('The audit leaves out what came too often')
   })
 
   test('that cannot be written is told and counted, and written later in its order', async () => {
@@ -244,6 +244,8 @@ describe('as CSV', () => {
     [['a', 1, null], 'a,1,\r\n'],
     [['=1', '\t=1', '\r=1'], "'=1,'\t=1,\"'\r=1\"\r\n"],
     [[-1, '-1'], "-1,'-1\r\n"],
+    // Where Spanish is spoken, spreadsheets end fields with a semicolon.
+    [['a;=1', 'b\n+1', 'c;d', '＝1'], "a;'=1,\"b\n'+1\",c;d,'＝1\r\n"],
   ])('%j is %j', (cells, line) => {
     expect(csvLine(cells)).toBe(line)
   })

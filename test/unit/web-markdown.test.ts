@@ -139,3 +139,16 @@ test('a sentence is not marked where the mark would make another block', () => {
   ]
   expect(harmlessSpans(text, spans)).toEqual(spans.slice(1))
 })
+
+test('what is nested too deeply to be read is shown as it was written, and what is around it as ever', () => {
+  const deep = ['> '.repeat(5000), '- '.repeat(5000), '>1. '.repeat(3000), `${' '.repeat(400)}- `].map((lead) => `${lead}<b>`)
+  for (const text of deep) {
+    const [first = '', second = '', third = '', ...more] = render(`*a*\n\n${text}\n\n*b*`)
+    expect([first, third, more]).toEqual(['<p><em>a</em></p>', '<p><em>b</em></p>', []])
+    expect(second).toContain('<pre tabindex="0"><code>')
+    expect(second).toContain('&lt;b&gt;')
+    expect(second).not.toContain('<b>')
+  }
+  expect(html('- '.repeat(200))).toBe('<hr>')
+  expect(html(`${'> '.repeat(20)}a`)).toContain('<blockquote><p>a</p></blockquote>')
+})

@@ -22,8 +22,10 @@ export async function openBrowser(): Promise<Browser | undefined> {
 export type Incidents = Readonly<{
   dialogs: readonly string[]
   foreignRequests: readonly string[]
-  /** What the security policy stopped, and scripts that failed. */
+  /** What the security policy stopped, as the console tells it, and scripts that failed. */
   violations: readonly string[]
+  /** What the security policy stopped, as its events tell it. */
+  blocked: readonly string[]
 }>
 
 export type WatchedPage = Readonly<{ page: Page; incidents: Incidents }>
@@ -34,7 +36,7 @@ export type PageOptions = BrowserContextOptions &
     isFirstRun?: boolean
   }>
 
-/** A page in a browser context of its own, on which every dialog, foreign request and violation is noted. */
+/** A page in a browser context of its own, on which every dialog, foreign request and violation is noted, and every new window. */
 export async function openPage(browser: Browser, url: string, given: PageOptions = {}): Promise<WatchedPage> {
   const { isFirstRun = false, ...options } = given
   const context = await browser.newContext({ locale: 'en', ...options })
@@ -42,7 +44,10 @@ export async function openPage(browser: Browser, url: string, given: PageOptions
   const dialogs: string[] = []
   const foreignRequests: string[] = []
   const violations: string[] = []
+  const blocked: string[] = []
   const page = await context.newPage()
+  await page.exposeFunction('noteBlocked', (directive: string) => void blocked.push(directive))
+  await page.addInitScript(`addEventListener('securitypolicyviolation', (event) => noteBlocked(event.effectiveDirective))`)
   if (!isFirstRun) await page.addInitScript(() => sessionStorage.setItem('looks-around', 'yes'))
   page.on('dialog', async (dialog) => {
     dialogs.push(dialog.message())
@@ -51,15 +56,16 @@ export async function openPage(browser: Browser, url: string, given: PageOptions
   page.on('request', (request) => {
     if (!request.url().startsWith(`${url}/`)) foreignRequests.push(request.url())
   })
+  page.on('popup', (opened) => foreignRequests.push(opened.url()))
   page.on('pageerror', (error) => violations.push(error.message))
   page.on('console', (message) => {
     if (message.text().includes('Content Security Policy')) violations.push(message.text())
   })
   await page.goto(`${url}/`)
-  return { page, incidents: { dialogs, foreignRequests, violations } }
+  return { page, incidents: { dialogs, foreignRequests, violations, blocked } }
 }
 
-export const noIncidents: Incidents = { dialogs: [], foreignRequests: [], violations: [] }
+export const noIncidents: Incidents = { dialogs: [], foreignRequests: [], violations: [], blocked: [] }
 
 /** Asks a question as a person does, and waits until its answer has come to an end. */
 export async function ask(page: Page, question: string): Promise<void> {

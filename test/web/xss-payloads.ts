@@ -31,3 +31,39 @@ export const payloads: readonly string[] = [
   '<<img src=x onerror=alert(1)//<',
   '&lt;img src=x onerror=alert(1)&gt; &#x3C;script&#x3E;alert(1)&#x3C;/script&#x3E;',
 ]
+
+const fence = '```'
+
+/** More of them, for texts in which Markdown, maths and code are read. */
+export const markdownPayloads: readonly string[] = [
+  '[a](JaVaScRiPt:alert(1)) [b](java\nscript:alert(1)) [c](javascript&colon;alert(1)) [d](&#106;avascript:alert(1)) [e](%6aavascript:alert(1))',
+  '[a]( javascript:alert(1)) [b](<javascript:alert(1)>) [c](\u0001javascript:alert(1)) [d](java&Tab;script:alert(1)) [e](javascript://https://a%0aalert(1))',
+  '[a](data:text/html,<script>alert(1)</script>) [b](vbscript:msgbox(1)) [c](blob:https://evil.example/1) [d](file:///etc/passwd) [e](//evil.example)',
+  '<javascript:alert(1)> <data:text/html,alert(1)> javascript:alert(1)',
+  '[a][b] ![c][b]\n\n[b]: javascript:alert(1) "x"\n\n[^1]\n\n[^1]: <img src=x onerror=alert(1)> [x](javascript:alert(1))',
+  '[a](https://evil.example "" onmouseover=alert(1) x="") [b](https://evil.example/"onmouseover="alert(1)) ![c](https://evil.example/" onerror="alert(1))',
+  '![a](data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9YWxlcnQoMSk+) [![a](x)](javascript:alert(1)) ![a](javascript:alert(1))',
+  `${fence}"><img src=x onerror=alert(1)>\nalert(1)\n${fence}`,
+  `${fence}html\n</code></pre><img src=x onerror=alert(1)><script>alert(1)</script>\n${fence}`,
+  `${fence}js <script>alert(1)</script>\nconst a = '</script><script>alert(1)</script>'\n${fence}`,
+  `${fence}constructor\n<img src=x onerror=alert(1)>\n${fence}\n\n${fence}__proto__\n<svg onload=alert(1)>`,
+  '| <img src=x onerror=alert(1)> | [a](javascript:alert(1)) |\n|---|:-:|\n| <script>alert(1)</script> | `<svg onload=alert(1)>` |',
+  '# <img src=x onerror=alert(1)>\n> <svg onload=alert(1)>\n- [ ] <iframe src="javascript:alert(1)">\n1. [x](javascript:alert(1))',
+  '$\\href{javascript:alert(1)}{x}$ $$\\url{javascript:alert(1)} \\htmlData{x=" onmouseover=alert(1)}{y}$$',
+  '$\\includegraphics{https://evil.example/x.png}$ $\\class{" onmouseover="alert(1)}{x}$ $\\htmlStyle{background:url(https://evil.example)}{x}$',
+  '$\\text{<img src=x onerror=alert(1)>}$ \\(<script>alert(1)</script>\\) \\[\\color{"><img src=x onerror=alert(1)>}{x}\\]',
+  '$\\def\\a{\\a\\a}\\a$ $\\style{x:expression(alert(1))}{x}$ $\\cssId{" onload="alert(1)}{x}$ $\\tag{<svg onload=alert(1)>}x$',
+  '<math><annotation-xml encoding="text/html"><img src=x onerror=alert(1)></annotation-xml></math><math href="javascript:alert(1)">x</math>',
+  '<math><mi xlink:href="javascript:alert(1)">x</mi><maction actiontype="statusline#https://evil.example">y</maction></math>',
+  '<svg><a xlink:href="javascript:alert(1)"><text y=20>x</text></a><use href="data:image/svg+xml,<svg onload=alert(1)>#x"></use><foreignObject><img src=x onerror=alert(1)></foreignObject></svg>',
+  '<svg><set attributeName=onmouseover to=alert(1)><style><img src=x onerror=alert(1)></style></svg><noscript><p title="</noscript><img src=x onerror=alert(1)>">',
+  '<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)></style></mglyph></form>',
+  '<template><script>alert(1)</script></template><xmp><img src=x onerror=alert(1)></xmp><plaintext><img src=x onerror=alert(1)>',
+  '<a id=content name=content>x</a><img name=body id=cookie src=x onerror=alert(1)><p style="background:url(https://evil.example/x)">y</p>',
+  '**<img src=x onerror=alert(1)>** ~~<script>alert(1)</script>~~ *[x](javascript:alert(1))* `<img src=x onerror=alert(1)>` \\<img src=x onerror=alert(1)>',
+  'https://evil.example/<img/src=x/onerror=alert(1)> www.evil.example/"onmouseover="alert(1) mailto:a@b"onclick=alert(1)',
+  '\u0000<scr\u0000ipt>alert(1)</scr\u0000ipt>\u202e<img\u00a0src=x\u000conerror=alert(1)>\ufeff\ue0f0<img src=x onerror=alert(1)>\ue0f1',
+  `${'> '.repeat(3000)}<img src=x onerror=alert(1)>`,
+  `${'- '.repeat(2000)}<img src=x onerror=alert(1)>`,
+  `${'['.repeat(2000)}<img src=x onerror=alert(1)>${'](javascript:alert(1))'.repeat(2000)}`,
+]

@@ -1,101 +1,204 @@
+import type { Page } from 'playwright-core'
 import { expect } from 'vitest'
-import type { GenerateRequest } from '../../src/engine/provider.ts'
-import { bodyOf } from '../server.ts'
-import { ask, noIncidents, signIn } from './browser.ts'
+import { noIncidents } from './browser.ts'
 import { createEcho } from './echo.ts'
+import { type FilledApp, openFilledApp } from './filled-app.ts'
 import { openApp, webTest } from './open-app.ts'
-import { payloads } from './xss-payloads.ts'
+import { markdownPayloads, payloads } from './xss-payloads.ts'
 
-type FeedbackPage = Readonly<{ items: readonly Readonly<{ text: string | null }>[] }>
+const texts = [...payloads, ...markdownPayloads]
+const filling = { names: payloads, texts }
 
-webTest('markup in questions, answers and feedback is text, in the chat and on the admin page (B66)', async () => {
-  const { page, incidents, server } = await openApp({ host: createEcho() })
-  for (const [index, payload] of payloads.entries()) {
-    await ask(page, payload)
-    const turn = page.locator('.turn').nth(index)
-    expect(await turn.locator('.asked .text').textContent()).toBe(payload)
-    expect(await turn.locator('.answer > .text').textContent()).toBe(payload)
-    await turn.locator('.thumb').last().click()
-    await turn.locator('.comment textarea').fill(payload)
-    await turn.locator('.comment button').click()
-    await turn.locator('.comment').waitFor({ state: 'hidden' })
+/** What text of others must never become. */
+const intruders = `[...document.querySelectorAll('*')].filter((element) => {
+  const isForeign = element.matches(
+    'script:not([src^="/"]), iframe, frame, object, embed, applet, base, meta[http-equiv], [srcdoc], [action],' +
+      '[formaction], [ping], [background], [poster], video, audio, source, image, use, animate, set, foreignObject, annotation-xml,' +
+      'maction, template, noscript > *, plaintext, xmp, .markdown :is([id], [name], [style], img, svg, form, input, style)')
+  const attributes = [...element.attributes]
+  const runs = attributes.some(({ name }) => name.startsWith('on'))
+  const leads = attributes.some(({ name, value }) =>
+    /^(href|src|xlink:href|data)$/.test(name) && !/^(https?:|mailto:|blob:http|[\\/#])/.test(value))
+  const loads = /^(img|link)$/.test(element.localName) && !(element.src ?? element.href).startsWith(location.origin)
+  return isForeign || runs || leads || loads
+}).map(({ outerHTML }) => outerHTML.slice(0, 200))`
+
+async function expectText(page: Page, where: string, wanted: readonly string[]): Promise<void> {
+  const plain = (text: string | null) => (text ?? '').replaceAll(/\s+/g, ' ')
+  const missing = async () => {
+    const shown = plain(await page.locator('body').textContent())
+    return wanted.filter((text) => !shown.includes(plain(text).trim()))
   }
+  await expect.poll(missing, { message: where, timeout: 10_000 }).toEqual([])
+  await expect.poll(() => page.getByText(/^Loading…$/).count()).toBe(0)
+}
 
-  await page.goto(`${server.url}/admin`)
-  await signIn(page, 'ana', { register: true })
-  const more = page.locator('#more-feedback')
-  await page.locator('#feedback li').first().waitFor()
-  for (let shown = 20; await more.isVisible(); shown += 20) {
-    await more.click()
-    await page.locator(`#feedback li:nth-child(${shown + 1})`).waitFor()
+/** Unfolds all there is, and looks at what has become of it. */
+async function expectOnlyText(page: Page, where: string): Promise<void> {
+  for (let unfolded = -1; unfolded !== 0; )
+    unfolded = await page.evaluate<number>(`(() => {
+      const closed = [...document.querySelectorAll('details:not([open])')]
+      for (const one of closed) one.open = true
+      return closed.length
+    })()`)
+  expect(await page.evaluate(intruders), where).toEqual([])
+}
+
+async function visit({ page, url, places }: FilledApp, place: string, wanted: readonly string[] = []): Promise<void> {
+  await page.goto(`${url}${places[place]}`)
+  await page.locator('h1').waitFor()
+  await expectText(page, place, wanted)
+  await expectOnlyText(page, place)
+}
+
+const short = (most: number) => payloads.filter(({ length }) => length <= most)
+
+webTest('markup in conversations is text: titles, questions, answers, thoughts, tools, files, sources and models', async () => {
+  const app = await openFilledApp(filling)
+  const { page, incidents, url } = app
+  await visit(app, 'conversation', payloads)
+  const older = page.getByRole('button', { name: 'Older messages' })
+  const unfold = async () => {
+    if (await older.isEnabled({ timeout: 100 }).catch(() => false)) await older.click()
+    return page.locator('.message').count()
   }
-  // Each answer was rated, then commented on; the newest is first.
-  expect(await page.locator('#feedback li').count()).toBe(payloads.length * 2)
-  expect(await page.locator('#feedback .text').allTextContents()).toEqual(payloads.toReversed())
-  expect(await page.evaluate('document.cookie')).toBe('')
-  expect(incidents).toEqual(noIncidents)
+  await expect.poll(unfold, { timeout: 30_000 }).toBe(texts.length * 3)
+  await expectOnlyText(page, 'conversation')
+  expect(await page.locator('.asked p.text').allTextContents()).toEqual(texts)
+  const reasoning = page.locator('.thought')
+  await expect.poll(() => reasoning.count()).toBe(texts.length)
+  expect(await page.locator('.markdown a:not([href^="http"], [href^="mailto:"])').count()).toBe(0)
+  await page.locator('.markdown .cite').first().click()
+  await page.getByRole('dialog').waitFor()
+  await expectOnlyText(page, 'source')
+  await page.keyboard.press('Escape')
 
-  const kept = await bodyOf<FeedbackPage>(
-    await fetch(`${server.url}/feedback?limit=200`, { headers: { authorization: `Bearer ${await server.login('ana')}` } }),
+  await page.locator('.answer').last().getByRole('button', { name: 'Correct' }).click()
+  await expectOnlyText(page, 'correction')
+  await page.locator('.picker').click()
+  await expectText(page, 'picker', payloads)
+  await expectOnlyText(page, 'picker')
+  await page.keyboard.press('Escape')
+  await page.locator('#settings').click()
+  await expectText(page, 'settings', short(100))
+  await expectOnlyText(page, 'settings')
+  await page.keyboard.press('Escape')
+  await page.locator('#sidebar input[type=search]').fill('alert')
+  await page.locator('#sidebar mark').first().waitFor()
+  await expectOnlyText(page, 'search')
+
+  await page.goto(`${url}/#/`)
+  await page.locator('#question').fill('all')
+  await page.keyboard.press('Enter')
+  await page.locator('.facts').waitFor()
+  await expectOnlyText(page, 'streamed answer')
+  await page.locator('#question').fill('with a file')
+  const files = payloads
+    .slice(0, 10)
+    .map((text) => ({ name: `${text.replaceAll('/', '')}.txt`, mimeType: 'text/plain', buffer: Buffer.from(text) }))
+  await page.locator('input[type=file][multiple]').setInputFiles(files)
+  await expectText(
+    page,
+    'attachments',
+    files.map(({ name }) => name),
   )
-  expect(kept.items.flatMap(({ text }) => text ?? [])).toEqual(payloads.toReversed())
+  await expectOnlyText(page, 'attachments')
+  expect(incidents).toEqual(noIncidents)
 })
 
-webTest('markup in the names of models is text, and so is what the service says of them (B66)', async () => {
-  const echo = createEcho()
-  const [first = ''] = payloads
-  const info = echo.selected()?.info
-  const host = {
-    ...echo,
-    list: async () =>
-      (await echo.list()).flatMap((model) => payloads.map((name) => ({ ...model, name, selected: name === first }))),
-    selected: () => ({ name: first, info }),
-    choose: async () => ({ name: first, identity: first }),
-    generate: (request: GenerateRequest, signal: AbortSignal) => echo.generate({ ...request, model: 'fake' }, signal),
+webTest('markup in what the other pages show is text, in answers from documents and their X-ray too', async () => {
+  const app = await openFilledApp(filling)
+  const { page, incidents } = app
+  const shown: Readonly<Record<string, readonly string[]>> = {
+    documents: payloads.slice(0, 12),
+    collection: payloads.slice(0, 6),
+    document: payloads.slice(0, 12),
+    models: payloads,
+    dataset: [payloads[1] ?? ''],
+    evaluation: ['alert(1)'],
+    rollouts: payloads.filter((payload) => !payload.includes('/')).slice(0, 3),
+    'admin, keys': short(100),
+    'admin, egress': payloads,
+    'admin, audit': short(100).slice(-4),
+    'admin, feedback': [payloads[2] ?? ''],
+    'admin, settings': payloads,
   }
-  const { page, incidents, server } = await openApp({ host })
-  await page.getByText(first).waitFor()
-  await ask(page, 'Who are you?')
-  expect(await page.locator('.facts p').textContent()).toContain(first)
-  await page.goto(`${server.url}/admin`)
-  await signIn(page, 'ana', { register: true })
-  await page.locator('#panels').waitFor()
-  expect(await page.locator('#current-model dd').first().textContent()).toBe(first)
-  const shown = await page.locator('#choice option').allTextContents()
-  expect(shown).toEqual([`${first} (in use)`, ...payloads.slice(1)])
-  for (const payload of payloads.slice(1, 6)) {
-    await page.locator('#choice').selectOption(payload)
-    await page.locator('#switch button').click()
-    await page.locator('#switch-state .error', { hasText: payload }).waitFor()
+  for (const place of Object.keys(app.places)) await visit(app, place, shown[place])
+
+  await visit(app, 'collection')
+  await page.locator('#documents-question').fill(payloads.join(' '))
+  await page.getByRole('button', { name: 'Ask', exact: true }).click()
+  await page.locator('article .facts').waitFor()
+  await expectOnlyText(page, 'answer from documents')
+  await page
+    .getByRole('button', { name: /^Show the passage/ })
+    .first()
+    .click()
+  await page.getByRole('dialog').waitFor()
+  await expectOnlyText(page, 'passage')
+  expect(incidents).toEqual(noIncidents)
+})
+
+webTest('what is refused is repeated as text', async () => {
+  const { page, incidents, server } = await openApp({ host: createEcho() })
+  await server.login('root')
+  await page.request.post(`${server.url}/auth/login`, { data: { username: 'root', password: 'root-has-a-long-password' } })
+  await page.reload()
+  const places = [
+    'c',
+    'documents',
+    'documents/default',
+    'training/datasets',
+    'training/runs',
+    'training/evaluations',
+    'training/rollouts',
+  ]
+  for (const [index, payload] of payloads.entries()) {
+    const place = places[index % places.length]
+    await page.goto(`${server.url}/#/${place}/${encodeURIComponent(payload)}`)
+    await page.getByRole('alert').first().waitFor()
+    await expectOnlyText(page, `${place}: ${payload}`)
+  }
+  for (const place of ['training', 'admin']) {
+    await page.goto(`${server.url}/#/${place}/${encodeURIComponent(payloads.join(' '))}`)
+    await expectOnlyText(page, place)
   }
   expect(incidents).toEqual(noIncidents)
 })
 
-webTest('markup in user names is refused, and shown as text where it is tried (B66)', async () => {
+webTest('markup in user names is refused, and shown as text where it is tried', async () => {
   const { page, incidents, server } = await openApp({ host: createEcho() })
   await server.login('ana')
-  for (const username of payloads) {
-    const request = { username, password: 'a long enough password' }
-    const answer = await fetch(`${server.url}/auth/register`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(request),
-    })
-    expect(answer.status, username).toBe(400)
-  }
-  await page.goto(`${server.url}/admin`)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.locator('dialog button.plain').click()
   for (const payload of payloads.filter(({ length }) => length <= 64)) {
     await page.locator('dialog #username').fill(payload)
     await page.locator('dialog #password').fill('a long enough password')
     await page.locator('dialog button.main').click()
     await expect.poll(() => page.locator('dialog .error').count()).toBe(1)
   }
+  expect(await page.evaluate(intruders)).toEqual([])
+  expect(incidents).toEqual(noIncidents)
+})
+
+webTest('markup in the lines of the log is text', async () => {
+  const { page, incidents, server } = await openApp({ host: createEcho(), logStream: { write() {} } })
+  await server.login('root')
+  await page.request.post(`${server.url}/auth/login`, { data: { username: 'root', password: 'root-has-a-long-password' } })
+  await page.reload()
+  const at = new Date().toISOString()
+  const lines = texts.map((text) => ({ at, level: 'error', message: text, fields: { [text]: text, err: { stack: text } } }))
+  const body = lines.map((line) => `event: line\ndata: ${JSON.stringify(line)}\n\n`).join('')
+  await page.route('**/admin/logs?*', (route) => route.fulfill({ contentType: 'text/event-stream', body }))
+  await page.goto(`${server.url}/#/admin/logs`)
+  await expectText(page, 'logs', payloads)
+  await expectOnlyText(page, 'logs')
   expect(incidents).toEqual(noIncidents)
 })
 
 webTest('the pages allow no script or style but our own files, and no frame', async () => {
   const { server } = await openApp({ host: createEcho() })
-  for (const path of ['/', '/admin', '/chat.js']) {
+  for (const path of ['/', '/admin']) {
     const { headers, status } = await fetch(`${server.url}${path}`)
     const policy = headers.get('content-security-policy') ?? ''
     expect(status).toBe(200)
@@ -109,10 +212,15 @@ webTest('the pages allow no script or style but our own files, and no frame', as
 
 webTest('the watch sees what it watches for', async () => {
   const { page, incidents } = await openApp({ host: createEcho() })
+  const add = (html: string) => page.evaluate(`document.body.insertAdjacentHTML('beforeend', ${JSON.stringify(html)})`)
   await page.evaluate('alert(1)')
-  await page.evaluate(`document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(2)>')`)
-  await page.evaluate(`document.body.insertAdjacentHTML('beforeend', '<img src="https://evil.example/x.gif">')`)
-  await expect.poll(() => incidents.violations).toHaveLength(2)
+  await add('<img src=x onerror=alert(2)>')
+  await add('<img src="https://evil.example/x.gif">')
+  await add('<p style="color: red"></p><a href="javascript:alert(3)"></a><iframe src="data:text/html,x"></iframe>')
+  const blocked = () => [...new Set(incidents.blocked)].toSorted()
+  await expect.poll(blocked).toEqual(['frame-src', 'img-src', 'script-src-attr', 'style-src-attr'])
+  await expect.poll(() => incidents.violations.length).toBeGreaterThanOrEqual(4)
   expect(incidents.dialogs).toEqual(['1'])
-  expect(incidents.foreignRequests).toEqual(['https://evil.example/x.gif'])
+  expect(incidents.foreignRequests).toContain('https://evil.example/x.gif')
+  expect(await page.evaluate<string[]>(intruders)).toHaveLength(4)
 })

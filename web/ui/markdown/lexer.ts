@@ -24,5 +24,23 @@ const marked = new Marked({
   extensions: [...mathSyntax, citationSyntax],
 })
 
-/** The blocks of a text, each with what it holds. */
-export const lex = (text: string): readonly Token[] => marked.lexer(text)
+/** Levels of quotes and lists in one another. What goes deeper is no text for people, and would take long to read, or all of the stack. */
+const mostLevels = 50
+const rule = '(?![ \\t]*(?:[-*][ \\t]*)+$)'
+const item = '(?:[-*+]|\\d{1,9}[.)])[ \\t]'
+const tooDeep = new RegExp(`^${rule}(?:(?:[ \\t]*(?:>|${item})){${mostLevels}}|[ \\t]{${mostLevels * 4},}${item})`, 'm')
+
+/** The blocks of a text, each with what it holds. Lines that are nested too deeply are shown as they were written. */
+export function lex(text: string): readonly Token[] {
+  const tokens: Token[] = []
+  let from = 0
+  for (;;) {
+    const rest = text.slice(from)
+    const start = tooDeep.exec(rest)?.index
+    if (start === undefined) return [...tokens, ...marked.lexer(rest)]
+    const next = rest.indexOf('\n\n', start)
+    const raw = rest.slice(start, next === -1 ? undefined : next)
+    tokens.push(...marked.lexer(rest.slice(0, start)), { type: 'code', raw, text: raw })
+    from += start + raw.length
+  }
+}
