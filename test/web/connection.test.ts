@@ -7,23 +7,15 @@ import { createInterface } from 'node:readline'
 import type { Page } from 'playwright-core'
 import { expect, onTestFinished } from 'vitest'
 import { createFakeEngine, type Script } from '../fake-engine.ts'
-import { type StartOptions, startServer } from '../server.ts'
-import { ask, noIncidents, type PageOptions, signIn } from './browser.ts'
+import { ask, noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
 import { openAt, webTest } from './open-app.ts'
+import { openThrough } from './open-through.ts'
 import { openUnsteadyProxy } from './unsteady-proxy.ts'
 
 const count = (words: number) => Array.from({ length: words }, (_, at) => `w${at} `)
 const counted = (words: number) => count(words).join('').trim()
 const writes = (pieces: Script['pieces'], pauseMs = 10) => createFakeEngine({ answer: () => ({ pieces }), pauseMs })
-
-/** The service with its chat page open, behind a way that can be bad. */
-async function openThrough(options: StartOptions, context: PageOptions = {}) {
-  const server = await startServer(options)
-  onTestFinished(() => server[Symbol.asyncDispose]())
-  const way = await openUnsteadyProxy(server.port)
-  return { server, way, ...(await openAt(way.url, context)) }
-}
 
 async function begin(page: Page, question = 'Go on!') {
   await page.locator('#question').fill(question)
@@ -42,7 +34,9 @@ webTest('an answer that comes one byte at a time is shown as it was written, wha
   way.set('trickle')
   await begin(page, '¿Qué? 😀')
   await ended(page)
-  expect(await answers(page).innerText()).toBe('Aquí está: niño, 😀👩‍👩‍👧, 日本語.\n\nLine two: data: not an event\n\nü\n€')
+  expect(await answers(page).allInnerTexts()).toEqual([
+    'Aquí está: niño, 😀👩‍👩‍👧, 日本語.\n\nLine two: data: not an event\n\nü\n€',
+  ])
   expect(await page.locator('.asked .text').textContent()).toBe('¿Qué? 😀')
   expect(incidents).toEqual(noIncidents)
 })
