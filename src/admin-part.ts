@@ -10,6 +10,7 @@ import { createLogLines, type LogLines } from './admin/log-lines.ts'
 import type { OverviewParts } from './admin/overview.ts'
 import { adminRoutes } from './admin/routes.ts'
 import type { Guard } from './auth/guard.ts'
+import { addressOf } from './auth/rate-limit.ts'
 import { usernameKey } from './auth/username.ts'
 import type { Closer } from './closer.ts'
 import type { Clock } from './engine/cloud/clock.ts'
@@ -38,7 +39,7 @@ export type WatchParts = Readonly<{
 
 export function createWatch({ engine, logStream = openLogStream(1), now }: WatchParts): Watch {
   const running = createRunningMinute({ now, engine, serviceBytes: () => process.memoryUsage.rss() })
-  const audit = createAuditQueue(now)
+  const audit = createAuditQueue({ now, networkOf: (ip) => addressOf({ ip }) })
   const lines = createLogLines(now)
   return {
     running,

@@ -1,17 +1,15 @@
-import type { FastifyBaseLogger, FastifyInstance, FastifyPluginAsync } from 'fastify'
-import { type Access, openAccess } from './access.ts'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { openAccess } from './access.ts'
 import { createWatch, openAdmin, tellBoth, type Watch } from './admin-part.ts'
 import { type Answers, openAnswers } from './answers.ts'
 import { askerOf, bucketOf, userOf } from './asker.ts'
-import { openToKeys } from './auth/key-scopes.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
-import { addressOf, createRateLimits, type RateLimits } from './auth/rate-limit.ts'
+import { addressOf, createRateLimits } from './auth/rate-limit.ts'
 import { type Closer, createCloser } from './closer.ts'
-import { readSelected, type Selection, writeSelection } from './config/selection.ts'
+import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
-import { type ConversationsPart, openConversations } from './conversations-part.ts'
-import { type DialectRoutes, openDialects } from './dialect-routes.ts'
-import { egressRoutes } from './egress/routes.ts'
+import { openConversations } from './conversations-part.ts'
+import { openDialects } from './dialect-routes.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
 import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -23,31 +21,24 @@ import type { MergerChild } from './engine/train/merge-process.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
 import type { ScoreFileParts } from './evaluation/score-file.ts'
 import { serveApiDocs } from './http/api-docs.ts'
-import { healthRoutes } from './http/health.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { createLog, type LogOptions } from './http/log-stream.ts'
 import { logAnswer } from './http/request-log.ts'
-import { createServer, type MountedRoute, mountRoutes, type Routes, type SchemaCompilers } from './http/server.ts'
-import { asNoTraffic } from './http/traffic.ts'
+import { createServer, type MountedRoute, mountRoutes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
-import { type Knowledge, openKnowledge } from './knowledge.ts'
-import { type LearningRoutes, openLearning } from './learning.ts'
+import { openKnowledge } from './knowledge.ts'
+import { openLearning } from './learning.ts'
+import { listRoutes } from './list-routes.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
-import { countRequest, metricsRoutes } from './metrics/routes.ts'
-import { type ModelJobs, openModelJobs } from './model-jobs.ts'
-import { loadRoutes, modelRoutes } from './models/routes.ts'
-import { selectRoutes } from './models/select-routes.ts'
+import { countRequest } from './metrics/routes.ts'
+import { openModelJobs } from './model-jobs.ts'
 import { statusOf } from './models/selected-model.ts'
 import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
-import { predictRoutes } from './predict/routes.ts'
-import { predictSocketRoutes } from './predict/websocket.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
-import { usageRoutes } from './usage/routes.ts'
-import { webPages } from './web-client/pages.ts'
 
 export type AppParts = Readonly<{
   /** The models of this machine. */
@@ -112,11 +103,55 @@ export async function createApp(config: Config, parts: AppParts): Promise<App> {
 }
 
 async function compose(config: Config, given: AppParts, closer: Closer): Promise<App> {
+  const base = await openBase(config, given, closer)
+  const { access, lifecycle, metrics, parts } = base
+  // Before the server, so that it is closed after it: by then all that it watches has ended.
+  const admin = openAdmin(
+    {
+      ...base,
+      guard: access.guard,
+      cache: base.sources.cache,
+      engine: () => statusOf({ host: parts.host, providers: features.answers.providers, localOnly: config.localOnly }),
+      memory: () => parts.host.memory(),
+      ...{ version: versionOf(parts), localOnly: config.localOnly, uptimeSeconds },
+    },
+    closer,
+  )
+  const front = await openFront(config, base, closer)
+  const features = await openFeatures(config, { ...base, ...front }, closer)
+  const { http, limits, sockets } = front
+  const { outside, ...opened } = features
+  const health = { version: versionOf(parts), uptimeSeconds }
+  const routes = listRoutes({
+    ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
+    ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
+    prepareReload: () => prepareReload(config, opened.answers, outside),
+  })
+  const { requireUser, requireAdmin, allowCaller } = access.guard
+  const mounted = await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
+  await http.ready()
+  const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
+  let closing: Promise<void> | undefined
+  return {
+    http,
+    routes: mounted,
+    close({ graceMs = config.shutdownGraceSeconds * 1000 } = {}) {
+      closing ??= close(graceMs)
+      return closing
+    },
+  }
+}
+
+type Base = Awaited<ReturnType<typeof openBase>>
+
+/** What all others stand on: the database, who may come in, what is watched. */
+async function openBase(config: Config, given: AppParts, closer: Closer) {
   const { now = Date.now, clock = systemClock } = given
   const activity = createActivity(clock.now)
   const parts = { ...given, ...watchWork(given, activity) }
   const { host } = parts
   const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
+  const { db } = storage
   const access = await openAccess(config, { ...storage, now })
   const lifecycle = createLifecycle()
   const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
@@ -124,30 +159,16 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const watch = createWatch({ engine: sources.engine, logStream: parts.logStream, now })
   const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
   const log = createLog({ level: config.logLevel, stream: watch.logStream })
-  const { db } = storage
-  // Before the server, so that it is closed after it: by then all that it watches has ended.
-  const admin = openAdmin(
-    {
-      cache: sources.cache,
-      engine: () => statusOf({ host, providers: answers.providers, localOnly: config.localOnly }),
-      ...{ db, watch, log, clock, metrics, now, uptimeSeconds },
-      guard: access.guard,
-      version: versionOf(parts),
-      localOnly: config.localOnly,
-      memory: () => host.memory(),
-    },
-    closer,
-  )
+  return { now, clock, activity, parts, storage, db, access, lifecycle, cache, sources, watch, metrics, log }
+}
+
+type Front = Awaited<ReturnType<typeof openFront>>
+
+/** The server, and what holds for each request to it. */
+async function openFront(config: Config, base: Base, closer: Closer) {
+  const { access, lifecycle, log, metrics, now, parts, storage, watch } = base
   const outside = await openOutside(config, { ...parts, storage, metrics, now })
   const http = closer.use(await openServer(config, { ...parts, watch, log }, lifecycle, metrics))
-  const predictions = openPredictions(config, { db, log, metrics, now, onFeedback: () => answers.rollouts.lookSoon() }, closer)
-  const { recorder } = predictions
-  const answers = await openAnswers(
-    config,
-    { ...parts, db, log, askerOf, outside, cache, lifecycle, metrics, recorder, now },
-    closer,
-  )
-  const { predict, providers, accounting } = answers
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
@@ -162,68 +183,28 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
     now,
   })
   await serveApiDocs(http, versionOf(parts))
-  const { requireUser, requireAdmin, allowCaller } = access.guard
-  const knowledge = await openKnowledge(
-    config,
-    {
-      ...parts,
-      storage,
-      predict,
-      providers,
-      egress: outside.egress,
-      limit: limits.limitGeneration,
-      metered: accounting.metered,
-      askerOf,
-      now,
-    },
-    closer,
-  )
-  const jobs = openModelJobs(
-    config,
-    { ...parts, activity, egress: outside.egress, userOf, refuseRemoval: answers.rollouts.refuseRemoval, now },
-    closer,
-  )
-  const dialects = openDialects(config, { ...parts, answers, limits, jobs, db, now })
-  const { isDraining } = lifecycle
+  return { outside, http, limits, sockets }
+}
+
+/** What the service can do, each part with its routes. */
+async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
+  const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage } = opened
+  const common = { ...opened.parts, db, log, metrics, now, askerOf, userOf, outside, egress: outside.egress }
+  const onFeedback = () => answers.rollouts.lookSoon()
+  const predictions = openPredictions(config, { ...common, onFeedback }, closer)
+  const { recorder } = predictions
+  const answers = await openAnswers(config, { ...common, cache, lifecycle, recorder }, closer)
+  const { accounting, predict, providers } = answers
   const { limitGeneration: limit } = limits
-  const conversations = await openConversations(
-    config,
-    { ...parts, ...knowledge, db, log, predict, askerOf, limit, isDraining, now },
-    closer,
-  )
-  const learning = await openLearning(
-    config,
-    { ...parts, db, log, answers, predictions, activity, clock, metrics, isDraining, userOf, now },
-    closer,
-  )
-  const opened = {
-    admin,
-    access,
-    lifecycle,
-    metrics,
-    answers,
-    learning,
-    limits,
-    sockets,
-    jobs,
-    dialects,
-    knowledge,
-    conversations,
-    outside,
-  }
-  const routes = listRoutes({ config, parts, ...opened })
-  const mounted = await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
-  await http.ready()
-  const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
-  let closing: Promise<void> | undefined
-  return {
-    http,
-    routes: mounted,
-    close({ graceMs = config.shutdownGraceSeconds * 1000 } = {}) {
-      closing ??= close(graceMs)
-      return closing
-    },
-  }
+  const { isDraining } = lifecycle
+  const answering = { ...common, predict, providers, limit, isDraining }
+  const knowledge = await openKnowledge(config, { ...answering, storage, metered: accounting.metered }, closer)
+  const { refuseRemoval } = answers.rollouts
+  const jobs = openModelJobs(config, { ...common, activity, refuseRemoval }, closer)
+  const dialects = openDialects(config, { ...common, answers, limits, jobs })
+  const conversations = await openConversations(config, { ...answering, ...knowledge }, closer)
+  const learning = await openLearning(config, { ...answering, answers, predictions, activity, clock }, closer)
+  return { outside, answers, knowledge, jobs, dialects, conversations, learning }
 }
 
 function openServer(
@@ -249,101 +230,6 @@ function openServer(
       watch.onRequestEnd(request, reply, status)
     },
   })
-}
-
-type RouteParts = Readonly<{
-  config: Config
-  parts: AppParts
-  admin: FastifyPluginAsync
-  access: Access
-  lifecycle: Lifecycle
-  metrics: Metrics
-  answers: Answers
-  learning: LearningRoutes
-  limits: RateLimits
-  sockets: Sockets
-  jobs: ModelJobs
-  dialects: DialectRoutes
-  knowledge: Knowledge
-  conversations: ConversationsPart
-  outside: Outside
-}>
-
-/** Which route is mounted where: this decides who may use it. */
-function listRoutes({ config, parts, ...opened }: RouteParts): Routes {
-  const { host, now = Date.now } = parts
-  const {
-    admin,
-    access,
-    lifecycle,
-    metrics,
-    answers,
-    learning,
-    limits,
-    sockets,
-    jobs,
-    dialects,
-    knowledge,
-    conversations,
-    outside,
-  } = opened
-  const { predict, providers, accounting, rollouts } = answers
-  const common = { predict, askerOf }
-  const { localOnly } = config
-  const answering = { host, providers, localOnly }
-  const engine = () => statusOf(answering)
-  const health = { version: versionOf(parts), localOnly, engine, isDraining: lifecycle.isDraining, uptimeSeconds }
-  const selecting = {
-    ...answering,
-    install: jobs.install,
-    saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
-    prepareReload: () => prepareReload(config, answers, outside),
-    userOf,
-    onSelect: (actor: string) => rollouts.selectedByHand({ actor }),
-  }
-  const { meter } = accounting
-  return {
-    public: [
-      asNoTraffic([
-        healthRoutes(health),
-        openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
-        webPages,
-      ]),
-      access.auth.public,
-    ],
-    caller: [
-      openToKeys('inference', [
-        predictRoutes({ ...common, limit: limits.limitGeneration }),
-        predictSocketRoutes({ ...common, sockets, countGeneration: limits.countGeneration }),
-        ...dialects.caller,
-        modelRoutes({ ...answering, findShared: rollouts.findShared }),
-        ...jobs.caller,
-      ]),
-      ...knowledge.caller,
-      ...conversations.caller,
-      ...learning.caller,
-    ],
-    user: [
-      openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
-      access.auth.user,
-      access.keys.user,
-      ...learning.user,
-      ...knowledge.user,
-    ],
-    admin: [
-      access.auth.admin,
-      access.keys.admin,
-      ...learning.admin,
-      openToKeys('admin', [
-        admin,
-        selectRoutes(selecting),
-        loadRoutes(answering),
-        ...jobs.admin,
-        ...dialects.admin,
-        egressRoutes({ ledger: outside.ledger, localOnly }),
-      ]),
-    ],
-  }
 }
 
 /** Everything is read and checked before anything changes. */

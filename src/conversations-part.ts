@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
-import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
 import { createAnswering } from './conversations/answering.ts'
@@ -69,19 +68,18 @@ export async function openConversations(
     }),
   )
   return {
+    // Closed to API keys, as the answers that are remembered are: a key that may ask does not read what its user has said.
     caller: [
-      openToKeys('inference', [
-        conversationRoutes({
-          ...{ owners, conversations, answering },
-          list: (owner, options) => listConversations(db, owner, options),
-        }),
-        messageRoutes({ owners, messages, answering, askerOf, limit }),
-        transferRoutes({
-          ...{ owners, tempFiles, maxBytes: config.maxDocumentBytes, exports: createExports(db) },
-          importFrom: (owner, chunks, signal) => importConversations({ db, now }, owner, chunks, signal),
-        }),
-        presetRoutes({ owners, presets: createPresets({ db, now }) }),
-      ]),
+      conversationRoutes({
+        ...{ owners, conversations, answering },
+        list: (owner, options) => listConversations(db, owner, options),
+      }),
+      messageRoutes({ owners, messages, answering, askerOf, limit }),
+      transferRoutes({
+        ...{ owners, tempFiles, maxBytes: config.maxDocumentBytes, exports: createExports(db) },
+        importFrom: (owner, chunks, signal) => importConversations({ db, now }, owner, chunks, signal),
+      }),
+      presetRoutes({ owners, presets: createPresets({ db, now }) }),
     ],
   }
 }

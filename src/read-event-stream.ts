@@ -10,7 +10,13 @@ export async function* readEventStream(body: AsyncIterable<Uint8Array>): AsyncGe
   let rest = ''
   let draft: { event: string; data: string[] } = { event: '', data: [] }
   for await (const bytes of body) {
-    const { lines, open } = splitLines(rest + decoder.decode(bytes, { stream: true }))
+    const text = decoder.decode(bytes, { stream: true })
+    // A long line that comes in many small pieces is looked through once, not again with each of them.
+    if (!rest.endsWith('\r') && !/[\r\n]/.test(text)) {
+      rest += text
+      continue
+    }
+    const { lines, open } = splitLines(rest + text)
     rest = open
     for (const line of lines) {
       if (line !== '') addField(draft, line)

@@ -32,8 +32,15 @@ export type HubOptions = Readonly<{
 
 export const commit = 'c0ffee'.padEnd(40, '0')
 
+/** A hub that closes at the end of the test. */
+export async function startHub(options: HubOptions) {
+  const hub = await openHub(options)
+  onTestFinished(hub.close)
+  return hub
+}
+
 /** A hub on loopback, as far as a download sees one, and the host that its files come from. */
-export async function startHub({ repositories, small = () => false, pageSize = 1000, sendsFiles = false, fault }: HubOptions) {
+export async function openHub({ repositories, small = () => false, pageSize = 1000, sendsFiles = false, fault }: HubOptions) {
   const requests: HubRequest[] = []
   let sentBytes = 0
   let onBytes = () => {}
@@ -79,7 +86,7 @@ export async function startHub({ repositories, small = () => false, pageSize = 1
       if (all === undefined) return void response.writeHead(404, { 'x-error-code': 'RepoNotFound' }).end()
       if (what === 'revision') return void json(response, { sha: commit })
       if (revision !== commit) return void response.writeHead(404).end()
-      return sendTree(response, endpoint, {
+      return sendTree(response, endpoint.url, {
         path: url.split('?')[0] ?? '',
         all,
         small,
@@ -92,11 +99,15 @@ export async function startHub({ repositories, small = () => false, pageSize = 1
     if (content === undefined) return void response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end()
     if (sendsFiles) return serve(request, response, content)
     if (fault?.(request, response, content) === true) return
-    response.writeHead(302, { location: `${cdn}/${sha256(content)}?signature=secret` }).end()
+    response.writeHead(302, { location: `${cdn.url}/${sha256(content)}?signature=secret` }).end()
   })
   return {
-    endpoint,
-    cdn,
+    endpoint: endpoint.url,
+    cdn: cdn.url,
+    close() {
+      endpoint.close()
+      cdn.close()
+    },
     requests,
     of: (...kinds: readonly HubRequest['kind'][]) => requests.filter(({ kind }) => kinds.includes(kind)),
     /** Bytes of files that were handed to the network. */
@@ -154,10 +165,9 @@ function sendPieces(response: ServerResponse, bytes: Buffer): void {
 
 const pieceBytes = 16 * 1024
 
-async function listen(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
+async function listen(answer: (request: IncomingMessage, response: ServerResponse) => void) {
   const server = createServer(answer)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close().closeAllConnections())
   const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
-  return `http://127.0.0.1:${port}`
+  return { url: `http://127.0.0.1:${port}`, close: () => void server.close().closeAllConnections() }
 }

@@ -62,8 +62,9 @@ export function createLogLines(now: () => number): LogLines {
   }
 
   return {
-    write(line) {
-      lines.push(line.length > mostCharacters ? line.slice(0, mostCharacters) : line)
+    write(whole) {
+      const line = whole.length > mostCharacters ? whole.slice(0, mostCharacters) : whole
+      lines.push(line)
       // Seldom, as it moves them all.
       if (lines.length > 2 * keptLines) lines.splice(0, lines.length - keptLines)
       for (const follower of followers) {

@@ -1,6 +1,6 @@
 import type { AuditPage, AuditQuery, HistoryAnswer, HistoryQuery, LogLine, LogsAnswer, OverviewAnswer } from '../admin/schema.ts'
 import { readEventStream } from '../read-event-stream.ts'
-import { bodyOf, query, type Transport } from './transport.ts'
+import { livingBodyOf, query, type Transport } from './transport.ts'
 
 type Given<T> = Readonly<{ [Name in keyof T]?: T[Name] }>
 const toQuery = (given: Readonly<Record<string, string | number | boolean | undefined>>) =>
@@ -21,7 +21,8 @@ export function adminClient({ call, json }: Transport) {
     ): AsyncGenerator<LogLine> {
       const response = await call('GET', `/admin/logs${toQuery({ ...filter, stream: true })}`, undefined, signal)
       onOpen()
-      for await (const { event, data } of readEventStream(bodyOf(response, signal))) if (event === 'line') yield JSON.parse(data)
+      for await (const { event, data } of readEventStream(livingBodyOf(response, signal)))
+        if (event === 'line') yield JSON.parse(data)
     },
   }
 }

@@ -15,7 +15,7 @@ import type {
   PresetList,
 } from '../conversations/schema.ts'
 import { readEventStream } from '../read-event-stream.ts'
-import { bodyOf, brokenOff, fromErrorBody, query, type Transport } from './transport.ts'
+import { brokenOff, fromErrorBody, livingBodyOf, query, type Transport } from './transport.ts'
 
 /** Conversations with their messages and answers, and presets. */
 export function conversationClient({ call, json, done }: Transport) {
@@ -46,7 +46,7 @@ export function conversationClient({ call, json, done }: Transport) {
     /** Throws `unavailable` where the connection breaks off before the end; asked again, it begins with all that is there. */
     async *followAnswer(id: string, messageId: string, signal?: AbortSignal): AsyncGenerator<MessageEvent> {
       const response = await call('GET', `${messageAt(id, messageId)}/events`, undefined, signal)
-      yield* readMessageEvents(bodyOf(response, signal))
+      yield* readMessageEvents(livingBodyOf(response, signal))
     },
     /** One conversation as `json` (a line to import) or as `markdown` to read. */
     exportConversation: async (id: string, format: 'json' | 'markdown') =>

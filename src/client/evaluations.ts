@@ -1,7 +1,7 @@
 import type { Progress } from '../evaluation/evaluation.ts'
 import type { EvaluationBody, EvaluationItem, EvaluationPage } from '../evaluation/schema.ts'
 import { readEventStream } from '../read-event-stream.ts'
-import { bodyOf, brokenOff, fromErrorBody, query, type Transport } from './transport.ts'
+import { brokenOff, fromErrorBody, livingBodyOf, query, type Transport } from './transport.ts'
 
 export type EvaluationEvent = (Readonly<{ type: 'progress' }> & Progress) | Readonly<{ type: 'done'; evaluation: EvaluationItem }>
 
@@ -18,7 +18,7 @@ export function evaluationClient({ call, json, done }: Transport) {
     /** How far it is, until it has ended; the last event is `done`. */
     async *watchEvaluation(id: string, signal?: AbortSignal): AsyncGenerator<EvaluationEvent> {
       const response = await call('GET', `${pathOf(id)}?stream=true`, undefined, signal)
-      for await (const { event, data } of readEventStream(bodyOf(response, signal))) {
+      for await (const { event, data } of readEventStream(livingBodyOf(response, signal))) {
         if (event === 'error') throw fromErrorBody(data, 'The evaluation could not be watched to its end.')
         if (event === 'progress') yield { type: 'progress', ...(JSON.parse(data) as Progress) }
         if (event !== 'done') continue

@@ -9,7 +9,7 @@ import type {
   RunsPage,
   StepAnswer,
 } from '../training/schema.ts'
-import { bodyOf, brokenOff, fromErrorBody, query, type Transport } from './transport.ts'
+import { brokenOff, fromErrorBody, livingBodyOf, query, type Transport } from './transport.ts'
 
 /** What is told of a run, in the order of its stream. */
 export type TrainingEvent =
@@ -35,7 +35,7 @@ export function trainingClient({ call, json, done }: Transport) {
     /** All that there is to be told, then what comes; the last event is `done`. */
     async *watchTraining(id: string, signal?: AbortSignal): AsyncGenerator<TrainingEvent> {
       const response = await call('GET', `${pathOf(id)}/metrics?stream=true`, undefined, signal)
-      for await (const { event, data } of readEventStream(bodyOf(response, signal))) {
+      for await (const { event, data } of readEventStream(livingBodyOf(response, signal))) {
         if (event === 'error') throw fromErrorBody(data, 'The run could not be watched to its end.')
         const told = toEvent(event, data)
         if (told !== undefined) yield told

@@ -30,7 +30,13 @@ export function createTransport({ baseUrl, token, fetch }: TransportOptions) {
     return response
   }
   // Our own service on the other end is trusted to send what its schemas say; they are tested on its side.
-  const json = async <T>(...request: Parameters<typeof call>): Promise<T> => (await call(...request)).json() as Promise<T>
+  const json = async <T>(...request: Parameters<typeof call>): Promise<T> => {
+    const response = await call(...request)
+    const body = response.json().catch((cause: unknown) => {
+      throw request[3]?.aborted ? new AppError('aborted', 'The request was stopped.', { cause }) : brokenOff(cause)
+    })
+    return body as Promise<T>
+  }
   const done = async (...request: Parameters<typeof call>): Promise<void> => void (await (await call(...request)).body?.cancel())
   return { call, json, done }
 }
@@ -40,6 +46,37 @@ export async function* bodyOf(response: Response, signal?: AbortSignal): AsyncGe
     yield* response.body ?? []
   } catch (cause) {
     throw signal?.aborted ? new AppError('aborted', 'The request was stopped.', { cause }) : brokenOff(cause)
+  }
+}
+
+/** Streams of ours that have nothing to tell give a sign of life every 15 s. */
+const mostSilentMs = 40_000
+
+/**
+ * The body of a stream that is never silent for long. One that is has lost its connection without a word, as when a network changes or the
+ * machine has slept: throws `unavailable`, as where the connection breaks off.
+ */
+export async function* livingBodyOf(
+  response: Response,
+  signal?: AbortSignal,
+  silentMs = mostSilentMs,
+): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader()
+  if (reader === undefined) return
+  try {
+    for (;;) {
+      const { promise: silence, reject } = Promise.withResolvers<never>()
+      const timer = setTimeout(() => reject(brokenOff()), silentMs)
+      const next = await Promise.race([reader.read(), silence]).finally(() => clearTimeout(timer))
+      if (next.done) return
+      yield next.value
+    }
+  } catch (cause) {
+    if (signal?.aborted) throw new AppError('aborted', 'The request was stopped.', { cause })
+    throw cause instanceof AppError ? cause : brokenOff(cause)
+  } finally {
+    // Not awaited: what is silent may never end.
+    void reader.cancel().catch(() => undefined)
   }
 }
 
@@ -73,6 +110,7 @@ function codeOf(status: number): ErrorCode {
     429: 'rate_limited',
     502: 'upstream',
     503: 'busy',
+    504: 'upstream',
     507: 'storage_full',
   }
   return codes[status] ?? 'internal'

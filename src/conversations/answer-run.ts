@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { AppError } from '../errors.ts'
 import type { Target } from '../predict/predict.ts'
 import { toTimingsBody } from '../predict/schema.ts'
@@ -16,26 +17,32 @@ export type RunParts = Readonly<{
   /** Whether the service is about to end. */
   isEnding: () => boolean
   toAppError: (error: unknown) => AppError
-  /** What is there is saved so often. */
+  /** What is there is saved so often, and its end tried again. */
   saveEveryMs: number
 }>
 
 /** One answer that is being written, whoever listens. */
 export type Run = Readonly<{
-  /** As far as it has come. */
+  /** As far as it has come; one that could not be saved has failed. */
   message(): KeptMessage
   /** From all that is there on. */
   follow(signal: AbortSignal): AsyncGenerator<RunEvent>
-  /** Resolves when it has been saved as it is. */
+  /** Resolves when it has ended, and was saved as it is where that can be. `interrupted`: nothing is tried again afterwards. */
   end(as: 'stopped' | 'interrupted'): Promise<void>
+  /** Resolves when its followers were told its end. */
   ended: Promise<void>
+  /** Resolves when its end was saved, or is given up. Until then it is here alone. */
+  saved: Promise<void>
 }>
 
 export function startRun(parts: RunParts): Run {
   const { save, isEnding, toAppError } = parts
   const stopping = new AbortController()
+  const givingUp = new AbortController()
   const followers = createFollowers()
   let { message } = parts
+  /** What others are told instead, where that could not be saved. */
+  let told: KeptMessage | undefined
   let endsAs: 'stopped' | 'interrupted' | undefined
   let waiting: 'queue' | 'model' | undefined = 'queue'
   let isOver = false
@@ -88,7 +95,8 @@ export function startRun(parts: RunParts): Run {
       endsAs === undefined ? { ...message, state: 'failed', error: { code, message: text } } : { ...message, state: endsAs }
   }
 
-  async function run(): Promise<void> {
+  /** Tells why it could not be saved. */
+  async function run(): Promise<AppError | undefined> {
     try {
       for await (const event of parts.write(stopping.signal)) apply(event)
     } catch (error) {
@@ -99,17 +107,27 @@ export function startRun(parts: RunParts): Run {
     if (message.state === 'writing') message = { ...message, state: endsAs ?? 'done' }
     const unsaved = await saveNow()
     // Whoever follows it has the text, at least.
-    if (unsaved !== undefined) message = { ...message, state: 'failed', error: { code: unsaved.code, message: unsaved.message } }
+    if (unsaved !== undefined) told = { ...message, state: 'failed', error: { code: unsaved.code, message: unsaved.message } }
     isOver = true
-    followers.tell({ type: 'end', message })
+    followers.tell({ type: 'end', message: toldMessage() })
+    return unsaved
   }
 
-  const ended = run()
+  /** A disk that is full may have room again. */
+  async function saveLater(unsaved: AppError | undefined): Promise<void> {
+    for (let failure = unsaved; failure !== undefined && !givingUp.signal.aborted; failure = await saveNow())
+      await wait(parts.saveEveryMs, undefined, { signal: givingUp.signal, ref: false }).catch(() => undefined)
+  }
+
+  const toldMessage = () => told ?? message
+  const running = run()
+  const ended = running.then(() => undefined)
+  const saved = running.then(saveLater)
   return {
-    message: () => message,
+    message: toldMessage,
     follow(signal) {
-      const first: RunEvent[] = [{ type: 'snapshot', message }]
-      if (isOver) first.push({ type: 'end', message })
+      const first: RunEvent[] = [{ type: 'snapshot', message: toldMessage() }]
+      if (isOver) first.push({ type: 'end', message: toldMessage() })
       else if (waiting !== undefined) first.push({ type: 'waiting', for: waiting })
       return followers.follow(first, signal)
     },
@@ -117,8 +135,12 @@ export function startRun(parts: RunParts): Run {
       endsAs ??= as
       stopping.abort()
       await ended
+      if (as !== 'interrupted') return
+      givingUp.abort()
+      await saved
     },
     ended,
+    saved,
   }
 }
 

@@ -98,7 +98,7 @@ export function createAnswering(parts: AnsweringParts): Answering {
       const begun = starting.then(({ run }) => run)
       writing.set(id, { conversationId, ownerValue: by.owner?.value ?? '', begun })
       const forget = () => void writing.delete(id)
-      begun.then((run) => run.ended).then(forget, forget)
+      begun.then((run) => run.saved).then(forget, forget)
       return (await starting).begun
     },
 
@@ -110,8 +110,11 @@ export function createAnswering(parts: AnsweringParts): Answering {
 
     async stop(owner, conversationId, messageId) {
       await messages.get(owner, conversationId, messageId)
-      await (await writing.get(messageId)?.begun)?.end('stopped')
-      return messages.get(owner, conversationId, messageId)
+      const run = await writing.get(messageId)?.begun
+      await run?.end('stopped')
+      const kept = await messages.get(owner, conversationId, messageId)
+      // What could not be saved yet is here alone.
+      return run !== undefined && kept.state === 'writing' ? { ...kept, ...run.message() } : kept
     },
 
     stopAll: (conversationId) => stopAll((one) => one.conversationId === conversationId, 'stopped'),

@@ -33,7 +33,7 @@ export function createConversations({ db, now }: ConversationsParts): Conversati
   const time = () => new Date(now()).toISOString()
   return {
     async create(owner, { title = '', settings = {} }) {
-      const row = newRow(owner, { title: title.trim(), settings, createdAt: time() })
+      const row = newRow(owner, { title: title.trim().toWellFormed(), settings, createdAt: time(), usedAt: time() })
       await db.transaction().execute(async (transaction) => {
         await refuseMore(transaction, owner, 1)
         await transaction.insertInto('conversations').values(row).execute()
@@ -49,7 +49,8 @@ export function createConversations({ db, now }: ConversationsParts): Conversati
         await transaction
           .updateTable('conversations')
           .set({
-            ...(title === undefined ? {} : { title: title.trim() }),
+            usedAt: time(),
+            ...(title === undefined ? {} : { title: title.trim().toWellFormed() }),
             ...(pinned === undefined ? {} : { pinned: pinned ? 1 : 0 }),
             ...(settings === undefined ? {} : { settings: JSON.stringify(settings) }),
             ...(shownId === undefined ? {} : { leafId: await leafOf(transaction, id, shownId) }),
@@ -70,7 +71,7 @@ export function createConversations({ db, now }: ConversationsParts): Conversati
       if (owner !== undefined)
         await db
           .updateTable('conversations')
-          .set({ deletedAt: null })
+          .set({ deletedAt: null, usedAt: time() })
           .where('id', '=', id)
           .where(owner.column, '=', owner.value)
           .where('deletedAt', '>', since)
@@ -80,9 +81,9 @@ export function createConversations({ db, now }: ConversationsParts): Conversati
   }
 }
 
-type NewRow = Readonly<{ title: string; settings: ConversationSettings; createdAt: string }>
+type NewRow = Readonly<{ title: string; settings: ConversationSettings; createdAt: string; usedAt: string }>
 
-export function newRow(owner: Owner, { title, settings, createdAt }: NewRow): Omit<ConversationRow, 'number'> {
+export function newRow(owner: Owner, { title, settings, createdAt, usedAt }: NewRow): Omit<ConversationRow, 'number'> {
   return {
     id: randomUUID(),
     ownerId: owner.column === 'ownerId' ? owner.value : null,
@@ -93,6 +94,7 @@ export function newRow(owner: Owner, { title, settings, createdAt }: NewRow): Om
     leafId: null,
     createdAt,
     updatedAt: createdAt,
+    usedAt,
     deletedAt: null,
   }
 }
@@ -105,7 +107,10 @@ export async function refuseMore(db: Database, owner: Owner, more: number): Prom
     .where(owner.column, '=', owner.value)
     .executeTakeFirstOrThrow()
   if (count + more <= mostConversations) return
-  throw new AppError('conflict', `You may have ${mostConversations} conversations. Delete some that you need no more.`)
+  throw new AppError(
+    'conflict',
+    `You may have ${mostConversations} conversations. Delete some that you need no more; those count for a day yet.`,
+  )
 }
 
 /** Throws `not_found`. */

@@ -8,7 +8,7 @@ import { type ImportItem, readItems } from './import-items.ts'
 import { toRow } from './message-rows.ts'
 import { mostMessages } from './messages.ts'
 import type { Owner } from './owner.ts'
-import { isChatgpt, readChatgpt } from './read-chatgpt.ts'
+import { createReadChatgpt, isChatgpt } from './read-chatgpt.ts'
 import { createReadExported, type ReadConversation } from './read-exported.ts'
 import type { ExportedConversation, ImportAnswer } from './schema.ts'
 import { titleOf } from './title.ts'
@@ -33,11 +33,11 @@ export async function importConversations(
   let imported = 0
   let messages = 0
   let untold = 0
-  const readExported = createReadExported()
+  const readers = { readExported: createReadExported(), readChatgpt: createReadChatgpt() }
   for await (const item of readItems(chunks)) {
     if (signal.aborted) throw new AppError('aborted', 'The import was stopped.')
-    const read = readItem(item, readExported, now())
-    const kept = 'conversation' in read ? await keepIfRoom(db, owner, read.conversation) : read
+    const read = readItem(item, readers, now())
+    const kept = 'conversation' in read ? await keepIfRoom(db, owner, { ...read, nowMs: now() }) : read
     if ('rows' in kept) {
       messages += kept.rows
       imported += 1
@@ -51,9 +51,12 @@ export async function importConversations(
   return { imported, messages, skipped }
 }
 
-type ReadExported = ReturnType<typeof createReadExported>
+type Readers = Readonly<{
+  readExported: ReturnType<typeof createReadExported>
+  readChatgpt: ReturnType<typeof createReadChatgpt>
+}>
 
-function readItem({ text }: ImportItem, readExported: ReadExported, nowMs: number): ReadConversation {
+function readItem({ text }: ImportItem, { readExported, readChatgpt }: Readers, nowMs: number): ReadConversation {
   if (text === undefined) return { problem: 'it is too long' }
   const value = parse(text)
   if (value === undefined) return { problem: 'it is not valid JSON' }
@@ -78,25 +81,29 @@ function parse(text: string): unknown {
   }
 }
 
+type Given = Readonly<{ conversation: ExportedConversation; nowMs: number }>
+
 /** Those before it are kept already: that there is no room for more is told of each that has none. */
-async function keepIfRoom(db: Database, owner: Owner, conversation: ExportedConversation) {
+async function keepIfRoom(db: Database, owner: Owner, given: Given) {
   try {
-    return { rows: await keep(db, owner, conversation) }
+    return { rows: await keep(db, owner, given) }
   } catch (error) {
     if (error instanceof AppError && error.code === 'conflict') return { problem: error.message }
     throw error
   }
 }
 
-async function keep(db: Database, owner: Owner, { messages, ...given }: ExportedConversation): Promise<number> {
+async function keep(db: Database, owner: Owner, { conversation: { messages, ...given }, nowMs }: Given): Promise<number> {
   const ids = new Map(messages.map(({ id }) => [id, randomUUID()]))
   const idOf = (id: string | null) => (id === null ? null : (ids.get(id) ?? null))
-  const times = [given.created_at, ...messages.map(({ created_at }) => created_at)].map((time) => new Date(time).toISOString())
+  // Nothing was said later than now: it would stand before all others for ever.
+  const toTime = (text: string) => new Date(Math.min(Date.parse(text), nowMs)).toISOString()
+  const times = [given.created_at, ...messages.map(({ created_at }) => created_at)].map(toTime)
   const [createdAt = '', ...saidAt] = times
   const question = messages.find(({ role }) => role === 'user')?.content ?? ''
   const title = given.title.trim() === '' ? titleOf(question) : given.title
   const row = {
-    ...newRow(owner, { title, settings: given.settings, createdAt }),
+    ...newRow(owner, { title, settings: given.settings, createdAt, usedAt: new Date(nowMs).toISOString() }),
     pinned: given.pinned ? (1 as const) : (0 as const),
     leafId: idOf(given.leaf_message_id),
     updatedAt: times.toSorted().at(-1) ?? createdAt,
@@ -116,11 +123,14 @@ async function keep(db: Database, owner: Owner, { messages, ...given }: Exported
   await db.transaction().execute(async (transaction) => {
     await refuseMore(transaction, owner, 1)
     await transaction.insertInto('conversations').values(row).execute()
-    for (let from = 0; from < rows.length; from += rowsPerStatement)
+    for (let from = 0; from < rows.length; from += rowsPerStatement) {
       await transaction
         .insertInto('messages')
         .values(rows.slice(from, from + rowsPerStatement))
         .execute()
+      // The words of a long one take a second to be learned: others are answered meanwhile.
+      await setImmediate()
+    }
   })
   return rows.length
 }

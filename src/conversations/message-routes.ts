@@ -90,7 +90,7 @@ function answerRoutes({ owners, answering, askerOf, limit }: MessageRoutesOption
     }
     const options = { schema: beginning, onRequest: limit }
     http.post<ById & { Body: NewAnswer }>('/conversations/:id/answers', options, async (request, reply) => {
-      const by = { owner: owners.find(request), asker: askerOf(request) }
+      const by = { owner: owners.findAndKeep(request, reply), asker: askerOf(request) }
       const begun = await answering.begin(by, request.params.id, request.body)
       reply.code(202)
       return begun

@@ -12,6 +12,8 @@ import { titleOf } from './title.ts'
 
 /** Of all branches of one conversation. */
 export const mostMessages = 20_000
+/** Of their texts together: little enough that it is read whole for an export, and that an import takes the export. */
+export const mostBytes = 24 * 1024 * 1024
 
 export type MessagesParts = Readonly<{ db: Database /** Milliseconds since 1970. */; now: () => number }>
 
@@ -29,7 +31,7 @@ export interface Messages {
   add(owner: Owner | undefined, conversationId: string, given: NewMessage): Promise<MessageAnswer>
   /** Keeps a question, where there is a new one, and an answer to be written, under the given id. Throws like `add`. */
   begin(owner: Owner | undefined, conversationId: string, given: NewAnswer, answerId: string): Promise<Begun>
-  /** Saves an answer that was being written; false where it is there no more. */
+  /** Saves an answer that is being written, or has just ended; false where it is there no more. */
   save(message: KeptMessage): Promise<boolean>
   /** What was being written when the service ended suddenly stays as it was saved. Tells how many there were. */
   interruptAll(): Promise<number>
@@ -81,7 +83,6 @@ export function createMessages({ db, now }: MessagesParts): Messages {
           .updateTable('messages')
           .set({ content, state, details, predictionId })
           .where('id', '=', message.id)
-          .where('state', '=', 'writing')
           .executeTakeFirst()
         return numUpdatedRows > 0n
       })
@@ -195,24 +196,43 @@ async function refuseCorrected(db: Database, conversationId: string, id: string)
 /** The last of them is shown from now on. */
 async function insert(db: Database, conversation: ConversationRow, messages: readonly KeptMessage[]): Promise<void> {
   const { id, title } = conversation
-  const { count } = await db
-    .selectFrom('messages')
-    .select(sql<number>`count(*)`.as('count'))
-    .where('conversationId', '=', id)
-    .executeTakeFirstOrThrow()
-  if (count + messages.length > mostMessages)
-    throw new AppError('conflict', `A conversation may have ${mostMessages} messages, with all branches. Begin another one.`)
-  for (const message of messages) await db.insertInto('messages').values(toRow(message, id)).execute()
+  const rows = messages.map((message) => toRow(message, id))
+  await refuseTooMuch(db, id, rows)
+  await db.insertInto('messages').values(rows).execute()
   const last = messages.at(-1)
   const question = messages.find(({ role }) => role === 'user')
   await db
     .updateTable('conversations')
     .set({
-      ...(last === undefined ? {} : { leafId: last.id, updatedAt: last.created_at }),
+      ...(last === undefined ? {} : { leafId: last.id, updatedAt: last.created_at, usedAt: last.created_at }),
       ...(title === '' && question !== undefined ? { title: titleOf(question.content) } : {}),
     })
     .where('id', '=', id)
     .execute()
+}
+
+type Texts = Readonly<{ content: string; details: string }>
+
+async function refuseTooMuch(db: Database, conversationId: string, more: readonly Texts[]): Promise<void> {
+  const there = await db
+    .selectFrom('messages')
+    .select([
+      sql<number>`count(*)`.as('count'),
+      sql<number>`coalesce(sum(octet_length(content) + octet_length(details)), 0)`.as('bytes'),
+    ])
+    .where('conversationId', '=', conversationId)
+    .executeTakeFirstOrThrow()
+  if (there.count + more.length > mostMessages)
+    throw new AppError('conflict', `A conversation may have ${mostMessages} messages, with all branches. Begin another one.`)
+  const bytes = more.reduce(
+    (sum, { content, details }) => sum + Buffer.byteLength(content) + Buffer.byteLength(details),
+    there.bytes,
+  )
+  if (bytes > mostBytes)
+    throw new AppError(
+      'conflict',
+      `A conversation may have ${mostBytes / 1024 ** 2} MB of text, files and all branches included. Begin another one.`,
+    )
 }
 
 function wrong(field: string, expected: string, got = 'another value'): AppError {

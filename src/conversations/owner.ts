@@ -17,6 +17,8 @@ const shape = /^[A-Za-z0-9_-]{43}$/
 export type Owners = Readonly<{
   /** Undefined for somebody without an account who has nothing yet. */
   find(request: FastifyRequest): Owner | undefined
+  /** As `find`; a browser keeps what it is known by for longer. */
+  findAndKeep(request: FastifyRequest, reply: FastifyReply): Owner | undefined
   /** Gives the browser of somebody without an account what it is known by, or for longer what it has. */
   open(request: FastifyRequest, reply: FastifyReply): Owner
 }>
@@ -31,12 +33,18 @@ export function createOwners({ production }: Readonly<{ production: boolean }>):
       path: '/',
       maxAge: visitorDays * 24 * 60 * 60,
     })
+  const find = (request: FastifyRequest): Owner | undefined => {
+    const { caller } = request
+    if (caller.type === 'user') return { column: 'ownerId', value: caller.id }
+    const visitor = visitorOf(request)
+    return visitor === undefined ? undefined : toOwner(visitor)
+  }
   return {
-    find(request) {
-      const { caller } = request
-      if (caller.type === 'user') return { column: 'ownerId', value: caller.id }
-      const visitor = visitorOf(request)
-      return visitor === undefined ? undefined : toOwner(visitor)
+    find,
+    findAndKeep(request, reply) {
+      const visitor = request.caller.type === 'user' ? undefined : visitorOf(request)
+      if (visitor !== undefined) keep(reply, visitor)
+      return find(request)
     },
     open(request, reply) {
       const { caller } = request

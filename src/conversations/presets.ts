@@ -38,7 +38,7 @@ export function createPresets({ db, now }: Readonly<{ db: Database; now: () => n
         id: randomUUID(),
         ownerId: owner.column === 'ownerId' ? owner.value : null,
         visitor: owner.column === 'visitor' ? owner.value : null,
-        name: name.trim(),
+        name: name.trim().toWellFormed(),
         settings: JSON.stringify(settings),
         createdAt: new Date(now()).toISOString(),
       }
@@ -58,7 +58,7 @@ export function createPresets({ db, now }: Readonly<{ db: Database; now: () => n
       if (owner === undefined) throw noPreset(id)
       const row = await db
         .updateTable('presets')
-        .set({ name: name.trim(), settings: JSON.stringify(settings) })
+        .set({ name: name.trim().toWellFormed(), settings: JSON.stringify(settings) })
         .where('id', '=', id)
         .where(owner.column, '=', owner.value)
         .returningAll()

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import Value from 'typebox/value'
+import { Compile } from 'typebox/compile'
 import type { KeptMessage } from './message-rows.ts'
 import type { ReadConversation } from './read-exported.ts'
 import { conversationBounds } from './schema.ts'
@@ -41,12 +41,17 @@ type Chatgpt = Static<typeof chatgptConversation>
 
 export const isChatgpt = (value: unknown) => typeof value === 'object' && value !== null && 'mapping' in value
 
-/** Reads one conversation of ChatGPT's `conversations.json`: questions and answers of all branches. */
-export function readChatgpt(value: unknown, nowMs: number): ReadConversation {
-  if (!Value.Check(chatgptConversation, value)) {
-    const [problem] = Value.Errors(chatgptConversation, value)
+/** Gives what reads one conversation of ChatGPT's `conversations.json`: questions and answers of all branches. Compiled, as ours are. */
+export function createReadChatgpt(): (value: unknown, nowMs: number) => ReadConversation {
+  const schema = Compile(chatgptConversation)
+  return (value, nowMs) => {
+    if (schema.Check(value)) return toExported(value, nowMs)
+    const [problem] = schema.Errors(value)
     return { problem: `${problem?.instancePath || 'it'} ${problem?.message ?? 'is no conversation'}`.slice(0, 300) }
   }
+}
+
+function toExported(value: Chatgpt, nowMs: number): ReadConversation {
   const createdMs = toMs(value.create_time) ?? nowMs
   const { messages, keptAs } = readTree(value, createdMs)
   if (messages.length === 0) return { problem: 'it holds no questions and answers' }

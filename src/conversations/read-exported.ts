@@ -20,8 +20,11 @@ export function createReadExported(): (value: unknown) => ReadConversation {
 }
 
 /** Each message stands after the one that it follows, so that none follows itself. */
-function findDisorder({ messages, leaf_message_id: leaf }: ExportedConversation): string | undefined {
+function findDisorder({ messages, created_at: begun, leaf_message_id: leaf }: ExportedConversation): string | undefined {
   const seen = new Set<string>()
+  // A leap second is a time by its form, and none that can be computed with.
+  for (const { created_at: time } of [{ created_at: begun }, ...messages])
+    if (Number.isNaN(Date.parse(time))) return `"${time}" is a time that cannot be kept`
   for (const { id, parent_id: parent } of messages) {
     if (seen.has(id)) return `two messages have the id "${id.slice(0, 100)}"`
     if (parent !== null && !seen.has(parent)) return `the message "${id.slice(0, 100)}" follows one that does not come before it`

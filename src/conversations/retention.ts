@@ -10,19 +10,17 @@ const hourMs = 60 * 60 * 1000
 const dayMs = 24 * hourMs
 
 /**
- * Removes for good what was deleted a day ago, and what a browser without an account has left for as long as it keeps its cookie. Tells how
- * many conversations there were.
+ * Removes for good what was deleted a day ago, and what a browser without an account has not used for as long as it keeps its cookie. Tells
+ * how many conversations there were.
  */
 export async function sweepConversations(db: Database, nowMs: number, signal?: AbortSignal): Promise<number> {
   const deletedBefore = new Date(nowMs - restoreMs).toISOString()
-  const leftBefore = new Date(nowMs - visitorDays * dayMs).toISOString()
+  await deleteLeft(db, new Date(nowMs - visitorDays * dayMs).toISOString())
   for (let removed = 0; ; removed += 1) {
     const row = await db
       .selectFrom('conversations')
       .select('id')
-      .where(({ eb, or, and }) =>
-        or([eb('deletedAt', '<=', deletedBefore), and([eb('visitor', 'is not', null), eb('updatedAt', '<', leftBefore)])]),
-      )
+      .where('deletedAt', '<=', deletedBefore)
       .limit(1)
       .executeTakeFirst()
     if (row === undefined || signal?.aborted === true) return removed
@@ -34,6 +32,25 @@ export async function sweepConversations(db: Database, nowMs: number, signal?: A
     }
     await db.deleteFrom('conversations').where('id', '=', row.id).execute()
   }
+}
+
+/** Conversations at once, so that nobody who comes back meanwhile writes into one that is half gone. */
+async function deleteLeft(db: Database, leftBefore: string): Promise<void> {
+  await db
+    .updateTable('conversations')
+    .set({ deletedAt: leftBefore })
+    .where('visitor', 'is not', null)
+    .where('usedAt', '<', leftBefore)
+    .where('deletedAt', 'is', null)
+    .execute()
+  await db
+    .deleteFrom('presets')
+    .where('visitor', 'is not', null)
+    .where('createdAt', '<', leftBefore)
+    .where(({ not, exists, selectFrom }) =>
+      not(exists(selectFrom('conversations').select('id').whereRef('conversations.visitor', '=', 'presets.visitor'))),
+    )
+    .execute()
 }
 
 export type SweepParts = Readonly<{

@@ -33,6 +33,16 @@ export async function createConversationTables(db: Database): Promise<void> {
   await createConversationsSearch(db)
 }
 
+/** Until then only what was said told the time, and what is imported was said long before it came. */
+export async function addConversationUse(db: Database): Promise<void> {
+  await db.schema
+    .alterTable('conversations')
+    .addColumn('used_at', 'text', (column) => column.notNull().defaultTo(''))
+    .execute()
+  await sql`update conversations set used_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')`.execute(db)
+  await sql`create index conversations_left on conversations (used_at) where visitor is not null`.execute(db)
+}
+
 async function createMessagesTable(db: Database): Promise<void> {
   await db.schema
     .createTable('messages')

@@ -19,6 +19,8 @@ export interface ConversationsTable {
   createdAt: string
   /** When something was said last. */
   updatedAt: string
+  /** When its owner made, brought in, changed or continued it last. */
+  usedAt: string
   /** Null while it is there. */
   deletedAt: string | null
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
-import { createConversationTables } from './conversation-migrations.ts'
+import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
 import {
   createDatasetTables,
   createEvaluationsTable,
@@ -35,6 +35,7 @@ export const migrations: readonly Migration[] = [
   { id: '016-rollouts', up: createRolloutTables },
   { id: '017-conversations', up: createConversationTables },
   { id: '018-admin', up: createAdminTables },
+  { id: '019-conversation-use', up: addConversationUse },
 ]
 
 /**

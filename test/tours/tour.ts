@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type RealService, type RealServiceOptions, startRealService } from '../real-service.ts'
 import { expectAccessible } from '../web/accessible.ts'
 import { type Incidents, noIncidents, openBrowser, openPage } from '../web/browser.ts'
@@ -9,13 +9,20 @@ import { type Incidents, noIncidents, openBrowser, openPage } from '../web/brows
 /** Looked at after a run; a build machine keeps it. */
 const folder = 'test-results/tours'
 const viewports = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } } as const
+type Size = keyof typeof viewports
 export const languages = ['en', 'es'] as const
 export type Language = (typeof languages)[number]
+
+export type TourOptions = RealServiceOptions &
+  Readonly<{
+    /** A service for each walk, on which nobody has been before, and which welcomes its visitor. */
+    isFirstRun?: boolean
+  }>
 
 export type Tour = Readonly<{
   page: Page
   language: Language
-  size: keyof typeof viewports
+  size: Size
   /** A name that no other tour of this service has. */
   username: string
   service: RealService
@@ -26,22 +33,28 @@ export type Tour = Readonly<{
 const browser = await openBrowser()
 
 /** A person's way through the pages, on the real service with the real model, on both screens and in both languages. */
-export function tour(name: string, options: RealServiceOptions, walk: (tour: Tour) => Promise<void>): void {
+export function tour(name: string, options: TourOptions, walk: (tour: Tour) => Promise<void>): void {
+  const { isFirstRun = false, ...given } = options
   describe.skipIf(browser === undefined)(name, () => {
-    let service: RealService
+    let shared: RealService | undefined
     beforeAll(async () => {
-      service = await startRealService(options)
+      if (!isFirstRun) shared = await startRealService(given)
       await mkdir(folder, { recursive: true })
     })
-    afterAll(() => service?.[Symbol.asyncDispose]())
+    afterAll(() => shared?.[Symbol.asyncDispose]())
 
     for (const language of languages)
       for (const size of ['wide', 'phone'] as const)
         test(`${size}, ${language}`, async () => {
-          const { page, incidents } = await openTourPage(service.baseUrl, language, size)
+          const service = shared ?? (await startRealService(given))
+          if (shared === undefined) onTestFinished(() => service[Symbol.asyncDispose]())
+          const { page, incidents } = await openTourPage(service.baseUrl, language, size, isFirstRun)
           const username = `${name}-${size}-${language}`.replace(/[^a-z0-9-]/gi, '-')
           const show = (step: string) => showStep(page, `${name}-${size}-${language}-${step}`, viewports[size].width)
-          await walk({ page, language, size, username, service, show })
+          await walk({ page, language, size, username, service, show }).catch(async (error: unknown) => {
+            await page.screenshot({ path: join(folder, `${name}-${size}-${language}-FAILED.png`) }).catch(() => {})
+            throw error
+          })
           expect(incidents).toEqual(noIncidents)
         })
   })
@@ -50,10 +63,11 @@ export function tour(name: string, options: RealServiceOptions, walk: (tour: Tou
 async function openTourPage(
   url: string,
   language: Language,
-  size: keyof typeof viewports,
+  size: Size,
+  isFirstRun: boolean,
 ): Promise<Readonly<{ page: Page; incidents: Incidents }>> {
   if (browser === undefined) throw new Error('Skipped tours do not get here.')
-  return openPage(browser, url, { locale: language, viewport: viewports[size], reducedMotion: 'reduce' })
+  return openPage(browser, url, { locale: language, viewport: viewports[size], reducedMotion: 'reduce', isFirstRun })
 }
 
 async function showStep(page: Page, name: string, width: number): Promise<void> {

@@ -3,7 +3,7 @@ import { fastify } from 'fastify'
 import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { auditedRoutes, quietRoutes } from '../../src/admin/audit/actions.ts'
-import { refusalsPerMinute } from '../../src/admin/audit/audit-queue.ts'
+import { vainPerMinute } from '../../src/admin/audit/audit-queue.ts'
 import { csvLine } from '../../src/admin/csv.ts'
 import { createWatch } from '../../src/admin-part.ts'
 import { createClient } from '../../src/client.ts'
@@ -139,11 +139,11 @@ describe('the audit', () => {
       settings: { LOG_LEVEL: 'warn' },
       logStream: { write: (line) => void lines.push(line) },
     })
-    for (let index = 0; index < refusalsPerMinute + 20; index += 1)
+    for (let index = 0; index < vainPerMinute + 20; index += 1)
       await (await fetch(`${server.url}/admin/reload`, { method: 'POST' })).text()
     await send('POST', '/admin/reload')
-    const count = (await audit(refusalsPerMinute + 3)).length
-    expect(count).toBe(refusalsPerMinute + 3)
+    const count = (await audit(vainPerMinute + 3)).length
+    expect(count).toBe(vainPerMinute + 3)
     await expect.poll(() => lines.join('')).toContain('The audit leaves out refusals that came too often')
   })
 

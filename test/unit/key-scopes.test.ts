@@ -14,7 +14,7 @@ const changesModels = /^\/api\/(?:pull|delete|copy|create|push|blobs\/)/
 function demandOf(method: string, path: string): KeyScope | 'any' | 'none' | undefined {
   const isRead = method === 'GET'
   if (path === '/metrics') return 'metrics'
-  if (path.startsWith('/conversations') || path.startsWith('/presets')) return 'inference'
+  if (path.startsWith('/conversations') || path.startsWith('/presets')) return 'none'
   if (path === '/auth/me' || path === '/auth/usage') return 'any'
   if (path.startsWith('/auth/') || path.startsWith('/admin/users') || path.startsWith('/admin/keys')) return 'none'
   if (path === '/feedback') return isRead ? 'admin' : 'feedback'

@@ -5,10 +5,10 @@ import { AppError } from '../../src/errors.ts'
 import { applyEvent } from '../../web/chat/messages/apply-event.ts'
 import { untilLoaded, wasHeldUp } from '../../web/chat/messages/deliver.ts'
 import { endOf } from '../../web/chat/messages/endings.ts'
-import { isPassing, isUnreached, pauseAfter } from '../../web/chat/messages/pauses.ts'
 import { pretty } from '../../web/chat/messages/tool-arguments.ts'
 import { versionBeside, versionOf, versionToCompare } from '../../web/chat/messages/versions.ts'
 import { isAtEnd, staysAtEnd } from '../../web/chat/scroll-rules.ts'
+import { isPassing, isUnreached, pauseAfter } from '../../web/shell/pauses.ts'
 import { placeMarks, withoutMarks } from '../../web/ui/markdown/sentence-marks.ts'
 
 const message = (changes: Partial<MessageAnswer> = {}): MessageAnswer => ({

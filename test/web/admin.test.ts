@@ -159,7 +159,7 @@ webTest('an admin adds a user, limits them, makes them an admin and deletes them
   await row.getByRole('button', { name: 'Delete luis' }).press('Enter')
   await dialog.getByRole('button', { name: 'Delete' }).press('Enter')
   await row.waitFor({ state: 'detached' })
-  await page.getByText('luis is deleted.').waitFor()
+  await page.getByText('luis was deleted.').waitFor()
   expect(await page.evaluate('document.activeElement.textContent')).toBe('Users')
   expect(incidents).toEqual(noIncidents)
 })

@@ -11,3 +11,5 @@ function toCell(value: Cell): string {
   const harmless = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless
 }
+
+export const csvFile = (csv: string): Blob => new Blob([csv], { type: 'text/csv' })

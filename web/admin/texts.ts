@@ -12,8 +12,6 @@ export const texts = {
   settings: { en: 'Settings', es: 'Ajustes' },
   views: { en: 'Parts of the administration', es: 'Partes de la administración' },
   unknownView: { en: 'There is no such page here.', es: 'Aquí no hay tal página.' },
-  more: { en: 'Show more', es: 'Mostrar más' },
-  loading: { en: 'Loading…', es: 'Cargando…' },
   cancel: { en: 'Cancel', es: 'Cancelar' },
   delete: { en: 'Delete', es: 'Eliminar' },
   save: { en: 'Save', es: 'Guardar' },

@@ -2,7 +2,7 @@ import type { ConversationAnswer, ConversationSettings, MessageAnswer } from '..
 import { AppError } from '../../src/errors.ts'
 import { addressOf, goTo } from '../shell/router.svelte.ts'
 import { service } from '../shell/service.ts'
-import { bringBack } from './drafts.svelte.ts'
+import { bringBack, takeNewDraft } from './drafts.svelte.ts'
 import { conversationItems, noteConversation } from './list/list.svelte.ts'
 import { createActions } from './messages/actions.svelte.ts'
 import { followAnswer } from './messages/follow-answer.ts'
@@ -47,8 +47,7 @@ function createConversation() {
   function leave() {
     leaving.abort()
     leaving = new AbortController()
-    const unsent = messages.find(({ isDraft, failure }) => isDraft && failure !== undefined)
-    if (unsent !== undefined) bringBack(id, { text: unsent.message.content, attachments: unsent.message.attachments ?? [] })
+    keepUnsent()
     followed.clear()
     messages = []
     settings = {}
@@ -58,6 +57,12 @@ function createConversation() {
     isLoading = false
     isLoadingOlder = false
     actions.closeComparison()
+  }
+
+  /** A question that could not be sent goes back to where it was typed. */
+  function keepUnsent() {
+    const unsent = messages.find(({ isDraft, failure }) => isDraft && failure !== undefined)
+    if (unsent !== undefined) bringBack(id, { text: unsent.message.content, attachments: unsent.message.attachments ?? [] })
   }
 
   async function load(wanted: string) {
@@ -87,13 +92,16 @@ function createConversation() {
   /** Shows a branch; messages that are shown already stay the same objects. */
   function takeBranch(items: readonly MessageAnswer[], more: boolean) {
     const old = new Map(messages.map((shown) => [shown.message.id, shown]))
-    messages = items.map((message) => {
+    const next = items.map((message) => {
       const shown = old.get(message.id)
       if (shown === undefined) return createShownMessage(message, keyOf(message))
       if (!followed.has(message.id)) shown.set(message)
       return shown
     })
-    hasOlder = more
+    // What leads to a message is the same in all branches.
+    const before = messages.findIndex(({ message }) => message.id === items[0]?.id)
+    if (before <= 0) hasOlder = more
+    messages = before <= 0 ? next : [...messages.slice(0, before), ...next]
     for (const shown of messages) if (shown.message.state === 'writing') void follow(shown)
   }
 
@@ -103,7 +111,27 @@ function createConversation() {
     const { signal } = leaving
     const limit = Math.min(mostAtOnce, Math.max(pageSize, messages.length + 2))
     const page = await service.messages(id, { limit })
-    if (!signal.aborted) takeBranch(page.items, page.has_more)
+    if (signal.aborted) return
+    keepUnsent()
+    takeBranch(page.items, page.has_more)
+  }
+
+  const isAtRest = () =>
+    !isLoading && !actions.isWriting && actions.comparison === undefined && !messages.some(({ isDraft }) => isDraft)
+
+  /** Shows what was done to the conversation elsewhere, as in another tab. Never throws: what fails is asked for again. */
+  async function keepUp(): Promise<void> {
+    if (id === undefined || kept === undefined || !isAtRest()) return
+    const { signal } = leaving
+    const [known, shown] = [kept, messages.at(-1)?.message.id]
+    try {
+      const now = await service.conversation(id)
+      if (signal.aborted || kept !== known || !isAtRest()) return
+      kept = now
+      if (JSON.stringify(now.settings) !== JSON.stringify(known.settings)) settings = now.settings
+      if (now.title !== known.title || now.pinned !== known.pinned) noteConversation(now)
+      if (now.leaf_message_id !== shown) await reload()
+    } catch {}
   }
 
   async function loadOlder(): Promise<void> {
@@ -128,6 +156,7 @@ function createConversation() {
     const conversation = await service.addConversation({ settings })
     if (signal.aborted) throw new AppError('aborted', 'Another conversation is shown.')
     kept = conversation
+    takeNewDraft(conversation.id)
     id = conversation.id
     goTo(addressOf('chat', conversation.id), { replaces: true })
     return conversation.id
@@ -232,6 +261,7 @@ function createConversation() {
     show,
     reopen,
     loadOlder,
+    keepUp,
   }
 }
 

@@ -12,8 +12,8 @@ export const texts = {
     es: 'El modelo, tus conversaciones y tus documentos están en esta máquina.',
   },
   leaves: {
-    en: 'Something leaves it only when you choose so: a model of a cloud, or a download. A ledger lists each time.',
-    es: 'Algo sale de ella solo si tú lo eliges: un modelo en la nube o una descarga. Un registro anota cada vez.',
+    en: 'Something leaves it only when you choose so: a model in the cloud, or a download. A ledger lists each time.',
+    es: 'Algo sale de ella solo si tú lo eliges: un modelo en la nube o una descarga. Un registro anota cada salida.',
   },
   admin: {
     en: 'The admin adds models, sees how the service does, and opens accounts for others.',

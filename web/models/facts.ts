@@ -1,5 +1,5 @@
 import type { ServedModel } from '../../src/client.ts'
-import { formatBytes, formatNumber, language, speaker } from '../shell/language.svelte.ts'
+import { formatBytes, formatCompact, formatNumber, speaker } from '../shell/language.svelte.ts'
 import { texts } from './texts.ts'
 
 const say = speaker(texts)
@@ -10,15 +10,13 @@ export function factsOf(model: ServedModel): readonly string[] {
   return [
     ...(model.kind === 'chat' ? [] : [say(model.kind)]),
     ...(quantization === undefined ? [] : [fileTypeOf(quantization)]),
-    ...(parameters ? [say('parameters', { value: compact(parameters) })] : []),
+    ...(parameters ? [say('parameters', { value: formatCompact(parameters) })] : []),
     ...(size ? [say('sizeOf', { size: formatBytes(size) })] : []),
     ...(context && model.kind === 'chat' ? [say('context', { value: formatNumber(context) })] : []),
     ...(memory ? [say('needs', { size: formatBytes(memory) })] : []),
     ...(model.aliases.length > 0 ? [say('alsoCalled', { names: model.aliases.join(', ') })] : []),
   ]
 }
-
-const compact = (value: number) => value.toLocaleString(language(), { notation: 'compact', maximumFractionDigits: 1 })
 
 /** llama.cpp calls a model in memory `Q4_K - Medium`; its file, and everybody else, Q4_K_M. */
 const fileTypeOf = (quantization: string) => quantization.replace(/ - ([SML])(?:mall|edium|arge)$/, '_$1')

@@ -6,9 +6,7 @@ export const texts = {
     en: 'They run on this machine. What you ask them stays here.',
     es: 'Funcionan en esta máquina. Lo que les preguntas no sale de aquí.',
   },
-  loading: { en: 'Looking at the models…', es: 'Mirando los modelos…' },
-  stale: { en: 'What you see is from the last time that it could.', es: 'Lo que ves es de la última vez que se pudo.' },
-  close: { en: 'Close', es: 'Cerrar' },
+  stale: { en: 'What you see is what was read last.', es: 'Lo que ves es lo último que se pudo leer.' },
   cancel: { en: 'Cancel', es: 'Cancelar' },
   hide: { en: 'Hide', es: 'Ocultar' },
   about: { en: 'about {value}', es: 'unos {value}' },
@@ -26,12 +24,12 @@ export const texts = {
   add: { en: 'Add a model', es: 'Añadir un modelo' },
   hubName: { en: 'Name on the Hugging Face hub', es: 'Nombre en Hugging Face' },
   hubHint: {
-    en: 'owner/repository, with :Q4_K_M for one quantization. Without it the best one that fits into memory comes.',
-    es: 'propietario/repositorio, con :Q4_K_M para elegir la cuantización. Sin ella llega la mejor que cabe en la memoria.',
+    en: 'owner/repository, with :Q4_K_M for one quantization. Without it, the best one that fits into memory is downloaded.',
+    es: 'propietario/repositorio, con :Q4_K_M para elegir la cuantización. Sin ella se descarga la mejor que quepa en la memoria.',
   },
   leaves: {
     en: 'The name leaves this machine: the hub is asked for it. Your conversations and documents do not.',
-    es: 'El nombre sale de esta máquina, porque se le pide al hub. Tus conversaciones y documentos, no.',
+    es: 'El nombre sale de esta máquina, porque se le pide a Hugging Face. Tus conversaciones y documentos, no.',
   },
   closed: {
     en: 'Downloads are closed: LOCAL_ONLY is set, so nothing may leave this machine. A model file (GGUF) can be put into the models folder by hand.',
@@ -42,7 +40,7 @@ export const texts = {
   suggest: { en: 'Download {name} {about}', es: 'Descargar {name} {about}' },
   small: { en: 'small and quick', es: 'pequeño y rápido' },
   better: { en: 'answers better, wants more memory', es: 'responde mejor, pide más memoria' },
-  search: { en: 'finds passages in documents', es: 'encuentra pasajes en documentos' },
+  search: { en: 'finds passages in documents', es: 'encuentra fragmentos en documentos' },
   spaces: { en: 'A name has no spaces.', es: 'Un nombre no lleva espacios.' },
   owner: {
     en: 'The owner is missing: owner/repository, for example Qwen/Qwen3-0.6B-GGUF.',
@@ -62,24 +60,24 @@ export const texts = {
   },
   letters: {
     en: 'Names of the hub have letters, digits, -, _ and dots, and begin and end with a letter or digit.',
-    es: 'Los nombres del hub llevan letras, cifras, -, _ y puntos, y empiezan y acaban en letra o cifra.',
+    es: 'Los nombres de Hugging Face llevan letras, cifras, -, _ y puntos, y empiezan y acaban en letra o cifra.',
   },
 
   pulls: { en: 'Downloads', es: 'Descargas' },
-  starting: { en: 'Asking the hub…', es: 'Preguntando al hub…' },
+  starting: { en: 'Asking the hub…', es: 'Preguntando a Hugging Face…' },
   waiting: {
     en: 'Waiting: the same is being downloaded elsewhere.',
     es: 'Esperando: lo mismo se está descargando en otra parte.',
   },
   downloading: { en: 'Downloading', es: 'Descargando' },
-  retrying: { en: 'The line broke; trying again.', es: 'Se cortó la línea; se intenta de nuevo.' },
+  retrying: { en: 'The connection broke; trying again.', es: 'Se cortó la conexión; se intenta de nuevo.' },
   checking: { en: 'Comparing the checksum…', es: 'Comparando la suma de comprobación…' },
   converting: { en: 'Converting into a model…', es: 'Convirtiendo en modelo…' },
   received: { en: '{done} of {total}', es: '{done} de {total}' },
   perSecond: { en: '{speed} per second', es: '{speed} por segundo' },
   left: { en: '{time} left', es: 'faltan {time}' },
-  stop: { en: 'Stop', es: 'Parar' },
-  stopPull: { en: 'Stop the download of {name}', es: 'Parar la descarga de {name}' },
+  stop: { en: 'Stop', es: 'Detener' },
+  stopPull: { en: 'Stop the download of {name}', es: 'Detener la descarga de {name}' },
   stopHint: {
     en: 'What has arrived is kept; a later download goes on from there.',
     es: 'Lo que ha llegado se guarda; otra descarga sigue desde ahí.',
@@ -87,19 +85,19 @@ export const texts = {
   pullDone: { en: 'Installed as {name}.', es: 'Instalado como {name}.' },
   pullStopped: {
     en: 'Stopped. What has arrived is kept.',
-    es: 'Parada. Lo que ha llegado se guarda.',
+    es: 'Detenida. Lo que ha llegado se guarda.',
   },
   pullFailed: { en: 'Not installed.', es: 'No se instaló.' },
   pullNotFound: {
     en: 'The hub has no such model, or it needs a licence to be accepted (HF_TOKEN).',
-    es: 'El hub no tiene ese modelo, o hay que aceptar su licencia (HF_TOKEN).',
+    es: 'Hugging Face no tiene ese modelo, o hay que aceptar su licencia (HF_TOKEN).',
   },
   pullBusy: {
     en: 'Enough downloads run already. Wait for one, or stop one.',
-    es: 'Ya hay bastantes descargas. Espera a que acabe una, o para una.',
+    es: 'Ya hay bastantes descargas. Espera a que acabe una, o detén una.',
   },
-  goOn: { en: 'Go on', es: 'Seguir' },
-  goOnPull: { en: 'Go on with the download of {name}', es: 'Seguir con la descarga de {name}' },
+  goOn: { en: 'Go on', es: 'Continuar' },
+  goOnPull: { en: 'Go on with the download of {name}', es: 'Continuar la descarga de {name}' },
 
   chat: { en: 'Chat models', es: 'Modelos de chat' },
   noChat: {
@@ -114,7 +112,7 @@ export const texts = {
   searchModels: { en: 'Embedding models and rerankers', es: 'Modelos de embeddings y reordenación' },
   searchHint: {
     en: 'They find passages in documents, and are loaded when they are needed.',
-    es: 'Encuentran pasajes en los documentos, y se cargan cuando hacen falta.',
+    es: 'Encuentran fragmentos en los documentos, y se cargan cuando hacen falta.',
   },
   others: { en: 'Other files', es: 'Otros archivos' },
   embedding: { en: 'embeddings', es: 'embeddings' },
@@ -150,7 +148,7 @@ export const texts = {
   ofModel: { en: '{action} {name}', es: '{action} {name}' },
   selecting: { en: 'Loading, then switching…', es: 'Cargando para cambiar a él…' },
   unloading: { en: 'Waiting until nobody uses it…', es: 'Esperando a que nadie lo use…' },
-  didSelect: { en: '{name} answers by default now.', es: '{name} responde ahora por defecto.' },
+  didSelect: { en: '{name} answers by default now.', es: 'Ahora responde {name} por defecto.' },
   didLoad: { en: '{name} is in memory.', es: '{name} está en memoria.' },
   didUnload: { en: '{name} is out of memory.', es: '{name} ya no está en memoria.' },
   loadInvalid: {
@@ -164,15 +162,15 @@ export const texts = {
   removeTitle: { en: 'Delete {name}?', es: '¿Eliminar {name}?' },
   removeWhat: {
     en: 'Its files go from the disk: {size}, with their quality report if there is one. This cannot be undone; what came from the hub can be downloaded again.',
-    es: 'Se borran sus archivos del disco: {size}, con su informe de calidad si lo hay. No se puede deshacer; lo que vino del hub se puede volver a descargar.',
+    es: 'Se eliminan sus archivos del disco: {size}, con su informe de calidad si lo hay. No se puede deshacer; lo que vino de Hugging Face se puede volver a descargar.',
   },
   removeUnknownSize: {
     en: 'Its files go from the disk. This cannot be undone.',
-    es: 'Se borran sus archivos del disco. No se puede deshacer.',
+    es: 'Se eliminan sus archivos del disco. No se puede deshacer.',
   },
   removeAdapter: {
     en: 'The adapter goes from the disk. Its base model stays. This cannot be undone; a training run would have to make it again.',
-    es: 'Se borra el adaptador del disco. Su modelo base se queda. No se puede deshacer; habría que entrenarlo de nuevo.',
+    es: 'Se elimina el adaptador del disco. Su modelo base se queda. No se puede deshacer; habría que entrenarlo de nuevo.',
   },
   removeAdaptersStay: {
     en: 'These adapters stay on the disk, but need it to answer: {names}.',
@@ -238,15 +236,15 @@ export const texts = {
   },
   jobHint: {
     en: 'It goes on while you look at other pages. Closing this window stops it.',
-    es: 'Sigue mientras miras otras páginas. Cerrar esta ventana lo para.',
+    es: 'Sigue mientras miras otras páginas. Cerrar esta ventana lo detiene.',
   },
-  stopJob: { en: 'Stop the work', es: 'Parar el trabajo' },
+  stopJob: { en: 'Stop the work', es: 'Detener el trabajo' },
   jobMade: { en: '{name} is there: {size}.', es: 'Ya está {name}: {size}.' },
   jobFallback: {
     en: '{count} tensors have a shape that this quantization does not allow; they are larger.',
     es: '{count} tensores tienen una forma que esta cuantización no permite; ocupan más.',
   },
-  jobStopped: { en: 'Stopped.', es: 'Parado.' },
+  jobStopped: { en: 'Stopped.', es: 'Detenido.' },
   jobFailed: { en: 'The model was not made.', es: 'No se hizo el modelo.' },
   jobBusy: {
     en: 'Another model is being made. Try again when it is done.',

@@ -46,6 +46,21 @@ export function formatBytes(bytes: number): string {
   })
 }
 
+/** An amount of US dollars, with as many places as small amounts need. */
+export function formatDollars(dollars: number): string {
+  return dollars.toLocaleString(current, {
+    style: 'currency',
+    currency: 'USD',
+    currencyDisplay: 'narrowSymbol',
+    maximumFractionDigits: 4,
+  })
+}
+
+/** A great number in short: `1.2K`. */
+export function formatCompact(value: number): string {
+  return value.toLocaleString(current, { notation: 'compact', maximumFractionDigits: 1 })
+}
+
 /** A share from 0 to 1 as percent. */
 export function formatPercent(share: number, maximumFractionDigits = 0): string {
   return share.toLocaleString(current, { style: 'percent', maximumFractionDigits })

@@ -40,8 +40,15 @@ export function addressOf(page: PageName, ...path: readonly string[]): string {
   return `/#/${[...(page === 'chat' ? (parts.length === 0 ? [] : ['c']) : [page]), ...parts].join('/')}`
 }
 
-/** Goes there; `replaces` leaves no step to go back to. */
-export function goTo(address: string, { replaces = false } = {}): void {
+type Going = Readonly<{
+  /** Leaves no step to go back to. */
+  replaces?: boolean
+  /** Only from there: who is elsewhere by now, when an answer has come, stays there. */
+  from?: Place
+}>
+
+export function goTo(address: string, { replaces = false, from }: Going = {}): void {
+  if (from !== undefined && from !== current) return
   const target = new URL(address, location.href)
   if (target.pathname !== location.pathname) location.assign(target)
   else {

@@ -1,10 +1,16 @@
 import type { User } from '../../src/client.ts'
 import { AppError } from '../../src/errors.ts'
-import { service } from './service.ts'
+import { pauseAfter } from './pauses.ts'
+import { service, whenRefused } from './service.ts'
 
 let user = $state.raw<User | undefined>(undefined)
 let isKnown = $state(false)
 let isAsked = $state(false)
+let failure = $state.raw<unknown>(undefined)
+/** How often somebody has signed in. */
+let signIns = $state(0)
+let hasExpired = false
+let isLeaving = false
 
 /** Who is signed in; undefined: nobody. */
 export const currentUser = (): User | undefined => user
@@ -14,41 +20,79 @@ export const isSessionKnown = (): boolean => isKnown
 /** Whether the person should be asked for their name and password. */
 export const isSignInOpen = (): boolean => isAsked
 
+/** Why the service could not tell who is signed in. */
+export const sessionFailure = (): unknown => failure
+/** Changes with each sign-in, also of the person who was signed in before: what failed for want of it may work now. */
+export const sessionNumber = (): number => signIns
+/** Whether the person is about to sign out: nothing of theirs may stay. */
+export const isSigningOut = (): boolean => isLeaving
+
 export function openSignIn(): void {
   isAsked = true
 }
 
 export function closeSignIn(): void {
   isAsked = false
+  // Who does not sign in again is signed out.
+  if (hasExpired) user = undefined
+  hasExpired = false
 }
 
-/** Asks the service who is signed in. */
+/** Asks the service who is signed in, until it says so. */
+export async function openSession(): Promise<void> {
+  for (let failed = 1; ; failed += 1) {
+    try {
+      user = await askWho()
+      failure = undefined
+      isKnown = true
+      return
+    } catch (error) {
+      failure = error
+      await new Promise((resolve) => setTimeout(resolve, pauseAfter(failed)))
+    }
+  }
+}
+
+/** Asks once more, as after a change of role. Throws AppError. */
 export async function refreshSession(): Promise<void> {
-  user = await service.me().catch((error: unknown) => {
+  user = await askWho()
+}
+
+const askWho = (): Promise<User | undefined> =>
+  service.me().catch((error: unknown) => {
     if (error instanceof AppError && error.code === 'unauthorized') return undefined
     throw error
   })
-  isKnown = true
-}
 
 /** Signs in, after opening the account where `isNew`. Throws AppError. */
 export async function signIn(username: string, password: string, { isNew = false } = {}): Promise<void> {
   if (isNew) await service.register(username, password)
   await service.login(username, password)
-  await refreshSession()
+  user = await askWho()
+  signIns += 1
+  hasExpired = false
   isAsked = false
 }
 
 /** The page begins anew, so that nothing of one person is left for the next. */
 export async function signOut(): Promise<void> {
   await service.logout()
+  isLeaving = true
   location.assign('/')
 }
 
-/** A session that has ended in the meantime is asked for again. Gives whether it was that. */
+/**
+ * A session that has ended in the meantime is asked for again. The pages stay as they are until then, with all that was typed there.
+ * Gives whether it was that.
+ */
 export function askWhereSignInIsNeeded(error: unknown): boolean {
   if (!(error instanceof AppError) || error.code !== 'unauthorized') return false
-  user = undefined
+  hasExpired = user !== undefined
   isAsked = true
   return true
 }
+
+// The service forgets a session with the first refusal; what is asked next would be a visitor's.
+whenRefused(() => {
+  if (user !== undefined) hasExpired = isAsked = true
+})

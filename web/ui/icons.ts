@@ -6,6 +6,7 @@ export const icons = {
   documents: 'M7 3h7l5 5v13H7zM14 3v5h5M10 13h6M10 17h6',
   models: 'M4 8l8-4 8 4-8 4zM4 8v8l8 4 8-4V8M12 12v8',
   training: 'M4 19V5M4 19h16M7 15l4-5 3 3 5-7',
+  theme: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 4v16M12 8h5.5M12 12h8M12 16h5.5',
   admin: 'M4 20h16M6 20V10M11 20V4M16 20v-8',
   plus: 'M12 5v14M5 12h14',
   search: 'M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l4 4',
@@ -33,6 +34,8 @@ export const icons = {
     'M7 13.5V4H3.5v9.5zM7 13.5L11 21c1.6 0 2.6-1.1 2.3-2.7L12.7 15h5.6c1.4 0 2.4-1.2 2.1-2.6l-1.3-6.6C18.9 4.7 18 4 16.9 4H7',
   thought: 'M5 6h14M5 10h14M5 14h9M5 18h6',
   tool: 'M14 6a4 4 0 0 1 5-2l-3 3 1 2 3-2a4 4 0 0 1-6 4L7 18l-2-2 7-7',
+  person: 'M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4 20c1-4 4-6 8-6s7 2 8 6',
+  raw: 'M8 7l-5 5 5 5M16 7l5 5-5 5',
   info: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01',
 } as const
 export type IconName = keyof typeof icons

@@ -12,30 +12,42 @@ export interface AuditQueue {
   onAdd(listener: () => void): void
 }
 
-/** Refusals of one address that are kept in a minute: nobody fills the disk by being refused. */
-export const refusalsPerMinute = 60
+/** Of what one address did in vain, so much is kept in a minute: nobody fills the disk by being refused, or by leaving. */
+export const vainPerMinute = 60
+/** Of all addresses together. */
+export const vainPerMinuteOfAll = 600
 /** Entries that wait for a database that cannot be written to. */
 const mostWaiting = 10_000
-/** Addresses that are counted at once; those beyond share one count. */
-const mostAddresses = 1000
+
+export type AuditQueueParts = Readonly<{
+  now: () => number
+  /** What one caller has all of: of an IPv6 address its network. */
+  networkOf: (address: string) => string
+}>
 
 /** What is to be written to the audit, in the order in which it ended. */
-export function createAuditQueue(now: () => number): AuditQueue {
+export function createAuditQueue({ now, networkOf }: AuditQueueParts): AuditQueue {
   let waiting: AuditEntry[] = []
   let leftOut = 0
   let minute = 0
-  const refusals = new Map<string, number>()
+  let inVain = 0
+  const inVainBy = new Map<string, number>()
   const listeners: Array<() => void> = []
 
   function isOneTooMany({ outcome, address }: AuditEntry): boolean {
-    if (outcome !== 'refused') return false
+    if (outcome === 'done') return false
     const current = Math.floor(now() / 60_000)
-    if (current !== minute) refusals.clear()
-    minute = current
-    const counted = refusals.has(address) || refusals.size < mostAddresses ? address : ''
-    const count = (refusals.get(counted) ?? 0) + 1
-    refusals.set(counted, count)
-    return count > refusalsPerMinute
+    if (current !== minute) {
+      minute = current
+      inVain = 0
+      inVainBy.clear()
+    }
+    const network = networkOf(address)
+    const byIt = inVainBy.get(network) ?? 0
+    if (byIt >= vainPerMinute || inVain >= vainPerMinuteOfAll) return true
+    inVainBy.set(network, byIt + 1)
+    inVain += 1
+    return false
   }
 
   return {

@@ -50,10 +50,22 @@ export async function* allAudit(db: Database, filter: AuditFilter, first: string
 
 const yearMs = 365 * 24 * 3600_000
 
-/** What is older than a year goes. */
-export async function pruneAudit(db: Database, nowMs: number): Promise<void> {
+/** What was done in vain is kept so often: who is refused for weeks fills no disk. */
+const mostInVain = 100_000
+
+/** What is older than a year goes, and of what was done in vain the oldest past a bound. */
+export async function pruneAudit(db: Database, nowMs: number, most = mostInVain): Promise<void> {
   await db
     .deleteFrom('audit')
     .where('createdAt', '<', new Date(nowMs - yearMs).toISOString())
     .execute()
+  const tooMany = db
+    .selectFrom('audit')
+    .select('id')
+    .where('outcome', '<>', 'done')
+    .orderBy('createdAt', 'desc')
+    .orderBy('id', 'desc')
+    .limit(-1)
+    .offset(most)
+  await db.deleteFrom('audit').where('id', 'in', tooMany).execute()
 }

@@ -40,7 +40,7 @@ export function keepAudit({ db, queue, clock, log, onFailure }: AuditKeeperParts
     return inTurn(async () => {
       isAsked = false
       const leftOut = queue.takeLeftOut()
-      if (leftOut > 0) log.warn({ leftOut }, 'The audit leaves out refusals that came too often')
+      if (leftOut > 0) log.warn({ leftOut }, 'The audit leaves out what came too often, or could not wait')
       for (let entries = queue.take(rowsPerWrite); entries.length > 0; entries = queue.take(rowsPerWrite)) {
         try {
           await writeLightly(db, (transaction) => insertAudit(transaction, entries))

@@ -24,7 +24,9 @@ export function readGrid(query: Pick<HistoryQuery, 'from' | 'to' | 'points'>, no
   // What is older is known by the hour only.
   const leastMs = fromMs < nowMs - minutesKeptMs ? hourMs : minuteMs
   const stepMs = chooseStep({ fromMs, toMs, points, leastMs })
-  return { fromMs: Math.floor(fromMs / stepMs) * stepMs, toMs, stepMs, count: countOf(fromMs, toMs, stepMs) }
+  // An hour or a minute is counted whole: what is told of it is to say so.
+  const endMs = Math.min(Math.ceil(toMs / leastMs) * leastMs, nowMs)
+  return { fromMs: Math.floor(fromMs / stepMs) * stepMs, toMs: endMs, stepMs, count: countOf(fromMs, endMs, stepMs) }
 }
 
 const countOf = (fromMs: number, toMs: number, stepMs: number): number => Math.ceil(toMs / stepMs) - Math.floor(fromMs / stepMs)

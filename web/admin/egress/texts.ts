@@ -9,7 +9,7 @@ export const texts = {
   none: { en: 'Nothing so far.', es: 'Nada hasta ahora.' },
   provider: { en: 'Provider', es: 'Proveedor' },
   purpose: { en: 'Purpose', es: 'Fin' },
-  host: { en: 'Host', es: 'Host' },
+  host: { en: 'Host', es: 'Servidor' },
   userHint: { en: 'name or address:…', es: 'nombre o address:…' },
   model: { en: 'Model', es: 'Modelo' },
   outcome: { en: 'Outcome', es: 'Resultado' },

@@ -1,5 +1,6 @@
 import type { LogLine } from '../../../src/admin/schema.ts'
 import { AppError, type ErrorCode } from '../../../src/errors.ts'
+import { pause } from '../../ui/pause.ts'
 import { createLogWindow, mostLines, type ShownLine } from './log-window.ts'
 
 const flushMs = 150
@@ -106,18 +107,4 @@ export function createLogFollower(follow: Follow) {
       }
     },
   }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, milliseconds)
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
-  })
 }

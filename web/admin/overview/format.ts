@@ -1,4 +1,4 @@
-import { formatBytes, formatNumber, formatPercent, formatSeconds, language } from '../../shell/language.svelte.ts'
+import { formatBytes, formatCompact, formatNumber, formatPercent, formatSeconds, language } from '../../shell/language.svelte.ts'
 import type { Unit } from './series.ts'
 
 /** A number of a chart as people write it. */
@@ -15,9 +15,7 @@ export function formatValue(value: number, unit: Unit): string {
     case 'rate':
       return formatNumber(value)
     case 'count':
-      return value >= 10_000
-        ? value.toLocaleString(language(), { notation: 'compact', maximumFractionDigits: 1 })
-        : formatNumber(value)
+      return value >= 10_000 ? formatCompact(value) : formatNumber(value)
   }
 }
 

@@ -24,7 +24,7 @@ export const texts = {
   elsewhere: { en: 'Elsewhere', es: 'En otra parte' },
   modelsPage: { en: 'Choose, download and remove models', es: 'Elegir, descargar y quitar modelos' },
   api: { en: 'The API, with all its routes', es: 'La API, con todas sus rutas' },
-  metrics: { en: 'Numbers for Prometheus', es: 'Números para Prometheus' },
+  metrics: { en: 'Metrics for Prometheus', es: 'Métricas para Prometheus' },
   fixed: {
     en: 'All other settings are read once, at the start; docs/settings.md explains them.',
     es: 'Los demás ajustes se leen una vez, al arrancar; docs/settings.md los explica.',

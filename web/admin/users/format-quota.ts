@@ -1,6 +1,5 @@
 import type { QuotaAnswer } from '../../../src/usage/schema.ts'
-import { speaker } from '../../shell/language.svelte.ts'
-import { formatDollars } from '../format.ts'
+import { formatDollars, speaker } from '../../shell/language.svelte.ts'
 import { texts } from './texts.ts'
 
 const say = speaker(texts)

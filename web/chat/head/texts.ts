@@ -2,13 +2,13 @@ import type { Text } from '../../../src/config/kinds.ts'
 
 /** Above a conversation: who answers, and how. */
 export const texts = {
-  untitled: { en: 'New conversation', es: 'Conversación nueva' },
+  untitled: { en: 'New conversation', es: 'Nueva conversación' },
   model: { en: 'Model: {name}', es: 'Modelo: {name}' },
   chooseModel: { en: 'Who answers', es: 'Quién responde' },
   searchModels: { en: 'Search models', es: 'Buscar modelos' },
   noneFound: { en: 'No model is called like that.', es: 'Ningún modelo se llama así.' },
   noneInstalled: { en: 'No model is installed yet.', es: 'Todavía no hay ningún modelo instalado.' },
-  service: { en: 'As the service has selected', es: 'El que eligió el servicio' },
+  service: { en: 'The one that the service has selected', es: 'El que tiene elegido el servicio' },
   nowModel: { en: 'Now: {name}', es: 'Ahora: {name}' },
   nobody: { en: 'nobody', es: 'ninguno' },
   installed: { en: 'On this machine', es: 'En esta máquina' },
@@ -17,7 +17,7 @@ export const texts = {
   route: { en: 'one after the other, until one answers', es: 'uno tras otro, hasta que uno responda' },
   adapter: { en: 'with the adapter {name}', es: 'con el adaptador {name}' },
   ready: { en: 'in memory', es: 'en memoria' },
-  loading: { en: 'loading…', es: 'cargándose…' },
+  loading: { en: 'loading…', es: 'cargando…' },
   unloaded: { en: 'not loaded', es: 'sin cargar' },
   failed: { en: 'cannot be used', es: 'no se puede usar' },
   cloud: { en: 'cloud', es: 'nube' },
@@ -28,7 +28,7 @@ export const texts = {
   actions: { en: 'What to do with {name}', es: 'Qué hacer con {name}' },
   select: { en: 'Make this the model for everybody', es: 'Usarlo como modelo para todos' },
   load: { en: 'Load into memory', es: 'Cargar en memoria' },
-  unload: { en: 'Take out of memory', es: 'Quitar de la memoria' },
+  unload: { en: 'Take out of memory', es: 'Sacar de la memoria' },
   selected: { en: '{name} answers now where nobody chooses another.', es: '{name} responde ahora mientras nadie elija otro.' },
   modelsPage: { en: 'All about the models', es: 'Todo sobre los modelos' },
   loadsNow: { en: '{name} is being loaded into memory…', es: '{name} se está cargando en memoria…' },

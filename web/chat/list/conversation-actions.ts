@@ -1,10 +1,9 @@
 import type { ConversationAnswer, ConversationItem } from '../../../src/conversations/schema.ts'
-import { describeError } from '../../shell/error-text.ts'
 import { speaker } from '../../shell/language.svelte.ts'
 import { tell } from '../../shell/notices.svelte.ts'
 import { addressOf, goTo, place } from '../../shell/router.svelte.ts'
 import { service } from '../../shell/service.ts'
-import { askWhereSignInIsNeeded } from '../../shell/session.svelte.ts'
+import { tellFailure } from '../../shell/tell.ts'
 import { toFileName } from '../../ui/file-name.ts'
 import { saveFile } from '../../ui/save-file.ts'
 import { forgetConversation, noteConversation } from './list.svelte.ts'
@@ -13,13 +12,6 @@ import { texts } from './texts.ts'
 const say = speaker(texts)
 const titleOf = ({ title }: Pick<ConversationItem, 'title'>) => (title === '' ? say('untitled') : title)
 const isShown = (id: string) => place().page === 'chat' && place().path[0] === id
-
-/** What failed is told beside the page, where there is no place in it. */
-export function tellFailure(error: unknown): void {
-  if (askWhereSignInIsNeeded(error)) return
-  const { text, details } = describeError(error)
-  tell(details === undefined ? text : `${text} ${details}`, { kind: 'error' })
-}
 
 export async function setPinned({ id, pinned }: ConversationItem): Promise<ConversationAnswer | undefined> {
   try {

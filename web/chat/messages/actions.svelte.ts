@@ -1,5 +1,6 @@
 import type { BegunAnswer, ConversationSettings, MessageAnswer } from '../../../src/conversations/schema.ts'
 import { noteDone } from '../../first-run/tour.svelte.ts'
+import { isUnreached } from '../../shell/pauses.ts'
 import { service } from '../../shell/service.ts'
 import type { Attachment } from '../shown-conversation.ts'
 import { type Comparison, vote } from './comparison.svelte.ts'
@@ -68,6 +69,8 @@ export function createActions(ground: Ground) {
   }
 
   function sendDraft(draft: ShownMessage): Promise<void> {
+    /** The service may have taken it, and only its answer was lost. */
+    let isUnsure = false
     return at(draft, async () => {
       const signal = ground.signal()
       const stopping = new AbortController()
@@ -77,12 +80,19 @@ export function createActions(ground: Ground) {
       // Meanwhile another question may have taken its place.
       const others = ground.messages().filter((one) => !one.isDraft)
       const isTaken = others.some(({ message }) => message.parent_id === parent_id)
-      const begin = async () =>
-        service.beginAnswer(await ground.ensureKept(), {
-          parent_id: isTaken ? (others.at(-1)?.message.id ?? null) : parent_id,
-          content,
-          ...(attachments.length === 0 ? {} : { attachments: [...attachments] }),
-        })
+      const begin = async () => {
+        const id = await ground.ensureKept()
+        const parentId = isTaken ? (others.at(-1)?.message.id ?? null) : parent_id
+        const taken = isUnsure ? await findTaken(id, parentId, content) : undefined
+        if (taken !== undefined) return taken
+        const files = attachments.length === 0 ? {} : { attachments: [...attachments] }
+        try {
+          return await service.beginAnswer(id, { parent_id: parentId, content, ...files })
+        } catch (error) {
+          isUnsure ||= isUnreached(error)
+          throw error
+        }
+      }
       const begun = await deliver({ begin, isLoading, onWait: draft.wait }, AbortSignal.any([signal, stopping.signal]))
       noteDone('asked')
       if (signal.aborted) return
@@ -90,6 +100,15 @@ export function createActions(ground: Ground) {
       draft.set(begun.question)
       add(begun, [...ground.messages().filter((one) => one !== draft), draft])
     })
+  }
+
+  /** The question as the service has it, where it is shown nowhere yet. */
+  async function findTaken(id: string, parentId: string | null, content: string): Promise<BegunAnswer | undefined> {
+    const { items } = await service.messages(id, { limit: 50 })
+    const isNew = (message: MessageAnswer) => !ground.messages().some((one) => one.message.id === message.id)
+    const question = items.find((one) => one.parent_id === parentId && one.role === 'user' && one.content === content)
+    const answer = items.find((one) => one.parent_id === question?.id && one.role === 'assistant')
+    return question !== undefined && answer !== undefined && isNew(question) ? { question, answer } : undefined
   }
 
   function add({ answer }: BegunAnswer, before: readonly ShownMessage[]) {

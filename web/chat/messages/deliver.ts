@@ -1,6 +1,7 @@
 import type { MessageAnswer } from '../../../src/conversations/schema.ts'
 import { AppError } from '../../../src/errors.ts'
-import { isUnreached, pause } from './pauses.ts'
+import { isUnreached } from '../../shell/pauses.ts'
+import { pause } from '../../ui/pause.ts'
 
 const mostAttempts = 120
 /** Longer than what the service proposes while it loads: a page that stays open must not eat up its own allowance. */

@@ -1,5 +1,6 @@
 import type { MessageEvent } from '../../../src/conversations/schema.ts'
-import { isPassing, pause, pauseAfter } from './pauses.ts'
+import { isPassing, pauseAfter } from '../../shell/pauses.ts'
+import { pause } from '../../ui/pause.ts'
 import type { ShownMessage } from './shown-message.svelte.ts'
 
 export type Follow = (messageId: string, signal: AbortSignal) => AsyncIterable<MessageEvent>

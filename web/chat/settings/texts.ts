@@ -5,12 +5,12 @@ export const texts = {
   title: { en: 'How it answers', es: 'Cómo responde' },
   intro: {
     en: 'This holds for this conversation. What you leave empty is as the service does it; the grey numbers are those of models on this machine.',
-    es: 'Vale para esta conversación. Lo que dejes vacío se hace como lo hace el servicio; los números grises son los de los modelos de esta máquina.',
+    es: 'Vale para esta conversación. Lo que dejes vacío queda como lo tiene el servicio; los números en gris son los de los modelos de esta máquina.',
   },
   save: { en: 'Save', es: 'Guardar' },
   cancel: { en: 'Cancel', es: 'Cancelar' },
-  reset: { en: 'Empty all', es: 'Vaciar todo' },
-  asService: { en: 'as the service does it', es: 'como lo hace el servicio' },
+  reset: { en: 'Clear all', es: 'Vaciar todo' },
+  asService: { en: 'as the service does it', es: 'como lo tenga el servicio' },
   usual: { en: 'Empty: {value}.', es: 'Vacío: {value}.' },
   random: { en: 'Empty: another one each time.', es: 'Vacío: una distinta cada vez.' },
   bounds: { en: 'A number from {min} to {max}', es: 'Un número de {min} a {max}' },
@@ -24,7 +24,7 @@ export const texts = {
   temperature: { en: 'Temperature', es: 'Temperatura' },
   temperatureHelp: {
     en: '0 always takes the likeliest word; more is livelier and less sure.',
-    es: '0 toma siempre la palabra más probable; más alto es más vivo y menos seguro.',
+    es: '0 elige siempre la palabra más probable; cuanto más alto, más variado y menos seguro.',
   },
   max_length: { en: 'Longest answer, in tokens', es: 'Respuesta más larga, en tokens' },
   max_lengthHelp: {
@@ -37,7 +37,10 @@ export const texts = {
     es: 'Solo las palabras más probables que juntas suman esta parte. 1: todas.',
   },
   top_k: { en: 'Top-k', es: 'Top-k' },
-  top_kHelp: { en: 'Only so many of the likeliest words. 0: all.', es: 'Solo tantas de las palabras más probables. 0: todas.' },
+  top_kHelp: {
+    en: 'Only so many of the likeliest words. 0: all.',
+    es: 'Solo este número de palabras, las más probables. 0: todas.',
+  },
   min_p: { en: 'Min-p', es: 'Min-p' },
   min_pHelp: {
     en: 'Leaves out words that are this much less likely than the best. 0: none.',
@@ -57,7 +60,7 @@ export const texts = {
   reasoning: { en: 'Thinking before answering', es: 'Razonar antes de responder' },
   reasoningHelp: {
     en: 'For models that can. More takes longer.',
-    es: 'Para los modelos que pueden. Más es más lento.',
+    es: 'Para los modelos que saben hacerlo. Cuanto más, más lento.',
   },
   none: { en: 'none', es: 'nada' },
   low: { en: 'little', es: 'poco' },
@@ -109,10 +112,9 @@ export const texts = {
   rename: { en: 'Rename', es: 'Cambiar el nombre' },
   remove: { en: 'Delete', es: 'Eliminar' },
   apply: { en: 'Fill in “{name}”', es: 'Poner «{name}»' },
-  applied: { en: '“{name}” is filled in. Save to use it.', es: '«{name}» está puesto. Guarda para usarlo.' },
-  presetSaved: { en: '“{name}” is saved.', es: '«{name}» está guardado.' },
+  applied: { en: '“{name}” is filled in. Save to use it.', es: 'Se han puesto los de «{name}». Guarda para usarlos.' },
+  presetSaved: { en: '“{name}” is saved.', es: 'Se guardó «{name}».' },
   presetRemoved: { en: '“{name}” was deleted.', es: 'Se eliminó «{name}».' },
   undo: { en: 'Undo', es: 'Deshacer' },
-  loading: { en: 'Loading…', es: 'Cargando…' },
   saving: { en: 'Saving…', es: 'Guardando…' },
 } as const satisfies Readonly<Record<string, Text>>

@@ -100,14 +100,14 @@ export const texts = {
   rowNumber: { en: 'Row {number}', es: 'Fila {number}' },
   report: { en: 'How it was read', es: 'Cómo se leyó' },
   export: { en: 'Export', es: 'Exportar' },
-  delete: { en: 'Delete', es: 'Borrar' },
-  deleteTitle: { en: 'Delete this version?', es: '¿Borrar esta versión?' },
+  delete: { en: 'Delete', es: 'Eliminar' },
+  deleteTitle: { en: 'Delete this version?', es: '¿Eliminar esta versión?' },
   deleteText: {
     en: '{name} goes with all its rows. This cannot be taken back.',
     es: '{name} desaparece con todas sus filas. No se puede deshacer.',
   },
   inUse: { en: 'A run has learned from it, so it stays.', es: 'Un entrenamiento aprendió de él, así que se queda.' },
-  deleted: { en: '{name} is deleted.', es: '{name} se ha borrado.' },
+  deleted: { en: '{name} was deleted.', es: 'Se eliminó {name}.' },
   trainWith: { en: 'Train with it', es: 'Entrenar con él' },
   title: { en: 'Dataset', es: 'Conjunto de datos' },
   system: { en: 'System', es: 'Sistema' },
@@ -121,7 +121,6 @@ export const texts = {
     en: 'Nothing in this can be learned from.',
     es: 'De esto no se puede aprender nada.',
   },
-  onlyUsers: { en: 'Something in this is not as it must be.', es: 'Algo de esto no es como debe ser.' },
 } as const satisfies Readonly<Record<string, Text>>
 
 /** Why something is left out, and what rows are flagged with, by their names on the wire. */

@@ -31,7 +31,6 @@ export const texts = {
   candidateHint: { en: 'A model, or BASE+ADAPTER.', es: 'Un modelo, o BASE+ADAPTADOR.' },
   baselineHint: { en: 'Empty: the model in use.', es: 'Vacío: el modelo en uso.' },
   noDataset: { en: 'none', es: 'ninguno' },
-  ofRun: { en: 'that of the run', es: 'el del entrenamiento' },
   judge: { en: 'Judge', es: 'Juez' },
   judgeHint: {
     en: 'A model that compares both answers blind. Empty: none. One of a cloud gets the questions and the answers.',
@@ -69,13 +68,13 @@ export const texts = {
   'answer-candidate': { en: 'The candidate answers: {done} of {total}', es: 'Responde el candidato: {done} de {total}' },
   judgeStage: { en: 'The judge compares: {done} of {total}', es: 'El juez compara: {done} de {total}' },
   cancelIt: { en: 'Stop it', es: 'Detener' },
-  delete: { en: 'Delete', es: 'Borrar' },
-  deleteTitle: { en: 'Delete this evaluation?', es: '¿Borrar esta evaluación?' },
+  delete: { en: 'Delete', es: 'Eliminar' },
+  deleteTitle: { en: 'Delete this evaluation?', es: '¿Eliminar esta evaluación?' },
   deleteText: {
     en: 'Its report goes. A rollout whose rule asks for it can then never be promoted by itself.',
     es: 'Desaparece su informe. Un despliegue cuya regla la pida ya no podrá promoverse solo.',
   },
-  deleted: { en: 'The evaluation is deleted.', es: 'La evaluación se ha borrado.' },
+  deleted: { en: 'The evaluation was deleted.', es: 'Se eliminó la evaluación.' },
   failedText: { en: 'It failed.', es: 'Falló.' },
   cancelledText: { en: 'It was stopped.', es: 'Se detuvo.' },
   interruptedText: {
@@ -137,7 +136,7 @@ export const texts = {
     en: '{model} preferred the candidate {wins} times and the baseline {losses} times; {ties} ties, {inconsistent} undecided by order, {broken} unreadable.',
     es: '{model} prefirió al candidato {wins} veces y a la referencia {losses}; {ties} empates, {inconsistent} según el orden, {broken} ilegibles.',
   },
-  mostWorse: { en: 'General texts that became least likely', es: 'Textos generales que más perdieron' },
+  mostWorse: { en: 'General texts that became least likely', es: 'Textos generales que más empeoraron' },
   examples: { en: 'Examples', es: 'Ejemplos' },
   show: { en: 'Show', es: 'Mostrar' },
   all: { en: 'all', es: 'todos' },
@@ -146,7 +145,6 @@ export const texts = {
   better: { en: 'where the candidate is better', es: 'donde el candidato es mejor' },
   shown: { en: '{count} of {all} examples', es: '{count} de {all} ejemplos' },
   noExamples: { en: 'No example is like that.', es: 'Ningún ejemplo es así.' },
-  question: { en: 'Question', es: 'Pregunta' },
   reference: { en: 'Right answer', es: 'Respuesta correcta' },
   sameAnswers: { en: 'Both answer the same.', es: 'Los dos responden lo mismo.' },
   diffNote: {

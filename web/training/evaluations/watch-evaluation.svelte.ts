@@ -2,6 +2,7 @@ import { AppError } from '../../../src/errors.ts'
 import type { Progress } from '../../../src/evaluation/evaluation.ts'
 import type { EvaluationItem } from '../../../src/evaluation/schema.ts'
 import { service } from '../../shell/service.ts'
+import { pause } from '../../ui/pause.ts'
 
 const retryMs = 3000
 
@@ -36,7 +37,7 @@ export function createEvaluationWatch(id: string) {
           return
         }
         isLost = true
-        await new Promise((resolve) => setTimeout(resolve, retryMs))
+        await pause(retryMs, signal)
       }
     }
   }

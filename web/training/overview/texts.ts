@@ -21,7 +21,6 @@ export const texts = {
   gateHint: { en: 'Is it better, and was nothing forgotten?', es: '¿Es mejor, y no se olvidó nada?' },
   rolloutHint: { en: 'Some conversations first, then all of them.', es: 'Primero algunas conversaciones, luego todas.' },
   nothing: { en: 'nothing yet', es: 'nada aún' },
-  someFeedback: { en: 'there is some', es: 'hay algunas' },
   countFeedback: { en: '{count} pieces', es: '{count} opiniones' },
   manyFeedback: { en: 'more than {count} pieces', es: 'más de {count} opiniones' },
   nextFeedback: {

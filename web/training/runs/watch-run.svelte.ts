@@ -2,6 +2,7 @@ import type { TrainingEvent } from '../../../src/client/training.ts'
 import { AppError } from '../../../src/errors.ts'
 import type { EpochAnswer, RunAnswer, StepAnswer } from '../../../src/training/schema.ts'
 import { service } from '../../shell/service.ts'
+import { pause } from '../../ui/pause.ts'
 import { addSteps, upTo } from './loss-chart.ts'
 
 /** Steps that come within this time are drawn together. */
@@ -125,18 +126,4 @@ export function createRunWatch(id: string) {
       run = next
     },
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, ms)
-  signal.addEventListener(
-    'abort',
-    () => {
-      clearTimeout(timer)
-      resolve()
-    },
-    { once: true },
-  )
-  return promise
 }

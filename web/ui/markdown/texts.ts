@@ -2,8 +2,6 @@ import type { Text } from '../../../src/config/kinds.ts'
 
 export const texts = {
   copy: { en: 'Copy', es: 'Copiar' },
-  copied: { en: 'Copied', es: 'Copiado' },
-  copyFailed: { en: 'It could not be copied.', es: 'No se pudo copiar.' },
   source: { en: 'Source', es: 'Fuente' },
   done: { en: 'done', es: 'hecho' },
   open: { en: 'open', es: 'pendiente' },

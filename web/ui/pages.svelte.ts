@@ -1,8 +1,9 @@
 type Page<Item> = Readonly<{ items: readonly Item[]; next_cursor: string | null }>
 
 /** A list that comes in pages. What is shown stays until something else has arrived. */
-export function createPagedList<Item, Of extends Page<Item> = Page<Item>>(load: (cursor: string | undefined) => Promise<Of>) {
-  let items = $state.raw<readonly Item[]>([])
+export function createPages<Of extends Page<unknown>>(load: (cursor: string | undefined) => Promise<Of>) {
+  type Item = Of['items'][number]
+  let items = $state.raw<readonly Item[] | undefined>(undefined)
   let lastPage = $state.raw<Of | undefined>(undefined)
   let failure = $state.raw<unknown>(undefined)
   let isLoading = $state(false)
@@ -12,12 +13,12 @@ export function createPagedList<Item, Of extends Page<Item> = Page<Item>>(load: 
     turn += 1
     const mine = turn
     isLoading = true
-    failure = undefined
     try {
       const page = await load(cursor)
       if (mine !== turn) return
       items = [...before, ...page.items]
       lastPage = page
+      failure = undefined
     } catch (error) {
       if (mine === turn) failure = error
     } finally {
@@ -25,9 +26,10 @@ export function createPagedList<Item, Of extends Page<Item> = Page<Item>>(load: 
     }
   }
 
-  const restart = () => read([], undefined)
-  const showMore = () => read(items, lastPage?.next_cursor ?? undefined)
+  const reload = () => read([], undefined)
+  const more = () => read(items ?? [], lastPage?.next_cursor ?? undefined)
   return {
+    /** Undefined until the first page has come. */
     get items() {
       return items
     },
@@ -44,16 +46,14 @@ export function createPagedList<Item, Of extends Page<Item> = Page<Item>>(load: 
     get hasMore() {
       return lastPage !== undefined && lastPage.next_cursor !== null
     },
-    get isEmpty() {
-      return lastPage !== undefined && items.length === 0
-    },
-    /** Begins anew, for example with other filters. */
-    restart,
-    showMore,
+    /** Begins anew, for example with other filters. Never throws; an answer that was overtaken by a later one is dropped. */
+    reload,
+    more,
     /** Reads again what could not be read. */
-    retry: () => (lastPage === undefined ? restart() : showMore()),
+    retry: () => (lastPage === undefined ? reload() : more()),
     change(update: (items: readonly Item[]) => readonly Item[]) {
-      items = update(items)
+      items = update(items ?? [])
     },
   }
 }
+export type Pages<Item> = ReturnType<typeof createPages<Page<Item>>>

@@ -1,4 +1,4 @@
-import { AppError, type ErrorCode } from '../../../src/errors.ts'
+import { AppError, type ErrorCode } from '../../src/errors.ts'
 
 const firstMs = 500
 const longestMs = 8000
@@ -14,16 +14,3 @@ export const isPassing = (error: unknown): boolean => error instanceof AppError 
 /** Whether no service answered at all. */
 export const isUnreached = (error: unknown): boolean =>
   error instanceof AppError && error.code === 'unavailable' && error.cause instanceof TypeError
-
-/** Ends early after `signal`. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    const timer = setTimeout(end, signal.aborted ? 0 : ms)
-    signal.addEventListener('abort', end)
-  })
-}
