@@ -47,6 +47,8 @@ export default defineConfig({
           name: 'tours',
           include: ['test/tours/**/*.test.ts'],
           globalSetup: 'test/web/build-pages.ts',
+          // A real model takes its time.
+          expect: { poll: { timeout: 30_000 } },
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -215,7 +215,7 @@ async function exportAndImport(tour: Tour) {
     inSidebar(tour, () => listOf(tour).choose('Towers', say('exportJson'))),
   ])
   const buffer = await readFile(await download.path())
-  expect(buffer.toString()).toContain('lighthouse was lit')
+  expect(buffer.toString()).toContain('*lighthouse* was lit')
   const file = { name: 'towers.json', mimeType: 'application/json', buffer }
   await page.locator('#sidebar').getByLabel(say('importFile')).setInputFiles(file)
   await expect.poll(() => page.locator('#sidebar .row').count()).toBe(2)

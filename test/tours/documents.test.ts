@@ -56,6 +56,8 @@ async function addTwo({ page, language, show }: Tour) {
   await page.getByLabel(say('addFiles')).last().setInputFiles(notes)
   await expect.poll(() => uploads.getByText(say('added'), { exact: true }).count()).toBe(2)
   await uploads.getByText(say('uploadsOver')).waitFor()
+  const [name, state] = [uploads.getByRole('link').first(), uploads.getByText(say('added'), { exact: true }).first()]
+  expect((await name.boundingBox())?.x).toBeLessThan((await state.boundingBox())?.x ?? 0)
   await show('added')
 }
 
@@ -93,7 +95,7 @@ async function ask({ page, language, show }: Tour) {
   await page.keyboard.press('Escape')
   await page.getByText(say('xray'), { exact: true }).click()
   await page.getByRole('table', { name: say('foundByMeaning') }).waitFor()
-  await page.getByText(say('xray'), { exact: true }).scrollIntoViewIfNeeded()
+  await page.getByText(say('xray'), { exact: true }).evaluate('(summary) => summary.scrollIntoView()')
   await show('xray')
 }
 

@@ -25,7 +25,7 @@ const learned = `${realModel}+learned`
 let isLearned = false
 
 // The first goes the long way; the others look at what it has left.
-tour('training', {}, async (tour) => {
+tour('training', { timeoutMs: 290_000 }, async (tour) => {
   await becomeAdmin(tour.page, tour.service)
   if (!isLearned) await learn(tour)
   isLearned = true
@@ -70,10 +70,10 @@ async function startRun({ page, language, show }: Tour): Promise<void> {
   const say = wordsOf({ ...commonTexts, ...runTexts }, language)
   await page.getByLabel(say('name'), { exact: true }).fill('learned')
   await page.getByText(say('morePart')).click()
-  const numbers = { epochs: '12', batch_size: '5', learning_rate: '0.002', max_length: '128' }
+  const numbers = { epochs: '10', batch_size: '5', learning_rate: '0.002', max_length: '128' }
   for (const name of ['epochs', 'batch_size', 'learning_rate', 'max_length'] as const)
     await page.getByLabel(fieldTexts[name].label[language], { exact: true }).fill(numbers[name])
-  await page.getByText(say('atMost', { steps: '12' })).waitFor()
+  await page.getByText(say('atMost', { steps: '10' })).waitFor()
   await show('new-run')
   await page.getByRole('button', { name: say('start') }).press('Enter')
   await page.getByRole('heading', { level: 1, name: 'learned' }).waitFor()
@@ -86,9 +86,11 @@ async function watchRun({ page, language, show }: Tour): Promise<void> {
   await show('run')
   await page.getByRole('button', { name: say('pause') }).press('Enter')
   await words('statePaused').waitFor({ timeout: 60_000 })
+  // The same button goes on, and has kept the focus.
+  expect(await page.evaluate('document.activeElement.textContent.trim()')).toBe(say('resume'))
   await show('run-paused')
   await page.getByRole('button', { name: say('resume') }).press('Enter')
-  await page.getByText(say('stateCompleted', { model: learned })).waitFor({ timeout: 100_000 })
+  await page.getByText(say('stateCompleted', { model: learned })).waitFor({ timeout: 150_000 })
   await expectCharts(page, 1)
   await show('run-completed')
   await page.getByRole('link', { name: say('evaluate') }).press('Enter')
@@ -102,7 +104,7 @@ async function compare({ page, language, show }: Tour): Promise<void> {
   await page.getByLabel(say('max_tokens')).fill('16')
   await show('new-gate')
   await page.getByRole('button', { name: say('start') }).press('Enter')
-  await page.getByRole('heading', { name: new RegExp(`^${say('verdict')}`) }).waitFor({ timeout: 60_000 })
+  await page.getByRole('heading', { name: new RegExp(`^${say('verdict')}`) }).waitFor({ timeout: 90_000 })
   await show('gate')
   await page.getByRole('heading', { name: say('examples') }).scrollIntoViewIfNeeded()
   await show('gate-examples')

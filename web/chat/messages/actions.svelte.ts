@@ -31,6 +31,8 @@ type NewSettings = Pick<ConversationSettings, 'model' | 'provider'>
 export function createActions(ground: Ground) {
   let comparison = $state.raw<Comparison>()
   let delivery: AbortController | undefined
+  /** Where the branch behind a message was left, so that its reader comes back to what they saw. */
+  const left = new Map<string, string>()
   const shownAnswers = $derived(
     comparison === undefined ? ground.messages() : [...ground.messages(), comparison.left, comparison.right],
   )
@@ -38,6 +40,11 @@ export function createActions(ground: Ground) {
   const isSending = $derived(
     ground.messages().some(({ waiting, isDraft, message }) => waiting !== undefined && (isDraft || message.state === 'failed')),
   )
+
+  function leaveBranch() {
+    const kept = ground.messages().filter(({ isDraft }) => !isDraft)
+    for (const { message } of kept) left.set(message.id, kept.at(-1)?.message.id ?? message.id)
+  }
 
   /** Runs what belongs to a message; a failure stands there, with a way to try again. */
   async function at(message: ShownMessage, work: () => Promise<void>): Promise<void> {
@@ -58,6 +65,7 @@ export function createActions(ground: Ground) {
   /** Shows a question at once, in the place of what stood there, and has it answered. */
   async function send(question: Question, parentId: string | null): Promise<void> {
     const message = draftMessage(question, parentId)
+    leaveBranch()
     const before = ground.messages()
     const place = before.findIndex((one) => !one.isDraft && one.message.parent_id === parentId)
     const kept = place === -1 ? before : before.slice(0, place)
@@ -124,6 +132,7 @@ export function createActions(ground: Ground) {
     return at(told, async () => {
       const begun = await begin(parent.message.id, settings)
       if (begun === undefined) return
+      leaveBranch()
       parent.set(begun.question)
       add(begun, ground.messages().slice(0, ground.messages().indexOf(parent) + 1))
     })
@@ -194,7 +203,8 @@ export function createActions(ground: Ground) {
       at(message, async () => {
         const id = ground.id()
         if (id === undefined) return
-        await service.changeConversation(id, { shown_message_id: versionId })
+        leaveBranch()
+        await service.changeConversation(id, { shown_message_id: left.get(versionId) ?? versionId })
         comparison = undefined
         await ground.reload()
       }),
