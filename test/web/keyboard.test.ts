@@ -190,7 +190,7 @@ webTest('an admin starts a run, promotes a model, chooses another, and filters t
   await page.goto(`${url}/#/training/rollouts`)
   await page.getByRole('link', { name: 'other' }).first().focus()
   await page.keyboard.press('Enter')
-  await page.getByRole('heading', { level: 1, name: /default/ }).waitFor()
+  await page.getByRole('heading', { name: 'Rollout of default' }).waitFor()
   await tabTo(page, 'Promote')
   await page.keyboard.press('Enter')
   await page.getByRole('dialog').waitFor()

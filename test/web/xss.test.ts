@@ -57,9 +57,10 @@ webTest('markup in conversations is text: titles, questions, answers, thoughts, 
   const app = await openFilledApp(filling)
   const { page, incidents, url } = app
   await visit(app, 'conversation', payloads)
-  const older = page.getByRole('button', { name: 'Older messages' })
   const unfold = async () => {
-    if (await older.isEnabled({ timeout: 100 }).catch(() => false)) await older.click()
+    await page.locator('.scroller').evaluate((box) => {
+      box.scrollTop = 0
+    })
     return page.locator('.message').count()
   }
   await expect.poll(unfold, { timeout: 30_000 }).toBe(texts.length * 3)
@@ -121,7 +122,6 @@ webTest('markup in what the other pages show is text, in answers from documents 
     'admin, egress': payloads,
     'admin, audit': short(100).slice(-4),
     'admin, feedback': [payloads[2] ?? ''],
-    'admin, settings': payloads,
   }
   for (const place of Object.keys(app.places)) await visit(app, place, shown[place])
 
@@ -156,7 +156,8 @@ webTest('what is refused is repeated as text', async () => {
   for (const [index, payload] of payloads.entries()) {
     const place = places[index % places.length]
     await page.goto(`${server.url}/#/${place}/${encodeURIComponent(payload)}`)
-    await page.getByRole('alert').first().waitFor()
+    await page.locator('h1').first().waitFor()
+    await expectText(page, place ?? '', [])
     await expectOnlyText(page, `${place}: ${payload}`)
   }
   for (const place of ['training', 'admin']) {
