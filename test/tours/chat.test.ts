@@ -201,7 +201,7 @@ async function keepList(tour: Tour) {
 }
 
 function listOf({ page }: Tour) {
-  const rows = (title: string) => page.locator('#sidebar .row').filter({ hasText: title }).first()
+  const rows = (title: string) => page.locator('#sidebar li.row').filter({ hasText: title }).first()
   async function choose(title: string, action: string) {
     await rows(title).getByRole('button').click()
     await page.getByRole('menuitem', { name: action }).click()
@@ -220,7 +220,7 @@ async function exportAndImport(tour: Tour) {
   expect(buffer.toString()).toContain('*lighthouse* was lit')
   const file = { name: 'towers.json', mimeType: 'application/json', buffer }
   await page.locator('#sidebar').getByLabel(say('importFile')).setInputFiles(file)
-  await expect.poll(() => page.locator('#sidebar .row').count()).toBe(2)
+  await expect.poll(() => page.locator('#sidebar li.row').count()).toBe(2)
   await leaveSidebar(tour)
 }
 
@@ -236,7 +236,7 @@ async function signInAndOut(tour: Tour) {
   await show('signed-in')
   await button(page, shell('signOut')).click()
   await page.locator('.welcome').waitFor()
-  await inSidebar(tour, (sidebar) => expect.poll(() => sidebar.locator('.row').count()).toBe(2))
+  await inSidebar(tour, (sidebar) => expect.poll(() => sidebar.locator('li.row').count()).toBe(2))
 }
 
 async function switchLanguageAndTheme(tour: Tour) {
@@ -289,7 +289,7 @@ async function byKeyboardAlone({ page, language, size, service }: Tour) {
     await tabTo(page, button(page, wordsOf(shellTexts, language)('menu')), 'Shift+Tab')
     await keyboard.press('Enter')
   }
-  const other = page.locator('#sidebar .row a').filter({ hasText: 'Towers' }).first()
+  const other = page.locator('#sidebar li.row a').filter({ hasText: 'Towers' }).first()
   await tabTo(page, other, size === 'phone' ? 'Tab' : 'Shift+Tab')
   await keyboard.press('Enter')
   await expect.poll(() => page.locator('h1').textContent()).toBe('Towers')

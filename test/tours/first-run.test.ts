@@ -37,7 +37,7 @@ tour('first-run', { embeds: true, isFirstRun: true }, async (tour) => {
   await show('added')
 
   await steps.getByRole('link', { name: say('takeMe') }).click()
-  await inSidebar(tour, (sidebar) => sidebar.locator('.row a').first().click())
+  await inSidebar(tour, (sidebar) => sidebar.locator('li.row a').first().click())
   await button(page, chat('rateUp')).click()
   await expect.poll(countDone).toBe(3)
   await steps.getByText(say('finished')).first().waitFor()
