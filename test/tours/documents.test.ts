@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import { expect } from 'vitest'
-import { texts as chatTexts } from '../../web/chat/texts.ts'
 import { texts as askTexts } from '../../web/documents/ask/texts.ts'
 import { texts } from '../../web/documents/texts.ts'
 import { texts as shellTexts } from '../../web/shell/texts.ts'
@@ -101,12 +100,11 @@ async function ask({ page, language, show }: Tour) {
 }
 
 async function goOnInChat({ page, language, show }: Tour) {
-  const say = wordsOf(chatTexts, language)
   await button(page, wordsOf(askTexts, language)('inChat')).click()
   await page.locator('#question').fill(question)
   await page.keyboard.press('Enter')
   await page.locator('.answer .facts').waitFor()
-  const sources = page.getByRole('region', { name: say('sources') })
+  const sources = page.locator('.answer .sources')
   await sources.getByRole('button', { name: 'The museum' }).first().click()
   await page.getByRole('dialog').getByText('The museum opens at ten').waitFor()
   await show('footnote')

@@ -54,7 +54,7 @@ export function tour(name: string, options: TourOptions, walk: (tour: Tour) => P
           const username = `${name}-${size}-${language}`.replace(/[^a-z0-9-]/gi, '-')
           const show = (step: string) => showStep(page, `${name}-${size}-${language}-${step}`, viewports[size].width)
           await walk({ page, language, size, username, service, show }).catch(async (error: unknown) => {
-            await page.screenshot({ path: join(folder, `${name}-${size}-${language}-FAILED.png`) }).catch(() => {})
+            await page.screenshot({ path: join(folder, `${name}-${size}-${language}-failed.png`) }).catch(() => {})
             throw error
           })
           expect(incidents).toEqual(noIncidents)
