@@ -7,17 +7,19 @@ export type ServerSentEvent = Readonly<{ event: string; data: string }>
  */
 export async function* readEventStream(body: AsyncIterable<Uint8Array>): AsyncGenerator<ServerSentEvent> {
   const decoder = new TextDecoder()
-  let rest = ''
+  let held: string[] = []
+  let endsInReturn = false
   let draft: { event: string; data: string[] } = { event: '', data: [] }
   for await (const bytes of body) {
     const text = decoder.decode(bytes, { stream: true })
-    // A long line that comes in many small pieces is looked through once, not again with each of them.
-    if (!rest.endsWith('\r') && !/[\r\n]/.test(text)) {
-      rest += text
+    // A long line that comes in many small pieces is put together once, not again with each of them.
+    if (!endsInReturn && !/[\r\n]/.test(text)) {
+      held.push(text)
       continue
     }
-    const { lines, open } = splitLines(rest + text)
-    rest = open
+    const { lines, open } = splitLines(held.join('') + text)
+    held = [open]
+    endsInReturn = open.endsWith('\r')
     for (const line of lines) {
       if (line !== '') addField(draft, line)
       else {

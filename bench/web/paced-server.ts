@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { AppError } from '../../src/errors.ts'
 
@@ -17,10 +18,13 @@ function* writeTokens(): Generator<string> {
   }
 }
 
-/** A server that speaks like OpenAI's and writes so many tokens per second, for so long. */
+/** How many tokens one gets who asks for them at once. */
+const tokensAtOnce = 1000
+
+/** A server that speaks like OpenAI's and writes so many tokens per second, for so long; to "at once!", a long answer in one go. */
 export async function startPacedServer({ tokensPerSecond, seconds }: Readonly<{ tokensPerSecond: number; seconds: number }>) {
   const server = createServer(async (request, response) => {
-    request.resume()
+    const isAtOnce = (await text(request)).includes('at once!')
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const send = (delta: object, reason: string | null = null) =>
       response.write(
@@ -29,6 +33,12 @@ export async function startPacedServer({ tokensPerSecond, seconds }: Readonly<{ 
     const begun = performance.now()
     let sent = 0
     for (const token of writeTokens()) {
+      if (isAtOnce) {
+        if (sent === tokensAtOnce || response.destroyed) break
+        send({ content: token })
+        sent += 1
+        continue
+      }
       const due = begun + (sent * 1000) / tokensPerSecond
       if (due > begun + seconds * 1000 || response.destroyed) break
       // Late ones are made up for, so that the rate holds.

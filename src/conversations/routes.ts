@@ -29,7 +29,7 @@ const failures = { '4xx': errorBody, '5xx': errorBody }
 const response = { 200: conversationAnswer, ...failures }
 type ById = { Params: Static<typeof byConversation> }
 
-/** /conversations and each of them, for the caller scope: somebody without an account has those of their browser. */
+/** /conversations and each of them, for the caller scope: somebody without an account has those of their browser. Closed to API keys. */
 export function conversationRoutes(options: ConversationRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     await http.register(allRoutes(options))

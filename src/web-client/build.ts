@@ -1,9 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { glob, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { glob, readFile, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError } from '../errors.ts'
 import type { Run } from '../models/package-download.ts'
+import { replaceFolder } from '../storage/replace-folder.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 /** What the pages are made of besides what the last build has listed: whatever stands in their folder, and the packages. */
@@ -23,20 +24,15 @@ export async function ensureBuiltPages(run: Run, onBuild: () => void = () => {})
   const stamp = await readFile(join(builtPages, stampName), 'utf8').catch(() => undefined)
   if (stamp !== undefined && stamp === (await fingerprint(builtPages))) return
   onBuild()
-  const beside = `${builtPages}.${randomUUID()}`
   const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js')
-  try {
+  await replaceFolder(builtPages, async (beside) => {
     const { code, output } = await run(process.execPath, [
       ...[vite, 'build', '--config', join(root, 'web', 'vite.config.ts')],
       ...['--outDir', beside, '--emptyOutDir'],
     ])
     if (code !== 0) throw new AppError('internal', `The pages could not be built: ${output.slice(-2000)}`)
     await writeFile(join(beside, stampName), await fingerprint(beside))
-    await rm(builtPages, { recursive: true, force: true })
-    await rename(beside, builtPages)
-  } finally {
-    await rm(beside, { recursive: true, force: true })
-  }
+  })
 }
 
 /** A SHA-256 of the names and contents of all that the pages in a folder are made of. */

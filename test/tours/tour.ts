@@ -17,6 +17,8 @@ export type TourOptions = RealServiceOptions &
   Readonly<{
     /** A service for each walk, on which nobody has been before, and which welcomes its visitor. */
     isFirstRun?: boolean
+    /** Of each walk. */
+    timeoutMs?: number
   }>
 
 export type Tour = Readonly<{
@@ -34,7 +36,7 @@ const browser = await openBrowser()
 
 /** A person's way through the pages, on the real service with the real model, on both screens and in both languages. */
 export function tour(name: string, options: TourOptions, walk: (tour: Tour) => Promise<void>): void {
-  const { isFirstRun = false, ...given } = options
+  const { isFirstRun = false, timeoutMs = 120_000, ...given } = options
   describe.skipIf(browser === undefined)(name, () => {
     let shared: RealService | undefined
     beforeAll(async () => {
@@ -45,7 +47,7 @@ export function tour(name: string, options: TourOptions, walk: (tour: Tour) => P
 
     for (const language of languages)
       for (const size of ['wide', 'phone'] as const)
-        test(`${size}, ${language}`, async () => {
+        test(`${size}, ${language}`, { timeout: timeoutMs }, async () => {
           const service = shared ?? (await startRealService(given))
           if (shared === undefined) onTestFinished(() => service[Symbol.asyncDispose]())
           const { page, incidents } = await openTourPage(service.baseUrl, language, size, isFirstRun)

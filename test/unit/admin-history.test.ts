@@ -320,6 +320,14 @@ describe('the stretches', () => {
     )
   })
 
+  test('end with the hour or the minute in which they are to end: that is counted whole', () => {
+    const old = { from: '2026-01-01T10:00:00Z', to: '2026-01-01T11:20:00Z' }
+    expect(readGrid({ points: 10, ...old }, nowMs).toMs).toBe(Date.parse('2026-01-01T12:00:00Z'))
+    const ago = (minutes: number) => new Date(nowMs - minutes * minuteMs).toISOString()
+    const { toMs } = readGrid({ points: 10, from: ago(10), to: ago(5) }, nowMs)
+    expect([toMs % minuteMs, toMs - Date.parse(ago(5))]).toEqual([0, 60_000 - (nowMs % minuteMs)])
+  })
+
   test('do not go beyond now', () => {
     expect(readGrid({ points: 10, from: '2026-01-10', to: '9999-12-31' }, nowMs)).toMatchObject({ toMs: nowMs })
   })

@@ -76,6 +76,15 @@ describe('who follows', () => {
     expect(await end).toBeUndefined()
   })
 
+  test('gets lines that are very long cut, too', async () => {
+    const lines = createLogLines(() => nowMs)
+    const follower = lines.follow(all, new AbortController().signal)
+    const next = follower.next()
+    lines.write(lineOf('x', 40, { long: 'y'.repeat(100_000) }))
+    expect((await next).value?.message.length).toBeLessThan(10_000)
+    await follower.return(undefined)
+  })
+
   test('and reads too slowly is told how many lines are missing, and goes on from there', async () => {
     const lines = createLogLines(() => nowMs)
     const over = new AbortController()

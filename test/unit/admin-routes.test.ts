@@ -144,7 +144,7 @@ describe('the audit', () => {
     await send('POST', '/admin/reload')
     const count = (await audit(vainPerMinute + 3)).length
     expect(count).toBe(vainPerMinute + 3)
-    await expect.poll(() => lines.join('')).toContain('The audit leaves out refusals that came too often')
+    await expect.poll(() => lines.join('')).toContain('The audit leaves out what came too often')
   })
 
   test('that cannot be written is told and counted, and written later in its order', async () => {
@@ -244,6 +244,8 @@ describe('as CSV', () => {
     [['a', 1, null], 'a,1,\r\n'],
     [['=1', '\t=1', '\r=1'], "'=1,'\t=1,\"'\r=1\"\r\n"],
     [[-1, '-1'], "-1,'-1\r\n"],
+    // Where Spanish is spoken, spreadsheets end fields with a semicolon.
+    [['a;=1', 'b\n+1', 'c;d', '＝1'], "a;'=1,\"b\n'+1\",c;d,'＝1\r\n"],
   ])('%j is %j', (cells, line) => {
     expect(csvLine(cells)).toBe(line)
   })

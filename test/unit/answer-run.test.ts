@@ -109,3 +109,42 @@ test('what fails while the service ends is interrupted; what fails otherwise has
     expect(saved.at(-1)).toMatchObject({ content: 'half', state })
   }
 })
+
+/** A disk that is full until it has room again. */
+function createDisk() {
+  const saved: KeptMessage[] = []
+  const disk = { isFull: true, saved }
+  const save = async (message: KeptMessage) => {
+    if (disk.isFull) throw new AppError('storage_full', 'There is no room left.')
+    saved.push(message)
+    return true
+  }
+  return { disk, save }
+}
+
+const whole = async function* (): AsyncGenerator<AnswerEvent> {
+  yield { type: 'text', text: 'all of it' }
+  yield end
+}
+
+test('an answer for whose end there was no room is saved as it is once there is', async () => {
+  const { disk, save } = createDisk()
+  const { run } = start({ save, script: whole })
+  await run.ended
+  expect(run.message()).toMatchObject({ state: 'failed', content: 'all of it' })
+  expect((await Array.fromAsync(run.follow(never))).map(({ type }) => type)).toEqual(['snapshot', 'end'])
+  disk.isFull = false
+  await run.saved
+  expect(disk.saved).toMatchObject([{ content: 'all of it', state: 'done', finish_reason: 'stop' }])
+})
+
+test('a service that ends tries once more to save, and ends all the same', async () => {
+  for (const isFull of [true, false]) {
+    const { disk, save } = createDisk()
+    const { run } = start({ save, script: whole })
+    await run.ended
+    disk.isFull = isFull
+    await run.end('interrupted')
+    expect(disk.saved.map(({ state }) => state)).toEqual(isFull ? [] : ['done'])
+  }
+})

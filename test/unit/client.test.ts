@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { livingBodyOf } from '../../src/client/transport.ts'
 import { createClient } from '../../src/client.ts'
 import { readEventStream, type ServerSentEvent } from '../../src/read-event-stream.ts'
 import { startServer } from '../server.ts'
@@ -79,9 +80,42 @@ test('an answer of something in between is told by its status', async () => {
   const client = answering(
     () => new Response('<html>', { status: 502 }),
     () => new Response('', { status: 429 }),
+    () => new Response('', { status: 504 }),
   )
   await expect(client.model()).rejects.toMatchObject({ code: 'upstream', message: 'The service answered 502.' })
   await expect(client.model()).rejects.toMatchObject({ code: 'rate_limited' })
+  await expect(client.model()).rejects.toMatchObject({ code: 'upstream' })
+})
+
+test('an answer that breaks off in its middle is told as the connection that it was', async () => {
+  const cut = () => {
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(Buffer.from('{"model_name":'))
+        controller.error(new TypeError('network error'))
+      },
+    })
+    return new Response(body)
+  }
+  const broken = { code: 'unavailable', cause: expect.any(TypeError) }
+  await expect(answering(cut).model()).rejects.toMatchObject(broken)
+})
+
+test('a stream that is silent for longer than it ever is has lost its connection, and is let go', async () => {
+  let isCancelled = false
+  const body = new ReadableStream({
+    start: (controller) => controller.enqueue(Buffer.from('here')),
+    cancel() {
+      isCancelled = true
+    },
+  })
+  const pieces: string[] = []
+  const reading = (async () => {
+    for await (const piece of livingBodyOf(new Response(body), undefined, 20)) pieces.push(Buffer.from(piece).toString())
+  })()
+  await expect(reading).rejects.toMatchObject({ code: 'unavailable' })
+  expect(pieces).toEqual(['here'])
+  expect(isCancelled).toBe(true)
 })
 
 test('without a service the error says where none answers', async () => {
@@ -115,4 +149,15 @@ test('events are read with every line ending, wherever the network cuts them', a
 
 test('a character that is cut over two chunks arrives whole', async () => {
   expect(await parse('data: \xf0\x9f', '\x98\x80\n\n')).toEqual([{ event: 'message', data: '😀' }])
+})
+
+test('a long line that comes byte by byte takes no longer than its length', async () => {
+  const long = 'x'.repeat(300_000)
+  const bytes = Buffer.from(`data: ${long}\r\n\r\n`)
+  const begun = performance.now()
+  const one = async function* () {
+    for (const byte of bytes) yield Uint8Array.of(byte)
+  }
+  expect(await collect(readEventStream(one()))).toEqual([{ event: 'message', data: long }])
+  expect(performance.now() - begun).toBeLessThan(10_000)
 })

@@ -12,6 +12,7 @@ async function openWorld(production: boolean, caller: Caller = { type: 'anonymou
     request.caller = caller
   })
   http.get('/find', async (request) => ({ owner: owners.find(request) ?? null }))
+  http.get('/keep', async (request, reply) => ({ owner: owners.findAndKeep(request, reply) ?? null }))
   http.get('/open', async (request, reply) => ({ owner: owners.open(request, reply) }))
   return {
     http,
@@ -47,4 +48,15 @@ test('a user is known by their account, whatever their browser holds, and gets n
   const { get } = await openWorld(false, { type: 'user', id: 'ana', username: 'ana', role: 'user' })
   const opened = await get('/open', 'x'.repeat(43))
   expect([opened.json(), opened.cookies]).toEqual([{ owner: { column: 'ownerId', value: 'ana' } }, []])
+})
+
+test('who goes on with a conversation keeps it for longer, and who has none gets nothing', async () => {
+  const { get } = await openWorld(false)
+  const visitor = 'x'.repeat(43)
+  const kept = await get('/keep', visitor)
+  expect([kept.json(), kept.cookies]).toMatchObject([
+    { owner: { column: 'visitor' } },
+    [{ value: visitor, maxAge: 400 * 24 * 60 * 60 }],
+  ])
+  expect((await get('/keep')).cookies).toEqual([])
 })

@@ -107,6 +107,14 @@ describe('the chart of the loss', () => {
     expect(drawn?.scales?.y?.type).toBe('logarithmic')
     expect(lossConfig(steps(4), [], { ...options, isSmoothed: false }).data.datasets).toHaveLength(2)
   })
+
+  test('show the first step before there is a line', () => {
+    const words = { train: 'a', smoothed: 'b', heldOut: 'c', step: 'd', loss: 'e' }
+    const options = { isLogarithmic: false, isSmoothed: true, colors: ['#111111', '#222222', '#333333'], words } as const
+    const [first, many] = [steps(1), steps(2)].map((shown) => lossConfig(shown, [], options).data.datasets)
+    expect(first).toMatchObject([{ pointRadius: 3 }, { pointRadius: 3 }, {}])
+    expect(many).toMatchObject([{ pointRadius: 0 }, { pointRadius: 0 }, {}])
+  })
 })
 
 describe('what forms send', () => {

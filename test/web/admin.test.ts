@@ -38,7 +38,7 @@ webTest('an admin sees the service now and over time, and who is none sees nothi
   expect(await tiles.textContent()).toMatch(/Modelo en uso\s*fake\s*listo/)
   await server.predict({ prompt: 'hola' })
   await page.getByRole('button', { name: 'Actualizar' }).click()
-  await page.getByRole('img', { name: /^Respuestas: terminadas, lo último 1/ }).waitFor()
+  await page.getByRole('img', { name: /^Respuestas: terminadas, último 1/ }).waitFor()
   expect(await page.locator('.charts h3').count()).toBe(12)
   expect(incidents).toEqual(noIncidents)
 

@@ -7,23 +7,15 @@ import { createInterface } from 'node:readline'
 import type { Page } from 'playwright-core'
 import { expect, onTestFinished } from 'vitest'
 import { createFakeEngine, type Script } from '../fake-engine.ts'
-import { type StartOptions, startServer } from '../server.ts'
-import { ask, noIncidents, type PageOptions, signIn } from './browser.ts'
+import { ask, noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
 import { openAt, webTest } from './open-app.ts'
+import { openThrough } from './open-through.ts'
 import { openUnsteadyProxy } from './unsteady-proxy.ts'
 
 const count = (words: number) => Array.from({ length: words }, (_, at) => `w${at} `)
 const counted = (words: number) => count(words).join('').trim()
 const writes = (pieces: Script['pieces'], pauseMs = 10) => createFakeEngine({ answer: () => ({ pieces }), pauseMs })
-
-/** The service with its chat page open, behind a way that can be bad. */
-async function openThrough(options: StartOptions, context: PageOptions = {}) {
-  const server = await startServer(options)
-  onTestFinished(() => server[Symbol.asyncDispose]())
-  const way = await openUnsteadyProxy(server.port)
-  return { server, way, ...(await openAt(way.url, context)) }
-}
 
 async function begin(page: Page, question = 'Go on!') {
   await page.locator('#question').fill(question)
@@ -42,7 +34,9 @@ webTest('an answer that comes one byte at a time is shown as it was written, wha
   way.set('trickle')
   await begin(page, '¿Qué? 😀')
   await ended(page)
-  expect(await answers(page).innerText()).toBe('Aquí está: niño, 😀👩‍👩‍👧, 日本語.\n\nLine two: data: not an event\n\nü\n€')
+  expect(await answers(page).allInnerTexts()).toEqual([
+    'Aquí está: niño, 😀👩‍👩‍👧, 日本語.\n\nLine two: data: not an event\n\nü\n€',
+  ])
   expect(await page.locator('.asked .text').textContent()).toBe('¿Qué? 😀')
   expect(incidents).toEqual(noIncidents)
 })
@@ -190,13 +184,20 @@ webTest(
   },
 )
 
+/** Another tab at the same address. */
+async function openTab(page: Page): Promise<Page> {
+  const tab = await page.context().newPage()
+  await tab.addInitScript(() => sessionStorage.setItem('looks-around', 'yes'))
+  await tab.goto(page.url())
+  return tab
+}
+
 const asked = (page: Page) => page.locator('.asked .text').allTextContents()
 
 webTest('two tabs on one conversation show the same after a while, and follow one answer together', async () => {
   const { page, way, incidents } = await openThrough({ host: writes(count(150)) })
   await ask(page, 'one')
-  const other = await page.context().newPage()
-  await other.goto(page.url())
+  const other = await openTab(page)
   await soon(() => asked(other)).toEqual(['one'])
   await begin(page, 'two')
   await answers(page).nth(1).getByText('w3 ').waitFor()
@@ -228,9 +229,8 @@ webTest(
     await page.locator('.answer[aria-busy=true]').getByText('w15 ').waitFor()
     await page.reload()
     await page.locator('.answer[aria-busy=true]').getByText('w20 ').waitFor()
-    const next = await page.context().newPage()
+    const next = await openTab(page)
     await page.close()
-    await next.goto(address)
     await ended(next)
     expect(await answers(next).allTextContents()).toEqual([counted(250)])
     expect(await asked(next)).toEqual(['Go on!'])
@@ -246,7 +246,6 @@ webTest('what was typed and not sent is there after the page was loaded again, a
   await page.getByRole('button', { name: 'Sign in' }).click()
   await signIn(page, 'ana', { register: true })
   expect(await page.locator('#question').inputValue()).toBe('half a thou')
-  await page.getByRole('button', { name: 'Account of ana' }).click()
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByRole('button', { name: 'Sign in' }).waitFor()
   await soon(() => page.locator('#question').inputValue()).toBe('')
@@ -257,18 +256,19 @@ for (const anonymous of ['true', 'false'])
     `a session that has ended is asked for again, and nothing that was typed is lost (visitors: ${anonymous})`,
     async () => {
       const { page, server, incidents } = await openThrough({ host: createEcho(), settings: { ALLOW_ANONYMOUS: anonymous } })
-      await page.getByRole('button', { name: 'Sign in' }).first().click()
+      if (anonymous === 'true') await page.getByRole('button', { name: 'Sign in' }).click()
       await signIn(page, 'ana', { register: true })
       await ask(page, 'before')
       await page.locator('#question').fill('typed meanwhile')
       const credentials = { data: { username: 'ana', password: 'ana-has-a-long-password' } }
       // Elsewhere: a change of the password ends all sessions.
       const token = await server.login('ana')
-      await fetch(`${server.url}/auth/password`, {
+      const changed = await fetch(`${server.url}/auth/password`, {
         method: 'POST',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
         body: JSON.stringify({ current_password: credentials.data.password, new_password: 'ana-has-a-new-password' }),
       })
+      expect(changed.status).toBe(204)
       await page.locator('#question').press('Enter')
       const dialog = page.locator('dialog[open]')
       await dialog.waitFor()

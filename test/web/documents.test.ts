@@ -137,7 +137,7 @@ webTest('the X-ray shows what was looked for, found, left out, and sent to the m
   expect(await found.getByRole('row').count()).toBe(4)
   await page.getByRole('table', { name: 'Both together, by rank' }).waitFor()
   await page.getByText(/The nearest passage has a similarity of 0\.\d+; 0\.25 is needed\. The model was asked\.|of 1;/).waitFor()
-  await page.getByText('system', { exact: true }).first().click()
+  await page.locator('main').getByText('system', { exact: true }).first().click()
   await page.getByText('You answer questions from the numbered sources').waitFor()
   await found.getByRole('button').last().click()
   await page.getByRole('dialog').waitFor()

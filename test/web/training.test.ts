@@ -12,6 +12,7 @@ import { writeTinyModel } from '../tiny-models.ts'
 import { endOf, epochOf, plan, type ScriptedTrainer, scriptedTrainers, stepOf } from '../trainer.ts'
 import { noIncidents } from './browser.ts'
 import { openApp, webTest } from './open-app.ts'
+import { openUnsteadyProxy } from './unsteady-proxy.ts'
 import { payloads } from './xss-payloads.ts'
 
 const adapter = ggufBytes({
@@ -199,6 +200,28 @@ webTest('a run is planned, started, watched, paused, resumed and finished', asyn
   await shown(page, 'It is done, and answers as tiny+facts-1.')
   await page.getByRole('link', { name: 'Compare it with what is in use' }).waitFor()
   expect(incidents).toEqual(noIncidents)
+})
+
+webTest('the loss stays shown while the connection is lost, and goes on without a gap', async () => {
+  const { page, server, send, trainer, finish } = await openTraining()
+  const way = await openUnsteadyProxy(server.port)
+  await send('POST', '/datasets', { name: 'facts', rows: facts })
+  await page.goto(`${way.url}/#/training/runs/new`)
+  await shown(page, /about \d/)
+  await button(page, 'Start the run').click()
+  await page.getByRole('heading', { level: 1, name: 'facts-1' }).waitFor()
+  const run = await trainer()
+  run.send(plan, ...[1, 2, 3].map((step) => stepOf(step)))
+  await page.getByRole('img', { name: /at step 3/ }).waitFor()
+  way.set('down')
+  await shown(page, /connection/i)
+  run.send(stepOf(4), stepOf(5))
+  expect(await page.getByRole('img', { name: /at step 3/ }).count()).toBe(1)
+  way.set('pass')
+  await page.getByRole('img', { name: /Loss by step: 10 at the beginning, 2 at step 5/ }).waitFor()
+  expect(await page.getByText(/connection/i).count()).toBe(0)
+  await finish(run)
+  await shown(page, 'It is done, and answers as tiny+facts-1.')
 })
 
 webTest('a run that fails says what to do, in Spanish too, and on a phone nothing is wider than the page', async () => {

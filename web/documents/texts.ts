@@ -10,6 +10,7 @@ export const texts = {
   retry: { en: 'Try again', es: 'Reintentar' },
   remove: { en: 'Delete', es: 'Eliminar' },
   removeNamed: { en: 'Delete “{name}”', es: 'Eliminar «{name}»' },
+  more: { en: 'Show more', es: 'Mostrar más' },
   signIn: { en: 'Sign in', es: 'Entrar' },
   signInToAdd: {
     en: 'Sign in to add documents. What others share can be asked without it.',

@@ -6,7 +6,8 @@ import type { IngestBody } from '../../src/rag/document-schema.ts'
 export type UploadSource =
   | Readonly<{
       kind: 'file'
-      file: File /** The path inside of a folder that was dropped, which tells files of one name apart. */
+      file: File
+      /** The path inside of a folder that was dropped, which tells files of one name apart. */
       path: string
     }>
   | Readonly<{ kind: 'text'; name: string; text: string }>
@@ -95,7 +96,8 @@ export function createUploadQueue({ send, onChange, onAdded }: UploadQueueParts)
   }
 
   return {
-    add(collection: string, sources: readonly UploadSource[]): void {
+    /** Gives their ids. */
+    add(collection: string, sources: readonly UploadSource[]): readonly number[] {
       const added = sources.map((source): Upload => {
         lastId += 1
         jobs.set(lastId, { source, stop: new AbortController() })
@@ -104,6 +106,7 @@ export function createUploadQueue({ send, onChange, onAdded }: UploadQueueParts)
       })
       set([...uploads, ...added])
       void run()
+      return added.map(({ id }) => id)
     },
     /** What was taken in by then is not: a document comes whole or not at all. */
     cancel(id: number): void {

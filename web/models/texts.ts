@@ -274,10 +274,9 @@ export const texts = {
     en: 'It has changed a lot. A quantization with more bits, or a sample text, would keep more.',
     es: 'Ha cambiado mucho. Una cuantización con más bits, o un texto de muestra, conservaría más.',
   },
-  gains: {
-    en: '{smaller} times smaller, {faster} times as fast.',
-    es: '{smaller} veces más pequeño, {faster} veces su velocidad.',
-  },
+  smaller: { en: '{times} times smaller.', es: '{times} veces más pequeño.' },
+  faster: { en: '{times} times as fast.', es: '{times} veces su velocidad.' },
+  asFast: { en: 'As fast as the original.', es: 'Tan rápido como el original.' },
   agreement: {
     en: 'In {share} of the places both would say the same word next.',
     es: 'En el {share} de los casos los dos dirían la misma palabra a continuación.',
@@ -292,10 +291,10 @@ export const texts = {
   divergence: { en: 'KL divergence (0 is the same)', es: 'Divergencia KL (0 es igual)' },
   top: { en: 'Same likeliest token', es: 'Mismo token más probable' },
   measuredOn: {
-    en: 'Measured on {time} with {tokens} tokens of {text}.',
-    es: 'Medido el {time} con {tokens} tokens de {text}.',
+    en: 'Measured on {time} with {tokens} tokens {text}.',
+    es: 'Medido el {time} con {tokens} tokens {text}.',
   },
-  ownText: { en: 'a text of your own', es: 'un texto propio' },
-  builtInText: { en: 'the built-in text', es: 'el texto incluido' },
+  ownText: { en: 'of a text of your own', es: 'de un texto propio' },
+  builtInText: { en: 'of the built-in text', es: 'del texto incluido' },
   withMatrix: { en: 'Made with a sample text.', es: 'Hecho con un texto de muestra.' },
 } as const satisfies Readonly<Record<string, Text>>

@@ -9,6 +9,7 @@ export type Notice = Readonly<{
 const shownMs = 8000
 let notices = $state.raw<readonly Notice[]>([])
 let lastId = 0
+let isHeld = false
 
 export const currentNotices = (): readonly Notice[] => notices
 
@@ -17,9 +18,20 @@ export function tell(text: string, { kind = 'info', action }: Partial<Pick<Notic
   lastId += 1
   const notice: Notice = { id: lastId, text, kind, ...(action === undefined ? {} : { action }) }
   notices = [...notices.slice(-2), notice]
-  setTimeout(() => dismiss(notice.id), action === undefined ? shownMs : 2 * shownMs)
+  leaveAfter(notice.id, action === undefined ? shownMs : 2 * shownMs)
+}
+
+function leaveAfter(id: number, ms: number): void {
+  setTimeout(() => (isHeld ? leaveAfter(id, shownMs) : dismiss(id)), ms)
+}
+
+/** Nothing goes while somebody points at a notice, or has the focus in one. */
+export function hold(held: boolean): void {
+  isHeld = held
 }
 
 export function dismiss(id: number): void {
   notices = notices.filter((notice) => notice.id !== id)
+  // What is gone is neither left by a pointer nor by the focus.
+  if (notices.length === 0) isHeld = false
 }

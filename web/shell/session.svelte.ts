@@ -1,7 +1,12 @@
 import type { User } from '../../src/client.ts'
 import { AppError } from '../../src/errors.ts'
+import { speaker } from './language.svelte.ts'
+import { tell } from './notices.svelte.ts'
 import { pauseAfter } from './pauses.ts'
-import { service, whenRefused } from './service.ts'
+import { holdRequests, service, whenRefused } from './service.ts'
+import { texts } from './texts.ts'
+
+const say = speaker(texts)
 
 let user = $state.raw<User | undefined>(undefined)
 let isKnown = $state(false)
@@ -35,7 +40,7 @@ export function closeSignIn(): void {
   isAsked = false
   // Who does not sign in again is signed out.
   if (hasExpired) user = undefined
-  hasExpired = false
+  setExpired(false)
 }
 
 /** Asks the service who is signed in, until it says so. */
@@ -70,7 +75,7 @@ export async function signIn(username: string, password: string, { isNew = false
   await service.login(username, password)
   user = await askWho()
   signIns += 1
-  hasExpired = false
+  setExpired(false)
   isAsked = false
 }
 
@@ -87,12 +92,19 @@ export async function signOut(): Promise<void> {
  */
 export function askWhereSignInIsNeeded(error: unknown): boolean {
   if (!(error instanceof AppError) || error.code !== 'unauthorized') return false
-  hasExpired = user !== undefined
+  setExpired(user !== undefined)
   isAsked = true
   return true
 }
 
-// The service forgets a session with the first refusal; what is asked next would be a visitor's.
+function setExpired(expired: boolean): void {
+  hasExpired = expired
+  holdRequests(expired)
+}
+
+// Told and not asked: what asks by itself must not take the keyboard from somebody who types. Their next request opens the dialog.
 whenRefused(() => {
-  if (user !== undefined) hasExpired = isAsked = true
+  if (user === undefined || hasExpired) return
+  setExpired(true)
+  tell(say('sessionEnded'), { action: { label: say('signIn'), run: openSignIn } })
 })

@@ -12,11 +12,11 @@ export function closeShortcuts(): void {
   isAsked = false
 }
 
-let wanted = $state<'search' | undefined>(undefined)
-/** What the list of conversations should give the focus to, as soon as it is there. */
-export const wantedFocus = (): 'search' | undefined => wanted
-export function focusWasGiven(): void {
-  wanted = undefined
+let isWanted = $state(false)
+/** Whether the search through the conversations should have the focus, as soon as it is there. */
+export const isSearchWanted = (): boolean => isWanted
+export function searchIsFound(): void {
+  isWanted = false
 }
 
 export function run(shortcut: Shortcut): void {
@@ -26,6 +26,6 @@ export function run(shortcut: Shortcut): void {
     document.getElementById('question')?.focus()
   } else {
     if (place().page !== 'chat') goTo(addressOf('chat'))
-    wanted = 'search'
+    isWanted = true
   }
 }

@@ -21,6 +21,7 @@ export const texts = {
   tour: { en: 'First steps', es: 'Primeros pasos' },
   signOut: { en: 'Sign out', es: 'Salir' },
   shortcuts: { en: 'Keyboard shortcuts', es: 'Atajos de teclado' },
+  keys: { en: 'Shortcuts', es: 'Atajos' },
   shift: { en: 'Shift', es: 'Mayús' },
   enter: { en: 'Enter', es: 'Intro' },
   escape: { en: 'Escape', es: 'Esc' },
@@ -50,6 +51,7 @@ export const texts = {
   loading: { en: 'Loading…', es: 'Cargando…' },
   retry: { en: 'Try again', es: 'Reintentar' },
   notices: { en: 'Notices', es: 'Avisos' },
+  sessionEnded: { en: 'Your session has ended.', es: 'Tu sesión ha terminado.' },
   asksAgain: { en: 'The page asks again by itself.', es: 'La página vuelve a preguntar por sí sola.' },
   pageFailed: { en: 'This page could not be loaded.', es: 'No se pudo cargar esta página.' },
 } as const satisfies Readonly<Record<string, Text>>

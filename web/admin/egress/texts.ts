@@ -15,6 +15,7 @@ export const texts = {
   outcome: { en: 'Outcome', es: 'Resultado' },
   open: { en: 'running', es: 'en curso' },
   interrupted: { en: 'broke off, its end is unknown', es: 'interrumpido, no se conoce su final' },
+  unanswered: { en: 'no answer', es: 'sin respuesta' },
   out: { en: 'Out', es: 'Enviado' },
   in: { en: 'In', es: 'Recibido' },
   cost: { en: 'Cost', es: 'Coste' },

@@ -52,7 +52,7 @@ export const texts = {
   csvOf: { en: 'Download “{title}” as CSV', es: 'Descargar «{title}» en CSV' },
   time: { en: 'Time', es: 'Hora' },
   chartSays: { en: '{title}: {series}.', es: '{title}: {series}.' },
-  seriesSays: { en: '{name} last {last}, most {most}', es: '{name}: último {last}, máximo {most}' },
+  seriesSays: { en: '{name} last {last}, most {most}', es: '{name}, último {last}, máximo {most}' },
 
   requests: { en: 'Requests by status', es: 'Peticiones por estado' },
   status2xx: { en: '2xx done', es: '2xx hechas' },

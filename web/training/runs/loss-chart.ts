@@ -54,7 +54,13 @@ export function lossConfig(
   const all = steps.map(({ step, loss }): Point => ({ x: step, y: loss }))
   const held = epochs.flatMap(({ step, held_out_loss: y }): readonly Point[] => (y === null ? [] : [{ x: step, y }]))
   const [train, smoothed, heldOut] = colors
-  const line = { borderWidth: 1.5, pointRadius: 0, pointHitRadius: 8, pointStyle: 'line' } as const
+  // A single point has no line beside it to be seen by.
+  const line = {
+    borderWidth: 1.5,
+    pointRadius: all.length === 1 ? 3 : 0,
+    pointHitRadius: 8,
+    pointStyle: all.length === 1 ? 'circle' : 'line',
+  } as const
   return {
     type: 'line',
     data: {
