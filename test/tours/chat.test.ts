@@ -245,7 +245,9 @@ async function signInAndOut(tour: Tour) {
   await inSidebar(tour, (sidebar) => sidebar.getByText(wordsOf(listTexts, language)('empty')).waitFor())
   await page.locator('#sidebar').getByText(username).waitFor()
   await show('signed-in')
-  await button(page, shell('signOut')).click()
+  // A new conversation begins for who signs in, with which the column closes.
+  await leaveSidebar(tour)
+  await inSidebar(tour, (sidebar) => button(sidebar, shell('signOut')).click())
   await page.locator('.welcome').waitFor()
   await inSidebar(tour, (sidebar) => expect.poll(() => sidebar.locator('li.row').count()).toBe(2))
 }
@@ -253,7 +255,7 @@ async function signInAndOut(tour: Tour) {
 async function switchLanguageAndTheme(tour: Tour) {
   const { page, language, show } = tour
   const [other, name] = language === 'en' ? (['es', 'Español'] as const) : (['en', 'English'] as const)
-  await button(page, name).click()
+  await inSidebar(tour, (sidebar) => button(sidebar, name).click())
   await page.locator('#sidebar').getByText(wordsOf(listTexts, other)('new')).waitFor()
   await page.getByLabel(wordsOf(shellTexts, other)('theme')).selectOption('dark')
   await expect.poll(() => page.evaluate('document.documentElement.dataset.theme')).toBe('dark')

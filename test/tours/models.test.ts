@@ -142,7 +142,8 @@ tour(
 async function chatWith(page: Page, model: string, language: (typeof languages)[number]): Promise<void> {
   const say = wordsOf(pickerTexts, language)
   await page.goto(page.url().replace(/#.*/, '#/'))
-  const picker = page.getByRole('button', { name: say('model', { name: '' }) })
+  await page.locator('.welcome').waitFor()
+  const picker = page.getByRole('button', { name: say('model', { name: realModel }) })
   await picker.press('Enter')
   await page
     .getByRole('dialog', { name: say('chooseModel') })
