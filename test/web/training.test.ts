@@ -209,7 +209,7 @@ webTest('the loss stays shown while the connection is lost, and goes on without 
   await page.goto(`${way.url}/#/training/runs/new`)
   await shown(page, /about \d/)
   await button(page, 'Start the run').click()
-  await page.getByRole('heading', { level: 1, name: 'facts-1' }).waitFor()
+  await page.getByRole('heading', { level: 2, name: 'facts-1' }).waitFor()
   const run = await trainer()
   run.send(plan, ...[1, 2, 3].map((step) => stepOf(step)))
   await page.getByRole('img', { name: /at step 3/ }).waitFor()
