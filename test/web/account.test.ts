@@ -77,7 +77,7 @@ webTest('a password is changed, and the person stays signed in; a wrong one is t
   await dialog.getByLabel('Current password').fill('not the password')
   await dialog.getByLabel('New password').fill('quite another password')
   await dialog.getByRole('button', { name: 'Change the password' }).click()
-  await dialog.getByText('The password until now is not that one.').waitFor()
+  await dialog.getByText('This is not the current password.').waitFor()
   await dialog.getByLabel('Current password').fill('ana-has-a-long-password')
   await dialog.getByRole('button', { name: 'Change the password' }).click()
   await dialog.getByText('The password was changed.').waitFor()
