@@ -26,7 +26,7 @@ webTest('a key is made, shown once, good for what it may do, and dead when it is
   await dialog.getByText('You have none.').waitFor()
   await dialog.getByRole('button', { name: 'New key' }).click()
   await dialog.getByLabel('What it is for').fill(name)
-  await dialog.getByLabel('How long it lives').selectOption('30 days')
+  await dialog.getByLabel('How long it is valid').selectOption('30 days')
   await dialog.getByRole('button', { name: 'Make the key' }).click()
   const key = await dialog.locator('.made input').inputValue()
   const ask = () => server.predict({ prompt: 'User: hi\nAssistant:' }, { authorization: `Bearer ${key}` })

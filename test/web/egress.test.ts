@@ -48,13 +48,13 @@ webTest('an admin sees what left the machine; names of hosts, models and users a
     '3 MB',
     expect.stringContaining('0,0005'),
   ])
-  expect(await page.locator('.sums').textContent()).toMatch(/Salidas\s*60/)
+  expect(await page.locator('dl.facts').first().textContent()).toMatch(/Salidas\s*60/)
   await page.getByRole('button', { name: 'Mostrar más' }).click()
   await expect.poll(() => rows.count()).toBe(60)
   expect(await rows.locator('td:nth-child(3)').allTextContents()).toEqual([...payloads, ...payloads])
 
   await page.getByLabel('Fin').selectOption('probe')
-  await page.getByLabel('Host').fill(second)
+  await page.getByLabel('Servidor').fill(second)
   await page.getByRole('button', { name: 'Filtrar' }).click()
   await expect.poll(() => rows.count()).toBe(1)
   expect(await page.locator('.sums').textContent()).toMatch(/Salidas\s*1\s/)
