@@ -57,7 +57,7 @@ webTest('an admin sees what left the machine; names of hosts, models and users a
   await page.getByLabel('Servidor').fill(second)
   await page.getByRole('button', { name: 'Filtrar' }).click()
   await expect.poll(() => rows.count()).toBe(1)
-  expect(await page.locator('.sums').textContent()).toMatch(/Salidas\s*1\s/)
+  expect(await page.locator('dl.facts').first().textContent()).toMatch(/Salidas\s*1\s/)
   const [download] = await Promise.all([
     page.waitForEvent('download'),
     page.getByRole('button', { name: 'Descargar en CSV' }).click(),
