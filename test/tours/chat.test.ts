@@ -247,7 +247,9 @@ async function signInAndOut(tour: Tour) {
   await show('signed-in')
   // A new conversation begins for who signs in, with which the column closes.
   await leaveSidebar(tour)
+  const begunAnew = page.waitForEvent('load')
   await inSidebar(tour, (sidebar) => button(sidebar, shell('signOut')).click())
+  await begunAnew
   await page.locator('.welcome').waitFor()
   await inSidebar(tour, (sidebar) => expect.poll(() => sidebar.locator('li.row').count()).toBe(2))
 }

@@ -145,10 +145,10 @@ async function chatWith(page: Page, model: string, language: (typeof languages)[
   await page.locator('.welcome').waitFor()
   const picker = page.getByRole('button', { name: say('model', { name: realModel }) })
   await picker.press('Enter')
-  await page
-    .getByRole('dialog', { name: say('chooseModel') })
-    .locator('.choice', { hasText: model })
-    .press('Enter')
+  const list = page.getByRole('dialog', { name: say('chooseModel') })
+  // It takes the focus once it is open.
+  await list.locator(':focus').waitFor()
+  await list.locator('.choice', { hasText: model }).press('Enter')
   await page.getByRole('button', { name: say('model', { name: model }), exact: true }).waitFor()
   await ask(page, 'Hi')
   expect(await page.locator('article.answer').first().textContent()).toContain(model)

@@ -131,6 +131,29 @@ webTest('Shift and Enter make a new line, Enter asks; what was typed stays with 
   await expect.poll(() => page.locator('#question').inputValue()).toBe('not sent yet')
 })
 
+webTest('a question sent while its conversation is still being read is asked once it is there', async () => {
+  const { page, server } = await openApp({ host: createEcho() })
+  await page.locator('#question').fill('one')
+  await page.locator('#question').press('Enter')
+  await page.locator('.facts').waitFor()
+  await page.locator('#new').click()
+  await page.locator('.welcome').waitFor()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  await page.route(`${server.url}/conversations/*/messages?*`, async (route) => {
+    await promise
+    await route.continue()
+  })
+  await page.locator('#sidebar').getByRole('link', { name: 'one', exact: true }).click()
+  await page.locator('h1', { hasText: 'one' }).waitFor()
+  await page.locator('#question').fill('two')
+  await page.locator('#question').press('Enter')
+  expect(await page.locator('#question').inputValue()).toBe('two')
+  resolve()
+  await expect.poll(() => page.locator('.facts').count()).toBe(2)
+  expect(await page.locator('.asked .text').allTextContents()).toEqual(['one', 'two'])
+  expect(await page.locator('#question').inputValue()).toBe('')
+})
+
 webTest('who asks too often is told how long to wait, and can try again there', async () => {
   const { page } = await openApp({ host: says('yes'), settings: { RATE_LIMIT_REQUESTS: '1', RATE_LIMIT_WINDOW_SECONDS: '2' } })
   await ask(page, 'Now?')

@@ -113,6 +113,21 @@ webTest('a deletion says what goes, and a refusal why; the keyboard is not lost 
   await page.locator('h1:focus').waitFor()
 })
 
+webTest('a dialog that opens while another one closes stays open', async () => {
+  const { page, become } = await openModels()
+  await become('root')
+  await act(page, 'Delete…', 'first').click()
+  await page.locator('dialog').waitFor()
+  await page.evaluate(`(() => {
+    const other = document.querySelector('[aria-label="Quantize… first"]')
+    document.querySelector('dialog button.icon').click()
+    other.click()
+  })()`)
+  await page.getByLabel('Quantization').waitFor()
+  await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))')
+  expect(await page.locator('dialog').count()).toBe(1)
+})
+
 /** Holds the files of the hub back until they are released. */
 function createGate() {
   const held: Array<() => void> = []

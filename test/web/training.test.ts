@@ -96,7 +96,7 @@ webTest('training says that it is for admins, and is there for them after they s
   await page.getByRole('heading', { level: 2, name: 'Runs' }).waitFor()
   await page.getByRole('link', { name: 'Datasets' }).click()
   // The heading of where one has gone has the focus.
-  await expect.poll(() => page.evaluate('document.activeElement.textContent')).toBe('Datasets')
+  await page.locator('h2:focus', { hasText: 'Datasets' }).waitFor()
   expect(await page.getByRole('link', { name: 'Datasets' }).getAttribute('aria-current')).toBe('page')
 })
 

@@ -165,9 +165,5 @@ export const texts = {
   setGeneral: { en: 'general', es: 'general' },
   setConversation: { en: 'conversation', es: 'conversación' },
   rollOut: { en: 'Give the candidate a share of the requests', es: 'Dar al candidato una parte de las peticiones' },
-  reconnecting: {
-    en: 'The connection is lost. What is shown may be old; it is tried again.',
-    es: 'Se ha perdido la conexión. Lo que ves puede ser antiguo; se sigue intentando.',
-  },
 } as const satisfies Readonly<Record<string, Text>>
 export type TextName = keyof typeof texts

@@ -1,10 +1,8 @@
-import { AppError } from '../../../src/errors.ts'
 import type { Progress } from '../../../src/evaluation/evaluation.ts'
 import type { EvaluationItem } from '../../../src/evaluation/schema.ts'
+import { isPassing, pauseAfter } from '../../shell/pauses.ts'
 import { service } from '../../shell/service.ts'
 import { pause } from '../../ui/pause.ts'
-
-const retryMs = 3000
 
 /** An evaluation until it has ended: a connection that is lost is opened again. */
 export function createEvaluationWatch(id: string) {
@@ -15,7 +13,7 @@ export function createEvaluationWatch(id: string) {
   let ending = new AbortController()
 
   async function follow(signal: AbortSignal) {
-    while (!signal.aborted) {
+    for (let failed = 0; !signal.aborted; ) {
       try {
         const now = await service.evaluation(id)
         if (signal.aborted) return
@@ -23,6 +21,7 @@ export function createEvaluationWatch(id: string) {
         isLost = false
         if (now.state !== 'queued' && now.state !== 'running') return
         for await (const event of service.watchEvaluation(id, signal)) {
+          failed = 0
           if (event.type === 'done') item = event.evaluation
           else {
             progress = event
@@ -32,12 +31,13 @@ export function createEvaluationWatch(id: string) {
         return
       } catch (error) {
         if (signal.aborted) return
-        if (!(error instanceof AppError) || (error.code !== 'unavailable' && error.code !== 'busy')) {
+        if (!isPassing(error)) {
           failure = error
           return
         }
         isLost = true
-        await pause(retryMs, signal)
+        failed += 1
+        await pause(pauseAfter(failed), signal)
       }
     }
   }

@@ -33,5 +33,9 @@ export const texts = {
   'rolled-back': { en: 'rolled back', es: 'revertido' },
   ended: { en: 'ended', es: 'concluido' },
   serviceSays: { en: 'The service says: {message}', es: 'El servicio dice (en inglés): {message}' },
+  reconnecting: {
+    en: 'The connection is lost. What is shown may be old; it is tried again.',
+    es: 'Se ha perdido la conexión. Lo que ves puede ser antiguo; se sigue intentando.',
+  },
   gone: { en: 'It is not there, or no longer.', es: 'No existe, o ya no existe.' },
 } as const satisfies Readonly<Record<string, Text>>

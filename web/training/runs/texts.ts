@@ -124,10 +124,6 @@ export const texts = {
   smooth: { en: 'Smooth', es: 'Suavizar' },
   byEpoch: { en: 'Loss by epoch, as a table', es: 'Pérdida por época, en tabla' },
   preferenceAccuracy: { en: 'Pairs decided right', es: 'Pares bien decididos' },
-  reconnecting: {
-    en: 'The connection is lost. What is shown may be old; it is tried again.',
-    es: 'Se ha perdido la conexión. Lo que ves puede ser antiguo; se sigue intentando.',
-  },
   parametersTitle: { en: 'Parameters and plan', es: 'Parámetros y plan' },
   examples: { en: 'Examples', es: 'Ejemplos' },
   tooLong: { en: 'Left out, too long', es: 'Fuera por largos' },

@@ -1,6 +1,6 @@
 import type { TrainingEvent } from '../../../src/client/training.ts'
-import { AppError } from '../../../src/errors.ts'
 import type { EpochAnswer, RunAnswer, StepAnswer } from '../../../src/training/schema.ts'
+import { isPassing, pauseAfter } from '../../shell/pauses.ts'
 import { service } from '../../shell/service.ts'
 import { pause } from '../../ui/pause.ts'
 import { addSteps, upTo } from './loss-chart.ts'
@@ -8,7 +8,6 @@ import { addSteps, upTo } from './loss-chart.ts'
 /** Steps that come within this time are drawn together. */
 const gatherMs = 250
 const pollMs = 2000
-const retryMs = [1000, 2000, 5000, 10_000] as const
 
 /**
  * A run as it goes: what its stream tells, and its numbers, asked for every two seconds while it runs. A connection that is lost is opened
@@ -70,14 +69,13 @@ export function createRunWatch(id: string) {
         return
       } catch (error) {
         if (signal.aborted) return
-        const isPassing = error instanceof AppError && (error.code === 'unavailable' || error.code === 'busy')
-        if (!isPassing) {
+        if (!isPassing(error)) {
           failure = error
           return
         }
         isLost = true
-        await pause(retryMs[Math.min(tries, retryMs.length - 1)] ?? pollMs, signal)
         tries += 1
+        await pause(pauseAfter(tries), signal)
       }
     }
   }
