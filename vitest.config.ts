@@ -1,6 +1,12 @@
+import { globSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
-// unit: scripted engine, no model; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
+/** The unit tests that keep something: they say so by what they start. */
+const keepSomething = globSync('test/unit/*.test.ts').filter((file) =>
+  /startServer|databaseAt|World\(|from '\.\.\/server/.test(readFileSync(file, 'utf8')),
+)
+
+// unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
 export default defineConfig({
   test: {
     projects: [
@@ -11,6 +17,15 @@ export default defineConfig({
           globalSetup: 'test/web/build-pages.ts',
           testTimeout: 20_000,
           // Vitest leaves one core free, and would use one of two.
+          maxWorkers: '100%',
+        },
+      },
+      {
+        test: {
+          name: 'postgres',
+          include: keepSomething,
+          globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
+          testTimeout: 30_000,
           maxWorkers: '100%',
         },
       },

@@ -150,7 +150,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const activity = createActivity(clock.now)
   const parts = { ...given, ...watchWork(given, activity) }
   const { host } = parts
-  const storage = closer.use(await openStorage({ path: config.databaseUrl, now }))
+  const storage = closer.use(await openStorage({ url: config.databaseUrl, now }))
   const { db } = storage
   const access = await openAccess(config, { ...storage, now })
   const lifecycle = createLifecycle()

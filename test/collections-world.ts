@@ -10,6 +10,7 @@ import { createReadVectors } from '../src/embed/vector-rows.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
 import { createFakeModel, embeddersOf } from './fake-models.ts'
 import { createFakeVectorIndex, type FakeVectorIndex } from './fake-vector-index.ts'
+import { databaseAt } from './postgres/database-at.ts'
 
 export const never = new AbortController().signal
 export const ana = 'user-ana'
@@ -28,7 +29,7 @@ export async function openCollections(options: CollectionsWorldOptions = {}) {
   const models = options.models ?? embeddersOf(createFakeModel())
   const clock = { ms: Date.UTC(2026, 0, 1) }
   const now = () => clock.ms++
-  const storage = await openStorage({ path: join(folder, 'simpleia.db'), now })
+  const storage = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')), now })
   const { db } = storage
   for (const id of [ana, bea]) {
     const user = { id, username: id, usernameKey: id, passwordHash: '', role: 'user', tokenGeneration: 0 } as const

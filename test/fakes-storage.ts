@@ -23,6 +23,7 @@ import { logAnswer } from '../src/http/request-log.ts'
 import { createServer, mountRoutes } from '../src/http/server.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
 import { dayOf, readUsage } from '../src/usage/usage-days.ts'
+import { databaseAt } from './postgres/database-at.ts'
 
 export const cheapPasswords = (): Passwords => createPasswords({ parameters: { memoryKib: 8, passes: 1, parallelism: 1 } })
 
@@ -43,7 +44,7 @@ export async function openWorld(options: WorldOptions = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-auth-'))
   const clock = { ms: Date.UTC(2026, 0, 1) }
   const now = () => clock.ms
-  const { db, close } = await openStorage({ path: join(folder, 'simpleia.db'), now })
+  const { db, close } = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')), now })
   const secretKey = createSecretKey(randomBytes(48))
   const passwords = options.passwords ?? cheapPasswords()
   const users = createUsers({ db, passwords, now, allowRegistration })

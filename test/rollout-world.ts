@@ -6,6 +6,7 @@ import type { RolloutAnswer, RolloutDetail } from '../src/rollout/schema.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
 import type { Database } from '../src/storage/tables.ts'
 import { createFakeEngine } from './fake-engine.ts'
+import { databaseAt } from './postgres/database-at.ts'
 import { bodyOf, type StartOptions, startServer } from './server.ts'
 
 /** The first one is selected. */
@@ -38,7 +39,7 @@ export async function startRolloutWorld({ host = modelsHost(), ...options }: Par
   const server = await startServer({ host, ...options })
   onTestFinished(() => server[Symbol.asyncDispose]())
   const path = options.settings?.DATA_DIR === undefined ? server.dataDir : options.settings.DATA_DIR
-  const storage = await openStorage({ path: join(path, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(path, 'simpleia.db')) })
   onTestFinished(() => storage.close())
   const token = await server.login('root')
   const send = (method: string, path: string, body?: unknown, as: string | undefined = token) =>

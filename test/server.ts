@@ -10,6 +10,7 @@ import type { ErrorBody } from '../src/http/error-reply.ts'
 import type { PredictAnswer } from '../src/predict/schema.ts'
 import { fakeEmbedders, fakeRerankers } from './fake-embedder.ts'
 import { createFakeVectorIndex } from './fake-vector-index.ts'
+import { databaseAt } from './postgres/database-at.ts'
 import { sharedSchemaCompilers } from './shared-schema-compilers.ts'
 import { joinEvents, type ParsedEvent, readEvents } from './sse-parser.ts'
 
@@ -53,6 +54,7 @@ export async function startServer({ settings = {}, ...parts }: StartOptions): Pr
       RATE_LIMIT_REQUESTS: '100000',
       LOG_LEVEL: 'silent',
       ...settings,
+      DATABASE_URL: await databaseAt(settings.DATABASE_URL ?? join(dataDir, 'simpleia.db')),
     },
   })
   await untilLoaded(parts.host)

@@ -16,6 +16,7 @@ import { createTrainingRuns } from '../src/training/runs.ts'
 import type { LearnedDataset } from '../src/training/trainer.ts'
 import { toLearned } from '../src/training-part.ts'
 import { createFakeClock } from './fake-clock.ts'
+import { databaseAt } from './postgres/database-at.ts'
 import { scriptedTrainers } from './trainer.ts'
 
 const facts: BaseModel['facts'] = {
@@ -92,7 +93,7 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
   await writeFile(replayTextFile, '{"type":"text","text":"general"}\n')
   const clock = createFakeClock()
   const activity = createActivity(clock.now)
-  const storage = await openStorage({ path: join(folder, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')) })
   const { db } = storage
   const dataset = await addDataset(db)
   const datasets = createDatasets({

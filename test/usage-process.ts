@@ -3,7 +3,7 @@ import { createMeter } from '../src/usage/meter.ts'
 
 /** Lets requests of one user in, one after the other, and tells each; until it is killed. */
 const [, , path = '', userId = ''] = process.argv
-const { db } = await openStorage({ path })
+const { db } = await openStorage({ url: path })
 const now = () => Date.UTC(2026, 0, 1)
 const meter = createMeter({ db, now, defaults: { requestsPerDay: 0, tokensPerDay: 0 }, onFailure: console.error })
 const asker = { key: `user:${userId}`, authenticated: true, userId, keyId: undefined }

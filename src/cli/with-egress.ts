@@ -9,7 +9,7 @@ import type { Context } from './context.ts'
  */
 export async function withEgress<T>({ fetch }: Context, config: Config, work: (egress: Egress) => Promise<T>): Promise<T> {
   let opening: Promise<Storage> | undefined
-  const open = async () => (await import('../storage/open-storage.ts')).openStorage({ path: config.databaseUrl })
+  const open = async () => (await import('../storage/open-storage.ts')).openStorage({ url: config.databaseUrl })
   const egress = createEgress({
     localOnly: config.localOnly,
     fetch,

@@ -170,12 +170,18 @@ export const serviceSettings = {
   databaseUrl: {
     env: 'DATABASE_URL',
     group: 'storage',
-    // An address would otherwise become a folder of that name, with a password in it perhaps.
-    kind: text({ pattern: /^(?!\w+:\/\/)/, expected: { en: 'the path of a file', es: 'la ruta de un archivo' } }),
+    // Another address would become a folder of that name, with a password in it perhaps.
+    kind: text({
+      pattern: /^(?!(?!postgres(ql)?:)\w+:\/\/)/,
+      expected: { en: 'the path of a file, or postgres://…', es: 'la ruta de un archivo, o postgres://…' },
+    }),
     default: undefined,
     defaultText: { en: 'simpleia.db in DATA_DIR', es: 'simpleia.db en DATA_DIR' },
     secret: true,
-    help: { en: 'Path of the SQLite file.', es: 'Ruta del archivo SQLite.' },
+    help: {
+      en: 'Path of the SQLite file, or postgres://USER:PASSWORD@HOST/DATABASE (with pgvector), which many replicas can share.',
+      es: 'Ruta del archivo SQLite, o postgres://USUARIO:CLAVE@HOST/BASE (con pgvector), que pueden compartir muchas réplicas.',
+    },
   },
   storePredictions: {
     env: 'STORE_PREDICTIONS',

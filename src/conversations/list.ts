@@ -1,9 +1,11 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
+import { isPostgres } from '../storage/dialect.ts'
 import { readCursor, writeCursor } from '../storage/place-cursor.ts'
+import { messageWords, titleWords } from '../storage/postgres-search.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Owner } from './owner.ts'
 import type { ConversationItem, ConversationsPage } from './schema.ts'
-import { excerptAround, searchWords, toSearchQuery } from './search-query.ts'
+import { excerptAround, searchWords, toSearchQuery, toSearchTsquery } from './search-query.ts'
 
 export type ListOptions = Readonly<{ limit: number; cursor: string | undefined; search: string | undefined }>
 
@@ -21,11 +23,10 @@ export async function listConversations(
   if (search === undefined) return toPage(await own.execute(), limit, () => null)
   const words = searchWords(search)
   if (words.length === 0) return { items: [], next_cursor: null }
-  const query = toSearchQuery(words)
   const rows = await own
-    .leftJoin(hitsOf(owner, query).as('hits'), 'hits.conversationId', 'conversations.id')
+    .leftJoin(hitsOf(db, owner, words).as('hits'), 'hits.conversationId', 'conversations.id')
     .select('hits.messageNumber')
-    .where(({ eb, or }) => or([eb('hits.messageNumber', 'is not', null), isInTitle(query)]))
+    .where(({ eb, or }) => or([eb('hits.messageNumber', 'is not', null), isInTitle(db, words)]))
     .execute()
   const texts = await readTexts(
     db,
@@ -73,17 +74,26 @@ function isBehind(cursor: string | undefined): RawBuilder<SqlBool> {
   return sql<SqlBool>`(conversations.pinned, conversations.updated_at, conversations.id) < (${pinned}, ${createdAt}, ${place.slice(2)})`
 }
 
-const isInTitle = (query: string) =>
-  sql<SqlBool>`conversations.number in (select rowid from conversations_search where conversations_search match ${query})`
+const isInTitle = (db: Database, words: readonly string[]) =>
+  isPostgres(db)
+    ? sql<SqlBool>`${titleWords} @@ ${toSearchTsquery(words)}::tsquery`
+    : sql<SqlBool>`conversations.number in (
+        select rowid from conversations_search where conversations_search match ${toSearchQuery(words)})`
 
 /** In each conversation the newest message in which the words were found. The index is read once, and leads. */
-const hitsOf = (owner: Owner, query: string) =>
+const hitsOf = (db: Database, owner: Owner, words: readonly string[]) =>
   sql<{ conversationId: string; messageNumber: number }>`(
     select messages.conversation_id, max(messages.number) as message_number
-    from messages_search cross join messages on messages.number = messages_search.rowid
-    where messages_search match ${query}
+    from ${isPostgres(db) ? foundInPostgres(words) : foundInSqlite(words)}
     and messages.conversation_id in (select id from conversations where ${sql.ref(owner.column)} = ${owner.value})
     group by messages.conversation_id)`
+
+const foundInSqlite = (words: readonly string[]) => sql`
+  messages_search cross join messages on messages.number = messages_search.rowid
+  where messages_search match ${toSearchQuery(words)}`
+
+const foundInPostgres = (words: readonly string[]) => sql`
+  messages where messages.state <> 'writing' and ${messageWords} @@ ${toSearchTsquery(words)}::tsquery`
 
 async function readTexts(db: Database, numbers: readonly number[]): Promise<ReadonlyMap<number, string>> {
   const rows = await db.selectFrom('messages').select(['number', 'content']).where('number', 'in', numbers).execute()

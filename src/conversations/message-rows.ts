@@ -1,5 +1,6 @@
 import { type RawBuilder, type Selectable, sql } from 'kysely'
 import type { MessagesTable } from '../storage/conversation-tables.ts'
+import { jsonGroup } from '../storage/dialect.ts'
 import { latestRating } from '../storage/feedback-sql.ts'
 import type { Database } from '../storage/tables.ts'
 import type { MessageAnswer } from './schema.ts'
@@ -38,16 +39,16 @@ export function toMessage(row: Omit<MessageRow, 'number' | 'conversationId'>): K
 }
 
 /** A JSON list: the messages with the same parent and role. */
-const versionIds = sql<string>`(
-  select json_group_array(version.id order by version.number) from messages as version
+const versionIds = (db: Database) => sql<string>`(
+  select ${jsonGroup(db, sql`version.id order by version.number`)} from messages as version
   where version.conversation_id = messages.conversation_id
-  and version.parent_id is messages.parent_id and version.role = messages.role)`
+  and version.parent_id is not distinct from messages.parent_id and version.role = messages.role)`
 
 /** Of whoever the answer was given to. */
 const rating: RawBuilder<'up' | 'down' | null> = sql`(
   select ${latestRating} from predictions
   inner join conversations on conversations.id = messages.conversation_id
-  where predictions.id = messages.prediction_id and predictions.owner_id is conversations.owner_id)`
+  where predictions.id = messages.prediction_id and predictions.owner_id is not distinct from conversations.owner_id)`
 
 /** Messages as they are told, in the order of the ids; one that is not there is left out. */
 export async function readMessages(db: Database, ids: readonly string[]): Promise<MessageAnswer[]> {
@@ -57,7 +58,7 @@ export async function readMessages(db: Database, ids: readonly string[]): Promis
     const rows = await db
       .selectFrom('messages')
       .select(columns)
-      .select([versionIds.as('versionIds'), rating.as('rating')])
+      .select([versionIds(db).as('versionIds'), rating.as('rating')])
       .where('id', 'in', ids.slice(from, from + 500))
       .execute()
     for (const row of rows) found.set(row.id, { ...toMessage(row), ...toTold(row) })

@@ -27,7 +27,7 @@ export function createPresets({ db, now }: Readonly<{ db: Database; now: () => n
         .selectFrom('presets')
         .selectAll()
         .where(owner.column, '=', owner.value)
-        .orderBy(sql`name collate nocase`)
+        .orderBy(sql`lower(name)`)
         .orderBy('id')
         .execute()
       return rows.map(toAnswer)

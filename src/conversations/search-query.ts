@@ -15,6 +15,9 @@ export const searchWords = (text: string): readonly string[] => (text.toWellForm
  */
 export const toSearchQuery = (words: readonly string[]): string => words.map((word) => `"${word}"*`).join(' ')
 
+/** The same query for PostgreSQL. */
+export const toSearchTsquery = (words: readonly string[]): string => words.map((word) => `'${fold(word)}':*`).join(' & ')
+
 /** What stands around the first of the words in a text, on one line. */
 export function excerptAround(text: string, words: readonly string[]): string {
   const looked = words.map(fold)
@@ -32,4 +35,4 @@ export function excerptAround(text: string, words: readonly string[]): string {
 }
 
 /** As the index does: accents and capitals make no difference. */
-const fold = (word: string) => word.toLowerCase().normalize('NFD').replaceAll(/\p{M}/gu, '')
+const fold = (word: string) => word.toLowerCase().normalize('NFKD').replaceAll(/\p{M}/gu, '')

@@ -39,6 +39,6 @@ export async function countOthers(db: Database, filter: OthersFilter): Promise<O
   if (userId !== undefined) query = query.where('feedback.userId', '=', userId)
   if (from !== undefined) query = query.where('feedback.createdAt', '>=', from)
   if (to !== undefined) query = query.where('feedback.createdAt', '<', to)
-  if (tags !== undefined) query = query.where(hasTagOf(tags))
+  if (tags !== undefined) query = query.where(hasTagOf(db, tags))
   return query.executeTakeFirstOrThrow()
 }

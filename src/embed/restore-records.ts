@@ -98,5 +98,6 @@ function given(values: object): object {
 
 function isConstraint(error: unknown): boolean {
   if (error instanceof AppError || !(error instanceof Error) || !('code' in error)) return false
-  return String(error.code).startsWith('SQLITE_CONSTRAINT')
+  // Class 23 of PostgreSQL: integrity constraint violation.
+  return /^(SQLITE_CONSTRAINT|23...$)/.test(String(error.code))
 }

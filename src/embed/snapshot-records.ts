@@ -4,7 +4,7 @@ import type { Database } from '../storage/tables.ts'
 import type { Collection } from './collection.ts'
 import { pause } from './pause.ts'
 import { damaged, type SnapshotRecord } from './snapshot-format.ts'
-import { toVector } from './vector-rows.ts'
+import { toBytes, toVector } from './vector-rows.ts'
 
 const count = Type.Integer({ minimum: 0 })
 const textOrNull = Type.Union([Type.String(), Type.Null()])
@@ -103,7 +103,7 @@ async function* readPassages(db: Database, { id: collectionId, model }: Collecti
       const json = toJson({ ...row, metadata: JSON.parse(metadata) })
       const length = Buffer.alloc(lengthBytes)
       length.writeUInt32LE(json.length)
-      yield Buffer.concat([length, json, vector])
+      yield Buffer.concat([length, json, toBytes(toVector(vector))])
       after = id
     }
     if (rows.length < rowsPerPage) return

@@ -1,4 +1,5 @@
 import type { ReadVectors, VectorSpace } from '../engine/vector-index.ts'
+import { isPostgres } from '../storage/dialect.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Collection } from './collection.ts'
 import { pause } from './pause.ts'
@@ -24,10 +25,13 @@ export function toBytes(vector: Float32Array): Buffer {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength)
 }
 
-/** A copy, as the bytes of a row may begin anywhere in a larger buffer. */
-export function toVector(bytes: Uint8Array): Float32Array {
-  return new Float32Array(Uint8Array.from(bytes).buffer)
+/** A vector as a row gives it: the bytes in SQLite, of which this is a copy, as they may begin anywhere in a larger buffer. */
+export function toVector(stored: Uint8Array | string): Float32Array {
+  return typeof stored === 'string' ? Float32Array.from(JSON.parse(stored)) : new Float32Array(Uint8Array.from(stored).buffer)
 }
+
+/** As pgvector writes vectors. */
+export const toVectorText = (vector: Float32Array): string => `[${vector.join(',')}]`
 
 /** Inserts vectors for the passages, both in the same order. A vector that is there already stays. */
 export async function insertVectors(
@@ -36,10 +40,11 @@ export async function insertVectors(
   passageIds: readonly number[],
   vectors: readonly Float32Array[],
 ): Promise<void> {
+  const toStored = isPostgres(db) ? toVectorText : toBytes
   for (let from = 0; from < passageIds.length; from += rowsPerStatement) {
     const rows = passageIds.slice(from, from + rowsPerStatement).flatMap((passageId, index) => {
       const vector = vectors[from + index]
-      return vector === undefined ? [] : [{ passageId, model, vector: toBytes(vector) }]
+      return vector === undefined ? [] : [{ passageId, model, vector: toStored(vector) }]
     })
     await db
       .insertInto('vectors')

@@ -122,7 +122,7 @@ function filtered(db: Database, { rating, tag, model, userId, hasCorrection, fro
   if (from !== undefined) query = query.where('createdAt', '>=', from)
   if (to !== undefined) query = query.where('createdAt', '<', to)
   if (hasCorrection !== undefined) query = query.where('correction', hasCorrection ? 'is not' : 'is', null)
-  if (tag !== undefined) query = query.where(hasTagOf([tag]))
+  if (tag !== undefined) query = query.where(hasTagOf(db, [tag]))
   if (model !== undefined)
     query = query.where(({ exists, selectFrom }) =>
       exists(

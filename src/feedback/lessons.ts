@@ -98,7 +98,7 @@ function readPage(db: Database, { rating, model, userId, from, to, tag }: Lesson
   if (userId !== undefined) query = query.where('feedback.userId', '=', userId)
   if (from !== undefined) query = query.where('feedback.createdAt', '>=', from)
   if (to !== undefined) query = query.where('feedback.createdAt', '<', to)
-  if (tag !== undefined) query = query.where(hasTagOf([tag]))
+  if (tag !== undefined) query = query.where(hasTagOf(db, [tag]))
   if (after !== undefined)
     query = query.where(({ eb, and, or }) =>
       or([

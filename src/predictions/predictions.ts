@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
+import { jsonText } from '../storage/dialect.ts'
 import { latestRating } from '../storage/feedback-sql.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
@@ -82,9 +83,9 @@ async function list(
   let query = db
     .selectFrom('predictions')
     .select(listed)
-    // SQLite reads the one text, so that long answers need not be taken into memory.
+    // The database reads the one text, so that long answers need not be taken into memory.
     .select([
-      sql<string>`coalesce(substr(json_extract(choices, '$[0].text'), 1, ${answerCharacters}), '')`.as('answer'),
+      sql<string>`coalesce(substr(${jsonText(db, sql`choices`, [0, 'text'])}, 1, ${answerCharacters}), '')`.as('answer'),
       latestRating.as('rating'),
     ])
     .orderBy('createdAt', 'desc')
@@ -94,7 +95,7 @@ async function list(
   if (model !== undefined) query = query.where('model', '=', model)
   if (from !== undefined) query = query.where('createdAt', '>=', from)
   if (to !== undefined) query = query.where('createdAt', '<', to)
-  if (rating !== undefined) query = query.where(latestRating, 'is', rating === 'none' ? null : rating)
+  if (rating !== undefined) query = query.where(latestRating, 'is not distinct from', rating === 'none' ? null : rating)
   query = query.where(isBehind(cursor))
   const rows = await query.execute()
   return toPage(rows, limit)

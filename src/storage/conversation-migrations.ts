@@ -1,4 +1,6 @@
 import { sql } from 'kysely'
+import { isPostgres } from './dialect.ts'
+import { createConversationsWords } from './postgres-search.ts'
 import type { Database } from './tables.ts'
 
 export async function createConversationTables(db: Database): Promise<void> {
@@ -39,7 +41,7 @@ export async function addConversationUse(db: Database): Promise<void> {
     .alterTable('conversations')
     .addColumn('used_at', 'text', (column) => column.notNull().defaultTo(''))
     .execute()
-  await sql`update conversations set used_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')`.execute(db)
+  await sql`update conversations set used_at = ${new Date().toISOString()}`.execute(db)
   await sql`create index conversations_left on conversations (used_at) where visitor is not null`.execute(db)
 }
 
@@ -86,6 +88,7 @@ async function createPresetsTable(db: Database): Promise<void> {
  * again: its words are learned when it is there.
  */
 async function createConversationsSearch(db: Database): Promise<void> {
+  if (isPostgres(db)) return createConversationsWords(db)
   const forgetTitle = `insert into conversations_search(conversations_search, rowid, title) values ('delete', old.number, old.title);`
   const learnTitle = 'insert into conversations_search(rowid, title) values (new.number, new.title);'
   const forget = `insert into messages_search(messages_search, rowid, content)

@@ -1,8 +1,10 @@
 import { sql } from 'kysely'
+import { jsonValues } from './dialect.ts'
+import type { Database } from './tables.ts'
 
 /*
- * Conditions on the tables `feedback` and `predictions` that several features ask alike. What SQLite alone understands of them (`rowid`,
- * `json_each`) stands here and nowhere else.
+ * Conditions on the tables `feedback` and `predictions` that several features ask alike. `rowid`, which SQLite gives to every row, is a
+ * column of its own in PostgreSQL.
  */
 
 /**
@@ -26,5 +28,5 @@ export const latestRating = sql<'up' | 'down' | null>`(
   order by feedback.created_at desc, feedback.rowid desc limit 1)`
 
 /** Whether the feedback has one of these tags. */
-export const hasTagOf = (tags: readonly string[]) =>
-  sql<boolean>`exists (select 1 from json_each(feedback.tags) where value in (${sql.join(tags)}))`
+export const hasTagOf = (db: Database, tags: readonly string[]) =>
+  sql<boolean>`exists (select 1 from ${jsonValues(db, sql`feedback.tags`)} where value in (${sql.join(tags)}))`

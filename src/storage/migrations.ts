@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts'
 import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
 import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
+import { isPostgres } from './dialect.ts'
 import {
   createDatasetTables,
   createEvaluationsTable,
@@ -11,11 +12,12 @@ import {
   createTrainingTables,
   extendFeedback,
 } from './learning-migrations.ts'
+import { createPassagesWords, createVectorExtension } from './postgres-search.ts'
 import type { Database } from './tables.ts'
 
 export type Migration = Readonly<{ id: string; up: (db: Database) => Promise<void> }>
 
-/** Append only: never edit one that has shipped. The statements are those that SQLite and PostgreSQL share. */
+/** Append only: never edit one that has shipped. What only SQLite or only PostgreSQL understands stands beside its counterpart. */
 export const migrations: readonly Migration[] = [
   { id: '001-users', up: createUsersTable },
   { id: '002-revoked-tokens', up: createRevokedTokensTable },
@@ -43,14 +45,19 @@ export const migrations: readonly Migration[] = [
  * Throws `unavailable` when a newer simpleIA has already gone further.
  */
 export async function migrate(db: Database, now: () => number, list: readonly Migration[] = migrations): Promise<void> {
+  // In a transaction, which has its turn: two processes may start at the same time.
+  await db.transaction().execute(createMigrationsTable)
+  await refuseNewerSchema(db, list)
+  for (const migration of list) await runOnce(db, migration, now)
+}
+
+async function createMigrationsTable(db: Database): Promise<void> {
   await db.schema
     .createTable('schema_migrations')
     .ifNotExists()
     .addColumn('id', 'text', (column) => column.primaryKey())
     .addColumn('applied_at', 'text', (column) => column.notNull())
     .execute()
-  await refuseNewerSchema(db, list)
-  for (const migration of list) await runOnce(db, migration, now)
 }
 
 async function refuseNewerSchema(db: Database, list: readonly Migration[]): Promise<void> {
@@ -109,8 +116,14 @@ async function createFeedbackTable(db: Database): Promise<void> {
     .addColumn('correction', 'text')
     .addColumn('created_at', 'text', (column) => column.notNull())
     .execute()
+  await addRowNumbers(db, 'feedback')
   await db.schema.createIndex('feedback_newest').on('feedback').columns(['created_at', 'id']).execute()
   await db.schema.createIndex('feedback_user_id').on('feedback').column('user_id').execute()
+}
+
+/** What tells the order of rows of one millisecond; SQLite has it by itself. */
+async function addRowNumbers(db: Database, table: string): Promise<void> {
+  if (isPostgres(db)) await sql`alter table ${sql.table(table)} add column rowid bigint generated always as identity`.execute(db)
 }
 
 async function createCollectionTables(db: Database): Promise<void> {
@@ -146,6 +159,7 @@ async function createCollectionTables(db: Database): Promise<void> {
 }
 
 async function createPassageTables(db: Database): Promise<void> {
+  if (isPostgres(db)) await createVectorExtension(db)
   await db.schema
     .createTable('passages')
     // Never given twice, so that an index which still knows a deleted passage can't take another for it.
@@ -169,7 +183,7 @@ async function createPassageTables(db: Database): Promise<void> {
     .createTable('vectors')
     .addColumn('passage_id', 'integer', (column) => column.notNull().references('passages.id').onDelete('cascade'))
     .addColumn('model', 'text', (column) => column.notNull())
-    .addColumn('vector', 'blob', (column) => column.notNull())
+    .addColumn('vector', isPostgres(db) ? sql`vector` : 'blob', (column) => column.notNull())
     .addPrimaryKeyConstraint('vectors_key', ['passage_id', 'model'])
     .execute()
 }
@@ -179,6 +193,7 @@ async function createPassageTables(db: Database): Promise<void> {
  * both in step in the same transaction. Accents make no difference: "accion" finds "acción".
  */
 async function createPassagesSearch(db: Database): Promise<void> {
+  if (isPostgres(db)) return createPassagesWords(db)
   const forget = `insert into passages_search(passages_search, rowid, section, text) values ('delete', old.id, old.section, old.text);`
   const learn = 'insert into passages_search(rowid, section, text) values (new.id, new.section, new.text);'
   const statements = [
@@ -231,6 +246,7 @@ async function createResponsesTable(db: Database): Promise<void> {
     .addColumn('response', 'text', (column) => column.notNull())
     .addColumn('created_at', 'text', (column) => column.notNull())
     .execute()
+  await addRowNumbers(db, 'responses')
   await db.schema.createIndex('responses_owner_id').on('responses').column('owner_id').execute()
   await db.schema.createIndex('responses_created_at').on('responses').column('created_at').execute()
 }

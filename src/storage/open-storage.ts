@@ -1,14 +1,15 @@
-import { CamelCasePlugin, Kysely } from 'kysely'
+import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression } from 'kysely'
 import { type Migration, migrate } from './migrations.ts'
+import { isPostgresUrl, openPostgres, postgresDialect } from './postgres.ts'
 import { openSqlite, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
 import type { Database, Tables } from './tables.ts'
 
 export type StorageOptions = Readonly<{
-  /** The database file; it and its folder are made when missing. */
-  path: string
+  /** `postgres://…`, or the path of an SQLite file; that and its folder are made when missing. */
+  url: string
   now?: () => number
   /**
-   * How long a query waits for another process to finish writing, before `busy`.
+   * How long a query waits for another process to finish writing to the SQLite file, before `busy`.
    * SQLite runs in this thread, so nothing else happens meanwhile: keep it short.
    */
   busyTimeoutMs?: number
@@ -26,24 +27,31 @@ export type Storage = Readonly<{
 }>
 
 /**
- * Opens the database with its tables up to date. SQLite runs in this thread: keep transactions short.
- * Throws `busy` (locked by another program), `storage_full`, and `unavailable` for what cannot be written, is damaged
+ * Opens the database with its tables up to date. SQLite runs in this thread, and transactions take turns: keep them short.
+ * Throws `busy` (locked by another program), `storage_full`, and `unavailable` for what cannot be reached or written, is damaged
  * (the file stays as it was), or belongs to a newer version. Queries throw the same.
  */
-export async function openStorage({ path, now = Date.now, busyTimeoutMs = 2000, migrations }: StorageOptions): Promise<Storage> {
-  const connection = openSqlite(path, busyTimeoutMs)
-  const db = createDatabase(connection)
+export async function openStorage({ url, now = Date.now, busyTimeoutMs = 2000, migrations }: StorageOptions): Promise<Storage> {
+  const isShared = isPostgresUrl(url)
+  const db = createDatabase(isShared ? postgresDialect(openPostgres(url)) : sqliteDialect(openSqlite(url, busyTimeoutMs)))
   try {
     await migrate(db, now, migrations)
   } catch (error) {
-    connection.close()
+    await db.destroy()
     throw error
   }
-  return { db, readSnapshot: (work) => readSnapshot(path, busyTimeoutMs, work), close: () => db.destroy() }
+  return {
+    db,
+    readSnapshot: (work) =>
+      isShared
+        ? db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work)
+        : readSqliteSnapshot(url, busyTimeoutMs, work),
+    close: () => db.destroy(),
+  }
 }
 
-async function readSnapshot<T>(path: string, busyTimeoutMs: number, work: (db: Database) => Promise<T>): Promise<T> {
-  const db = createDatabase(openSqliteSnapshot(path, busyTimeoutMs))
+async function readSqliteSnapshot<T>(path: string, busyTimeoutMs: number, work: (db: Database) => Promise<T>): Promise<T> {
+  const db = createDatabase(sqliteDialect(openSqliteSnapshot(path, busyTimeoutMs)))
   try {
     return await work(db)
   } finally {
@@ -51,6 +59,8 @@ async function readSnapshot<T>(path: string, busyTimeoutMs: number, work: (db: D
   }
 }
 
-function createDatabase(connection: Parameters<typeof sqliteDialect>[0]): Database {
-  return new Kysely<Tables>({ dialect: sqliteDialect(connection), plugins: [new CamelCasePlugin()] })
+function createDatabase(dialect: Dialect): Database {
+  // PostgreSQL knows no `in ()`.
+  const emptyLists = new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })
+  return new Kysely<Tables>({ dialect, plugins: [new CamelCasePlugin(), emptyLists] })
 }

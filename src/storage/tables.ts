@@ -134,8 +134,8 @@ export interface PassagesTable {
 export interface VectorsTable {
   passageId: number
   model: string
-  /** 32-bit floats, little-endian, of unit length. */
-  vector: Buffer
+  /** 32-bit floats, little-endian, of unit length; in PostgreSQL a list of numbers. */
+  vector: Buffer | string
 }
 
 /** An errand that left this machine: the ledger of docs/egress.md. */

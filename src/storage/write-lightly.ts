@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { isPostgres } from './dialect.ts'
 import type { Database } from './tables.ts'
 
 /**
@@ -6,6 +7,12 @@ import type { Database } from './tables.ts'
  * sudden; a power cut may, when it comes before the next ordinary transaction.
  */
 export async function writeLightly<T>(db: Database, work: (transaction: Database) => Promise<T>): Promise<T> {
+  if (isPostgres(db)) {
+    return db.transaction().execute(async (transaction) => {
+      await sql`set local synchronous_commit = off`.execute(transaction)
+      return work(transaction)
+    })
+  }
   return db.connection().execute(async (connection) => {
     // Nobody else writes through this connection until it is given back.
     await sql`pragma synchronous = normal`.execute(connection)

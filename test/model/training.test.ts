@@ -7,6 +7,7 @@ import { readGgufHeader } from '../../src/engine/gguf/gguf-header.ts'
 import type { TrainingExample } from '../../src/engine/train/example.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { MetricsAnswer, NewRunBody, RunAnswer } from '../../src/training/schema.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { openRealHost, realModel } from '../real-host.ts'
 import { bodyOf, startServer } from '../server.ts'
 
@@ -29,7 +30,7 @@ const chat = ([question, answer]: readonly [string, string]): TrainingExample =>
 async function startTraining() {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-learn-'))
   const databaseFile = join(folder, 'simpleia.db')
-  const { db, close } = await openStorage({ path: databaseFile })
+  const { db, close } = await openStorage({ url: await databaseAt(databaseFile) })
   const dataset = { id: 'facts', name: 'facts', version: 1, kind: 'chat', trainRows: facts.length, heldOutRows: 1 } as const
   const stored = {
     source: 'upload',

@@ -5,6 +5,7 @@ import { createAuditQueue, vainPerMinute, vainPerMinuteOfAll } from '../../src/a
 import { insertAudit, pruneAudit } from '../../src/admin/audit/audit-rows.ts'
 import { addressOf } from '../../src/auth/rate-limit.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { openFolder } from '../temp-folder.ts'
 
 const networkOf = (ip: string) => addressOf({ ip })
@@ -49,7 +50,7 @@ test('what was done is never left out, whatever else comes', () => {
 
 test('of what was done in vain the oldest goes past a bound; what was done stays a year', async () => {
   await using folder = await openFolder()
-  const storage = await openStorage({ path: join(folder.path, 'a.db') })
+  const storage = await openStorage({ url: await databaseAt(join(folder.path, 'a.db')) })
   const { db } = storage
   const at = (hour: number) => new Date(Date.UTC(2026, 0, 1, hour)).toISOString()
   const outcomes = ['done', 'refused', 'failed', 'refused', 'done', 'refused'] as const

@@ -11,6 +11,7 @@ import { createRunningMinute } from '../../src/admin/history/running-minute.ts'
 import type { HistoryPoint, HistoryQuery } from '../../src/admin/schema.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeClock } from '../fake-clock.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { noTimings } from '../scripted-host.ts'
 
 const startMs = Date.UTC(2026, 0, 10, 12)
@@ -26,7 +27,7 @@ async function openWorld() {
   clock.advance(5 * secondMs)
   let skipped = 0
   const now = () => startMs + skipped + clock.now()
-  const storage = await openStorage({ path: join(folder, 'simpleia.db'), now })
+  const storage = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')), now })
   const engine = { active: 0, queued: 0, residentBytes: 1000 }
   const logged: string[] = []
   let failures = 0

@@ -10,6 +10,7 @@ import { createClient } from '../../src/client.ts'
 import { onRequestEnd } from '../../src/http/request-end.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { saying } from '../answer-scripts.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { createScriptedHost } from '../scripted-host.ts'
 import { bodyOf, type StartOptions, startServer } from '../server.ts'
 
@@ -154,7 +155,7 @@ describe('the audit', () => {
       logStream: { write: (line) => void lines.push(line) },
     })
     await audit(2)
-    const other = await openStorage({ path: `${server.dataDir}/simpleia.db` })
+    const other = await openStorage({ url: await databaseAt(`${server.dataDir}/simpleia.db`) })
     await sql`create trigger full before insert on audit begin select raise(abort, 'full'); end`.execute(other.db)
     await send('DELETE', '/admin/keys/1')
     await send('DELETE', '/admin/keys/2')
@@ -183,7 +184,7 @@ describe('the audit', () => {
     await expect.poll(() => asked.length).toBeGreaterThan(0)
     await server.app.close({ graceMs: 0 })
     await pulling.catch(() => undefined)
-    const storage = await openStorage({ path: `${server.dataDir}/simpleia.db` })
+    const storage = await openStorage({ url: await databaseAt(`${server.dataDir}/simpleia.db`) })
     const rows = await storage.db.selectFrom('audit').select(['action', 'target']).orderBy('createdAt').execute()
     const history = await storage.db.selectFrom('history').selectAll().execute()
     await storage.close()
@@ -202,7 +203,7 @@ describe('as CSV', () => {
     const { server, root, send } = await openWorld()
     for (const username of ['=cmd|calc', '+1', '-1', '@sum(1)', 'a "quoted", name', 'line\nbreak'])
       await (await send('POST', '/auth/login', { username, password: 'a wrong password' }, '')).text()
-    const other = await openStorage({ path: `${server.dataDir}/simpleia.db` })
+    const other = await openStorage({ url: await databaseAt(`${server.dataDir}/simpleia.db`) })
     const row = {
       userId: null,
       username: null,

@@ -7,6 +7,7 @@ import { withEgress } from '../../src/cli/with-egress.ts'
 import { loadConfig } from '../../src/config.ts'
 import { createLedger } from '../../src/egress/ledger.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 
 async function createWorld(settings: Record<string, string> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'simpleia-cli-egress-'))
@@ -24,7 +25,7 @@ test('what the command line fetches without a service is in the ledger of the se
     await (await call.fetch('https://hub.example/')).text()
     await call.end()
   })
-  const storage = await openStorage({ path })
+  const storage = await openStorage({ url: await databaseAt(path) })
   const { items } = await createLedger(storage).list({ limit: 10 })
   await storage.close()
   expect(items).toMatchObject([{ state: 'ended', model: 'owner/repository', hosts: '["hub.example"]', requestedBy: null }])

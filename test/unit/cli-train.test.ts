@@ -10,6 +10,7 @@ import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { RunAnswer } from '../../src/training/schema.ts'
 import { createFakeEngine } from '../fake-engine.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { startServer } from '../server.ts'
 import { writeTinyModel } from '../tiny-models.ts'
 import { endOf, epochOf, plan, type ScriptedTrainer, scriptedTrainers, stepOf } from '../trainer.ts'
@@ -24,7 +25,7 @@ async function createTrainingCli(onStart: (trainer: ScriptedTrainer) => void, va
   const [modelsDir, databaseFile] = [join(alone.home, 'models'), join(alone.home, 'simpleia.db')]
   await mkdir(modelsDir)
   await rename(await writeTinyModel('llama', modelsDir), join(modelsDir, 'tiny.gguf'))
-  const storage = await openStorage({ path: databaseFile })
+  const storage = await openStorage({ url: await databaseAt(databaseFile) })
   await addDataset(storage.db)
   await storage.close()
   const { start, trainers } = scriptedTrainers(onStart)

@@ -15,7 +15,7 @@ import { createFakeVectorIndex } from '../fake-vector-index.ts'
 const [folder = '', round = '', turns = '0'] = process.argv.slice(2)
 const never = new AbortController().signal
 const now = Date.now
-const { db, readSnapshot } = await openStorage({ path: join(folder, 'simpleia.db') })
+const { db, readSnapshot } = await openStorage({ url: join(folder, 'simpleia.db') })
 const models = killedModels()
 const readVectors = createReadVectors(db)
 const vectorIndex = createFakeVectorIndex(readVectors)

@@ -33,9 +33,11 @@ test('a flag wins over the environment, which wins over the file', () => {
 })
 
 test('the address of another database is refused, unseen', () => {
-  const { message } = failure({ environment: { DATABASE_URL: 'postgres://ana:hidden-word@db/simpleia' } })
-  expect(message).toContain('DATABASE_URL: expected the path of a file')
+  const { message } = failure({ environment: { DATABASE_URL: 'mysql://ana:hidden-word@db/simpleia' } })
+  expect(message).toContain('DATABASE_URL: expected the path of a file, or postgres://…')
   expect(message).not.toContain('hidden-word')
+  const url = 'postgres://ana:hidden-word@db/simpleia'
+  expect(loadConfig({ environment: { DATABASE_URL: url } }).databaseUrl).toBe(url)
   expect(loadConfig({ environment: { DATABASE_URL: 'C:\\data\\my.db' } }).databaseUrl).toBe('C:\\data\\my.db')
 })
 

@@ -11,6 +11,7 @@ import { createMessages } from '../../src/conversations/messages.ts'
 import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld, patient } from '../conversations-world.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 
 const parent_id = null
 
@@ -32,7 +33,7 @@ test('when the service ends in order, an answer that goes on is kept as far as i
     .toBe('and on')
   await server.app.close({ graceMs: 0 })
   expect(joinedText(await read).end).toMatchObject({ state: 'interrupted', content: 'and on' })
-  const storage = await openStorage({ path: join(server.dataDir, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(server.dataDir, 'simpleia.db')) })
   const row = await storage.db.selectFrom('messages').selectAll().where('id', '=', answer.id).executeTakeFirst()
   expect(row).toMatchObject({ state: 'interrupted', content: 'and on' })
   await storage.close()
@@ -48,7 +49,7 @@ test('an answer that ends within the grace time is kept whole', async () => {
   const closing = server.app.close({ graceMs: 20_000 })
   host.answers[0]?.end()
   await closing
-  const storage = await openStorage({ path: join(server.dataDir, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(server.dataDir, 'simpleia.db')) })
   const row = await storage.db.selectFrom('messages').selectAll().where('id', '=', answer.id).executeTakeFirst()
   expect(row).toMatchObject({ state: 'done', content: 'to the end' })
   await storage.close()
@@ -58,7 +59,7 @@ test('closing waits until what was being written is saved, and nothing begins af
   await using world = await openConversationsWorld()
   const owner = { column: 'visitor', value: 'v' } as const
   const asker = { key: 'address:::1', authenticated: false, userId: undefined, keyId: undefined }
-  const storage = await openStorage({ path: join(world.server.dataDir, 'other.db') })
+  const storage = await openStorage({ url: await databaseAt(join(world.server.dataDir, 'other.db')) })
   const parts = { db: storage.db, now: Date.now }
   const messages = createMessages(parts)
   const { id } = await createConversations(parts).create(owner, {})

@@ -6,6 +6,7 @@ import { createPresets } from '../../src/conversations/presets.ts'
 import { sweepConversations } from '../../src/conversations/retention.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { codeOf } from '../conversations-world.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { openFolder } from '../temp-folder.ts'
 
 const visitor = { column: 'visitor', value: 'v' } as const
@@ -15,7 +16,7 @@ const dayMs = 24 * 60 * 60 * 1000
 
 async function openWorld() {
   const folder = await openFolder()
-  const storage = await openStorage({ path: `${folder.path}/a.db` })
+  const storage = await openStorage({ url: await databaseAt(`${folder.path}/a.db`) })
   const clock = { nowMs: startMs }
   const parts = { db: storage.db, now: () => clock.nowMs }
   const lines = (...texts: readonly object[]) => texts.map((text) => JSON.stringify(text)).join('\n')

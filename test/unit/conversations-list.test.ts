@@ -4,6 +4,7 @@ import { excerptAround, searchWords, toSearchQuery } from '../../src/conversatio
 import { titleOf } from '../../src/conversations/title.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { allOf, codeOf, createBrowser, openConversationsWorld, patient } from '../conversations-world.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 
 test('the list has pinned ones first, then those in which something was said last, page by page', async () => {
   let nowMs = Date.parse('2026-01-01T00:00:00Z')
@@ -83,7 +84,7 @@ test('a day after it was deleted a conversation goes for good, with its messages
   const deleted = await client.addConversation({ title: 'deleted' })
   for (const { id } of [kept, deleted]) await client.addMessage(id, { parent_id: null, role: 'user', content: 'words' })
   await client.removeConversation(deleted.id)
-  const storage = await openStorage({ path: `${world.server.dataDir}/simpleia.db` })
+  const storage = await openStorage({ url: await databaseAt(`${world.server.dataDir}/simpleia.db`) })
   const { db } = storage
   const titles = async () => (await db.selectFrom('conversations').select('title').execute()).map(({ title }) => title)
   const messages = async () => (await db.selectFrom('messages').select('id').execute()).length
@@ -108,7 +109,7 @@ test('with a user go the conversations, messages and presets', async () => {
   await expect.poll(() => world.host.answers.length, patient).toBe(1)
   const user = (await ana.listUsers()).items.find(({ username }) => username === 'bea')
   await ana.removeUser(user?.id ?? '')
-  const storage = await openStorage({ path: `${world.server.dataDir}/simpleia.db` })
+  const storage = await openStorage({ url: await databaseAt(`${world.server.dataDir}/simpleia.db`) })
   for (const table of ['conversations', 'messages', 'presets'] as const)
     expect(await storage.db.selectFrom(table).select('id').execute()).toEqual([])
   await storage.close()

@@ -13,6 +13,7 @@ import type { ReadOptions } from '../../src/datasets/read/survey.ts'
 import type { TrainingExample } from '../../src/engine/train/example.ts'
 import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 
 const never = new AbortController().signal
 
@@ -25,7 +26,7 @@ type Read = (options: ReadOptions, signal: AbortSignal) => AsyncIterable<ReadMes
 
 async function openWorld(read: Read = readHere) {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-datasets-'))
-  const storage = await openStorage({ path: join(folder, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')) })
   const clock = { ms: Date.UTC(2026, 0, 1) }
   const open = (using = read) => createDatasets({ db: storage.db, now: () => (clock.ms += 1000), read: using })
   const datasets = open()

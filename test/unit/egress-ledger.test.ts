@@ -10,6 +10,7 @@ import type { EgressEntry } from '../../src/engine/cloud/egress.ts'
 import { AppError } from '../../src/errors.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 import { createServedCli, scriptedHost } from './cli-world.ts'
 
@@ -32,7 +33,7 @@ const entry = (more: Partial<EgressEntry> = {}): EgressEntry => ({
 
 /** Writes into the ledger of a service that runs. */
 async function record({ dataDir }: TestServer, ...entries: readonly EgressEntry[]): Promise<void> {
-  const storage = await openStorage({ path: join(dataDir, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(dataDir, 'simpleia.db')) })
   for (const one of entries) await createLedger(storage).record(one)
   await storage.close()
 }
@@ -222,7 +223,7 @@ test('an errand whose process was killed stays in the ledger; the next start say
   await once(child.stdout, 'data')
   child.kill('SIGKILL')
   await once(child, 'exit')
-  const storage = await openStorage({ path })
+  const storage = await openStorage({ url: await databaseAt(path) })
   const ledger = createLedger(storage)
   const stateOf = async () =>
     (await ledger.list({ limit: 10 })).items.map(({ state, hosts, durationMs }) => [state, hosts, durationMs])

@@ -3,7 +3,7 @@ import { createEgress } from '../../src/engine/cloud/egress.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 
 // An errand whose answer never comes, in a process of its own, to be killed: node egress-process.ts DATABASE
-const storage = await openStorage({ path: process.argv[2] ?? '' })
+const storage = await openStorage({ url: process.argv[2] ?? '' })
 const egress = createEgress({
   localOnly: false,
   fetch: () => {

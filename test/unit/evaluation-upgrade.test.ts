@@ -6,6 +6,7 @@ import { runUpgrade } from '../../src/evaluation/upgrade.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { admin, cloud, local, run, scriptedWork } from '../evaluation-work.ts'
 import { startEvaluationWorld } from '../evaluation-world.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 
 type UpgradePlan = Extract<Plan, { kind: 'upgrade' }>
 
@@ -153,7 +154,7 @@ describe('over HTTP', () => {
     expect((await ana('GET', path)).json.items).toHaveLength(2)
     // It goes with its owner.
     expect((await root('DELETE', `/admin/users/${anaId}`)).status).toBe(204)
-    const { db, close } = await openStorage({ path: join(world.folder, 'simpleia.db'), now: Date.now })
+    const { db, close } = await openStorage({ url: await databaseAt(join(world.folder, 'simpleia.db')), now: Date.now })
     onTestFinished(close)
     expect(await db.selectFrom('evaluations').select('id').execute()).toEqual([{ id: ofRoot.id }])
   })

@@ -6,6 +6,7 @@ import { openStorage } from '../../src/storage/open-storage.ts'
 import type { Database } from '../../src/storage/tables.ts'
 import { chatExample } from '../evaluation-work.ts'
 import { holding, scriptedScoring, startEvaluationWorld } from '../evaluation-world.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import type { ParsedEvent } from '../sse-parser.ts'
 
 const gate = { kind: 'gate', candidate: 'tuned' }
@@ -115,7 +116,7 @@ describe('a gate', () => {
 
   test('takes candidate and dataset from a completed run, and the held-out rows from the dataset', async () => {
     const world = await startEvaluationWorld()
-    const { db, close } = await openStorage({ path: join(world.folder, 'simpleia.db'), now: Date.now })
+    const { db, close } = await openStorage({ url: await databaseAt(join(world.folder, 'simpleia.db')), now: Date.now })
     onTestFinished(close)
     await addLearned(db)
     const scored = await evaluate(world, { kind: 'gate', run: 'tuned', candidate: 'tuned', max_rows: 2, max_questions: 1 })
@@ -222,7 +223,7 @@ describe('evaluations', () => {
     await hold.begun
     await world.stop()
     const file = join(world.folder, 'simpleia.db')
-    const { db, close } = await openStorage({ path: file, now: Date.now })
+    const { db, close } = await openStorage({ url: await databaseAt(file), now: Date.now })
     expect(await db.selectFrom('evaluations').select('state').execute()).toEqual([
       { state: 'interrupted' },
       { state: 'interrupted' },

@@ -9,6 +9,7 @@ import { createStoredResponses, type StoredResponses } from '../../src/dialects/
 import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
 import { saying } from '../answer-scripts.ts'
 import { openaiClient, postV1 } from '../openai-client.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { createScriptedHost } from '../scripted-host.ts'
 import { startServer } from '../server.ts'
 
@@ -17,7 +18,7 @@ let folder: string
 let made: ResponseBody
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'simpleia-test-'))
-  storage = await openStorage({ path: join(folder, 'simpleia.db') })
+  storage = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')) })
   await using server = await startServer({ host: createScriptedHost(() => saying('x')) })
   made = JSON.parse(await (await postV1(server, '/responses', { input: 'x' })).text())
 })

@@ -5,6 +5,7 @@ import type { PredictionBody, PredictionsPage } from '../../src/predictions/sche
 import { toStoredPrompt } from '../../src/predictions/stored-prompt.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeEngine } from '../fake-engine.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 
 let server: TestServer
@@ -146,7 +147,7 @@ describe('an answer is remembered', () => {
   })
 
   test('and where that fails, the answer is given all the same, and it is counted', async () => {
-    const storage = await openStorage({ path: `${server.dataDir}/simpleia.db` })
+    const storage = await openStorage({ url: await databaseAt(`${server.dataDir}/simpleia.db`) })
     await sql`alter table predictions rename to elsewhere`.execute(storage.db)
     await storage.close()
     expect((await server.predict({ prompt: 'Still?' })).status).toBe(200)
@@ -277,7 +278,7 @@ describe('what is remembered', () => {
 
   test('goes when its owner deletes it, one or all, out of the live rows of the database, and nobody else’s with it', async () => {
     const { ana, bea } = await join()
-    const storage = await openStorage({ path: `${server.dataDir}/simpleia.db` })
+    const storage = await openStorage({ url: await databaseAt(`${server.dataDir}/simpleia.db`) })
     const { id } = await ask(ana, 'The first secret of ana')
     await ask(ana, 'The second secret of ana')
     await ask(bea, 'The word of bea')

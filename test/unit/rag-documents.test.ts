@@ -8,6 +8,7 @@ import { openStorage } from '../../src/storage/open-storage.ts'
 import { makePdf, makeScan, zipTexts } from '../document-files.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { startServer, type TestServer } from '../server.ts'
 import { readEvents } from '../sse-parser.ts'
 
@@ -74,7 +75,7 @@ function userOf({ url, dataDir }: TestServer, token: string) {
 const marker = (version: number) => `The marker word is xylophone${version}, and nothing else.`
 
 async function rowsOf({ dataDir }: TestServer) {
-  const { db, close } = await openStorage({ path: join(dataDir, 'simpleia.db'), now: Date.now })
+  const { db, close } = await openStorage({ url: await databaseAt(join(dataDir, 'simpleia.db')), now: Date.now })
   const passages = await db.selectFrom('passages').select('text').execute()
   const vectors = await db.selectFrom('vectors').select('passageId').execute()
   await close()

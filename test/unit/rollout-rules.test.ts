@@ -9,6 +9,7 @@ import { createRollouts, type RolloutStore } from '../../src/rollout/rollouts.ts
 import { decide, type Evidence, type Rule } from '../../src/rollout/rule.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeEngine } from '../fake-engine.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { rememberAnswer } from '../rollout-world.ts'
 
 const dayMs = 24 * 3600_000
@@ -22,7 +23,7 @@ const half = [
 async function openWorld() {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-rules-'))
   const path = join(folder, 'simpleia.db')
-  const storage = await openStorage({ path })
+  const storage = await openStorage({ url: await databaseAt(path) })
   const clock = { ms: Date.UTC(2026, 0, 1) }
   const world = { passed: true, selects: [] as string[], failures: [] as unknown[], refusal: undefined as AppError | undefined }
   const open = async (): Promise<RolloutStore> => {
@@ -31,7 +32,7 @@ async function openWorld() {
       routes: new Map(),
     })
     const rollouts = createRollouts({
-      db: (await openStorage({ path })).db,
+      db: (await openStorage({ url: await databaseAt(path) })).db,
       providers,
       localProvider: 'hf',
       localOnly: false,

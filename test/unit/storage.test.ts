@@ -27,7 +27,7 @@ afterEach(async () => {
 })
 
 async function open(options: Partial<Parameters<typeof openStorage>[0]> = {}): Promise<Storage> {
-  const storage = await openStorage({ path, busyTimeoutMs: 20, ...options })
+  const storage = await openStorage({ url: path, busyTimeoutMs: 20, ...options })
   opened.push(storage)
   return storage
 }
@@ -131,7 +131,7 @@ describe('migrations', () => {
   })
 
   test('two processes that start at the same time both end with all tables', async () => {
-    const code = `await (await openStorage({ path: ${JSON.stringify(path)} })).close(); console.log('open')`
+    const code = `await (await openStorage({ url: ${JSON.stringify(path)} })).close(); console.log('open')`
     expect(await Promise.all([runChild(code), runChild(code)])).toEqual(['open\n', 'open\n'])
     const { db } = await open()
     const { count } = await db
@@ -260,7 +260,7 @@ describe('failures say what is wrong', () => {
   })
 
   test.runIf(process.platform === 'linux')('a place where nobody may make a folder', async () => {
-    expect((await failureOf(open({ path: '/proc/simpleia/deeper/simpleia.db' }))).message).toContain('/proc/simpleia/deeper')
+    expect((await failureOf(open({ url: '/proc/simpleia/deeper/simpleia.db' }))).message).toContain('/proc/simpleia/deeper')
   })
 })
 
@@ -286,13 +286,13 @@ const openStorageFile = resolve('src/storage/open-storage.ts')
 async function openAsOrdinaryUser(databasePath: string): Promise<string> {
   return runChild(`
     if (process.getuid() === 0) { process.setegid(${nobody}); process.seteuid(${nobody}) }
-    await openStorage({ path: ${JSON.stringify(databasePath)} }).catch((error) => console.log(error.code + ': ' + error.message))`)
+    await openStorage({ url: ${JSON.stringify(databasePath)} }).catch((error) => console.log(error.code + ': ' + error.message))`)
 }
 
 /** Each transaction writes two rows; the child says so after the commit, and is killed after a few. */
 async function writeUntilKilled(round: number): Promise<number> {
   const code = `
-    const { db } = await openStorage({ path: ${JSON.stringify(path)} })
+    const { db } = await openStorage({ url: ${JSON.stringify(path)} })
     for (let index = 0; ; index++) {
       const pair = '${round}-' + index
       await db.transaction().execute(async (tx) => {

@@ -9,6 +9,7 @@ import type { MetricsAnswer, RunAnswer, RunsPage } from '../../src/training/sche
 import { checkName } from '../../src/training-part.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { chatModel, ggufBytes } from '../gguf-bytes.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { bodyOf, startServer } from '../server.ts'
 import { parseEventStream } from '../sse-parser.ts'
 import { writeTinyModel } from '../tiny-models.ts'
@@ -34,7 +35,7 @@ async function startTraining(onStart: (trainer: ScriptedTrainer) => void = () =>
   const [modelsDir, databaseFile] = [join(folder, 'models'), join(folder, 'simpleia.db')]
   await mkdir(modelsDir)
   await copyFile(await tinyModel, join(modelsDir, 'tiny.gguf'))
-  const storage = await openStorage({ path: databaseFile })
+  const storage = await openStorage({ url: await databaseAt(databaseFile) })
   await addDataset(storage.db)
   await storage.close()
   const { start, trainers } = scriptedTrainers(onStart)

@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { createLedger } from '../../src/egress/ledger.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeEngine } from '../fake-engine.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { noIncidents, signIn } from './browser.ts'
 import { openApp, webTest } from './open-app.ts'
 import { payloads } from './xss-payloads.ts'
@@ -12,7 +13,7 @@ const host = createFakeEngine({ answer: () => ({ pieces: ['x'] }) })
 
 webTest('an admin sees what left the machine; names of hosts, models and users are text, whatever they hold', async () => {
   const { page, incidents, server } = await openApp({ host }, { locale: 'es' })
-  const storage = await openStorage({ path: join(server.dataDir, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(server.dataDir, 'simpleia.db')) })
   for (const [index, payload] of [...payloads, ...payloads].entries()) {
     await createLedger(storage).record({
       id: String(index),

@@ -11,6 +11,7 @@ import { openStorage } from '../../src/storage/open-storage.ts'
 import { scriptedScoring } from '../evaluation-world.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { ggufBytes } from '../gguf-bytes.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { writeTinyModel } from '../tiny-models.ts'
 import { endOf, epochOf, plan, scriptedTrainers, stepOf } from '../trainer.ts'
 import { lastQuestion } from './echo.ts'
@@ -177,7 +178,7 @@ async function fillAccounts(client: Client, { names, texts }: Filling): Promise<
 }
 
 async function fillLedger(dataDir: string, { names }: Filling): Promise<void> {
-  const storage = await openStorage({ path: join(dataDir, 'simpleia.db') })
+  const storage = await openStorage({ url: await databaseAt(join(dataDir, 'simpleia.db')) })
   for (const [index, name] of names.entries())
     await createLedger(storage).record({
       id: String(index),

@@ -1,0 +1,68 @@
+import { AppError } from '../errors.ts'
+
+/**
+ * Turns what PostgreSQL or the way to it reports into an error that says what to do; it never holds the address, in which there may be a
+ * password. What is not about the state of the database comes back as it was.
+ */
+export function toPostgresError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const found = explanations.find(
+    ({ codes, message }) => codes.some((one) => code.startsWith(one)) || message?.test(error.message),
+  )
+  if (found === undefined) return error
+  const { as, says, retryAfterSeconds } = found
+  return new AppError(as, code === '' ? says : `${says} (${code})`, {
+    cause: error,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+  })
+}
+
+type Explanation = Readonly<{
+  /** How the codes begin: https://www.postgresql.org/docs/current/errcodes-appendix.html, or those of the system. */
+  codes: readonly string[]
+  /** For what comes without a code. */
+  message?: RegExp
+  as: AppError['code']
+  says: string
+  retryAfterSeconds?: number
+}>
+
+const explanations: readonly Explanation[] = [
+  {
+    codes: ['53100', '53200', 'ENOSPC'],
+    as: 'storage_full',
+    says: 'The disk or memory of the database is full. Free some space; nothing stored was lost.',
+  },
+  {
+    codes: ['55P03', '40001', '40P01', '57014'],
+    as: 'busy',
+    says: 'The database is busy with other work. Try again shortly.',
+    retryAfterSeconds: 1,
+  },
+  {
+    codes: ['53300', '53'],
+    as: 'busy',
+    says: 'The database has no connection left. Try again shortly; if this lasts, raise its max_connections.',
+    retryAfterSeconds: 1,
+  },
+  {
+    codes: ['28', '3D000', '42501'],
+    as: 'unavailable',
+    says: 'The database refuses its user, or there is none of that name. Check DATABASE_URL and the rights of its user.',
+  },
+  {
+    codes: ['25006'],
+    as: 'unavailable',
+    says: 'The database can only be read now, as a standby can. Point DATABASE_URL at the one that can be written.',
+    retryAfterSeconds: 2,
+  },
+  {
+    codes: ['08', '57P', 'ECONN', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EPIPE', 'ENOENT'],
+    message:
+      /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed/,
+    as: 'unavailable',
+    says: 'The database cannot be reached. It is tried again with the next request; if this lasts, check DATABASE_URL and the database.',
+    retryAfterSeconds: 1,
+  },
+]
