@@ -10,7 +10,7 @@ import { openApp, webTest } from './open-app.ts'
 const answerText = '.answer .content'
 const says = (...pieces: string[]) => createFakeEngine({ answer: () => ({ pieces }) })
 /** Writes on and on, with time to look at it. */
-const writesForEver = () => createFakeEngine({ answer: () => ({ pieces: ['again '], end: false }), pauseMs: 5 })
+const writesForEver = () => createFakeEngine({ answer: () => ({ pieces: ['again '], end: false }), pauseMs: 40 })
 
 webTest('an answer is shown as Markdown, its markup as text, and what is known of it', async () => {
   const { page, incidents } = await openApp({
@@ -225,7 +225,7 @@ webTest('a long conversation opens at its end, and older messages come while its
 })
 
 webTest('who reads further up stays there while an answer is written', async () => {
-  const { page } = await openApp({ host: createFakeEngine({ answer: () => ({ pieces: ['line\n\n'], end: false }), pauseMs: 5 }) })
+  const { page } = await openApp({ host: createFakeEngine({ answer: () => ({ pieces: ['line\n\n'], end: false }), pauseMs: 40 }) })
   await page.locator('#question').fill('Go on!')
   await page.locator('#question').press('Enter')
   const scroller = page.locator('.scroller')
