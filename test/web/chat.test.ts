@@ -53,9 +53,8 @@ webTest('an answer appears while it is written, and stops when it is told to', a
   for (const stop of [() => page.locator('#stop').click(), () => page.keyboard.press('Escape')]) {
     await page.locator('#question').fill('Go on!')
     await page.locator('#question').press('Enter')
+    await page.locator('.answer[aria-busy=true]').getByText('again again again').waitFor()
     const answer = page.locator('.answer').last()
-    await answer.getByText('again again again').waitFor()
-    expect(await answer.getAttribute('aria-busy')).toBe('true')
     expect(await page.locator('[role=status]').allTextContents()).toContain('An answer is being written.')
     await stop()
     await answer.getByText('stopped').waitFor()
@@ -225,7 +224,9 @@ webTest('a long conversation opens at its end, and older messages come while its
 })
 
 webTest('who reads further up stays there while an answer is written', async () => {
-  const { page } = await openApp({ host: createFakeEngine({ answer: () => ({ pieces: ['line\n\n'], end: false }), pauseMs: 40 }) })
+  const { page } = await openApp({
+    host: createFakeEngine({ answer: () => ({ pieces: ['line\n\n'], end: false }), pauseMs: 40 }),
+  })
   await page.locator('#question').fill('Go on!')
   await page.locator('#question').press('Enter')
   const scroller = page.locator('.scroller')
