@@ -10,7 +10,8 @@ import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { createReadVectors, toVector } from '../../src/embed/vector-rows.ts'
 import { batchSize, killedModels } from '../collections-killed.ts'
-import { ana, type CollectionsWorld, never, openCollections } from '../collections-world.ts'
+import { ana, type CollectionsWorld, checkWords, never, openCollections } from '../collections-world.ts'
+import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 
 const kills = 50
 
@@ -19,7 +20,8 @@ async function runUntilKilled(folder: string, round: number): Promise<readonly s
   const killsItself = round % 2 === 0
   const turns = killsItself ? randomInt(1, 400) : 0
   let linesLeft = killsItself ? Number.POSITIVE_INFINITY : randomInt(1, 12)
-  const child = spawn(process.execPath, ['test/unit/collections-process.ts', folder, String(round), String(turns)], {
+  const url = await databaseAt(join(folder, 'simpleia.db'))
+  const child = spawn(process.execPath, ['test/unit/collections-process.ts', folder, url, String(round), String(turns)], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''
@@ -70,9 +72,11 @@ async function checkCollection({ db, collections }: CollectionsWorld, name: stri
 }
 
 async function checkDatabase({ db }: CollectionsWorld): Promise<void> {
-  const { rows } = await sql<{ integrity_check: string }>`pragma integrity_check`.execute(db)
-  expect(Object.values(rows[0] ?? {})).toEqual(['ok'])
-  await sql`insert into passages_search(passages_search, rank) values ('integrity-check', 1)`.execute(db)
+  if (!onPostgres) {
+    const { rows } = await sql<{ integrity_check: string }>`pragma integrity_check`.execute(db)
+    expect(Object.values(rows[0] ?? {})).toEqual(['ok'])
+  }
+  await checkWords(db)
 }
 
 function openSnapshots(world: CollectionsWorld, files: Awaited<ReturnType<typeof openSnapshotFiles>>) {
