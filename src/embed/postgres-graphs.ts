@@ -109,7 +109,7 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
 
 async function countUpTo(db: Database, space: VectorSpace, most: number): Promise<number> {
   const { rows } = await sql<{ count: number }>`
-    select count(*) as count from (select 1 from vectors where ${inSpace(space)} limit ${most}) as some`.execute(db)
+    select count(*) as count from (select 1 from vectors where ${inSpace(space)} limit ${most}) as held`.execute(db)
   return rows[0]?.count ?? 0
 }
 
