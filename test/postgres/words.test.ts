@@ -99,11 +99,9 @@ test('among many, those that hold the rare word come first, and then those that 
 test('what is no word and what is cut from none are no words in either', async () => {
   await using folder = await openFolder()
   await using both = await openBoth(folder.path)
-  const texts = ['one\0two', 'ends.here', 'a_b', 'x@y.example/path?q=1', '\uFFFEEnd', '-5e3', 'e\u0301te\u0301'].map(
-    (text) => ({
-      text,
-    }),
-  )
+  const texts = ['one\0two', 'ends.here', 'a_b', 'x@y.example/path?q=1', '\uFFFEEnd', '-5e3', 'e\u0301te\u0301'].map((text) => ({
+    text,
+  }))
   await both.sqlite.fill(texts)
   await both.postgres.fill(texts)
   for (const query of ['two', 'one', 'here', 'a b', 'path', 'example', 'end', '5e3', 'été', 'two one', 'q 1'])
