@@ -64,11 +64,11 @@ export async function openRedis({ url, log, now }: RedisConnectionOptions): Prom
 
   function giveUp(error: unknown): void {
     unanswered += 1
-    const isLate = error instanceof LateError
-    // A connection that was lost has been told of by itself.
-    if (!isUsable) return
-    outage.failed(isLate ? 'timeout' : 'reply', error)
-    if (!isLate && !elsewhere.has(codeOf(error))) return
+    const kind = kindOf(error)
+    // A connection that was lost is told of by itself.
+    if (!isUsable || kind === 'connection') return
+    outage.failed(kind, error)
+    if (kind === 'reply' && !elsewhere.has(codeOf(error))) return
     isUsable = false
     client.disconnect(true)
   }
@@ -174,6 +174,11 @@ function inTime<T>(promise: Promise<T>): Promise<T> {
     const timer = setTimeout(() => setImmediate(late), answerMs)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
+}
+
+function kindOf(error: unknown): RedisFailure {
+  if (error instanceof LateError) return 'timeout'
+  return error instanceof TypeError || (error instanceof Error && error.name === 'ReplyError') ? 'reply' : 'connection'
 }
 
 /** What a server says that will not do so soon, such as one that has become a replica: another one may be at the address now. */
