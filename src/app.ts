@@ -157,7 +157,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const watch = createWatch({ engine: () => host.status(), logStream: parts.logStream, now })
   const log = createLog({ level: config.logLevel, stream: watch.logStream })
   const secretKey = await openSecretKey({ ...config, configured: config.secretKey })
-  const sharing = await openSharing(config, { secretKey, log, now, clock }, closer)
+  const sharing = await openSharing(config, { secretKey, log, version: versionOf(given), now, clock }, closer)
   const { cache } = sharing
   const access = openAccess(config, { db, secretKey, ...sharing, now })
   const sources = { engine: () => host.status(), cache: () => cache.statistics() }

@@ -16,6 +16,7 @@ export type SharingParts = Readonly<{
   /** The same in all replicas. */
   secretKey: KeyObject
   log: Pick<FastifyBaseLogger, 'warn' | 'info'>
+  version: string
   /** Milliseconds since 1970. */
   now: () => number
   clock: Clock
@@ -31,7 +32,7 @@ export type Sharing = Readonly<{
 }>
 
 export async function openSharing(config: Config, parts: SharingParts, closer: Closer): Promise<Sharing> {
-  const { secretKey, log, now, clock } = parts
+  const { secretKey, log, version, now, clock } = parts
   const { cacheMaxEntries: maxEntries, cacheTtlSeconds: ttlSeconds, redisUrl: url } = config
   const ownTurns = createTurns()
   if (url === undefined) {
@@ -43,7 +44,7 @@ export async function openSharing(config: Config, parts: SharingParts, closer: C
   return {
     windows: openSharedWindows({ redis, names, now: clock.now }),
     takeTurn: createSharedTurns({ redis, names, ownTurns }),
-    cache: createRedisCache({ redis, names, maxEntries, ttlSeconds }),
+    cache: createRedisCache({ redis, names, version, maxEntries, ttlSeconds }),
     redis: redis.numbers,
   }
 }

@@ -5,7 +5,14 @@ import { createAnswerCodec } from './answer-codec.ts'
 import { type AnswerCache, type CacheOptions, noCache, sizeOfAnswer } from './cache.ts'
 
 export type RedisCacheOptions = Pick<CacheOptions, 'maxEntries' | 'ttlSeconds'> &
-  Readonly<{ redis: Pick<Redis, 'run'>; names: RedisNames; maxAnswerBytes?: number; maxBytes?: number }>
+  Readonly<{
+    redis: Pick<Redis, 'run'>
+    names: RedisNames
+    /** Of the program: another one may answer otherwise. */
+    version: string
+    maxAnswerBytes?: number
+    maxBytes?: number
+  }>
 
 /**
  * Whole answers in Redis, for all replicas: least recently used out first, by the clock of Redis. Answers of more than `maxAnswerBytes` are not
@@ -13,12 +20,12 @@ export type RedisCacheOptions = Pick<CacheOptions, 'maxEntries' | 'ttlSeconds'> 
  * `statistics` tells the hits, misses and evictions of this process, and the entries as it has seen them last.
  */
 export function createRedisCache(options: RedisCacheOptions): AnswerCache {
-  const { redis, names, maxEntries, ttlSeconds, maxAnswerBytes = 1024 * 1024, maxBytes = 64 * 1024 * 1024 } = options
+  const { redis, names, version, maxEntries, ttlSeconds, maxAnswerBytes = 1024 * 1024, maxBytes = 64 * 1024 * 1024 } = options
   if (maxEntries === 0 || ttlSeconds === 0) return noCache
   const codec = createAnswerCodec(names.secretOf('answers'))
   const index = names.keyOf('answers', 'index')
   const sizes = names.keyOf('answers', 'sizes')
-  const keyOf = (key: string) => names.keyOf('answer', key)
+  const keyOf = (key: string) => names.keyOf('answer', `${version} ${key}`)
   const statistics = { entries: 0, hits: 0, misses: 0, evictions: 0 }
 
   return {

@@ -146,7 +146,7 @@ afterAll(() => server?.[Symbol.asyncDispose]())
 
 /** Of an installation of its own, so that it begins empty. */
 const openInRedis = async (options: typeof usual, secret: string = randomUUID()) =>
-  createRedisCache({ ...(await openReplica(server?.url ?? '', secret)), ...options })
+  createRedisCache({ ...(await openReplica(server?.url ?? '', secret)), ...options, version: '1' })
 const usual = { maxEntries: 10, ttlSeconds: 10 }
 
 const forms: ReadonlyArray<readonly [string, (options: typeof usual) => Promise<AnswerCache>]> = [
@@ -210,23 +210,25 @@ test('the cache in memory forgets an answer when its time is over, to the millis
 })
 
 describe.skipIf(server === undefined)('the cache in Redis', () => {
-  test('is one for all replicas, and for none of another installation', async () => {
+  test('is one for all replicas, and for none of another installation or version', async () => {
     const [one, other] = [await openInRedis(usual, 'shared'), await openInRedis(usual, 'shared')]
     await one.save('a', answer('A'))
     expect(await textsOf(other, ['a'])).toEqual(['A'])
     expect(await textsOf(await openInRedis(usual), ['a'])).toEqual([undefined])
+    const next = createRedisCache({ ...(await openReplica(server?.url ?? '', 'shared')), ...usual, version: '2' })
+    expect(await textsOf(next, ['a'])).toEqual([undefined])
   })
 
   test('holds no more than it may of all together, and nothing that is too long by itself', async () => {
     const replica = await openReplica(server?.url ?? '', randomUUID())
-    const cache = createRedisCache({ ...replica, ...usual, maxAnswerBytes: 2000, maxBytes: 5000 })
+    const cache = createRedisCache({ ...replica, ...usual, version: '1', maxAnswerBytes: 2000, maxBytes: 5000 })
     await cache.save('long', answer('x'.repeat(1900)))
     for (const key of ['a', 'b', 'c', 'd', 'e']) await cache.save(key, answer(key.repeat(1000)))
     const kept = await textsOf(cache, ['long', 'a', 'b', 'c', 'd', 'e'])
     expect(kept.map((text) => text?.length)).toEqual([undefined, undefined, undefined, 1000, 1000, 1000])
     expect(cache.statistics()).toMatchObject({ entries: 3, evictions: 2 })
     // What has ended by itself, or was dropped by Redis, takes no room for ever.
-    for (const key of ['c', 'd', 'e']) await server?.ask('DEL', replica.names.keyOf('answer', key))
+    for (const key of ['c', 'd', 'e']) await server?.ask('DEL', replica.names.keyOf('answer', `1 ${key}`))
     for (const key of ['f', 'g', 'h']) await cache.save(key, answer(key.repeat(1000)))
     expect(await textsOf(cache, ['f', 'g', 'h'])).toEqual(['f', 'g', 'h'].map((key) => key.repeat(1000)))
     expect(cache.statistics()).toMatchObject({ entries: 3, evictions: 2 })
@@ -235,7 +237,7 @@ describe.skipIf(server === undefined)('the cache in Redis', () => {
   test('goes on where Redis has dropped a part of its own accounts', async () => {
     for (const lost of ['index', 'sizes']) {
       const replica = await openReplica(server?.url ?? '', randomUUID())
-      const cache = createRedisCache({ ...replica, ...usual, maxEntries: 2 })
+      const cache = createRedisCache({ ...replica, ...usual, version: '1', maxEntries: 2 })
       await cache.save('a', answer('A'))
       await server?.ask('DEL', replica.names.keyOf('answers', lost))
       for (const key of ['b', 'c', 'd']) await cache.save(key, answer(key))
@@ -246,9 +248,9 @@ describe.skipIf(server === undefined)('the cache in Redis', () => {
 
   test('takes what is damaged, made by others or under another key for a miss, and mends it', async () => {
     const replica = await openReplica(server?.url ?? '', randomUUID())
-    const cache = createRedisCache({ ...replica, ...usual })
-    const key = replica.names.keyOf('answer', 'a')
-    const other = replica.names.keyOf('answer', 'b')
+    const cache = createRedisCache({ ...replica, ...usual, version: '1' })
+    const key = replica.names.keyOf('answer', '1 a')
+    const other = replica.names.keyOf('answer', '1 b')
     await cache.save('b', answer('B'))
     const damages: ReadonlyArray<readonly string[]> = [
       ['SET', key, ''],
@@ -281,7 +283,7 @@ describe.skipIf(server === undefined)('the cache in Redis', () => {
 
   test('only misses while Redis is gone', async () => {
     const own = await startRedis()
-    const cache = createRedisCache({ ...(await openReplica(own.url)), ...usual })
+    const cache = createRedisCache({ ...(await openReplica(own.url)), ...usual, version: '1' })
     await cache.save('a', answer('A'))
     await own.stop()
     expect(await cache.find('a')).toBeUndefined()

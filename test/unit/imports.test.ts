@@ -204,7 +204,7 @@ test('the client of Redis is loaded where REDIS_URL is set, by the connection al
   const loading: string[] = []
   for (const file of await sourceFiles()) {
     const text = await readFile(join('src', file), 'utf8')
-    if (/^import (?!type )[^;]*? from 'ioredis'/m.test(text)) loading.push(`${file} at the start`)
+    if (/^import (?!type )[^']*? from 'ioredis'/m.test(text)) loading.push(`${file} at the start`)
     if (/import\('ioredis'\)/.test(text)) loading.push(file)
   }
   expect(loading).toEqual(['redis/connection.ts'])
