@@ -5,6 +5,7 @@ import { type Answers, openAnswers } from './answers.ts'
 import { askerOf, bucketOf, userOf } from './asker.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
+import { sessionCookieName } from './auth/session-cookie.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
@@ -182,7 +183,7 @@ async function openFront(config: Config, base: Base, closer: Closer) {
     onError: metrics.errorSent,
     now,
   })
-  await serveApiDocs(http, versionOf(parts))
+  await serveApiDocs(http, { version: versionOf(parts), allowAnonymous: config.allowAnonymous, cookieName: sessionCookieName })
   return { outside, http, limits, sockets }
 }
 

@@ -14,6 +14,7 @@ import {
   fastify,
   LogController,
   type onRequestAsyncHookHandler,
+  type RouteOptions,
 } from 'fastify'
 import { AppError } from '../errors.ts'
 import { type BrowserGuardOptions, createBrowserGuard } from './browser-guard.ts'
@@ -25,6 +26,13 @@ import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf } from './request-log.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { createValidatorCompiler } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Where `mountRoutes` has mounted the route. */
+    scope?: Scope
+  }
+}
 
 /** Who may use a route. Each scope has a guard in front, which refuses before anything of the request is read. */
 export type Scope = 'public' | 'caller' | 'user' | 'admin'
@@ -109,7 +117,8 @@ export type MountedRoute = Readonly<{ scope: Scope; method: string; url: string 
 /** Mounts the routes, each in the scope that decides who may use it, and gives the list of them. */
 export async function mountRoutes(http: FastifyInstance, guards: Guards, routes: Routes): Promise<readonly MountedRoute[]> {
   const mounted: MountedRoute[] = []
-  const note = (name: Scope) => (route: Readonly<{ method: string | string[]; url: string }>) => {
+  const note = (name: Scope) => (route: RouteOptions) => {
+    route.config = { ...route.config, scope: name }
     for (const method of [route.method].flat()) if (method !== 'HEAD') mounted.push({ scope: name, method, url: route.url })
   }
   await http.register(async (scope) => {
