@@ -1,4 +1,3 @@
-import type { ErrorCode } from '../errors.ts'
 import { errorsOfKind, meaningOf, statusesOf } from './api-errors.ts'
 import { type MediaType, type RouteFacts, routeFacts, tagDescriptions } from './api-facts.ts'
 import { errorBody } from './error-reply.ts'
@@ -101,7 +100,10 @@ function completeOperation(making: Making, options: DocumentOptions): Operation 
     ...operation,
     operationId: operationIdOf(method, path),
     ...(body === undefined ? {} : { requestBody: body }),
-    responses: { ...successesOf(operation.responses, facts, path), ...failuresOf(making, errors) },
+    responses: {
+      ...successesOf(operation.responses, facts, path),
+      ...failuresOf(making, [...statusesOf(errors), ...(facts.otherStatus === undefined ? [] : [facts.otherStatus])]),
+    },
     security: securityOf(operation, facts, options),
   }
 }
@@ -168,11 +170,11 @@ function successesOf(responses: Operation['responses'], facts: RouteFacts, path:
 const describe = (status: number) => ({ 201: 'Made.', 202: 'Begun.', 204: 'Done; there is no body.' })[status] ?? 'Done.'
 
 /** The shapes of errors: one for each API, as its routes declare it. */
-function failuresOf({ operation, responses }: Making, codes: readonly ErrorCode[]): Operation['responses'] {
+function failuresOf({ operation, responses }: Making, statuses: readonly number[]): Operation['responses'] {
   const dialect = (operation.tags ?? []).find((tag) => ['openai', 'anthropic', 'ollama'].includes(tag)) ?? 'own'
   const schema = operation.responses['4XX']?.content?.['application/json']?.schema ?? errorBody
   return Object.fromEntries(
-    statusesOf(codes).map((status) => {
+    statuses.map((status) => {
       const name = `${dialect}-${status}`
       responses.set(name, {
         description: meaningOf[status] ?? 'Failed.',
@@ -199,6 +201,7 @@ function headersOf(status: number): object {
         'ratelimit-reset': count('Seconds until it begins anew.'),
       }
     case 503:
+    case 529:
       return retry
     default:
       return {}

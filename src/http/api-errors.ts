@@ -45,6 +45,7 @@ export const meaningOf: Readonly<Record<number, string>> = {
   502: 'Another server that was needed failed.',
   503: 'At the limit, starting or stopping.',
   507: 'The disk is full.',
+  529: 'At the limit, as Anthropic says it.',
 }
 
 /** Each once, in order. */

@@ -8,6 +8,8 @@ export type RouteFacts = Readonly<{
   answers?: readonly MediaType[]
   /** Failures of its own, beside those that follow from its kind (see `api-errors.ts`). */
   errors?: readonly ErrorCode[]
+  /** A status that its API alone has. */
+  otherStatus?: 529
   /** A body that works, for its reader to begin with. */
   example?: Readonly<Record<string, unknown>>
   /** The fields of a form that is taken in the place of JSON, beside those of the body. */
@@ -54,7 +56,7 @@ export const routeFacts: Readonly<Record<string, RouteFacts>> = {
   'POST /v1/responses/input_tokens': { errors: answering },
   'POST /v1/embeddings': { errors: embedding, example: { input: ['one text', 'another'] } },
   'POST /v1/rerank': { errors: embedding, example: { query: 'llamas', documents: ['a llama', 'a ship'] } },
-  'POST /v1/messages': { ...events, errors: answering, example: { model: 'claude', ...chat } },
+  'POST /v1/messages': { ...events, errors: answering, otherStatus: 529, example: { model: 'claude', ...chat } },
   'POST /v1/messages/count_tokens': { errors: answering },
   'POST /api/chat': { ...lines, errors: answering, example: { messages: chat.messages, stream: false } },
   'POST /api/generate': { ...lines, errors: answering, example: { prompt: 'Once upon a time', stream: false } },

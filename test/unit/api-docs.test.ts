@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { ApiDocument } from '../../src/http/api-document.ts'
 import { routeFacts, tagDescriptions } from '../../src/http/api-facts.ts'
 import { apiReference } from '../../src/http/api-reference.ts'
+import { withErrorTable } from '../../src/http/error-table.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
 
@@ -24,6 +26,11 @@ test('docs/api.md is what the routes say; `vitest run --project unit test/unit/a
   await expect(apiReference(document)).toMatchFileSnapshot(resolve('docs/api.md'))
 })
 
+test('docs/errors.md has the table that the code makes', async () => {
+  const file = resolve('docs/errors.md')
+  await expect(withErrorTable(await readFile(file, 'utf8'))).toMatchFileSnapshot(file)
+})
+
 test('each mounted route stands in the document, in the scope that it is mounted in', () => {
   const documented = new Map(operations().map(({ name, operation }) => [name, operation['x-callers']]))
   // What follows the name of a model says what is done with it, so one route is several endpoints.
@@ -38,7 +45,8 @@ test('each mounted route stands in the document, in the scope that it is mounted
 })
 
 /** The files of the pages are no part of the API. */
-const isPage = (name: string) => /^(?:GET|OPTIONS) \/(?:\{name\}|admin|docs.*|openapi\.json|(?:[\w-]+\/)*[\w.-]+\.\w+)?$/.test(name)
+const isPage = (name: string) =>
+  /^(?:GET|OPTIONS) \/(?:\{name\}|admin|docs.*|openapi\.json|(?:[\w-]+\/)*[\w.-]+\.\w+)?$/.test(name)
 
 test('each endpoint has a name of its own, a summary, a known group, a success and its failures', () => {
   const names = operations().map(({ operation }) => operation.operationId)
