@@ -190,7 +190,7 @@ async function openFront(config: Config, base: Base, closer: Closer) {
 /** What the service can do, each part with its routes. */
 async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
   const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage } = opened
-  const common = { ...opened.parts, db, log, metrics, now, askerOf, userOf, outside, egress: outside.egress }
+  const common = { ...opened.parts, db, log, metrics, now, clock, askerOf, userOf, outside, egress: outside.egress }
   const onFeedback = () => answers.rollouts.lookSoon()
   const predictions = openPredictions(config, { ...common, onFeedback }, closer)
   const { recorder } = predictions
@@ -204,7 +204,7 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   const jobs = openModelJobs(config, { ...common, activity, refuseRemoval }, closer)
   const dialects = openDialects(config, { ...common, answers, limits, jobs })
   const conversations = await openConversations(config, { ...answering, ...knowledge }, closer)
-  const learning = await openLearning(config, { ...answering, answers, predictions, activity, clock }, closer)
+  const learning = await openLearning(config, { ...answering, answers, predictions, activity }, closer)
   return { outside, answers, knowledge, jobs, dialects, conversations, learning }
 }
 
