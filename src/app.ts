@@ -11,6 +11,7 @@ import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
 import { openDialects } from './dialect-routes.ts'
+import { replyToBrokenAddress } from './dialects/broken-addresses.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
 import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -224,6 +225,7 @@ function openServer(
     log,
     isFromOwnPage,
     lifecycle,
+    replyToBrokenAddress,
     ...(schemaCompilers === undefined ? {} : { schemaCompilers }),
     onRequestEnd: (request, reply, status) => {
       logAnswer(request, reply, status)

@@ -8,11 +8,14 @@ import type { Database } from '../src/storage/tables.ts'
 import { createFakeClock } from './fake-clock.ts'
 import { createFakeEngine } from './fake-engine.ts'
 import { createFakeModel, embeddersOf } from './fake-models.ts'
-import { startServer, type TestServer } from './server.ts'
+import { bodyOf, startServer, type TestServer } from './server.ts'
 
 const minuteMs = 60_000
 /** The history looks every ten seconds whether a minute is over. */
 const tickMs = 10_000
+/** Somebody does something every so many minutes, and all log in again every so many. */
+const actMinutes = 4
+const signInMinutes = 6 * 60
 
 /** What the service holds at one time. */
 export type Holding = Readonly<{
@@ -28,7 +31,7 @@ export type Day = Readonly<{ requests: number; failures: readonly string[]; hold
 
 export type SimulatedService = AsyncDisposable &
   Readonly<{
-    /** A day of mixed use, a request or two in each of its minutes, and what the service holds after it. */
+    /** A day of mixed use, something every few minutes, and what the service holds after it. */
     liveADay(): Promise<Day>
   }>
 
@@ -45,7 +48,7 @@ export async function openSimulatedService(): Promise<SimulatedService> {
     embedders: embeddersOf(createFakeModel()),
     clock,
     now,
-    settings: { PREDICTION_RETENTION_DAYS: '1', TOKEN_TTL_SECONDS: '7200' },
+    settings: { PREDICTION_RETENTION_DAYS: '1', TOKEN_TTL_SECONDS: '43200' },
   })
   const { db, close } = await openStorage({ url: `${server.dataDir}/simpleia.db`, now })
   const users = createUsers(server)
@@ -60,10 +63,11 @@ export async function openSimulatedService(): Promise<SimulatedService> {
       let requests = 0
       const failures: string[] = []
       for (let minute = 0; minute < 24 * 60; minute += 1) {
-        if (minute % 60 === 0) await users.signIn()
-        for (const outcome of await users.actInMinute(minute)) {
+        if (minute % signInMinutes === 0) await users.signIn()
+        if (minute % actMinutes === 0) {
+          const failure = await users.act(requests)
           requests += 1
-          if (outcome !== undefined) failures.push(`minute ${minute}: ${outcome}`)
+          if (failure !== undefined) failures.push(`minute ${minute}: ${failure}`)
         }
         await passAMinute()
       }
@@ -101,7 +105,9 @@ async function settledHeapBytes(): Promise<number> {
 
 async function countRows(db: Database): Promise<Record<string, number>> {
   const tables = await sql<{ name: string }>`
-    select name from sqlite_master where type = 'table' and sql not like '%VIRTUAL%' and name not like 'sqlite_%'`.execute(db)
+    select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not glob '*_search*'`.execute(
+    db,
+  )
   const counts: Record<string, number> = {}
   for (const { name } of tables.rows) {
     const { rows } = await sql<{ count: number }>`select count(*) as count from ${sql.table(name)}`.execute(db)
@@ -109,8 +115,6 @@ async function countRows(db: Database): Promise<Record<string, number>> {
   }
   return counts
 }
-
-type Outcome = string | undefined
 
 /** Three people, who do one thing after the other. */
 function createUsers(server: TestServer) {
@@ -137,26 +141,27 @@ function createUsers(server: TestServer) {
   }
   const acts = createActs({ server, call, json })
   return {
-    /** Everybody logs in, and ends the login of the hour before. */
+    /** Everybody logs in, and ends the login before. */
     async signIn(): Promise<void> {
       for (const token of old.splice(0))
         await fetch(`${server.url}/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${token}` } })
       for (const name of names) {
-        const token = await server.login(name)
+        if (!tokens.has(name)) tokens.set(name, await server.login(name))
+        const credentials = { username: name, password: `${name}-has-a-long-password` }
+        const response = await call('POST', '/auth/login', name, credentials)
+        const { access_token: token } = await bodyOf<{ access_token: string }>(response)
         tokens.set(name, token)
         old.push(token)
       }
     },
-    async actInMinute(minute: number): Promise<readonly Outcome[]> {
-      const act = acts[minute % acts.length]
-      const user = names[Math.floor(minute / acts.length) % names.length] ?? 'root'
-      const work = act === undefined ? Promise.resolve() : act(user, minute)
-      return [
-        await work.then(
-          () => undefined,
-          (error: unknown) => String(error),
-        ),
-      ]
+    /** The number of the act says who does what. Tells what went wrong. */
+    async act(number: number): Promise<string | undefined> {
+      const act = acts[number % acts.length]
+      const user = names[Math.floor(number / acts.length) % names.length] ?? 'root'
+      return act?.(user, number).then(
+        () => undefined,
+        (error: unknown) => String(error),
+      )
     },
   }
 }

@@ -9,6 +9,8 @@ import {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyPluginAsync,
+  type FastifyReply,
+  type FastifyRequest,
   type FastifySchemaCompiler,
   type FastifySerializerCompiler,
   fastify,
@@ -55,6 +57,8 @@ export type ServerOptions = Readonly<{
   maxBodyBytes: number
   log: FastifyBaseLogger
   lifecycle: Lifecycle
+  /** Answers a request whose address cannot be read: no route, scope or hook is found for it. Default: in the common shape. */
+  replyToBrokenAddress?: (error: unknown, request: FastifyRequest, reply: FastifyReply) => unknown
   onRequestEnd: RequestEndListener
   /** Default: all that schemas say is compiled before the server listens. */
   schemaCompilers?: SchemaCompilers
@@ -73,6 +77,7 @@ const exposedHeaders = [
 
 /** A server with everything that holds for each request, and no routes yet. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { replyToBrokenAddress = replyWithError } = options
   const http = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -84,7 +89,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     // No hook runs for an address that cannot be read.
     frameworkErrors: (error, request, reply) => {
       reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
-      replyWithError(error, request, reply)
+      replyToBrokenAddress(error, request, reply)
     },
     clientErrorHandler: answerBrokenRequest,
   })

@@ -1,8 +1,8 @@
 import { createFakeEngine } from '../fake-engine.ts'
 import { bodyOf, startServer } from '../server.ts'
 
-/** Who asks: an admin, a user, an API key of each kind, and nobody. */
-export const callers = ['admin', 'user', 'key', 'nobody'] as const
+/** Who asks, the mightier later: they may remove what the others need. */
+export const callers = ['nobody', 'key', 'user', 'admin'] as const
 export type CallerName = (typeof callers)[number]
 
 export type ContractWorld = AsyncDisposable &
@@ -10,6 +10,8 @@ export type ContractWorld = AsyncDisposable &
     url: string
     /** What each sends as `Authorization`; nobody sends none. */
     authorizationOf: (caller: CallerName) => string | undefined
+    /** Whether the caller is still let in. */
+    isKnown: (caller: CallerName) => Promise<boolean>
   }>
 
 /** The whole service with a scripted model, for everybody who is signed in; nothing outside is reached. Each user owns something of each kind. */
@@ -22,21 +24,23 @@ export async function openContractWorld(): Promise<ContractWorld> {
     }),
     settings: { ALLOW_ANONYMOUS: 'false', LOCAL_ONLY: 'true' },
   })
-  const tokens = new Map<CallerName, string>([
+  const tokens = new Map<CallerName | 'keeper', string>([
     ['admin', await server.login('root')],
     ['user', await server.login('ana')],
+    // Whose keys nobody else sees, and so nobody deletes.
+    ['keeper', await server.login('bea')],
   ])
-  const authorizationOf = (caller: CallerName) => {
+  const authorizationOf = (caller: CallerName | 'keeper') => {
     const token = tokens.get(caller)
     return token === undefined ? undefined : `Bearer ${token}`
   }
-  const post = async (caller: CallerName, path: string, body: object) => {
+  const post = async (caller: CallerName | 'keeper', path: string, body: object) => {
     const headers = { authorization: authorizationOf(caller) ?? '', 'content-type': 'application/json' }
     const response = await fetch(`${server.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
     return bodyOf<{ id: string; key: string }>(response)
   }
-  for (const caller of ['admin', 'user'] as const) {
+  for (const caller of ['admin', 'user', 'keeper'] as const) {
     await post(caller, '/embed/add', { documents: ['a llama', 'a ship'] })
     await post(caller, '/rag/documents', { name: 'llamas.txt', text: 'A llama is an animal of the Andes.' })
     const conversation = await post(caller, '/conversations', { title: 'llamas' })
@@ -47,6 +51,10 @@ export async function openContractWorld(): Promise<ContractWorld> {
   }
   await post('admin', '/datasets', { name: 'greetings', rows: [{ prompt: 'Hello', completion: 'Good day' }] })
   const scopes = ['inference', 'documents', 'feedback']
-  tokens.set('key', (await post('user', '/auth/keys', { name: 'contract', scopes })).key)
-  return { url: server.url, authorizationOf, [Symbol.asyncDispose]: server[Symbol.asyncDispose] }
+  tokens.set('key', (await post('keeper', '/auth/keys', { name: 'contract', scopes })).key)
+  const isKnown = async (caller: CallerName) => {
+    const headers = { authorization: authorizationOf(caller) ?? '' }
+    return (await fetch(`${server.url}/auth/me`, { headers })).status === 200
+  }
+  return { url: server.url, authorizationOf, isKnown, [Symbol.asyncDispose]: server[Symbol.asyncDispose] }
 }
