@@ -6,11 +6,13 @@ import { askerOf, bucketOf, userOf } from './asker.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
 import { openSecretKey } from './auth/secret-key.ts'
+import { sessionCookieName } from './auth/session-cookie.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
 import { openDialects } from './dialect-routes.ts'
+import { replyToBrokenAddress } from './dialects/broken-addresses.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
 import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -187,14 +189,14 @@ async function openFront(config: Config, base: Base, closer: Closer) {
     onError: metrics.errorSent,
     now,
   })
-  await serveApiDocs(http, versionOf(parts))
+  await serveApiDocs(http, { version: versionOf(parts), allowAnonymous: config.allowAnonymous, cookieName: sessionCookieName })
   return { outside, http, limits, sockets }
 }
 
 /** What the service can do, each part with its routes. */
 async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
   const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage } = opened
-  const common = { ...opened.parts, db, log, metrics, now, askerOf, userOf, outside, egress: outside.egress }
+  const common = { ...opened.parts, db, log, metrics, now, clock, askerOf, userOf, outside, egress: outside.egress }
   const onFeedback = () => answers.rollouts.lookSoon()
   const predictions = openPredictions(config, { ...common, onFeedback }, closer)
   const { recorder } = predictions
@@ -208,7 +210,7 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   const jobs = openModelJobs(config, { ...common, activity, refuseRemoval }, closer)
   const dialects = openDialects(config, { ...common, answers, limits, jobs })
   const conversations = await openConversations(config, { ...answering, ...knowledge }, closer)
-  const learning = await openLearning(config, { ...answering, answers, predictions, activity, clock }, closer)
+  const learning = await openLearning(config, { ...answering, answers, predictions, activity }, closer)
   return { outside, answers, knowledge, jobs, dialects, conversations, learning }
 }
 
@@ -228,6 +230,7 @@ function openServer(
     log,
     isFromOwnPage,
     lifecycle,
+    replyToBrokenAddress,
     ...(schemaCompilers === undefined ? {} : { schemaCompilers }),
     onRequestEnd: (request, reply, status) => {
       logAnswer(request, reply, status)

@@ -17,6 +17,7 @@ import { conversationRoutes } from './conversations/routes.ts'
 import { transferRoutes } from './conversations/transfer-routes.ts'
 import type { DocumentsRequest, AnswerEvent as WrittenEvent } from './conversations/write-answer.ts'
 import type { Collections } from './embed/collection.ts'
+import { type Clock, waitOn } from './engine/cloud/clock.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { resolveSampling } from './engine/sampling.ts'
 import { AppError } from './errors.ts'
@@ -27,6 +28,8 @@ import { queryDefaults } from './rag/query-schema.ts'
 import type { Source } from './rag/retrieve.ts'
 import { openTempFiles } from './rag/temp-files.ts'
 import type { Database } from './storage/tables.ts'
+
+const hourMs = 60 * 60 * 1000
 
 export type ConversationsPartParts = Readonly<{
   db: Database
@@ -41,6 +44,7 @@ export type ConversationsPartParts = Readonly<{
   limit: onRequestAsyncHookHandler
   isDraining: () => boolean
   now: () => number
+  clock: Clock
 }>
 
 export type ConversationsPart = Readonly<{ caller: readonly FastifyPluginAsync[] }>
@@ -57,7 +61,7 @@ export async function openConversations(
   const messages = createMessages({ db, now })
   const interrupted = await messages.interruptAll()
   if (interrupted > 0) log.info({ interrupted }, 'Answers were being written when the service ended')
-  closer.use(openSweep({ db, log, now }))
+  closer.use(openSweep({ db, log, now, waitAnHour: (signal) => waitOn(parts.clock, hourMs, signal) }))
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'conversation-uploads')))
   const answering = closer.use(
     createAnswering({

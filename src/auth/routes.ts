@@ -1,7 +1,7 @@
 import type {} from '@fastify/cookie'
 import type {} from '@fastify/swagger'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { Static } from 'typebox'
+import Type, { type Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { fromQuotaBody, toQuotaAnswer } from '../usage/schema.ts'
 import { userOf } from './guard.ts'
@@ -114,15 +114,26 @@ const selfRoutes: FastifyPluginAsync = async (scope) => {
 
 function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
-    scope.post('/auth/logout', { schema: { tags: ['auth'], summary: 'End this token' } }, async (request, reply) => {
-      const { tokenId } = userOf(request)
-      if (tokenId !== undefined) await tokens.revoke(tokenId)
-      return endSession(reply)
-    })
+    scope.post(
+      '/auth/logout',
+      { schema: { tags: ['auth'], summary: 'End this token', response: { 204: Type.Null() } } },
+      async (request, reply) => {
+        const { tokenId } = userOf(request)
+        if (tokenId !== undefined) await tokens.revoke(tokenId)
+        return endSession(reply)
+      },
+    )
 
     scope.post<{ Body: Static<typeof newPassword> }>(
       '/auth/password',
-      { schema: { tags: ['auth'], summary: 'Change the password; ends every token of the user', body: newPassword } },
+      {
+        schema: {
+          tags: ['auth'],
+          summary: 'Change the password; ends every token of the user',
+          body: newPassword,
+          response: { 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         const { id, username } = userOf(request)
         const { current_password, new_password } = request.body
@@ -185,7 +196,7 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
 
     scope.delete<{ Params: Static<typeof userPath> }>(
       '/admin/users/:id',
-      { schema: { tags: ['admin'], summary: 'Delete a user', params: userPath } },
+      { schema: { tags: ['admin'], summary: 'Delete a user', params: userPath, response: { 204: Type.Null() } } },
       async (request, reply) => {
         await users.remove(request.params.id)
         return reply.code(204).send()

@@ -9,11 +9,14 @@ import {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyPluginAsync,
+  type FastifyReply,
+  type FastifyRequest,
   type FastifySchemaCompiler,
   type FastifySerializerCompiler,
   fastify,
   LogController,
   type onRequestAsyncHookHandler,
+  type RouteOptions,
 } from 'fastify'
 import { AppError } from '../errors.ts'
 import { type BrowserGuardOptions, createBrowserGuard } from './browser-guard.ts'
@@ -25,6 +28,13 @@ import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf } from './request-log.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { createValidatorCompiler } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Where `mountRoutes` has mounted the route. */
+    scope?: Scope
+  }
+}
 
 /** Who may use a route. Each scope has a guard in front, which refuses before anything of the request is read. */
 export type Scope = 'public' | 'caller' | 'user' | 'admin'
@@ -47,6 +57,8 @@ export type ServerOptions = Readonly<{
   maxBodyBytes: number
   log: FastifyBaseLogger
   lifecycle: Lifecycle
+  /** Answers a request whose address cannot be read: no route, scope or hook is found for it. Default: in the common shape. */
+  replyToBrokenAddress?: (error: unknown, request: FastifyRequest, reply: FastifyReply) => unknown
   onRequestEnd: RequestEndListener
   /** Default: all that schemas say is compiled before the server listens. */
   schemaCompilers?: SchemaCompilers
@@ -65,6 +77,7 @@ const exposedHeaders = [
 
 /** A server with everything that holds for each request, and no routes yet. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { replyToBrokenAddress = replyWithError } = options
   const http = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -76,7 +89,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     // No hook runs for an address that cannot be read.
     frameworkErrors: (error, request, reply) => {
       reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
-      replyWithError(error, request, reply)
+      replyToBrokenAddress(error, request, reply)
     },
     clientErrorHandler: answerBrokenRequest,
   })
@@ -109,7 +122,8 @@ export type MountedRoute = Readonly<{ scope: Scope; method: string; url: string 
 /** Mounts the routes, each in the scope that decides who may use it, and gives the list of them. */
 export async function mountRoutes(http: FastifyInstance, guards: Guards, routes: Routes): Promise<readonly MountedRoute[]> {
   const mounted: MountedRoute[] = []
-  const note = (name: Scope) => (route: Readonly<{ method: string | string[]; url: string }>) => {
+  const note = (name: Scope) => (route: RouteOptions) => {
+    route.config = { ...route.config, scope: name }
     for (const method of [route.method].flat()) if (method !== 'HEAD') mounted.push({ scope: name, method, url: route.url })
   }
   await http.register(async (scope) => {
