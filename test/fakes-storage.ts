@@ -11,6 +11,7 @@ import { openToKeys } from '../src/auth/key-scopes.ts'
 import { createLoginThrottle } from '../src/auth/login-throttle.ts'
 import { isFromOwnPage } from '../src/auth/own-page.ts'
 import { createPasswords, type Passwords } from '../src/auth/passwords.ts'
+import { createRegistrationThrottle } from '../src/auth/registration-throttle.ts'
 import { authRoutes } from '../src/auth/routes.ts'
 import { createTokens } from '../src/auth/tokens.ts'
 import { createUsers } from '../src/auth/users.ts'
@@ -55,12 +56,13 @@ export async function openWorld(options: WorldOptions = {}) {
     apiKeys,
     usageOf: (ids) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now())))),
   })
-  const guard = createGuard({ findCaller, allowAnonymous, allowedOrigins })
+  const guard = createGuard({ findCaller, allowAnonymous, secureCookie: production, allowedOrigins })
   const throttle = createLoginThrottle({ now, maxFailures: options.maxFailures ?? 5 })
   const auth = authRoutes({
     users,
     tokens,
     throttle,
+    registrations: createRegistrationThrottle({ now }),
     addressOf: ({ ip }) => ip,
     production,
     allowRegistration,
