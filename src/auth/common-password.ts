@@ -25,6 +25,10 @@ export function refuseCommonPassword(field: string, password: string, username: 
 
 /** Read when it is first asked for: the start does not wait for it. */
 function commonPasswords(): ReadonlySet<string> {
-  common ??= new Set(readFileSync(new URL('./common-passwords.txt', import.meta.url), 'utf8').trimEnd().split('\n'))
+  common ??= new Set(
+    readFileSync(new URL('./common-passwords.txt', import.meta.url), 'utf8')
+      .trimEnd()
+      .split('\n'),
+  )
   return common
 }

@@ -11,4 +11,9 @@ export function sessionCookieOptions(secure: boolean, maxAgeSeconds: number): Co
 }
 
 /** To take it away: a browser refuses a cookie of that prefix without the rest, also one that is over already. */
-export const sessionCookiePlace = (secure: boolean): CookieSerializeOptions => ({ httpOnly: true, sameSite: 'lax', secure, path: '/' })
+export const sessionCookiePlace = (secure: boolean): CookieSerializeOptions => ({
+  httpOnly: true,
+  sameSite: 'lax',
+  secure,
+  path: '/',
+})

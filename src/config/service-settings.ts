@@ -14,7 +14,10 @@ const origins = listOf(
   (item) => URL.canParse(item) && new URL(item).origin === item,
 )
 const hostNames = listOf(
-  { en: 'host names such as ai.example.com, parted by commas', es: 'nombres de máquina como ia.example.com, separados por comas' },
+  {
+    en: 'host names such as ai.example.com, parted by commas',
+    es: 'nombres de máquina como ia.example.com, separados por comas',
+  },
   (item) => URL.parse(`http://${item}`)?.hostname === item.toLowerCase(),
 )
 const proxies = listOf(

@@ -40,7 +40,10 @@ export function createBrowserGuard(options: BrowserGuardOptions): (request: Fast
     const { method, raw } = request
     const { headers } = raw
     if (!isOurs(hostName(headers.host)) && !(believesProxy && cameThroughProxy(request))) {
-      throw new AppError('forbidden', 'This Host is not served here. Use localhost or an address, or add the name to ALLOWED_HOSTS.')
+      throw new AppError(
+        'forbidden',
+        'This Host is not served here. Use localhost or an address, or add the name to ALLOWED_HOSTS.',
+      )
     }
     const onlyReads = readingMethods.has(method) && headers.upgrade === undefined
     if (!onlyReads && !isFromOwnPage(headers, corsOrigins)) {

@@ -42,7 +42,8 @@ export function createKeptBytes(options: KeptBytesOptions): KeepRoutes {
 
   async function guard(request: FastifyRequest): Promise<void> {
     if (!keepingMethods.has(request.method)) return
-    if (!(await hasRoom())) throw new AppError('storage_full', 'The disk of the service has too little room left to keep anything more.')
+    if (!(await hasRoom()))
+      throw new AppError('storage_full', 'The disk of the service has too little room left to keep anything more.')
     if (bytesPerDay === 0) return
     const key = keyOf(request)
     const announced = request.headers['content-length']

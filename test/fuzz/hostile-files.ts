@@ -54,14 +54,27 @@ const lines = (...values: readonly unknown[]) => Buffer.from(`${values.map((valu
 async function readSeeds(kind: FileKind): Promise<readonly Seed[]> {
   switch (kind) {
     case 'pdf': {
-      const pages = [[{ text: 'Heading', size: 20 }, { text: 'One line of text.' }], [{ text: 'The second page.', font: 'F2' as const }]]
+      const pages = [
+        [{ text: 'Heading', size: 20 }, { text: 'One line of text.' }],
+        [{ text: 'The second page.', font: 'F2' as const }],
+      ]
       return [
         { name: 'a.pdf', bytes: makePdf(pages, { title: 'A title' }) },
         { name: 'b.pdf', bytes: makePdf(pages, { compressed: true }) },
       ]
     }
     case 'docx': {
-      const parts = [{ heading: 'One', level: 1 }, { text: 'Some words.' }, { item: 'an item' }, { rows: [['a', 'b'], ['c', 'd']] }]
+      const parts = [
+        { heading: 'One', level: 1 },
+        { text: 'Some words.' },
+        { item: 'an item' },
+        {
+          rows: [
+            ['a', 'b'],
+            ['c', 'd'],
+          ],
+        },
+      ]
       return [{ name: 'a.docx', bytes: makeDocx(parts, 'A title') }]
     }
     case 'epub':
@@ -82,7 +95,9 @@ async function readSeeds(kind: FileKind): Promise<readonly Seed[]> {
 }
 
 /** Of models: what llama.cpp, ONNX Runtime and the converter read. */
-async function readModelSeeds(kind: 'gguf' | 'adapter' | 'safetensors' | 'tokenizer' | 'config' | 'onnx'): Promise<readonly Seed[]> {
+async function readModelSeeds(
+  kind: 'gguf' | 'adapter' | 'safetensors' | 'tokenizer' | 'config' | 'onnx',
+): Promise<readonly Seed[]> {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-seeds-'))
   try {
     switch (kind) {
@@ -112,7 +127,10 @@ async function readModelSeeds(kind: 'gguf' | 'adapter' | 'safetensors' | 'tokeni
 }
 
 const documentSeeds: readonly Seed[] = [
-  ['a.html', '<!doctype html><html><head><title>A</title></head><body><h1>One</h1><table><tr><td>a</td></tr></table><p>b</p></body></html>'],
+  [
+    'a.html',
+    '<!doctype html><html><head><title>A</title></head><body><h1>One</h1><table><tr><td>a</td></tr></table><p>b</p></body></html>',
+  ],
   ['a.md', '# One\n\n- a\n- b\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```js\nlet a\n```\n'],
   ['a.csv', 'name;value\n"a ""b""";1\nc;2\n'],
   ['a.txt', 'One paragraph.\n\nAnother one, with ñ and 😀.\n'],
@@ -134,7 +152,15 @@ const datasetSeeds: readonly Seed[] = [
 const time = '2026-01-01T00:00:00.000Z'
 const message = { id: 'm1', parent_id: null, role: 'user', content: 'q', state: 'done', created_at: time }
 const exported = {
-  ...{ format: 'simpleia-conversation', version: 1, title: 'A', pinned: false, created_at: time, settings: {}, leaf_message_id: 'm2' },
+  ...{
+    format: 'simpleia-conversation',
+    version: 1,
+    title: 'A',
+    pinned: false,
+    created_at: time,
+    settings: {},
+    leaf_message_id: 'm2',
+  },
   messages: [message, { ...message, id: 'm2', parent_id: 'm1', role: 'assistant', content: 'a' }],
 }
 const chatgpt = {
@@ -143,8 +169,18 @@ const chatgpt = {
   current_node: 'n2',
   mapping: {
     root: { id: 'root', parent: null, children: ['n1'], message: null },
-    n1: { id: 'n1', parent: 'root', children: ['n2'], message: { author: { role: 'user' }, content: { content_type: 'text', parts: ['q'] } } },
-    n2: { id: 'n2', parent: 'n1', children: [], message: { author: { role: 'assistant' }, content: { content_type: 'text', parts: ['a'] } } },
+    n1: {
+      id: 'n1',
+      parent: 'root',
+      children: ['n2'],
+      message: { author: { role: 'user' }, content: { content_type: 'text', parts: ['q'] } },
+    },
+    n2: {
+      id: 'n2',
+      parent: 'n1',
+      children: [],
+      message: { author: { role: 'assistant' }, content: { content_type: 'text', parts: ['a'] } },
+    },
   },
 }
 const conversationSeeds: readonly Seed[] = [

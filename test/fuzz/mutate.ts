@@ -26,11 +26,24 @@ const words = [
   '"'.repeat(301),
 ].map((word) => Buffer.from(word))
 
-const numbers = [0n, 1n, 0x7fn, 0xffn, 0x7fffn, 0xffffn, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn, 1n << 53n, 1n << 60n, (1n << 64n) - 1n]
+const numbers = [
+  0n,
+  1n,
+  0x7fn,
+  0xffn,
+  0x7fffn,
+  0xffffn,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_ffffn,
+  1n << 53n,
+  1n << 60n,
+  (1n << 64n) - 1n,
+]
 
 /** A file of a few changes at random places, headers above all. */
 export function mutate(original: Uint8Array, random: Random): Buffer {
-  let bytes = Buffer.from(original)
+  let bytes: Buffer = Buffer.from(original)
   const changes = 1 + Math.floor(random() * 4)
   for (let change = 0; change < changes && bytes.length > 0; change += 1) bytes = pick(kinds, random)(bytes, random)
   return bytes
@@ -90,7 +103,9 @@ function fill(bytes: Buffer, random: Random): Buffer {
   return Buffer.from(bytes).fill(value, at, Math.min(bytes.length, at + 1 + Math.floor(random() * 64)))
 }
 
-const cut: Change = (bytes, random) => bytes.subarray(0, place(bytes, random))
+function cut(bytes: Buffer, random: Random): Buffer {
+  return bytes.subarray(0, place(bytes, random))
+}
 
 function drop(bytes: Buffer, random: Random): Buffer {
   const at = place(bytes, random)

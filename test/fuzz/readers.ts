@@ -44,7 +44,10 @@ const openers: Readonly<Record<FileKind, Open>> = {
   dataset: openDatasets,
   conversations: openConversations,
   snapshot: openSnapshots,
-  'gguf-header': (folder) => ({ read: async (file) => void (await readModelKind(await write(folder, file))), close: async () => {} }),
+  'gguf-header': (folder) => ({
+    read: async (file) => void (await readModelKind(await write(folder, file))),
+    close: async () => {},
+  }),
   gguf: openModels,
   adapter: openAdapters,
   safetensors: openCheckpoints,
@@ -99,7 +102,10 @@ async function openSnapshots(folder: string): Promise<Reader> {
   const owner = 'ana'
   const files = await openSnapshotFiles(join(folder, 'snapshots'))
   const user = { id: owner, username: owner, usernameKey: owner, passwordHash: '', role: 'user', tokenGeneration: 0 } as const
-  await db.insertInto('users').values({ ...user, createdAt: '', updatedAt: '' }).execute()
+  await db
+    .insertInto('users')
+    .values({ ...user, createdAt: '', updatedAt: '' })
+    .execute()
   const vectorIndex = { drop: async () => {} }
   const snapshots = createSnapshots({ db, readSnapshot: storage.readSnapshot, files, vectorIndex, now: Date.now })
   return {

@@ -39,6 +39,8 @@ for (const kind of fileKinds) {
   faults += outcomes.filter(isFault).length
   console.log(report(kind, outcomes))
 }
-console.log(`\n${faults} faults, ${unforeseen.length} unhandled rejections; peak memory of this process ${Math.round(process.resourceUsage().maxRSS / 1024)} MB`)
+console.log(
+  `\n${faults} faults, ${unforeseen.length} unhandled rejections; peak memory of this process ${Math.round(process.resourceUsage().maxRSS / 1024)} MB`,
+)
 for (const error of unforeseen) console.error(error)
 process.exitCode = faults + unforeseen.length === 0 ? 0 : 1

@@ -90,6 +90,40 @@ describe('registering', () => {
   })
 })
 
+describe('a password that is tried first by those who guess', () => {
+  test.each([
+    'password1',
+    'PASSWORD1',
+    'qwertyuiop',
+    '1234567890',
+    'ana-maria',
+    'Ana-Maria1!',
+    '..simpleia..',
+    'SimpleIA2026',
+    'contraseña1',
+  ])('is refused when it is chosen: %s', async (guessed) => {
+    const world = await open()
+    const admin = await world.join('root')
+    const own = await world.join('ana-maria')
+    expect((await world.register('ana-maria', guessed)).json()).toMatchObject({ error: { details: [{ field: 'password' }] } })
+    const added = await world.post('/admin/users', { username: 'Ana-Maria', password: guessed }, admin.headers)
+    expect(added.json()).toMatchObject({ error: { code: 'invalid', details: [{ field: 'password' }] } })
+    const change = { current_password: password, new_password: guessed }
+    const changed = await world.post('/auth/password', change, own.headers)
+    expect(changed.json()).toMatchObject({ error: { code: 'invalid', details: [{ field: 'new_password' }] } })
+    expect(added.body + changed.body).not.toContain(guessed)
+  })
+
+  test.each(['p4ssw0rd of nobody else', 'simpleia and three words', 'ana-maria has a dog', '☃☃☃☃☃☃☃☃', ' '.repeat(8)])(
+    'is not any other, whatever it is made of: %j',
+    async (own) => {
+      const world = await open()
+      expect((await world.register('ana-maria', own)).statusCode).toBe(201)
+      expect((await world.login('ana-maria', own)).statusCode).toBe(200)
+    },
+  )
+})
+
 describe('the state before a login', () => {
   const stateOf = async (world: World) => (await world.http.inject({ url: '/auth/state' })).json()
 
@@ -183,7 +217,8 @@ describe('logging in', () => {
       const answer = await world.login('ana')
       expect(answer.cookies).toEqual([
         {
-          name: 'simpleia_token',
+          // Of this prefix a browser takes it from this host alone.
+          name: production ? '__Host-simpleia_token' : 'simpleia_token',
           value: answer.json<{ access_token: string }>().access_token,
           httpOnly: true,
           sameSite: 'Lax',
@@ -195,11 +230,16 @@ describe('logging in', () => {
     }
   })
 
-  test('logging out and changing the password take the cookie away', async () => {
-    const world = await open()
-    const { headers } = await world.join('ana')
-    const answer = await world.post('/auth/logout', {}, headers)
-    expect(answer.cookies).toMatchObject([{ name: 'simpleia_token', value: '', path: '/' }])
+  test('logging out takes the cookie away, so that a browser lets it', async () => {
+    for (const production of [false, true]) {
+      const world = await open({ production })
+      const { token } = await world.join('ana')
+      const name = production ? '__Host-simpleia_token' : 'simpleia_token'
+      const cookies = { [name]: token }
+      const answer = await world.http.inject({ method: 'POST', url: '/auth/logout', cookies })
+      expect(answer.statusCode).toBe(204)
+      expect(answer.cookies).toMatchObject([{ name, value: '', path: '/', ...(production ? { secure: true } : {}) }])
+    }
   })
 })
 

@@ -1,11 +1,11 @@
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { asks } from '../dialects.ts'
 import { says, streams } from '../cloud-server.ts'
+import { asks } from '../dialects.ts'
 import { openSecurityWorld, readOperations, sampleOf, sendRaw } from '../security-world.ts'
 import { modelOf, startServiceWorld } from '../service-world.ts'
 
@@ -60,7 +60,8 @@ describe('API2:2023 broken authentication', () => {
       signed(usual, { ...read, iss: 'elsewhere' }),
       signed(usual, { ...read, generation: 1 }),
     ]
-    for (const one of forged) expect({ one, status: (await world.withToken(one)('GET', '/auth/me')).status }).toMatchObject({ status: 401 })
+    for (const one of forged)
+      expect({ one, status: (await world.withToken(one)('GET', '/auth/me')).status }).toMatchObject({ status: 401 })
   })
 
   test('each login gives a token of its own, and a guessed password is refused when it is chosen', async () => {
@@ -92,7 +93,10 @@ describe('API3:2023 broken object property level authorization', () => {
       if (open.includes(`${method} ${path}`)) continue
       const unknown = fields.filter((field) => !Object.hasOwn(body.properties ?? {}, field))
       for (const field of unknown) {
-        const text = JSON.stringify(sampleOf(body)).replace('{', `{${JSON.stringify(field)}:"admin"${Object.keys(Object(sampleOf(body))).length === 0 ? '' : ','}`)
+        const text = JSON.stringify(sampleOf(body)).replace(
+          '{',
+          `{${JSON.stringify(field)}:"admin"${Object.keys(Object(sampleOf(body))).length === 0 ? '' : ','}`,
+        )
         const { status } = await root(method, path.replaceAll(/\{[^}]+\}/g, 'sample'), text)
         if (status < 400 || status >= 500) taken.push(`${method} ${path} ${field}: ${status}`)
       }
@@ -120,7 +124,9 @@ describe('API4:2023 unrestricted resource consumption', () => {
     const world = await openSecurityWorld({ settings: { MAX_BODY_BYTES: '10000', KEPT_BYTES_PER_DAY: '20000' } })
     const ana = await world.as('ana')
     expect((await ana('POST', '/predict', { prompt: 'x'.repeat(10_000) })).status).toBe(413)
-    expect((await ana('POST', '/predict', `{"prompt":"x","json_schema":${'{"a":'.repeat(400)}1${'}'.repeat(400)}}`)).status).toBe(400)
+    expect((await ana('POST', '/predict', `{"prompt":"x","json_schema":${'{"a":'.repeat(400)}1${'}'.repeat(400)}}`)).status).toBe(
+      400,
+    )
     const add = () => ana('POST', '/embed/add', { documents: ['x'.repeat(8000)] })
     expect([(await add()).status, (await add()).status]).toEqual([200, 200])
     const refused = await add()
@@ -161,7 +167,10 @@ describe('API5:2023 broken function level authorization', () => {
       const body = method === 'GET' ? undefined : {}
       expect({ method, path, status: (await ana(method, path, body)).status }).toMatchObject({ status: 403 })
       expect({ method, path, status: (await world.nobody(method, path, body)).status }).toMatchObject({ status: 401 })
-      const overridden = await ana(method === 'GET' ? 'GET' : 'POST', path, body, { 'x-http-method-override': method, 'x-original-url': '/health' })
+      const overridden = await ana(method === 'GET' ? 'GET' : 'POST', path, body, {
+        'x-http-method-override': method,
+        'x-original-url': '/health',
+      })
       expect(overridden.status).toBeOneOf([403, 404])
     }
   })
@@ -174,7 +183,10 @@ describe('API6:2023 unrestricted access to sensitive business flows', () => {
     const register = (index: number) =>
       world.nobody('POST', '/auth/register', { username: `user-${index}`, password: 'a password nobody guesses' })
     // Those that fail open none, and count for none.
-    for (let times = 0; times < 5; times += 1) expect((await world.nobody('POST', '/auth/register', { username: 'root', password: 'a password nobody guesses' })).status).toBe(409)
+    for (let times = 0; times < 5; times += 1)
+      expect(
+        (await world.nobody('POST', '/auth/register', { username: 'root', password: 'a password nobody guesses' })).status,
+      ).toBe(409)
     const statuses: number[] = []
     for (let index = 0; index < 101; index += 1) statuses.push((await register(index)).status)
     expect(statuses.filter((status) => status === 201)).toHaveLength(99)
@@ -198,8 +210,27 @@ describe('API7:2023 server side request forgery', () => {
     const { port } = inside.address() as AddressInfo
     const world = await openSecurityWorld()
     const ana = await world.as('ana')
-    const hosts = ['127.0.0.1', 'localhost', '127.1', '0x7f.1', '2130706433', '017700000001', '[::1]', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]']
-    const others = ['0.0.0.0', '[::]', '[64:ff9b::7f00:1]', '169.254.169.254', '10.0.0.1', '[fd00::1]', '100.64.0.1', 'user:pass@127.0.0.1']
+    const hosts = [
+      '127.0.0.1',
+      'localhost',
+      '127.1',
+      '0x7f.1',
+      '2130706433',
+      '017700000001',
+      '[::1]',
+      '[::ffff:127.0.0.1]',
+      '[::ffff:7f00:1]',
+    ]
+    const others = [
+      '0.0.0.0',
+      '[::]',
+      '[64:ff9b::7f00:1]',
+      '169.254.169.254',
+      '10.0.0.1',
+      '[fd00::1]',
+      '100.64.0.1',
+      'user:pass@127.0.0.1',
+    ]
     for (const host of [...hosts, ...others]) {
       const answer = await ana('POST', '/rag/documents', { url: `http://${host}:${port}/latest/meta-data` })
       expect({ host, status: answer.status }).toMatchObject({ status: 400 })
@@ -258,14 +289,33 @@ describe('API8:2023 security misconfiguration', () => {
     for (const host of ['evil.example', 'ai.example.com.evil.example', '192.168.1.5.nip.io', ''])
       expect({ host, status: await statusOf(host) }).toMatchObject({ status: 403 })
     expect(await statusOf('evil.example', { 'x-forwarded-for': '10.0.0.1', 'x-forwarded-host': 'ai.example.com' })).toBe(403)
-    for (const host of ['ai.example.com', 'AI.example.com:8000', '192.168.1.5:8000', '[fd00::1]', 'server', 'server.local', 'localhost'])
+    for (const host of [
+      'ai.example.com',
+      'AI.example.com:8000',
+      '192.168.1.5:8000',
+      '[fd00::1]',
+      'server',
+      'server.local',
+      'localhost',
+    ])
       expect({ host, status: await statusOf(host) }).toMatchObject({ status: 200 })
   })
 })
 
 describe('API9:2023 improper inventory management', () => {
   /** Reached by a browser or a socket, and told in words. */
-  const untold = [/^\/$/, /^\/docs/, /^\/openapi\.json$/, /^\/predict\/ws$/, /^\/admin$/, /^\/assets\//, /^\/\*$/, /^\/v1\/models\/\*$/, /^\/models\/\*$/, /^\/metrics$/]
+  const untold = [
+    /^\/$/,
+    /^\/docs/,
+    /^\/openapi\.json$/,
+    /^\/predict\/ws$/,
+    /^\/admin$/,
+    /^\/assets\//,
+    /^\/\*$/,
+    /^\/v1\/models\/\*$/,
+    /^\/models\/\*$/,
+    /^\/metrics$/,
+  ]
 
   test('every route that is there is described, with what it does, and the description names no other', async () => {
     const world = await openSecurityWorld()
