@@ -20,6 +20,11 @@ export type FileKind = (typeof fileKinds)[number]
 
 export type HostileFile = Readonly<{ kind: FileKind; index: number; name: string; bytes: Buffer }>
 
+/** The files that the others are made of: the readers must take them. */
+export async function* makeWholeFiles(kind: FileKind): AsyncGenerator<HostileFile> {
+  for (const [index, { name, bytes }] of (await readSeeds(kind)).entries()) yield { kind, index, name, bytes: Buffer.from(bytes) }
+}
+
 type Seed = Readonly<{ name: string; bytes: Uint8Array }>
 
 const checkpoint = 'test/fixtures/convert/llama3'
@@ -105,7 +110,7 @@ async function readModelSeeds(
         return [{ name: 'a.gguf', bytes: await readFile(await writeTinyModel('llama3', folder)) }]
       case 'adapter': {
         const target = join(folder, 'adapter.gguf')
-        const tensors = [{ name: 'blk.0.attn_q.weight', shape: [32, 32] }]
+        const tensors = [{ name: 'blk.0.attn_q.weight', shape: [32, 128] }]
         await writeNoise(target, { architecture: 'llama', tensors, seed: 1 })
         return [{ name: 'adapter.gguf', bytes: await readFile(target) }]
       }

@@ -8,6 +8,7 @@ import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { openEmbedProcess, spawnEmbedder } from '../../src/engine/local/embed-process.ts'
 import { type Engine, openEngine, spawnChild } from '../../src/engine/local/engine-process.ts'
 import { runConversion } from '../../src/models/convert/convert-process.ts'
+import { AppError } from '../../src/errors.ts'
 import { readModelKind } from '../../src/models/model-kind.ts'
 import { readOnnxModel } from '../../src/models/onnx-models.ts'
 import { createExtractor, spawnExtractor } from '../../src/rag/extract/extract-process.ts'
@@ -90,7 +91,8 @@ async function openConversations(folder: string): Promise<Reader> {
       async function* chunks() {
         yield bytes.toString('utf8')
       }
-      await importConversations({ db, now: Date.now }, owner, chunks(), never)
+      const { imported, skipped } = await importConversations({ db, now: Date.now }, owner, chunks(), never)
+      if (imported === 0) throw new AppError('unprocessable', `No conversation is taken: ${skipped[0]?.reason}.`)
     },
     close,
   }

@@ -1,5 +1,5 @@
 import { AppError, type ErrorCode } from '../../src/errors.ts'
-import { type FileKind, makeHostileFiles } from './hostile-files.ts'
+import { type FileKind, type HostileFile, makeHostileFiles } from './hostile-files.ts'
 import { openReader } from './readers.ts'
 
 export type Outcome = Readonly<{
@@ -12,10 +12,12 @@ export type Outcome = Readonly<{
 }>
 
 /** Has the reader of a kind read so many files of a seed, one after the other. */
-export async function* tryFiles(kind: FileKind, count: number, seed: number): AsyncGenerator<Outcome> {
+export const tryFiles = (kind: FileKind, count: number, seed: number) => tryAll(kind, makeHostileFiles(kind, count, seed))
+
+export async function* tryAll(kind: FileKind, files: AsyncIterable<HostileFile>): AsyncGenerator<Outcome> {
   const reader = await openReader(kind)
   try {
-    for await (const file of makeHostileFiles(kind, count, seed)) {
+    for await (const file of files) {
       const startedMs = performance.now()
       const outcome = await reader.read(file).then(
         () => ({ result: 'read', message: '' }) as const,
