@@ -37,6 +37,8 @@ export type WorldOptions = Readonly<{
   allowedOrigins?: readonly string[]
   passwords?: Passwords
   maxFailures?: number
+  /** That one address may open in an hour. */
+  maxAccounts?: number
 }>
 
 /** The real server, database and routes of auth and feedback, with a clock to turn and cheap passwords. */
@@ -62,7 +64,7 @@ export async function openWorld(options: WorldOptions = {}) {
     users,
     tokens,
     throttle,
-    registrations: createRegistrationThrottle({ now }),
+    registrations: createRegistrationThrottle({ now, maxAccounts: options.maxAccounts ?? 100 }),
     addressOf: ({ ip }) => ip,
     production,
     allowRegistration,

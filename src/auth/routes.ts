@@ -50,6 +50,12 @@ export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
 
 function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
   const { users, tokens, throttle, registrations, addressOf, production, allowRegistration, allowAnonymous } = options
+  /** A browser has one session: that which its cookie held before is over. */
+  async function endEarlier({ cookies }: FastifyRequest): Promise<void> {
+    const kept = cookies[sessionCookieName(production)]
+    const { tokenId } = (kept === undefined ? undefined : await tokens.findCaller(kept)) ?? {}
+    if (tokenId !== undefined) await tokens.revoke(tokenId)
+  }
   return async (scope) => {
     scope.get(
       '/auth/state',
@@ -101,6 +107,7 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
         const attempt = { address: addressOf(request), usernameKey: usernameKey(username) }
         const account = await throttle.attempt(attempt, () => users.findByPassword({ username, password }))
         if (account === undefined) throw new AppError('unauthorized', 'This username and password do not fit together.')
+        await endEarlier(request)
         const { token, expiresInSeconds } = await tokens.issue(account)
         reply.setCookie(sessionCookieName(production), token, sessionCookieOptions(production, expiresInSeconds))
         reply.header('cache-control', 'no-store')

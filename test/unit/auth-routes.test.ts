@@ -82,6 +82,26 @@ describe('registering', () => {
     expect(answer.json()).toMatchObject({ error: { details: [{ field: expect.stringMatching(/username|password/) }] } })
   })
 
+  test('is possible so often from one address in an hour; what fails counts for nothing, and admins go on', async () => {
+    const world = await open({ maxAccounts: 3 })
+    const { headers } = await world.join('root')
+    for (const name of ['root', 'root', 'root', 'x']) expect((await world.register(name)).statusCode).toBeOneOf([400, 409])
+    expect([(await world.register('ana')).statusCode, (await world.register('bob')).statusCode]).toEqual([201, 201])
+    const refused = await world.register('carmen')
+    expect(refused.json()).toMatchObject({ error: { code: 'rate_limited' } })
+    expect(refused.headers['retry-after']).toBe('3600')
+    const elsewhere = await world.http.inject({
+      method: 'POST',
+      url: '/auth/register',
+      payload: { username: 'dora', password },
+      remoteAddress: '192.0.2.7',
+    })
+    expect(elsewhere.statusCode).toBe(201)
+    expect((await world.post('/admin/users', { username: 'eva', password }, headers)).statusCode).toBe(201)
+    world.clock.ms += 3_600_000
+    expect((await world.register('carmen')).statusCode).toBe(201)
+  })
+
   test('can be closed, but for the first user', async () => {
     const world = await open({ allowRegistration: false })
     expect((await world.register('ana')).statusCode).toBe(201)
@@ -228,6 +248,24 @@ describe('logging in', () => {
         },
       ])
     }
+  })
+
+  test('ends the session that the browser had, and no other', async () => {
+    const world = await open()
+    await world.register('ana')
+    const [elsewhere, before] = [await world.tokenFor('ana'), await world.tokenFor('ana')]
+    const payload = { username: 'ana', password }
+    const again = await world.http.inject({ method: 'POST', url: '/auth/login', payload, cookies: { simpleia_token: before } })
+    const statuses = [before, elsewhere, again.json<{ access_token: string }>().access_token].map(
+      async (token) => (await world.me(token)).statusCode,
+    )
+    expect(await Promise.all(statuses)).toEqual([401, 200, 200])
+    // One that is none ends nothing, nor does it keep anybody out; a failed login ends nothing.
+    const odd = await world.http.inject({ method: 'POST', url: '/auth/login', payload, cookies: { simpleia_token: 'a.b.c' } })
+    expect(odd.statusCode).toBe(200)
+    const wrong = { username: 'ana', password: 'another one' }
+    await world.http.inject({ method: 'POST', url: '/auth/login', payload: wrong, cookies: { simpleia_token: elsewhere } })
+    expect((await world.me(elsewhere)).statusCode).toBe(200)
   })
 
   test('logging out takes the cookie away, so that a browser lets it', async () => {
