@@ -5,6 +5,7 @@ import { keyRoutes } from './auth/key-routes.ts'
 import { createLoginThrottle, type LoginThrottleOptions } from './auth/login-throttle.ts'
 import { createPasswords } from './auth/passwords.ts'
 import { addressOf } from './auth/rate-limit.ts'
+import { createRegistrationThrottle } from './auth/registration-throttle.ts'
 import { type AuthRoutes, authRoutes } from './auth/routes.ts'
 import { createTokens } from './auth/tokens.ts'
 import { createUsers } from './auth/users.ts'
@@ -28,6 +29,7 @@ export type AccessParts = Pick<Storage, 'db'> &
 /** Who may come in, and the accounts, tokens and API keys that tell. */
 export function openAccess(config: Config, { db, secretKey, windows, takeTurn, now }: AccessParts): Access {
   const { environment, allowAnonymous, allowRegistration } = config
+  const production = environment === 'production'
   const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })
   const users = createUsers({ db, passwords: createPasswords(), now, allowRegistration })
   const throttle = createLoginThrottle({ windows, takeTurn })
@@ -35,14 +37,15 @@ export function openAccess(config: Config, { db, secretKey, windows, takeTurn, n
   const findCaller = (token: string) => (isApiKey(token) ? apiKeys.findCaller(token) : tokens.findCaller(token))
   const usageOf = (ids: readonly string[]) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now()))))
   return {
-    guard: createGuard({ findCaller, allowAnonymous, allowedOrigins: config.corsOrigins }),
+    guard: createGuard({ findCaller, allowAnonymous, secureCookie: production, allowedOrigins: config.corsOrigins }),
     keys: keyRoutes({ apiKeys, usageOf }),
     auth: authRoutes({
       users,
       tokens,
       throttle,
+      registrations: createRegistrationThrottle({ windows }),
       addressOf,
-      production: environment === 'production',
+      production,
       allowRegistration,
       allowAnonymous,
     }),

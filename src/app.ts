@@ -29,6 +29,7 @@ import { createLog, type LogOptions } from './http/log-stream.ts'
 import { logAnswer } from './http/request-log.ts'
 import { createServer, type MountedRoute, mountRoutes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
+import { openKeptBytes } from './kept-part.ts'
 import { openKnowledge } from './knowledge.ts'
 import { openLearning } from './learning.ts'
 import { listRoutes } from './list-routes.ts'
@@ -128,6 +129,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
+    keep: openKeptBytes(config, base.now),
     prepareReload: () => prepareReload(config, opened.answers, outside),
   })
   const { requireUser, requireAdmin, allowCaller } = access.guard
@@ -189,7 +191,8 @@ async function openFront(config: Config, base: Base, closer: Closer) {
     onError: metrics.errorSent,
     now,
   })
-  await serveApiDocs(http, { version: versionOf(parts), allowAnonymous: config.allowAnonymous, cookieName: sessionCookieName })
+  const cookieName = sessionCookieName(config.environment === 'production')
+  await serveApiDocs(http, { version: versionOf(parts), allowAnonymous: config.allowAnonymous, cookieName })
   return { outside, http, limits, sockets }
 }
 
@@ -224,6 +227,7 @@ function openServer(
   return createServer({
     boundToLoopback: isLoopback(config.host),
     production: config.environment === 'production',
+    allowedHosts: config.allowedHosts,
     corsOrigins: config.corsOrigins,
     trustProxy: config.trustProxy,
     maxBodyBytes: config.maxBodyBytes,

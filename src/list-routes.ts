@@ -26,6 +26,7 @@ import { statusOf } from './models/selected-model.ts'
 import type { Outside } from './outside.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
+import type { KeepRoutes } from './usage/kept-bytes.ts'
 import { usageRoutes } from './usage/routes.ts'
 import { webPages } from './web-client/pages.ts'
 
@@ -46,6 +47,8 @@ export type RouteParts = Readonly<{
   knowledge: Knowledge
   conversations: ConversationsPart
   ledger: Outside['ledger']
+  /** Wraps what keeps documents and conversations. */
+  keep: KeepRoutes
   prepareReload: SelectRoutesOptions['prepareReload']
   now: () => number
 }>
@@ -76,7 +79,7 @@ function publicRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
 }
 
 function callerRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
-  const { answers, conversations, dialects, jobs, knowledge, learning, limits, sockets } = parts
+  const { answers, conversations, dialects, jobs, keep, knowledge, learning, limits, sockets } = parts
   const { predict, rollouts } = answers
   return [
     openToKeys('inference', [
@@ -87,19 +90,19 @@ function callerRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
       ...jobs.caller,
     ]),
     ...knowledge.caller,
-    ...conversations.caller,
+    keep(conversations.caller),
     ...learning.caller,
   ]
 }
 
-function userRoutes({ access, answers, knowledge, learning, now }: RouteParts): readonly FastifyPluginAsync[] {
+function userRoutes({ access, answers, keep, knowledge, learning, now }: RouteParts): readonly FastifyPluginAsync[] {
   const { meter } = answers.accounting
   return [
     openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
     access.auth.user,
     access.keys.user,
     ...learning.user,
-    ...knowledge.user,
+    keep(knowledge.user),
   ]
 }
 

@@ -11,6 +11,7 @@ import { openToKeys } from '../src/auth/key-scopes.ts'
 import { createLoginThrottle } from '../src/auth/login-throttle.ts'
 import { isFromOwnPage } from '../src/auth/own-page.ts'
 import { createPasswords, type Passwords } from '../src/auth/passwords.ts'
+import { createRegistrationThrottle } from '../src/auth/registration-throttle.ts'
 import { authRoutes } from '../src/auth/routes.ts'
 import { createTokens } from '../src/auth/tokens.ts'
 import { createTurns } from '../src/auth/turns.ts'
@@ -38,6 +39,8 @@ export type WorldOptions = Readonly<{
   allowedOrigins?: readonly string[]
   passwords?: Passwords
   maxFailures?: number
+  /** That one address may open in an hour. */
+  maxAccounts?: number
 }>
 
 /** The real server, database and routes of auth and feedback, with a clock to turn and cheap passwords. */
@@ -57,7 +60,7 @@ export async function openWorld(options: WorldOptions = {}) {
     apiKeys,
     usageOf: (ids) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now())))),
   })
-  const guard = createGuard({ findCaller, allowAnonymous, allowedOrigins })
+  const guard = createGuard({ findCaller, allowAnonymous, secureCookie: production, allowedOrigins })
   const throttle = createLoginThrottle({
     windows: openMemoryWindows(now),
     takeTurn: createTurns(),
@@ -67,6 +70,7 @@ export async function openWorld(options: WorldOptions = {}) {
     users,
     tokens,
     throttle,
+    registrations: createRegistrationThrottle({ windows: openMemoryWindows(now), maxAccounts: options.maxAccounts ?? 100 }),
     addressOf: ({ ip }) => ip,
     production,
     allowRegistration,

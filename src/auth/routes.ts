@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts'
 import { fromQuotaBody, toQuotaAnswer } from '../usage/schema.ts'
 import { userOf } from './guard.ts'
 import type { LoginThrottle } from './login-throttle.ts'
+import type { RegistrationThrottle } from './registration-throttle.ts'
 import {
   type AuthState,
   authState,
@@ -21,7 +22,7 @@ import {
   userPage,
   userPath,
 } from './schema.ts'
-import { sessionCookieName, sessionCookieOptions } from './session-cookie.ts'
+import { sessionCookieName, sessionCookieOptions, sessionCookiePlace } from './session-cookie.ts'
 import type { Tokens } from './tokens.ts'
 import { usernameKey } from './username.ts'
 import type { User, Users } from './users.ts'
@@ -30,6 +31,7 @@ export type AuthRoutesOptions = Readonly<{
   users: Users
   tokens: Tokens
   throttle: LoginThrottle
+  registrations: RegistrationThrottle
   /** Where a request comes from, for the throttle. */
   addressOf: (request: FastifyRequest) => string
   /** Cookies over https only. */
@@ -47,7 +49,13 @@ export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
 }
 
 function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
-  const { users, tokens, throttle, addressOf, production, allowRegistration, allowAnonymous } = options
+  const { users, tokens, throttle, registrations, addressOf, production, allowRegistration, allowAnonymous } = options
+  /** A browser has one session: that which its cookie held before is over. */
+  async function endEarlier({ cookies }: FastifyRequest): Promise<void> {
+    const kept = cookies[sessionCookieName(production)]
+    const { tokenId } = (kept === undefined ? undefined : await tokens.findCaller(kept)) ?? {}
+    if (tokenId !== undefined) await tokens.revoke(tokenId)
+  }
   return async (scope) => {
     scope.get(
       '/auth/state',
@@ -74,8 +82,12 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
         },
       },
       async (request, reply) => {
+        const address = addressOf(request)
+        await registrations.check(address)
+        const registered = await users.register(request.body)
+        await registrations.count(address)
         reply.code(201)
-        return users.register(request.body)
+        return registered
       },
     )
 
@@ -95,8 +107,9 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
         const attempt = { address: addressOf(request), usernameKey: usernameKey(username) }
         const account = await throttle.attempt(attempt, () => users.findByPassword({ username, password }))
         if (account === undefined) throw new AppError('unauthorized', 'This username and password do not fit together.')
+        await endEarlier(request)
         const { token, expiresInSeconds } = await tokens.issue(account)
-        reply.setCookie(sessionCookieName, token, sessionCookieOptions(production, expiresInSeconds))
+        reply.setCookie(sessionCookieName(production), token, sessionCookieOptions(production, expiresInSeconds))
         reply.header('cache-control', 'no-store')
         return { access_token: token, token_type: 'bearer', expires_in: expiresInSeconds }
       },
@@ -112,7 +125,7 @@ const selfRoutes: FastifyPluginAsync = async (scope) => {
   )
 }
 
-function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): FastifyPluginAsync {
+function userRoutes({ users, tokens, throttle, addressOf, production }: AuthRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
     scope.post(
       '/auth/logout',
@@ -120,7 +133,7 @@ function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): 
       async (request, reply) => {
         const { tokenId } = userOf(request)
         if (tokenId !== undefined) await tokens.revoke(tokenId)
-        return endSession(reply)
+        return endSession(reply, production)
       },
     )
 
@@ -141,7 +154,7 @@ function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): 
         const attempt = { address: addressOf(request), usernameKey: usernameKey(username) }
         const changed = await throttle.attempt(attempt, () => users.changePassword(id, current_password, new_password))
         if (changed === undefined) throw new AppError('forbidden', 'The current password is another one.')
-        return endSession(reply)
+        return endSession(reply, production)
       },
     )
   }
@@ -205,8 +218,8 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
   }
 }
 
-function endSession(reply: FastifyReply): FastifyReply {
-  return reply.clearCookie(sessionCookieName, { path: '/' }).code(204).send()
+function endSession(reply: FastifyReply, secure: boolean): FastifyReply {
+  return reply.clearCookie(sessionCookieName(secure), sessionCookiePlace(secure)).code(204).send()
 }
 
 function toListed({ id, username, role, createdAt, ...quota }: User): Static<typeof userInList> {

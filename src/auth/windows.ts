@@ -13,7 +13,7 @@ export interface Windows {
 }
 
 /** What is counted; each kind apart. */
-export type WindowKind = 'requests' | 'generations' | 'logins' | 'logins-of-address'
+export type WindowKind = 'requests' | 'generations' | 'logins' | 'logins-of-address' | 'registrations'
 
 export type WindowsOptions = Readonly<{
   windowMs: number

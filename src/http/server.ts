@@ -50,6 +50,8 @@ export type SchemaCompilers = Readonly<{
 export type ServerOptions = Readonly<{
   boundToLoopback: boolean
   production: boolean
+  /** Names by which the service is reached; see browser-guard.ts. */
+  allowedHosts?: readonly string[]
   corsOrigins: readonly string[]
   isFromOwnPage: BrowserGuardOptions['isFromOwnPage']
   /** Addresses or subnets of proxies whose X-Forwarded-For is believed. */

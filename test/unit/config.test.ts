@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readSelection, writeSelection } from '../../src/config/selection.ts'
 import { flagOf, settingRows } from '../../src/config/settings.ts'
-import { type ConfigSources, isLoopback, loadConfig, readEnvFile } from '../../src/config.ts'
+import { type ConfigSources, hideSecrets, isLoopback, loadConfig, readEnvFile } from '../../src/config.ts'
 import { AppError } from '../../src/errors.ts'
 
 const key = 'k3y-0f-th1rty-two-characters-or-more'
@@ -176,4 +176,14 @@ test('a selection that is damaged or holds something else is refused with what i
       message: expect.stringContaining('selected_model'),
     })
   }
+})
+
+test('what child processes inherit holds no secret: neither ours nor one that is called so', () => {
+  const environment = {
+    ...{ PATH: '/bin', HOME: '/root', LD_LIBRARY_PATH: '/cuda', PGPASSWORD: 'for its client', KEYBOARD: 'es', DATA_DIR: 'data' },
+    ...{ SECRET_KEY: 'x', DATABASE_URL: 'postgres://a:b@c/d', REDIS_URL: 'redis://:x@y', HF_TOKEN: 'x', CUSTOM_API_KEY: 'x' },
+    ...{ GPU_KEY: 'x', AWS_SECRET_ACCESS_KEY: 'x', github_token: 'x', DB_PASSWORD: 'x' },
+  }
+  hideSecrets(environment)
+  expect(Object.keys(environment)).toEqual(['PATH', 'HOME', 'LD_LIBRARY_PATH', 'PGPASSWORD', 'KEYBOARD', 'DATA_DIR'])
 })

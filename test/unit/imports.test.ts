@@ -137,6 +137,7 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
       'cli/machine.ts',
       'cli/web-client.ts',
       'config/service-settings.ts',
+      'http/browser-guard.ts',
       'http/security-headers.ts',
       'http/server.ts',
       'models/hub-request.ts',
