@@ -10,6 +10,7 @@ import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
 import { openDialects } from './dialect-routes.ts'
+import { readDiskRooms } from './disk-rooms.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
 import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -30,14 +31,18 @@ import { openKnowledge } from './knowledge.ts'
 import { openLearning } from './learning.ts'
 import { listRoutes } from './list-routes.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
-import { countRequest } from './metrics/routes.ts'
+import { countActive, countRequest } from './metrics/routes.ts'
 import { openModelJobs } from './model-jobs.ts'
 import { statusOf } from './models/selected-model.ts'
+import { traceEgress } from './observe/observe-egress.ts'
+import { type RequestTracing, traceRequests } from './observe/trace-requests.ts'
+import { observeWork } from './observe-work.ts'
 import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openStorage } from './storage/open-storage.ts'
+import { openTracing } from './tracing-part.ts'
 import type { StartTrainer } from './training/trainer.ts'
 
 export type AppParts = Readonly<{
@@ -148,27 +153,32 @@ type Base = Awaited<ReturnType<typeof openBase>>
 async function openBase(config: Config, given: AppParts, closer: Closer) {
   const { now = Date.now, clock = systemClock } = given
   const activity = createActivity(clock.now)
-  const parts = { ...given, ...watchWork(given, activity) }
-  const { host } = parts
-  const storage = closer.use(await openStorage({ url: config.databaseUrl, now }))
+  const version = versionOf(given)
+  const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
+  const sources = { engine: () => given.host.status(), cache: () => cache.statistics(), version }
+  const watch = createWatch({ engine: sources.engine, logStream: given.logStream, now })
+  const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
+  const storage = closer.use(await openStorage({ url: config.databaseUrl, now, onQuery: metrics.queryEnd }))
+  metrics.watchConnections(storage.connections)
+  metrics.watchDisks(() => readDiskRooms({ data: config.dataDir, models: config.modelsDir }))
   const { db } = storage
   const access = await openAccess(config, { ...storage, now })
   const lifecycle = createLifecycle()
-  const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
-  const sources = { engine: () => host.status(), cache: () => cache.statistics() }
-  const watch = createWatch({ engine: sources.engine, logStream: parts.logStream, now })
-  const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
-  const log = createLog({ level: config.logLevel, stream: watch.logStream })
-  return { now, clock, activity, parts, storage, db, access, lifecycle, cache, sources, watch, metrics, log }
+  const untraced = await openOutside(config, { ...given, storage, metrics, now })
+  const tracing = closer.use(await openTracing(config, { egress: untraced.egress, metrics, version, now, log: () => log }))
+  const outside = { ...untraced, egress: traceEgress(untraced.egress, tracing) }
+  const log = createLog({ level: config.logLevel, stream: watch.logStream, mixin: tracing.isOn ? tracing.ids : undefined })
+  const parts = { ...given, ...observeWork(watchWork(given, activity), { metrics, tracing }) }
+  return { now, clock, activity, parts, storage, db, access, lifecycle, cache, sources, watch, metrics, outside, tracing, log }
 }
 
 type Front = Awaited<ReturnType<typeof openFront>>
 
 /** The server, and what holds for each request to it. */
 async function openFront(config: Config, base: Base, closer: Closer) {
-  const { access, lifecycle, log, metrics, now, parts, storage, watch } = base
-  const outside = await openOutside(config, { ...parts, storage, metrics, now })
-  const http = closer.use(await openServer(config, { ...parts, watch, log }, lifecycle, metrics))
+  const { access, lifecycle, log, metrics, now, parts, tracing, watch } = base
+  const requests = traceRequests(tracing)
+  const http = closer.use(await openServer(config, { ...parts, watch, log, requests }, lifecycle, metrics))
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
@@ -183,13 +193,13 @@ async function openFront(config: Config, base: Base, closer: Closer) {
     now,
   })
   await serveApiDocs(http, versionOf(parts))
-  return { outside, http, limits, sockets }
+  return { http, limits, sockets }
 }
 
 /** What the service can do, each part with its routes. */
 async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
-  const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage } = opened
-  const common = { ...opened.parts, db, log, metrics, now, askerOf, userOf, outside, egress: outside.egress }
+  const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage, tracing } = opened
+  const common = { ...opened.parts, db, log, metrics, tracing, now, askerOf, userOf, outside, egress: outside.egress }
   const onFeedback = () => answers.rollouts.lookSoon()
   const predictions = openPredictions(config, { ...common, onFeedback }, closer)
   const { recorder } = predictions
@@ -207,9 +217,11 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   return { outside, answers, knowledge, jobs, dialects, conversations, learning }
 }
 
+type ServerParts = Readonly<{ watch: Watch; log: FastifyBaseLogger; requests: RequestTracing }>
+
 function openServer(
   config: Config,
-  { watch, log, schemaCompilers }: Pick<AppParts, 'schemaCompilers'> & Readonly<{ watch: Watch; log: FastifyBaseLogger }>,
+  { watch, log, schemaCompilers, requests }: Pick<AppParts, 'schemaCompilers'> & ServerParts,
   lifecycle: Lifecycle,
   metrics: Metrics,
 ): Promise<FastifyInstance> {
@@ -224,11 +236,15 @@ function openServer(
     isFromOwnPage,
     lifecycle,
     ...(schemaCompilers === undefined ? {} : { schemaCompilers }),
-    onRequestEnd: (request, reply, status) => {
+    addFirstHooks(http) {
+      requests.addHooks(http)
+      countActive(http, metrics)
+    },
+    onRequestEnd: requests.ending((request, reply, status) => {
       logAnswer(request, reply, status)
       count(request, reply, status)
       watch.onRequestEnd(request, reply, status)
-    },
+    }),
   })
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type {} from '../auth/guard.ts'
 
 const safeRequestId = /^[A-Za-z0-9._-]{1,64}$/
 
@@ -25,8 +26,15 @@ export function logAnswer(request: FastifyRequest, reply: FastifyReply, status: 
     status,
     durationMs: Math.round(reply.elapsedTime),
     failure: reply.failure?.code,
+    caller: callerKind(request),
   }
   request.log.info(line, 'answered')
+}
+
+/** Who has asked, as far as the log is to know: `anonymous`, `user`, `admin`, or an API key of one of the two; absent where nobody was asked who. */
+function callerKind({ caller }: FastifyRequest): string | undefined {
+  if (caller?.type !== 'user') return caller?.type
+  return caller.key === undefined ? caller.role : `${caller.role} key`
 }
 
 /** How an error is written to the log. */

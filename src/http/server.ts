@@ -48,6 +48,8 @@ export type ServerOptions = Readonly<{
   log: FastifyBaseLogger
   lifecycle: Lifecycle
   onRequestEnd: RequestEndListener
+  /** Adds what comes before all other hooks. */
+  addFirstHooks?: (http: FastifyInstance) => void
   /** Default: all that schemas say is compiled before the server listens. */
   schemaCompilers?: SchemaCompilers
 }>
@@ -90,6 +92,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   cutSlowConnections(http)
   // First of all hooks: it closes the connections of the handshakes that those after it refuse.
   await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
+  options.addFirstHooks?.(http)
   onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)
   http.addHook('preValidation', async ({ body }) => refuseDeepJson(body))

@@ -14,6 +14,7 @@ import { Pool, type PoolClient, types } from 'pg'
 import { AppError } from '../errors.ts'
 import { toPostgresError } from './postgres-error.ts'
 import { escapeNul, unescapeNul } from './postgres-text.ts'
+import type { ConnectionCounts } from './watch-queries.ts'
 
 export const isPostgresUrl = (url: string): boolean => /^postgres(ql)?:\/\//.test(url)
 
@@ -42,6 +43,11 @@ export function openPostgres(url: string): Pool {
   } catch (cause) {
     throw new AppError('invalid', 'DATABASE_URL: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE.', { cause })
   }
+}
+
+/** What the pool does now. */
+export function countConnections({ totalCount, idleCount, waitingCount, options }: Pool): ConnectionCounts {
+  return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount, limit: options.max ?? mostConnections }
 }
 
 /** Kysely's own dialect, but for what makes it behave as SQLite does here: the turns of transactions, types, texts and errors. */
