@@ -1,3 +1,4 @@
+import { isThisMachine } from '../engine/cloud/egress.ts'
 import { isPrivateAddress } from '../engine/cloud/own-network.ts'
 import type { ErrorDetail } from '../errors.ts'
 import type { Language } from './kinds.ts'
@@ -18,11 +19,9 @@ export function telemetryMistakes(config: Telemetry, language: Language): ErrorD
   const [rule, field, got] = otelCaptureContent
     ? ([rules.content, telemetrySettings.otelCaptureContent.env, 'true'] as const)
     : ([rules.address, telemetrySettings.otelEndpoint.env, JSON.stringify(origin)] as const)
-  const isKept = otelCaptureContent ? isLoopback(hostname) : isPrivateAddress(hostname)
+  const isKept = otelCaptureContent ? isThisMachine(hostname) : isPrivateAddress(hostname)
   return isKept ? [] : [{ field, expected: rule[language], got }]
 }
-
-const isLoopback = (hostname: string) => hostname === 'localhost' || hostname === '[::1]' || /^127\.[\d.]+$/.test(hostname)
 
 const rules = {
   address: {

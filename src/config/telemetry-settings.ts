@@ -26,6 +26,15 @@ const captures: Kind<boolean> = {
   parse: (raw) => (/^span_only$/i.test(raw) ? true : /^no_content$/i.test(raw) ? false : yesOrNo.parse(raw)),
 }
 
+export const traceSamplers = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const
+
 /** The variables are those of OpenTelemetry. */
 export const telemetrySettings = {
   otelEndpoint: {
@@ -68,14 +77,7 @@ export const telemetrySettings = {
   otelTracesSampler: {
     env: 'OTEL_TRACES_SAMPLER',
     group: 'telemetry',
-    kind: oneOf(
-      'always_on',
-      'always_off',
-      'traceidratio',
-      'parentbased_always_on',
-      'parentbased_always_off',
-      'parentbased_traceidratio',
-    ),
+    kind: oneOf(...traceSamplers),
     default: 'parentbased_always_on',
     help: {
       en: 'Which requests are followed; parentbased: as the caller says in traceparent, where it says so.',

@@ -87,8 +87,9 @@ export class CountedHistogram extends Histogram {
     this.#read = read
   }
 
-  override async get() {
-    const { name, label, bounds } = this.#options
+  /** What the registry asks for its text, and `get` for its values. */
+  async getForPromString() {
+    const { name, help, label, bounds } = this.#options
     const values = this.#read().flatMap((counted) => {
       const labels = { [label]: counted.label }
       let below = 0
@@ -99,11 +100,6 @@ export class CountedHistogram extends Histogram {
       const [sum, count] = [`${name}_sum`, `${name}_count`]
       return [...buckets, { metricName: sum, labels, value: counted.sum }, { metricName: count, labels, value: below }]
     })
-    return { ...(await super.get()), values }
-  }
-
-  /** What the registry asks for its text. */
-  getForPromString() {
-    return this.get()
+    return { name, help, type: 'histogram', values }
   }
 }

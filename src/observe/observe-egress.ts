@@ -19,7 +19,7 @@ export function traceEgress(egress: Egress, tracing: Tracing): Egress {
 
 type Fetch = typeof globalThis.fetch
 
-function followRequests(fetch: Fetch, { purpose, provider }: EgressIntent, tracing: Tracing): Fetch {
+function followRequests(send: Fetch, { purpose, provider }: EgressIntent, tracing: Tracing): Fetch {
   return (input, init = {}) => {
     const url = new URL(input instanceof Request ? input.url : input)
     const method = init.method ?? (input instanceof Request ? input.method : 'GET')
@@ -33,7 +33,7 @@ function followRequests(fetch: Fetch, { purpose, provider }: EgressIntent, traci
     return traced(tracing, method, { kind: 'client', attributes }, async (span) => {
       const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : undefined))
       if (isOwnNetwork(url.hostname)) for (const [name, value] of Object.entries(span.headers())) headers.set(name, value)
-      const response = await fetch(input, { ...init, headers })
+      const response = await send(input, { ...init, headers })
       span.set({ 'http.response.status_code': response.status })
       if (response.status >= 400) span.fail(String(response.status))
       return response

@@ -16,7 +16,8 @@ export type ExporterParts = Readonly<{
 
 /** So long all that is sent is one errand in the ledger: batches come every few seconds. */
 const errandMs = 3_600_000
-const sendLimitMs = 10_000
+/** For one sending with its second try. The service waits so long for a collector that is gone when it ends, and no longer. */
+const sendLimitMs = 2000
 
 /** OpenTelemetry's exporter, which sends by HTTP and JSON, kept to the rules of the way out. */
 export function createOtlpExporter({ endpoint, headers }: Pick<TraceSettings, 'endpoint' | 'headers'>, parts: ExporterParts) {

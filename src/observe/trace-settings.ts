@@ -1,3 +1,5 @@
+import type { traceSamplers } from '../config/telemetry-settings.ts'
+
 /** How traces are sent; there is none where they are not. */
 export type TraceSettings = Readonly<{
   /** Address of the collector, without `/v1/traces`. */
@@ -14,12 +16,4 @@ export type TraceSettings = Readonly<{
   version: string
 }>
 
-export const traceSamplers = [
-  'always_on',
-  'always_off',
-  'traceidratio',
-  'parentbased_always_on',
-  'parentbased_always_off',
-  'parentbased_traceidratio',
-] as const
 export type TraceSampler = (typeof traceSamplers)[number]
