@@ -154,7 +154,6 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const { now = Date.now, clock = systemClock } = given
   const activity = createActivity(clock.now)
   const version = versionOf(given)
-  const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const sources = { engine: () => given.host.status(), cache: () => cache.statistics(), version }
   const watch = createWatch({ engine: sources.engine, logStream: given.logStream, now })
   const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
@@ -162,6 +161,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   metrics.watchConnections(storage.connections)
   metrics.watchDisks(() => readDiskRooms({ data: config.dataDir, models: config.modelsDir }))
   const { db } = storage
+  const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
   const access = await openAccess(config, { ...storage, now })
   const lifecycle = createLifecycle()
   const untraced = await openOutside(config, { ...given, storage, metrics, now })

@@ -12,7 +12,9 @@ export function registerProcess(registry: Registry, version: string): Readonly<{
   const gauge = (name: string, help: string, read: () => number | undefined) => readGauge(registry, { name, help }, read)
   gauge('process_resident_memory_bytes', 'Memory of the API process.', () => process.memoryUsage.rss())
   gauge('process_heap_used_bytes', 'JavaScript heap in use.', () => process.memoryUsage().heapUsed)
-  gauge('process_start_time_seconds', 'When the API process began, in Unix time.', () => Date.now() / 1000 - process.uptime())
+  // Looked at once: a clock that is set, or a fraction that differs, would look like another start.
+  const startedAt = Math.round(Date.now() - process.uptime() * 1000) / 1000
+  gauge('process_start_time_seconds', 'When the API process began, in Unix time.', () => startedAt)
   gauge('process_open_fds', 'Open files and connections of the API process.', countOpenFiles)
   const cpu = { name: 'process_cpu_seconds_total', help: 'CPU time of the API process.' }
   readCounter(registry, cpu, () => {

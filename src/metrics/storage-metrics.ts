@@ -13,17 +13,13 @@ export interface StorageMetrics {
   watchConnections(read: () => ConnectionCounts | undefined): void
   /** Adds how full disks are when somebody reads the metrics. */
   watchDisks(read: () => Promise<readonly DiskRoom[]>): void
-  /** Redis answers, or does so no more. Never called where there is none. */
-  redisState(isUp: boolean): void
-  redisFailed(): void
 }
 
 export function registerStorage(registry: Registry): StorageMetrics {
   const registers = [registry]
-  let isRedisUp: boolean | undefined
   const queries = new Histogram({
     name: 'simpleia_database_query_duration_seconds',
-    help: 'Statements of the database by their kind; in PostgreSQL with the way there, and begin with the wait for the turn to write.',
+    help: 'Statements of the database by their kind. In PostgreSQL transaction has the wait for the turn to write, connect the one for a connection.',
     labelNames: ['kind'],
     buckets: querySeconds,
     registers,
@@ -34,13 +30,6 @@ export function registerStorage(registry: Registry): StorageMetrics {
     labelNames: ['code'],
     registers,
   })
-  const redisErrors = new Counter({
-    name: 'simpleia_redis_errors_total',
-    help: 'Commands that Redis refused, or could not be reached for.',
-    registers,
-  })
-  const redisUp = { name: 'simpleia_redis_up', help: '1 while Redis answers; absent without REDIS_URL.' }
-  readGauge(registry, redisUp, () => (isRedisUp === undefined ? undefined : Number(isRedisUp)))
   return {
     queryEnd(kind, seconds, failure) {
       queries.observe({ kind }, seconds)
@@ -48,10 +37,6 @@ export function registerStorage(registry: Registry): StorageMetrics {
     },
     watchConnections: (read) => registerConnections(registry, read),
     watchDisks: (read) => registerDisks(registry, read),
-    redisState(isUp) {
-      isRedisUp = isUp
-    },
-    redisFailed: () => redisErrors.inc(),
   }
 }
 

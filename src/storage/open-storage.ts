@@ -40,7 +40,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const { url, now = Date.now, busyTimeoutMs = 2000, migrations, onQuery } = options
   const isShared = isPostgresUrl(url)
   const pool = isShared ? openPostgres(url) : undefined
-  const db = createDatabase(pool === undefined ? sqliteDialect(openSqlite(url, busyTimeoutMs)) : postgresDialect(pool), onQuery)
+  const db = createDatabase(
+    pool === undefined ? sqliteDialect(openSqlite(url, busyTimeoutMs)) : postgresDialect(pool, onQuery),
+    onQuery,
+  )
   try {
     await migrate(db, now, migrations)
   } catch (error) {

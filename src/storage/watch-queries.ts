@@ -1,7 +1,8 @@
 import type { LogEvent } from 'kysely'
 import { AppError } from '../errors.ts'
 
-export type QueryKind = 'select' | 'insert' | 'update' | 'delete' | 'transaction' | 'other'
+/** `connect`: no statement, but the wait for a connection of the pool. */
+export type QueryKind = 'select' | 'insert' | 'update' | 'delete' | 'transaction' | 'connect' | 'other'
 
 /** Told of each statement: how long it took, and the code of the error that it ended with. */
 export type QueryListener = (kind: QueryKind, seconds: number, failure: string | undefined) => void
@@ -25,7 +26,11 @@ export function tellQueries(listener: QueryListener): (event: LogEvent) => void 
   }
 }
 
+/** What stands before the writing of all replicas: a part of the transaction, whatever it looks like. */
+const turn = /^\s*select pg_advisory/i
+
 function kindOf(node: string, sql: string): QueryKind {
+  if (turn.test(sql)) return 'transaction'
   const known = kindOfNode[node]
   if (known !== undefined) return known
   const [, word = ''] = /^\s*(\w+)/.exec(sql) ?? []
@@ -52,4 +57,4 @@ function kindOf(node: string, sql: string): QueryKind {
 }
 
 /** What the state of the storage is to blame for has a code; a row that may not be there twice has none. */
-const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : 'other')
+export const codeOf = (error: unknown): string => (error instanceof AppError ? error.code : 'other')
