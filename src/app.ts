@@ -13,6 +13,7 @@ import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
 import { openDialects } from './dialect-routes.ts'
 import { replyToBrokenAddress } from './dialects/broken-addresses.ts'
+import { readDiskRooms } from './disk-rooms.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
 import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -34,14 +35,18 @@ import { openKnowledge } from './knowledge.ts'
 import { openLearning } from './learning.ts'
 import { listRoutes } from './list-routes.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
-import { countRequest } from './metrics/routes.ts'
+import { countActive, countRequest } from './metrics/routes.ts'
 import { openModelJobs } from './model-jobs.ts'
 import { statusOf } from './models/selected-model.ts'
+import { traceEgress } from './observe/observe-egress.ts'
+import { type RequestTracing, traceRequests } from './observe/trace-requests.ts'
+import { observeWork } from './observe-work.ts'
 import { type Outside, openOutside } from './outside.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openSharing } from './sharing.ts'
 import { openStorage } from './storage/open-storage.ts'
+import { openTracing } from './tracing-part.ts'
 import type { StartTrainer } from './training/trainer.ts'
 
 export type AppParts = Readonly<{
@@ -153,30 +158,36 @@ type Base = Awaited<ReturnType<typeof openBase>>
 async function openBase(config: Config, given: AppParts, closer: Closer) {
   const { now = Date.now, clock = systemClock } = given
   const activity = createActivity(clock.now)
-  const parts = { ...given, ...watchWork(given, activity) }
-  const { host } = parts
-  const storage = closer.use(await openStorage({ url: config.databaseUrl, now }))
+  const version = versionOf(given)
+  const sources = { engine: () => given.host.status(), cache: () => cache.statistics(), version }
+  const watch = createWatch({ engine: sources.engine, logStream: given.logStream, now })
+  const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
+  const storage = closer.use(await openStorage({ url: config.databaseUrl, now, onQuery: metrics.queryEnd }))
+  metrics.watchConnections(storage.connections)
+  metrics.watchDisks(() => readDiskRooms({ data: config.dataDir, models: config.modelsDir }))
   const { db } = storage
   const lifecycle = createLifecycle()
-  const watch = createWatch({ engine: () => host.status(), logStream: parts.logStream, now })
-  const log = createLog({ level: config.logLevel, stream: watch.logStream })
   const secretKey = await openSecretKey({ ...config, configured: config.secretKey })
-  const sharing = await openSharing(config, { secretKey, log, version: versionOf(given), now, clock }, closer)
+  const untraced = await openOutside(config, { ...given, storage, metrics, now })
+  const tracing = closer.use(await openTracing(config, { egress: untraced.egress, metrics, version, now, log: () => log }))
+  const outside = { ...untraced, egress: traceEgress(untraced.egress, tracing) }
+  const log = createLog({ level: config.logLevel, stream: watch.logStream, mixin: tracing.isOn ? tracing.ids : undefined })
+  const sharing = await openSharing(config, { secretKey, log, version, now, clock }, closer)
   const { cache } = sharing
-  const access = openAccess(config, { db, secretKey, ...sharing, now })
-  const sources = { engine: () => host.status(), cache: () => cache.statistics() }
-  const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
   if (sharing.redis !== undefined) metrics.watchRedis(sharing.redis)
-  return { now, clock, activity, parts, storage, db, access, lifecycle, sharing, cache, sources, watch, metrics, log }
+  const access = openAccess(config, { db, secretKey, ...sharing, now })
+  const parts = { ...given, ...observeWork(watchWork(given, activity), { metrics, tracing }) }
+  const opened = { storage, db, access, lifecycle, sharing, cache, sources, watch, metrics, outside, tracing, log }
+  return { now, clock, activity, parts, ...opened }
 }
 
 type Front = Awaited<ReturnType<typeof openFront>>
 
 /** The server, and what holds for each request to it. */
 async function openFront(config: Config, base: Base, closer: Closer) {
-  const { access, lifecycle, log, metrics, now, parts, sharing, storage, watch } = base
-  const outside = await openOutside(config, { ...parts, storage, metrics, now })
-  const http = closer.use(await openServer(config, { ...parts, watch, log }, lifecycle, metrics))
+  const { access, lifecycle, log, metrics, now, parts, sharing, tracing, watch } = base
+  const requests = traceRequests(tracing)
+  const http = closer.use(await openServer(config, { ...parts, watch, log, requests }, lifecycle, metrics))
   const limits = createRateLimits({
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
@@ -193,13 +204,13 @@ async function openFront(config: Config, base: Base, closer: Closer) {
   })
   const cookieName = sessionCookieName(config.environment === 'production')
   await serveApiDocs(http, { version: versionOf(parts), allowAnonymous: config.allowAnonymous, cookieName })
-  return { outside, http, limits, sockets }
+  return { http, limits, sockets }
 }
 
 /** What the service can do, each part with its routes. */
 async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
-  const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage } = opened
-  const common = { ...opened.parts, db, log, metrics, now, clock, askerOf, userOf, outside, egress: outside.egress }
+  const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage, tracing } = opened
+  const common = { ...opened.parts, db, log, metrics, tracing, now, clock, askerOf, userOf, outside, egress: outside.egress }
   const onFeedback = () => answers.rollouts.lookSoon()
   const predictions = openPredictions(config, { ...common, onFeedback }, closer)
   const { recorder } = predictions
@@ -217,9 +228,11 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   return { outside, answers, knowledge, jobs, dialects, conversations, learning }
 }
 
+type ServerParts = Readonly<{ watch: Watch; log: FastifyBaseLogger; requests: RequestTracing }>
+
 function openServer(
   config: Config,
-  { watch, log, schemaCompilers }: Pick<AppParts, 'schemaCompilers'> & Readonly<{ watch: Watch; log: FastifyBaseLogger }>,
+  { watch, log, schemaCompilers, requests }: Pick<AppParts, 'schemaCompilers'> & ServerParts,
   lifecycle: Lifecycle,
   metrics: Metrics,
 ): Promise<FastifyInstance> {
@@ -236,11 +249,15 @@ function openServer(
     lifecycle,
     replyToBrokenAddress,
     ...(schemaCompilers === undefined ? {} : { schemaCompilers }),
-    onRequestEnd: (request, reply, status) => {
+    addFirstHooks(http) {
+      requests.addHooks(http)
+      countActive(http, metrics)
+    },
+    onRequestEnd: requests.ending((request, reply, status) => {
       logAnswer(request, reply, status)
       count(request, reply, status)
       watch.onRequestEnd(request, reply, status)
-    },
+    }),
   })
 }
 

@@ -4,6 +4,7 @@ import { parseEnv } from 'node:util'
 import type { Kind, Language, Text } from './config/kinds.ts'
 import type { Setting } from './config/setting.ts'
 import { type SettingName, settingRows, settings } from './config/settings.ts'
+import { telemetryMistakes } from './config/telemetry-rules.ts'
 import { AppError, type ErrorDetail } from './errors.ts'
 
 type ValueOf<S> = S extends { kind: Kind<infer T>; default: infer D } ? (undefined extends D ? T | undefined : T) : never
@@ -62,7 +63,7 @@ export function loadConfig({
   const { values, mistakes } = readValues(given, language)
   // The loop over the table has lost the type of each row; readValues gives every row what its own kind parsed or its default.
   const config = complete(Object.fromEntries(values) as Values)
-  if (serves) mistakes.push(...mistakesBetween(config, language, mistakes))
+  if (serves) mistakes.push(...mistakesBetween(config, language, mistakes), ...telemetryMistakes(config, language))
   if (mistakes.length > 0) throw toError(mistakes, language)
   return Object.freeze(config)
 }

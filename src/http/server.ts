@@ -62,6 +62,8 @@ export type ServerOptions = Readonly<{
   /** Answers a request whose address cannot be read: no route, scope or hook is found for it. Default: in the common shape. */
   replyToBrokenAddress?: (error: unknown, request: FastifyRequest, reply: FastifyReply) => unknown
   onRequestEnd: RequestEndListener
+  /** Adds what comes before all other hooks. */
+  addFirstHooks?: (http: FastifyInstance) => void
   /** Default: all that schemas say is compiled before the server listens. */
   schemaCompilers?: SchemaCompilers
 }>
@@ -105,6 +107,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   cutSlowConnections(http)
   // First of all hooks: it closes the connections of the handshakes that those after it refuse.
   await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
+  options.addFirstHooks?.(http)
   onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)
   http.addHook('preValidation', async ({ body }) => refuseDeepJson(body))

@@ -97,15 +97,22 @@ export interface Predict {
 }
 
 /** What has written an answer, and how fast. */
-export type AnsweredBy = Pick<Target, 'provider' | 'model'> & Readonly<{ timings: Timings }>
+export type AnsweredBy = Pick<Target, 'provider' | 'model' | 'ranOn'> &
+  Readonly<{
+    timings: Timings
+    /** How many answers to the same prompt there were. */
+    choices: number
+    /** From the request to the end of its answer. */
+    seconds: number
+  }>
 
 /** What the pipeline counts. */
 export interface PredictMetrics {
   cacheHit(): void
   cacheMiss(): void
-  firstToken(seconds: number): void
+  firstToken(seconds: number, target: MeteredTarget): void
   generationEnd(usage: Usage, answer: AnsweredBy): void
-  generationFailed(code: ErrorCode): void
+  generationFailed(code: ErrorCode, target: MeteredTarget): void
 }
 
 /** What uses something up. */

@@ -1,8 +1,9 @@
 import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression } from 'kysely'
 import { type Migration, migrate } from './migrations.ts'
-import { isPostgresUrl, openPostgres, postgresDialect } from './postgres.ts'
+import { countConnections, isPostgresUrl, openPostgres, postgresDialect } from './postgres.ts'
 import { openSqlite, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
 import type { Database, Tables } from './tables.ts'
+import { type ConnectionCounts, type QueryListener, tellQueries } from './watch-queries.ts'
 
 export type StorageOptions = Readonly<{
   /** `postgres://…`, or the path of an SQLite file; that and its folder are made when missing. */
@@ -14,6 +15,8 @@ export type StorageOptions = Readonly<{
    */
   busyTimeoutMs?: number
   migrations?: readonly Migration[]
+  /** Told of each statement that has ended. */
+  onQuery?: QueryListener
 }>
 
 export type Storage = Readonly<{
@@ -23,6 +26,8 @@ export type Storage = Readonly<{
    * meanwhile. It holds nobody up. Throws as opening does.
    */
   readSnapshot<T>(work: (db: Database) => Promise<T>): Promise<T>
+  /** Of PostgreSQL; SQLite has one that is always there. */
+  connections(): ConnectionCounts | undefined
   close(): Promise<void>
 }>
 
@@ -31,9 +36,14 @@ export type Storage = Readonly<{
  * Throws `busy` (locked by another program), `storage_full`, and `unavailable` for what cannot be reached or written, is damaged
  * (the file stays as it was), or belongs to a newer version. Queries throw the same.
  */
-export async function openStorage({ url, now = Date.now, busyTimeoutMs = 2000, migrations }: StorageOptions): Promise<Storage> {
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const { url, now = Date.now, busyTimeoutMs = 2000, migrations, onQuery } = options
   const isShared = isPostgresUrl(url)
-  const db = createDatabase(isShared ? postgresDialect(openPostgres(url)) : sqliteDialect(openSqlite(url, busyTimeoutMs)))
+  const pool = isShared ? openPostgres(url) : undefined
+  const db = createDatabase(
+    pool === undefined ? sqliteDialect(openSqlite(url, busyTimeoutMs)) : postgresDialect(pool, onQuery),
+    onQuery,
+  )
   try {
     await migrate(db, now, migrations)
   } catch (error) {
@@ -46,6 +56,7 @@ export async function openStorage({ url, now = Date.now, busyTimeoutMs = 2000, m
       isShared
         ? db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work)
         : readSqliteSnapshot(url, busyTimeoutMs, work),
+    connections: () => (pool === undefined ? undefined : countConnections(pool)),
     close: () => db.destroy(),
   }
 }
@@ -59,8 +70,12 @@ async function readSqliteSnapshot<T>(path: string, busyTimeoutMs: number, work: 
   }
 }
 
-function createDatabase(dialect: Dialect): Database {
+function createDatabase(dialect: Dialect, onQuery?: QueryListener): Database {
   // PostgreSQL knows no `in ()`.
   const emptyLists = new HandleEmptyInListsPlugin({ strategy: replaceWithNoncontingentExpression })
-  return new Kysely<Tables>({ dialect, plugins: [new CamelCasePlugin(), emptyLists] })
+  return new Kysely<Tables>({
+    dialect,
+    plugins: [new CamelCasePlugin(), emptyLists],
+    ...(onQuery === undefined ? {} : { log: tellQueries(onQuery) }),
+  })
 }

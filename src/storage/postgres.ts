@@ -14,6 +14,7 @@ import { Pool, type PoolClient, types } from 'pg'
 import { AppError } from '../errors.ts'
 import { toPostgresError } from './postgres-error.ts'
 import { escapeNul, unescapeNul } from './postgres-text.ts'
+import { type ConnectionCounts, codeOf, type QueryListener } from './watch-queries.ts'
 
 export const isPostgresUrl = (url: string): boolean => /^postgres(ql)?:\/\//.test(url)
 
@@ -44,9 +45,14 @@ export function openPostgres(url: string): Pool {
   }
 }
 
+/** What the pool does now. */
+export function countConnections({ totalCount, idleCount, waitingCount, options }: Pool): ConnectionCounts {
+  return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount, limit: options.max ?? mostConnections }
+}
+
 /** Kysely's own dialect, but for what makes it behave as SQLite does here: the turns of transactions, types, texts and errors. */
-export function postgresDialect(pool: Pool): Dialect {
-  const config = { pool: explained(pool), onCreateConnection: prepareConnection }
+export function postgresDialect(pool: Pool, onQuery: QueryListener = () => {}): Dialect {
+  const config = { pool: explained(pool, onQuery), onCreateConnection: prepareConnection }
   const dialect = new PostgresDialect(config)
   return {
     createDriver: () => new TurnTakingDriver(config),
@@ -109,7 +115,7 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string)
 }
 
 /** The pool as Kysely needs it, with texts as they can be stored and errors that say what to do. */
-function explained(pool: Pool): PostgresPool {
+function explained(pool: Pool, onQuery: QueryListener): PostgresPool {
   const known = new WeakMap<PoolClient, PostgresPoolClient>()
   const wrap = (client: PoolClient): PostgresPoolClient => {
     const query = async (statement: string, parameters: readonly unknown[] = []) => {
@@ -124,9 +130,14 @@ function explained(pool: Pool): PostgresPool {
   }
   return {
     async connect() {
+      const startMs = performance.now()
+      const tell = (failure?: string) => onQuery('connect', (performance.now() - startMs) / 1000, failure)
       const client = await pool.connect().catch((error: unknown) => {
-        throw toPostgresError(error)
+        const explanation = toPostgresError(error)
+        tell(codeOf(explanation))
+        throw explanation
       })
+      tell()
       const wrapped = known.get(client) ?? wrap(client)
       known.set(client, wrapped)
       return wrapped

@@ -17,7 +17,7 @@ import {
   type RunFilter,
   type RunRow,
 } from './run-rows.ts'
-import { canTryAgain, type RunEvent, type RunState, transitions } from './run-states.ts'
+import { canTryAgain, type RunEvent, type RunState, runStates, transitions } from './run-states.ts'
 import { listRecent, type RunView, tokensPerSecond } from './run-view.ts'
 import type { WorkParts } from './run-work.ts'
 import { type WatchEvent, watchRun } from './watch-run.ts'
@@ -169,7 +169,8 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
       const row = id === undefined ? undefined : await findRun(db, id)
       const recent = row === undefined ? [] : await listRecent(db, row.id)
       return {
-        counts: await countRuns(db),
+        // Those without runs, too: what rises from 0 can be seen.
+        counts: new Map([...runStates.map((state) => [state, 0] as const), ...(await countRuns(db))]),
         step: row?.step ?? 0,
         loss: recent.at(-1)?.loss ?? 0,
         tokensPerSecond: tokensPerSecond(recent) ?? 0,

@@ -14,6 +14,8 @@ import { createFakeClock } from '../fake-clock.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 import { noTimings } from '../scripted-host.ts'
 
+const target = { provider: 'hf', model: 'small', ranOn: 'local' } as const
+
 const startMs = Date.UTC(2026, 0, 10, 12)
 const secondMs = 1000
 const minuteMs = 60 * secondMs
@@ -76,7 +78,7 @@ async function openWorld() {
     answer(tokens: number, { model = 'small', seconds = 1 } = {}) {
       const timings = { ...noTimings, generationMs: seconds * 1000, tokensPerSecond: tokens / seconds }
       const usage = { promptTokens: 10, completionTokens: tokens, cachedPromptTokens: 0 }
-      service.running.told.generationEnd(usage, { provider: 'hf', model, timings })
+      service.running.told.generationEnd(usage, { provider: 'hf', model, ranOn: 'local', timings, choices: 1, seconds })
     },
     rows: () => storage.db.selectFrom('history').selectAll().orderBy('startedAt').execute(),
   }
@@ -124,11 +126,11 @@ describe('the history', () => {
     running().requestEnd(499, undefined)
     running().requestEnd(503, 40)
     running().requestEnd(101, undefined)
-    running().told.firstToken(0.25)
+    running().told.firstToken(0.25, target)
     running().told.cacheMiss()
     running().told.cacheHit()
-    running().told.generationFailed('busy')
-    running().told.generationFailed('aborted')
+    running().told.generationFailed('busy', target)
+    running().told.generationFailed('aborted', target)
     answer(30, { seconds: 2 })
     answer(10, { seconds: 2, model: 'a/b' })
     const expected = {
@@ -170,7 +172,7 @@ describe('the history', () => {
   test('has the most that was at work and in memory, also between two samples', async () => {
     const world = await openWorld()
     Object.assign(world.engine, { active: 3, queued: 2, residentBytes: 9000 })
-    world.running().told.firstToken(1)
+    world.running().told.firstToken(1, target)
     Object.assign(world.engine, { active: 0, queued: 0, residentBytes: 1000 })
     await world.pass(2 * minuteMs)
     const { points } = await world.read()

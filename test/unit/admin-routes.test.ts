@@ -280,7 +280,7 @@ describe('the history of the service', () => {
   })
 
   test('has the latency of whole answers alone, not of streams and of callers who left', async () => {
-    const engine = () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }) as const
+    const engine = () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0, models: [] }) as const
     const watch = createWatch({ engine, logStream: { write() {} }, now: () => 0 })
     const http = fastify()
     onTestFinished(() => http.close())

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { noContextMemory, noWork } from '../../src/engine/engine-work.ts'
 import { type Engine, openEngine } from '../../src/engine/local/engine-process.ts'
 import { createLocalProvider } from '../../src/engine/local/local-provider.ts'
 import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
@@ -261,7 +262,7 @@ test('the times of an answer count from its arrival, and add up', async () => {
   const host = createLocalProvider({
     openEngine: async () => ({
       model: createFakeModel(),
-      residentBytes: () => 0,
+      report: () => ({ residentBytes: 0, work: noWork, memory: noContextMemory }),
       loadAdapter: async () => {},
       countTokens: async () => 1,
       start(_options, listener) {

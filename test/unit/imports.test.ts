@@ -16,6 +16,7 @@ const features = [
   'feedback',
   'metrics',
   'models',
+  'observe',
   'predict',
   'predictions',
   'rag',
@@ -129,7 +130,7 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
     ['client.ts', 'client/transport.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'main.ts', 'outside.ts'],
   ],
   // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
-  // read addresses or serve.
+  // read addresses or serve; counted-agents.ts is given to the exporter of traces, which asks the way out, too.
   [
     'sockets',
     /^import (?!type )(?:(?!\bfrom\b)[^;])*?\bfrom 'node:(?:https?|http2|net|tls|dgram)'/m,
@@ -141,6 +142,7 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
       'http/security-headers.ts',
       'http/server.ts',
       'models/hub-request.ts',
+      'observe/counted-agents.ts',
       'rag/fetch-page.ts',
     ],
   ],
@@ -209,4 +211,17 @@ test('the client of Redis is loaded where REDIS_URL is set, by the connection al
     if (/import\('ioredis'\)/.test(text)) loading.push(file)
   }
   expect(loading).toEqual(['redis/connection.ts'])
+})
+
+test('OpenTelemetry is loaded where traces are sent, not at the start', async () => {
+  const loading: string[] = []
+  for (const file of await sourceFiles()) {
+    const text = await readFile(join('src', file), 'utf8')
+    if (/^import (?!type )[^;]*? from '@opentelemetry\//m.test(text)) loading.push(file)
+  }
+  expect(loading.sort()).toEqual(['observe/open-telemetry.ts', 'observe/otlp-exporter.ts'])
+  const importers = (await listImports()).filter(({ to, typeOnly }) => loading.includes(to) && !typeOnly)
+  expect(new Set(importers.map(({ from }) => from))).toEqual(new Set(['tracing-part.ts']))
+  const part = await readFile('src/tracing-part.ts', 'utf8')
+  expect(part.match(/from '.\/observe\/(?:open-telemetry|otlp-exporter)/)).toBeNull()
 })

@@ -98,6 +98,6 @@ describe('a caller who leaves frees the model', () => {
     await untilIdle(server)
     const metrics = await (await fetch(`${server.url}/metrics`)).text()
     expect(metrics).toMatch(/simpleia_http_requests_total\{method="POST",route="\/predict",status="499"\} 1/)
-    expect(metrics).toMatch(/simpleia_generations_total\{outcome="aborted"\} 1/)
+    expect(metrics).toMatch(/simpleia_generations_total\{outcome="aborted",model="fake"\} 1/)
   })
 })
