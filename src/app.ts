@@ -5,6 +5,7 @@ import { type Answers, openAnswers } from './answers.ts'
 import { askerOf, bucketOf, userOf } from './asker.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
+import { refuseUnfinishedRestore } from './backup/restore-backup.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
@@ -37,6 +38,7 @@ import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
+import { createDatabaseCheck } from './storage/database-check.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
 
@@ -121,7 +123,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const features = await openFeatures(config, { ...base, ...front }, closer)
   const { http, limits, sockets } = front
   const { outside, ...opened } = features
-  const health = { version: versionOf(parts), uptimeSeconds }
+  const health = { version: versionOf(parts), uptimeSeconds, checkDatabase: createDatabaseCheck(base.db) }
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
@@ -150,6 +152,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const activity = createActivity(clock.now)
   const parts = { ...given, ...watchWork(given, activity) }
   const { host } = parts
+  await refuseUnfinishedRestore(config.dataDir)
   const storage = closer.use(await openStorage({ url: config.databaseUrl, now }))
   const { db } = storage
   const access = await openAccess(config, { ...storage, now })
