@@ -76,8 +76,9 @@ class TurnTakingDriver extends PostgresDriver {
     try {
       await connection.executeQuery(CompiledQuery.raw(`select pg_advisory_xact_lock(${writersLock})`))
     } catch (error) {
-      // To Kysely nothing has begun yet: the connection would go back to the pool with a transaction that has failed.
-      await this.rollbackTransaction(connection)
+      // To Kysely nothing has begun yet: the connection would go back to the pool with a transaction that has failed. One that
+      // cannot roll back is broken, and the pool knows.
+      await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
       throw error
     }
   }
