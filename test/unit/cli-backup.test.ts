@@ -25,7 +25,7 @@ async function openWorld() {
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
-  const { id } = await (await post('/predict', { prompt: '¿Qué tal?' })).json()
+  const { id } = JSON.parse(await (await post('/predict', { prompt: '¿Qué tal?' })).text())
   for (const [path, body] of [
     ['/feedback', { prediction_id: id, rating: 'up', text: 'Muy bien \u0000 ñ' }],
     ['/embed/add', { documents: ['El faro de Vigo', 'La torre de Hércules'] }],
@@ -50,9 +50,9 @@ async function askRestored(databaseUrl: string, dataDir: string) {
   })
   const token = await server.login(credentials.username)
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
-  const get = async (path: string) => (await fetch(`${server.url}${path}`, { headers })).json()
+  const get = async (path: string) => JSON.parse(await (await fetch(`${server.url}${path}`, { headers })).text())
   const body = JSON.stringify({ query: 'El faro de Vigo', k: 1 })
-  const found = await (await fetch(`${server.url}/embed/search`, { method: 'POST', headers, body })).json()
+  const found = JSON.parse(await (await fetch(`${server.url}/embed/search`, { method: 'POST', headers, body })).text())
   return {
     best: found.results[0].text,
     feedback: (await get('/feedback')).items.map((item: { text: string }) => item.text),
