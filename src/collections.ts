@@ -10,6 +10,7 @@ import { createCollections } from './embed/collections.ts'
 import { itemRoutes } from './embed/item-routes.ts'
 import { createPassageSearch } from './embed/passage-search.ts'
 import { createPassages } from './embed/passages.ts'
+import { createPostgresVectorIndex } from './embed/postgres-vector-index.ts'
 import { createReEmbedding } from './embed/re-embed.ts'
 import { reEmbedRoutes } from './embed/re-embed-routes.ts'
 import { openSnapshotFiles } from './embed/snapshot-files.ts'
@@ -18,6 +19,7 @@ import { createSnapshots } from './embed/snapshots.ts'
 import { createReadVectors } from './embed/vector-rows.ts'
 import type { Embedders } from './engine/embedder.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import { isPostgres } from './storage/dialect.ts'
 import type { Storage } from './storage/open-storage.ts'
 
 export type CollectionsOptions = Readonly<{
@@ -36,14 +38,17 @@ export type CollectionParts = Readonly<{
 
 /** Collections, what they hold, the searches in them, and their routes. */
 export async function openCollections(
-  { dataDir }: Pick<Config, 'dataDir'>,
+  { dataDir, maxQueue: maxWaiting }: Pick<Config, 'dataDir' | 'maxQueue'>,
   { embedders: models, openVectorIndex, now }: CollectionsOptions,
   { db, readSnapshot }: Storage,
   closer: Closer,
 ): Promise<CollectionParts> {
   const readVectors = createReadVectors(db)
   const files = await openSnapshotFiles(join(dataDir, 'snapshots'))
-  const vectorIndex = closer.use(openVectorIndex(readVectors))
+  // PostgreSQL finds the nearest vectors itself; nothing of them is kept in memory here.
+  const vectorIndex = closer.use(
+    isPostgres(db) ? createPostgresVectorIndex({ db, now, maxWaiting }) : openVectorIndex(readVectors),
+  )
   const collections = createCollections({ db, models, vectorIndex, now })
   const passages = createPassages({ db, models, vectorIndex, now })
   const search = createPassageSearch({ db, models, vectorIndex })
