@@ -7,6 +7,7 @@ import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
 import { openSecretKey } from './auth/secret-key.ts'
 import { sessionCookieName } from './auth/session-cookie.ts'
+import { refuseUnfinishedRestore } from './backup/restore-backup.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
@@ -45,6 +46,7 @@ import { type Outside, openOutside } from './outside.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { openSharing } from './sharing.ts'
+import { createDatabaseCheck } from './storage/database-check.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { openTracing } from './tracing-part.ts'
 import type { StartTrainer } from './training/trainer.ts'
@@ -130,7 +132,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const features = await openFeatures(config, { ...base, ...front }, closer)
   const { http, limits, sockets } = front
   const { outside, ...opened } = features
-  const health = { version: versionOf(parts), uptimeSeconds }
+  const health = { version: versionOf(parts), uptimeSeconds, checkDatabase: createDatabaseCheck(base.db) }
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
@@ -162,6 +164,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const sources = { engine: () => given.host.status(), cache: () => cache.statistics(), version }
   const watch = createWatch({ engine: sources.engine, logStream: given.logStream, now })
   const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
+  await refuseUnfinishedRestore(config.dataDir)
   const storage = closer.use(await openStorage({ url: config.databaseUrl, now, onQuery: metrics.queryEnd }))
   metrics.watchConnections(storage.connections)
   metrics.watchDisks(() => readDiskRooms({ data: config.dataDir, models: config.modelsDir }))

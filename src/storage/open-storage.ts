@@ -1,7 +1,7 @@
-import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression } from 'kysely'
-import { type Migration, migrate } from './migrations.ts'
+import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression, sql } from 'kysely'
+import { migrations as allMigrations, type Migration, migrate } from './migrations.ts'
 import { countConnections, isPostgresUrl, openPostgres, postgresDialect } from './postgres.ts'
-import { openSqlite, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
+import { openSqlite, openSqliteInMemory, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
 import type { Database, Tables } from './tables.ts'
 import { type ConnectionCounts, type QueryListener, tellQueries } from './watch-queries.ts'
 
@@ -14,6 +14,8 @@ export type StorageOptions = Readonly<{
    * SQLite runs in this thread, so nothing else happens meanwhile: keep it short.
    */
   busyTimeoutMs?: number
+  /** How long a statement may take in PostgreSQL before it is given up. */
+  queryTimeoutMs?: number
   migrations?: readonly Migration[]
   /** Told of each statement that has ended. */
   onQuery?: QueryListener
@@ -37,13 +39,11 @@ export type Storage = Readonly<{
  * (the file stays as it was), or belongs to a newer version. Queries throw the same.
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
-  const { url, now = Date.now, busyTimeoutMs = 2000, migrations, onQuery } = options
-  const isShared = isPostgresUrl(url)
-  const pool = isShared ? openPostgres(url) : undefined
-  const db = createDatabase(
-    pool === undefined ? sqliteDialect(openSqlite(url, busyTimeoutMs)) : postgresDialect(pool, onQuery),
-    onQuery,
-  )
+  const { url, now = Date.now, busyTimeoutMs = 2000, queryTimeoutMs, migrations, onQuery } = options
+  const pool = isPostgresUrl(url) ? openPostgres(url) : undefined
+  const dialect =
+    pool === undefined ? sqliteDialect(openSqlite(url, busyTimeoutMs)) : postgresDialect(pool, { queryTimeoutMs, onQuery })
+  const db = createDatabase(dialect, onQuery)
   try {
     await migrate(db, now, migrations)
   } catch (error) {
@@ -52,13 +52,22 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
   return {
     db,
-    readSnapshot: (work) =>
-      isShared
-        ? db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work)
-        : readSqliteSnapshot(url, busyTimeoutMs, work),
+    readSnapshot: (work) => (pool === undefined ? readSqliteSnapshot(url, busyTimeoutMs, work) : readPostgresSnapshot(db, work)),
     connections: () => (pool === undefined ? undefined : countConnections(pool)),
     close: () => db.destroy(),
   }
+}
+
+function readPostgresSnapshot<T>(db: Database, work: (db: Database) => Promise<T>): Promise<T> {
+  return db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (snapshot) => {
+      // The state is fixed by the first query, not by the begin.
+      await sql`select 1`.execute(snapshot)
+      return work(snapshot)
+    })
 }
 
 async function readSqliteSnapshot<T>(path: string, busyTimeoutMs: number, work: (db: Database) => Promise<T>): Promise<T> {
@@ -68,6 +77,13 @@ async function readSqliteSnapshot<T>(path: string, busyTimeoutMs: number, work: 
   } finally {
     await db.destroy()
   }
+}
+
+/** A database that is in memory alone and has all tables, and nothing in them. */
+export async function openInMemory(list: readonly Migration[] = allMigrations): Promise<Pick<Storage, 'db' | 'close'>> {
+  const db = createDatabase(sqliteDialect(openSqliteInMemory()))
+  await migrate(db, Date.now, list)
+  return { db, close: () => db.destroy() }
 }
 
 function createDatabase(dialect: Dialect, onQuery?: QueryListener): Database {
