@@ -1,11 +1,14 @@
+import { accessSync, constants, existsSync } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type App, type AppParts, createApp } from './app.ts'
 import { openClouds } from './clouds.ts'
 import { readSelected, readSelection, writeSelection } from './config/selection.ts'
 import type { Config, Environment } from './config.ts'
 import { renderChat } from './engine/chat-format-render.ts'
 import { createChatTemplateRenderer } from './engine/chat-template.ts'
+import { toDiskError, unreadableFolder } from './engine/disk.ts'
 import { spawnEmbedder } from './engine/local/embed-process.ts'
 import { createEmbedders } from './engine/local/embedders.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
@@ -20,6 +23,7 @@ import { createEmbedModels } from './models/embed-models.ts'
 import { createLoadedModels, type LoadedModels } from './models/loaded-models.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
+import { makeFolder } from './storage/make-folder.ts'
 
 export type ServiceParts = Readonly<{
   version: string
@@ -29,8 +33,9 @@ export type ServiceParts = Readonly<{
 
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version, environment = {} }: ServiceParts): Promise<App> {
+  openFolders(config)
   const catalog = openCatalog(config)
-  await offerSelection(config)
+  await offerFiles(config)
   const selected = await readSelected(config)
   const isLocal = selected.provider === localProvider
   const host = await openHost(config, isLocal ? selected.model : undefined, catalog)
@@ -63,10 +68,29 @@ export async function openEmbedders(config: Config, catalog: Catalog): Promise<P
 
 const threadsOf = ({ threads }: Config) => (threads > 0 ? threads : availableParallelism())
 
-/** A file to edit, where there is none; a folder that cannot be written is no reason not to start. */
-async function offerSelection({ configFile }: Config): Promise<void> {
-  if ((await readSelection(configFile)) !== undefined) return
-  await writeSelection(configFile, { selectedModel: undefined, provider: undefined }).catch(() => {})
+/** A volume of another user is told at once, with its path, not by the first request that needs it. Throws `unavailable`. */
+function openFolders({ dataDir, modelsDir }: Config): void {
+  try {
+    makeFolder(dataDir, 0o700)
+    accessSync(dataDir, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw toDiskError(error, dataDir)
+  }
+  if (!existsSync(modelsDir)) return
+  try {
+    accessSync(modelsDir, constants.R_OK | constants.X_OK)
+  } catch (error) {
+    throw unreadableFolder(modelsDir, error)
+  }
+}
+
+const shippedPrices = new URL('../config/prices.json', import.meta.url)
+
+/** Files to edit, where there are none, as on a new volume; a folder that cannot be written is no reason not to start. */
+async function offerFiles({ configFile }: Config): Promise<void> {
+  if ((await readSelection(configFile)) === undefined)
+    await writeSelection(configFile, { selectedModel: undefined, provider: undefined }).catch(() => {})
+  await copyFile(shippedPrices, join(dirname(configFile), 'prices.json'), constants.COPYFILE_EXCL).catch(() => {})
 }
 
 export function openCatalog(config: Config): Catalog {

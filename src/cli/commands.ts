@@ -85,6 +85,15 @@ export const commands: readonly Command[] = [
   },
   {
     ...none,
+    path: ['setup'],
+    help: {
+      en: 'Gets the models where there are none, then ends. For containers, where "api" runs after it.',
+      es: 'Consigue los modelos si no hay ninguno y termina. Para contenedores, donde después arranca "api".',
+    },
+    run: async (context) => (await import('./serve.ts')).runSetup(context),
+  },
+  {
+    ...none,
     path: ['api'],
     help: { en: 'Runs the API.', es: 'Arranca la API.' },
     run: async (context) => (await import('./serve.ts')).runApi(context),

@@ -20,6 +20,15 @@ export async function runAll(context: Context): Promise<number> {
   })
 }
 
+/** `setup`: gets the models that `all` would get, and ends. */
+export async function runSetup(context: Context): Promise<number> {
+  const config = configOf(context, { serves: false })
+  const { signal } = waitForStop(context)
+  await prepareModel(context, config, signal)
+  await prepareEmbeddingModel(context, config, signal)
+  return 0
+}
+
 /** `api`: the API alone, with the models that are there. */
 export async function runApi(context: Context): Promise<number> {
   const config = configOf(context, { serves: true })
