@@ -2,6 +2,7 @@ import { access, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Context, configOf, writeLine } from './context.ts'
+import { installDeployTools } from './deploy-tools.ts'
 import { preparePages, prepareTestModels } from './prepare.ts'
 import { runInTerminal, runProgram } from './run-program.ts'
 
@@ -12,6 +13,7 @@ export async function runTests(context: Context): Promise<number> {
   process.chdir(root)
   await installPrograms(context)
   await installPythonClients(context)
+  await installDeployTools(context, join('.cache', 'python', 'bin', 'python'))
   await prepareTestModels(context, configOf(context, { serves: false }))
   await preparePages(context)
   for (const [program, ...args] of [
