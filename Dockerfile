@@ -44,6 +44,7 @@ FROM ${CUDA_IMAGE} AS base-cuda
 COPY --from=packages /usr/local/bin/node /usr/local/bin/node
 COPY --from=cuda-packages /cuda/node_modules /app/node_modules
 
+# hadolint ignore=DL3006
 FROM base-${VARIANT}
 ARG VERSION=0.0.0
 ARG REVISION=unknown

@@ -322,7 +322,8 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./bench.ts')).runBenchCommand(context),
   },
   {
-    ...none,
+    arguments: [],
+    flags: [{ name: 'prepare', help: { en: 'Only gets what they need.', es: 'Solo prepara lo que necesitan.' } }],
     path: ['test'],
     help: {
       en: 'Gets what the tests need, then runs them all.',

@@ -9,7 +9,7 @@ const required = join('test', 'deploy', 'requirements.txt')
 const installed = join(folder, 'requirements.txt')
 
 /**
- * The programs that the files for deployment are checked with (helm, docker-compose, hadolint, jactionlint) and Kubernetes' schemas, in
+ * The programs that the files for deployment are checked with (helm, docker-compose, hadolint, jactionlint, shellcheck) and Kubernetes' schemas, in
  * `.cache/deploy`. They come as Python packages with prebuilt programs; `python` has pip.
  */
 export async function installDeployTools({ environment, say, terminal }: Context, python: string): Promise<void> {
@@ -28,7 +28,8 @@ export async function installDeployTools({ environment, say, terminal }: Context
     const { code, output } = await runProgram(python, step)
     if (code !== 0) return writeLine(terminal.notes, `${say('testNoPackages', { what: required })}\n${output}`)
   }
-  for (const program of ['docker-compose', 'hadolint', 'helm', 'jactionlint']) await chmod(join(folder, 'bin', program), 0o755)
+  for (const program of ['docker-compose', 'hadolint', 'helm', 'jactionlint', 'shellcheck'])
+    await chmod(join(folder, 'bin', program), 0o755)
   await rm(wheels, { recursive: true })
   await writeFile(installed, wanted)
 }
@@ -44,7 +45,7 @@ def write(path, content):
 for wheel in glob.glob(os.path.join(wheels, '*.whl')):
     archive = zipfile.ZipFile(wheel)
     for name in archive.namelist():
-        program = re.search(r'(?:\\.data/scripts|/bin)/(docker-compose|hadolint|jactionlint)$', name)
+        program = re.search(r'(?:\\.data/scripts|/bin)/(docker-compose|hadolint|jactionlint|shellcheck)$', name)
         schema = re.search(r'kubernetes-json-schema/v1\\.37\\.0-local-strict/(.+\\.json)$', name)
         if program: write('bin/' + program[1], archive.read(name))
         elif schema: write('schemas/' + schema[1], archive.read(name))

@@ -13,12 +13,14 @@ export const schemasFolder = join(tools, 'schemas')
 
 export const chart = join('deploy', 'helm', 'simpleia')
 
+/** Where one of the programs of test/deploy/requirements.txt is. */
+export const toolPath = (name: string) => join(tools, 'bin', name)
+
 export type Output = Readonly<{ code: number; text: string }>
 
-/** Runs one of the programs of test/deploy/requirements.txt to its end. */
+/** Runs one of the programs to its end. */
 export async function runTool(name: string, ...args: readonly string[]): Promise<Output> {
-  const program = join(tools, 'bin', name)
-  const run = promisify(execFile)(program, args, { maxBuffer: 1 << 24 })
+  const run = promisify(execFile)(toolPath(name), args, { maxBuffer: 1 << 24 })
   return run.then(
     ({ stdout, stderr }) => ({ code: 0, text: stdout + stderr }),
     (error: { code?: number; stdout?: string; stderr?: string }) => ({

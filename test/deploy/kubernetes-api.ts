@@ -70,7 +70,10 @@ async function answer(request: IncomingMessage, { objects, writes }: State): Pro
   const before = objects.get(place) ?? {}
   const merged = method === 'PATCH' ? merge(before, body) : body
   const resourceVersion = String(writes.length)
-  objects.set(place, { ...merged, metadata: { namespace: 'default', ...partOf(merged, 'metadata'), uid: place, resourceVersion } })
+  objects.set(place, {
+    ...merged,
+    metadata: { namespace: 'default', ...partOf(merged, 'metadata'), uid: place, resourceVersion },
+  })
   return [method === 'POST' ? 201 : 200, objects.get(place) ?? {}]
 }
 
@@ -99,7 +102,10 @@ function discovery(path: string): KubernetesObject | undefined {
 }
 
 function list(objects: ReadonlyArray<readonly [string, KubernetesObject]>, path: string, selector: string): KubernetesObject {
-  const wanted = selector.split(',').filter(Boolean).map((pair) => pair.split('='))
+  const wanted = selector
+    .split(',')
+    .filter(Boolean)
+    .map((pair) => pair.split('='))
   const items = objects
     .filter(([place]) => place.startsWith(`${path}/`))
     .map(([, object]) => object)
