@@ -1,6 +1,6 @@
 # The image of simpleIA: the API with its pages. VARIANT=cuda makes the one for NVIDIA's GPUs. How and why: deploy/README.md.
 ARG NODE_IMAGE=docker.io/library/node:24-bookworm-slim
-ARG CUDA_IMAGE=docker.io/nvidia/cuda:12.9.1-runtime-ubuntu24.04
+ARG CUDA_IMAGE=docker.io/nvidia/cuda:13.0.1-runtime-ubuntu24.04
 ARG VARIANT=cpu
 
 # What is installed for production, and nothing for another kind of machine than the image's. Every package brings its binaries, so no
@@ -17,6 +17,7 @@ FROM ${NODE_IMAGE} AS pages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --include=dev --ignore-scripts --no-audit --no-fund --loglevel=error
+COPY tsconfig.json ./
 COPY src src
 COPY web web
 RUN node -e "import('./src/web-client/build.ts').then(async ({ ensureBuiltPages }) => ensureBuiltPages((await import('./src/cli/run-program.ts')).runProgram))"
@@ -32,13 +33,13 @@ RUN mkdir -p /volumes/data /volumes/models && chown -R 10001:10001 /volumes
 
 FROM ${NODE_IMAGE} AS base-cpu
 
-# llama.cpp's libraries for CUDA, of the version that package.json pins.
+# llama.cpp's libraries for CUDA 13, of the version that package.json pins.
 FROM ${NODE_IMAGE} AS cuda-packages
 WORKDIR /cuda
 COPY package.json /
 RUN version=$(node -p "require('/package.json').optionalDependencies['@node-llama-cpp/linux-x64']") \
     && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error \
-       "@node-llama-cpp/linux-x64-cuda@${version}" "@node-llama-cpp/linux-x64-cuda-ext@${version}"
+       "@node-llama-cpp/linux-x64-cuda@${version}"
 
 FROM ${CUDA_IMAGE} AS base-cuda
 COPY --from=packages /usr/local/bin/node /usr/local/bin/node
