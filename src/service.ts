@@ -1,5 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs'
-import { copyFile } from 'node:fs/promises'
+import { constants, copyFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type App, type AppParts, createApp } from './app.ts'
@@ -8,7 +7,6 @@ import { readSelected, readSelection, writeSelection } from './config/selection.
 import type { Config, Environment } from './config.ts'
 import { renderChat } from './engine/chat-format-render.ts'
 import { createChatTemplateRenderer } from './engine/chat-template.ts'
-import { toDiskError, unreadableFolder } from './engine/disk.ts'
 import { spawnEmbedder } from './engine/local/embed-process.ts'
 import { createEmbedders } from './engine/local/embedders.ts'
 import { openEngine, spawnChild } from './engine/local/engine-process.ts'
@@ -23,7 +21,6 @@ import { createEmbedModels } from './models/embed-models.ts'
 import { createLoadedModels, type LoadedModels } from './models/loaded-models.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
-import { makeFolder } from './storage/make-folder.ts'
 
 export type ServiceParts = Readonly<{
   version: string
@@ -33,7 +30,6 @@ export type ServiceParts = Readonly<{
 
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version, environment = {} }: ServiceParts): Promise<App> {
-  openFolders(config)
   const catalog = openCatalog(config)
   await offerFiles(config)
   const selected = await readSelected(config)
@@ -67,22 +63,6 @@ export async function openEmbedders(config: Config, catalog: Catalog): Promise<P
 }
 
 const threadsOf = ({ threads }: Config) => (threads > 0 ? threads : availableParallelism())
-
-/** A volume of another user is told at once, with its path, not by the first request that needs it. Throws `unavailable`. */
-function openFolders({ dataDir, modelsDir }: Config): void {
-  try {
-    makeFolder(dataDir, 0o700)
-    accessSync(dataDir, constants.W_OK | constants.X_OK)
-  } catch (error) {
-    throw toDiskError(error, dataDir)
-  }
-  if (!existsSync(modelsDir)) return
-  try {
-    accessSync(modelsDir, constants.R_OK | constants.X_OK)
-  } catch (error) {
-    throw unreadableFolder(modelsDir, error)
-  }
-}
 
 const shippedPrices = new URL('../config/prices.json', import.meta.url)
 
