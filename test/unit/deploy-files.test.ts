@@ -1,5 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { describe, expect, test } from 'vitest'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { settingRows } from '../../src/config/settings.ts'
 import { hasTools, runTool, toolPath } from '../deploy/chart.ts'
@@ -29,6 +33,21 @@ describe.runIf(hasTools)('the files for deployment', { timeout: 60_000 }, () => 
   test('the shell scripts pass shellcheck', async () => {
     expect(await runTool('shellcheck', ...scripts)).toEqual({ code: 0, text: '' })
   })
+})
+
+// The nginx of a build machine is older than the one of compose.yaml, which alone knows two words of the file; and there is no certificate.
+test.runIf(hasTools)('nginx takes the site of compose.yaml', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'simpleia-nginx-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const site = (await readFile('deploy/nginx/compose.conf', 'utf8'))
+    .replaceAll(' resolve ', ' ')
+    .replaceAll('server api:8000', 'server 127.0.0.1:8000')
+    .replace(/^ +(?:http2 on|ssl_certificate\w* .*);$/gm, '')
+    .replace('listen 8443 ssl', 'listen 8443')
+  await writeFile(join(folder, 'nginx.conf'), `pid ${folder}/pid;\nevents {}\nhttp {\n${site}\n}\n`)
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
+  const { stderr } = await promisify(execFile)('nginx', ['-t', '-e', 'stderr', '-c', join(folder, 'nginx.conf')], { env })
+  expect(stderr).toContain('test is successful')
 })
 
 type Service = KubernetesObject
