@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { Kind, Language, Text } from './config/kinds.ts'
+import { readSecretFiles } from './config/secret-files.ts'
 import type { Setting } from './config/setting.ts'
 import { type SettingName, settingRows, settings } from './config/settings.ts'
 import { telemetryMistakes } from './config/telemetry-rules.ts'
@@ -59,8 +60,10 @@ export function loadConfig({
   language = 'en',
   serves = true,
 }: ConfigSources = {}): Config {
-  const given: Environment = { ...parseEnv(envFile), ...withoutEmpty(environment), ...flags }
-  const { values, mistakes } = readValues(given, language)
+  const stated: Environment = { ...parseEnv(envFile), ...withoutEmpty(environment), ...flags }
+  const secrets = readSecretFiles(stated, language)
+  const { values, mistakes } = readValues({ ...stated, ...secrets.values }, language)
+  mistakes.push(...secrets.mistakes)
   // The loop over the table has lost the type of each row; readValues gives every row what its own kind parsed or its default.
   const config = complete(Object.fromEntries(values) as Values)
   if (serves) mistakes.push(...mistakesBetween(config, language, mistakes), ...telemetryMistakes(config, language))
@@ -103,7 +106,7 @@ export function isLoopback(host: string): boolean {
 
 /** The rules that no single setting can tell. One that a mistake in SECRET_KEY already explains is left out. */
 function mistakesBetween(config: Config, language: Language, found: readonly ErrorDetail[]): ErrorDetail[] {
-  if (config.secretKey !== undefined || found.some(({ field }) => field === settings.secretKey.env)) return []
+  if (config.secretKey !== undefined || found.some(({ field }) => field.startsWith(settings.secretKey.env))) return []
   const rule =
     config.environment === 'production' ? keyRules.production : isLoopback(config.host) ? undefined : keyRules.reachable
   if (rule === undefined) return []

@@ -1,5 +1,6 @@
+import { constants, copyFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type App, type AppParts, createApp } from './app.ts'
 import { openClouds } from './clouds.ts'
 import { readSelected, readSelection, writeSelection } from './config/selection.ts'
@@ -30,7 +31,7 @@ export type ServiceParts = Readonly<{
 /** The service of these settings, ready to listen; its model may still be loading. */
 export async function openService(config: Config, { version, environment = {} }: ServiceParts): Promise<App> {
   const catalog = openCatalog(config)
-  await offerSelection(config)
+  await offerFiles(config)
   const selected = await readSelected(config)
   const isLocal = selected.provider === localProvider
   const host = await openHost(config, isLocal ? selected.model : undefined, catalog)
@@ -63,10 +64,13 @@ export async function openEmbedders(config: Config, catalog: Catalog): Promise<P
 
 const threadsOf = ({ threads }: Config) => (threads > 0 ? threads : availableParallelism())
 
-/** A file to edit, where there is none; a folder that cannot be written is no reason not to start. */
-async function offerSelection({ configFile }: Config): Promise<void> {
-  if ((await readSelection(configFile)) !== undefined) return
-  await writeSelection(configFile, { selectedModel: undefined, provider: undefined }).catch(() => {})
+const shippedPrices = new URL('../config/prices.json', import.meta.url)
+
+/** Files to edit, where there are none, as on a new volume; a folder that cannot be written is no reason not to start. */
+async function offerFiles({ configFile }: Config): Promise<void> {
+  if ((await readSelection(configFile)) === undefined)
+    await writeSelection(configFile, { selectedModel: undefined, provider: undefined }).catch(() => {})
+  await copyFile(shippedPrices, join(dirname(configFile), 'prices.json'), constants.COPYFILE_EXCL).catch(() => {})
 }
 
 export function openCatalog(config: Config): Catalog {

@@ -86,6 +86,15 @@ export const commands: readonly Command[] = [
   },
   {
     ...none,
+    path: ['setup'],
+    help: {
+      en: 'Gets the models where there are none, then ends. For containers, where "api" runs after it.',
+      es: 'Consigue los modelos si no hay ninguno y termina. Para contenedores, donde después arranca "api".',
+    },
+    run: async (context) => (await import('./serve.ts')).runSetup(context),
+  },
+  {
+    ...none,
     path: ['api'],
     help: { en: 'Runs the API.', es: 'Arranca la API.' },
     run: async (context) => (await import('./serve.ts')).runApi(context),
@@ -315,7 +324,8 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./bench.ts')).runBenchCommand(context),
   },
   {
-    ...none,
+    arguments: [],
+    flags: [{ name: 'prepare', help: { en: 'Only gets what they need.', es: 'Solo prepara lo que necesitan.' } }],
     path: ['test'],
     help: {
       en: 'Gets what the tests need, then runs them all.',

@@ -1,6 +1,7 @@
 import { createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
 import { AppError } from '../errors.ts'
+import { checkFolders } from './check-folders.ts'
 import { addressOf, type Context, configOf, describeFailure, environmentOf, writeLine } from './context.ts'
 import { prepareEmbeddingModel, prepareModel, preparePages } from './prepare.ts'
 import { waitForStop } from './stop-signals.ts'
@@ -8,6 +9,7 @@ import { waitForStop } from './stop-signals.ts'
 /** `all`: sets up what is missing, then runs until it is stopped. */
 export async function runAll(context: Context): Promise<number> {
   const config = configOf(context, { serves: true })
+  checkFolders(config)
   const stop = waitForStop(context)
   await prepareModel(context, config, stop.signal)
   await prepareEmbeddingModel(context, config, stop.signal)
@@ -20,9 +22,19 @@ export async function runAll(context: Context): Promise<number> {
   })
 }
 
+/** `setup`: gets the models that `all` would get, and ends. */
+export async function runSetup(context: Context): Promise<number> {
+  const config = configOf(context, { serves: false })
+  const { signal } = waitForStop(context)
+  await prepareModel(context, config, signal)
+  await prepareEmbeddingModel(context, config, signal)
+  return 0
+}
+
 /** `api`: the API alone, with the models that are there. */
 export async function runApi(context: Context): Promise<number> {
   const config = configOf(context, { serves: true })
+  checkFolders(config)
   await preparePages(context)
   return serve(context, waitForStop(context), async (use) => void use(await startApi(context, config)))
 }

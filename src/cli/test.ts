@@ -2,18 +2,21 @@ import { access, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Context, configOf, writeLine } from './context.ts'
+import { installDeployTools } from './deploy-tools.ts'
 import { preparePages, prepareTestModels } from './prepare.ts'
 import { runInTerminal, runProgram } from './run-program.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** `test`: gets what the tests need, then runs lint, types and all tests; gives the exit code of the first that fails. */
+/** `test`: gets what the tests need, then runs lint, types and all tests; gives the exit code of the first that fails. With `--prepare` it runs nothing. */
 export async function runTests(context: Context): Promise<number> {
   process.chdir(root)
   await installPrograms(context)
   await installPythonClients(context)
+  await installDeployTools(context, join('.cache', 'python', 'bin', 'python'))
   await prepareTestModels(context, configOf(context, { serves: false }))
   await preparePages(context)
+  if (context.flags.has('prepare')) return 0
   for (const [program, ...args] of [
     ['@biomejs/biome/bin/biome', 'check', '.'],
     ['@typescript/native/bin/tsc'],

@@ -31,7 +31,8 @@ const introduction = `# Settings
 
 A setting comes from a flag (\`--port 9000\`), else from the environment (\`PORT=9000\`), else from the file \`.env\` in the folder
 where simpleIA starts, else it has its default. A switch may stand alone (\`--local-only\`) or be turned around
-(\`--no-allow-registration\`). Secrets have no flag, because other users of a machine can read the flags of a program.
+(\`--no-allow-registration\`). Secrets have no flag, because other users of a machine can read the flags of a program;
+a variable with \`_FILE\` at its end (\`SECRET_KEY_FILE=/run/secrets/secret_key\`) names a file that holds one, as container platforms give them.
 All mistakes are told at once at the start. An empty value counts as none.
 
 What can change while the service runs stands in \`config/config.json\`: \`{"selected_model": null, "provider": null}\`, where null is

@@ -24,7 +24,19 @@ export function toDiskError(error: unknown, folder: string): unknown {
 }
 
 export function unusableFolder(folder: string, cause: unknown): AppError {
-  return new AppError('unavailable', `The folder ${folder} cannot be written. Check its owner and permissions.`, { cause })
+  return new AppError('unavailable', `The folder ${folder} cannot be written${byUser()}. Check its owner and permissions.`, {
+    cause,
+  })
+}
+
+export function unreadableFolder(folder: string, cause: unknown): AppError {
+  return new AppError('unavailable', `The folder ${folder} cannot be read${byUser()}. Check its owner and permissions.`, {
+    cause,
+  })
+}
+
+function byUser(): string {
+  return process.geteuid === undefined ? '' : ` by user id ${process.geteuid()}`
 }
 
 /**

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { isProcessAlive } from '../storage/left-behind.ts'
@@ -8,6 +9,8 @@ export type LockOptions = Readonly<{
   path: string
   now: () => number
   wait: (ms: number) => Promise<void>
+  /** The name of this machine or container; default: its host name. */
+  host?: string
   /** Called once, when somebody else holds the lock; what it throws ends the waiting. */
   onWait: () => void
 }>
@@ -20,10 +23,11 @@ const held = new Set<string>()
 
 /**
  * Runs `work` while nobody else does, in this process or another, so that two who want the same file share one download.
- * A lock whose process is gone, or that nobody has refreshed for half a minute, is taken over.
+ * A lock whose process on this machine is gone, or that nobody has refreshed for half a minute, is taken over.
  */
 export async function withLock<T>(options: LockOptions, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  const owner = `${process.pid} ${randomUUID()}`
+  const { host = hostname() } = options
+  const owner = `${process.pid} ${randomUUID()} ${host}`
   await takeLock(options, owner, signal)
   const beat = setInterval(() => {
     const time = new Date(options.now())
@@ -38,7 +42,11 @@ export async function withLock<T>(options: LockOptions, work: () => Promise<T>, 
   }
 }
 
-async function takeLock({ path, now, wait, onWait }: LockOptions, owner: string, signal: AbortSignal | undefined): Promise<void> {
+async function takeLock(
+  { path, now, wait, onWait, host = hostname() }: LockOptions,
+  owner: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   for (let told = false; ; told = true) {
     if (signal?.aborted) throw new AppError('aborted', 'The download was stopped.')
     held.add(owner)
@@ -50,19 +58,19 @@ async function takeLock({ path, now, wait, onWait }: LockOptions, owner: string,
       held.delete(owner)
       if (!isSystemError(error, 'EEXIST')) throw error
     }
-    if (await removeStale(path, now())) continue
+    if (await removeStale(path, now(), host)) continue
     if (!told) onWait()
     await wait(500)
   }
 }
 
 /** Whether there was a lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
-async function removeStale(path: string, time: number): Promise<boolean> {
+async function removeStale(path: string, time: number, host: string): Promise<boolean> {
   const owner = await findOwner(path)
   if (owner === undefined) return true
   const beaten = await stat(path).catch(() => undefined)
   if (beaten === undefined) return true
-  if (time - beaten.mtimeMs <= staleMs && (owner === '' || isAlive(owner))) return false
+  if (time - beaten.mtimeMs <= staleMs && (owner === '' || isAlive(owner, host))) return false
   const aside = `${path}.${randomUUID()}`
   try {
     await rename(path, aside)
@@ -85,8 +93,11 @@ async function findOwner(path: string): Promise<string | undefined> {
   }
 }
 
-function isAlive(owner: string): boolean {
-  const pid = Number(owner.split(' ')[0])
+function isAlive(owner: string, here: string): boolean {
+  const [number, , host = here] = owner.split(' ')
+  // Containers that share a folder cannot see each other's processes: only the beat tells of them.
+  if (host !== here) return true
+  const pid = Number(number)
   if (pid === process.pid) return held.has(owner)
   return isProcessAlive(pid)
 }

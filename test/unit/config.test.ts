@@ -114,6 +114,22 @@ test('an address of Redis holds what it takes to get there, and nothing that cha
   for (const url of bad) expect(failure({ environment: { REDIS_URL: url } }).details, url).toMatchObject([{ field: 'REDIS_URL' }])
 })
 
+test('a secret may stand in a file, and a mistake about it never shows what is in it', async () => {
+  const file = join(await mkdtemp(join(tmpdir(), 'simpleia-secret-')), 'secret_key')
+  await writeFile(file, `${key}\n`)
+  expect(loadConfig({ environment: { SECRET_KEY_FILE: file, HOST: '0.0.0.0' } }).secretKey).toBe(key)
+  const missing = failure({ environment: { SECRET_KEY_FILE: `${file}-2`, ENVIRONMENT: 'production' } })
+  expect(missing.details).toMatchObject([{ field: 'SECRET_KEY_FILE', expected: 'a file that can be read' }])
+  expect(missing.message).toContain('ENOENT')
+  const both = failure({ environment: { SECRET_KEY_FILE: file, SECRET_KEY: key } })
+  expect(both.message).toContain('SECRET_KEY_FILE: expected nothing, because SECRET_KEY is set, too')
+  expect(both.message).not.toContain(key)
+  await writeFile(file, 'too-short')
+  expect(failure({ environment: { SECRET_KEY_FILE: file } }).message).not.toContain('too-short')
+  // Only secrets: what is no secret needs no file.
+  expect(loadConfig({ environment: { PORT_FILE: file } }).port).toBe(8000)
+})
+
 test('an address that other machines reach is refused without a secret key', () => {
   expect(failure({ environment: { HOST: '0.0.0.0' } }).details).toMatchObject([{ field: 'SECRET_KEY', got: 'nothing' }])
   expect(loadConfig({ environment: { HOST: '0.0.0.0', SECRET_KEY: key } })).toMatchObject({ allowAnonymous: false })
