@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import { findAlongGraph, findExactly } from '../../src/embed/postgres-nearest.ts'
 import { createPostgresVectorIndex } from '../../src/embed/postgres-vector-index.ts'
 import { insertVectors, spaceOf } from '../../src/embed/vector-rows.ts'
-import type { VectorHit } from '../../src/engine/vector-index.ts'
+import type { VectorBatch, VectorHit, VectorIndex } from '../../src/engine/vector-index.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { Database } from '../../src/storage/tables.ts'
 import { startPostgres } from '../../test/postgres/server.ts'
@@ -32,14 +32,16 @@ const count = Number(values.vectors)
 const dimensions = Number(values.dimensions)
 const space = spaceOf({ id: 'bench', model: 'made', dimensions })
 
-type Line = Readonly<{ name: string; p50: number; recall: number }>
-type Search = (vector: Float32Array, at: number) => Promise<readonly VectorHit[]>
+type Search = (vector: Float32Array) => Promise<readonly VectorHit[]>
+type Truth = ReadonlyArray<readonly VectorHit[]>
 
 async function main(db: Database, data: Data): Promise<void> {
   const inserted = await timed(() => fill(db, data))
   await sql`analyze`.execute(db)
-  const truth = await Promise.all(data.queries.map((vector) => findExactly(db, space, { vector, k })))
-  const lines: Line[] = [await measure('PostgreSQL exact', data, truth, (vector) => findExactly(db, space, { vector, k }))]
+  const truth = await findTruth(data, (vector) => findExactly(db, space, { vector, k }))
+  console.log(`rows written in ${inserted.toFixed(0)} s`)
+  console.log('| | p10 ms | p50 ms | recall@10 |')
+  await measure('PostgreSQL, exact', data, truth, (vector) => findExactly(db, space, { vector, k }))
 
   const index = createPostgresVectorIndex({ db, now: Date.now, maxWaiting: 10, lookAgainMs: 1000 })
   const built = await timed(() => untilGraph(() => index.statistics(space, never)))
@@ -47,68 +49,58 @@ async function main(db: Database, data: Data): Promise<void> {
   const { rows } = await sql<{ note: string }>`
     select obj_description(indexrelid, 'pg_class') as note from pg_index
     where indrelid = 'vectors'::regclass and obj_description(indexrelid, 'pg_class') is not null`.execute(db)
-  lines.push(
-    await measure('PostgreSQL graph', data, truth, (vector) => index.search(space, { vector, k }, never)),
-    ...(await measureBreadths(db, data, truth)),
-    ...(await measureFilters(db, data, index.search)),
-  )
+  console.log(`graph made and measured in ${built.toFixed(0)} s (${rows[0]?.note}), ${(memoryBytes / 1e6).toFixed(0)} MB`)
+  await measure('PostgreSQL, graph', data, truth, (vector) => index.search(space, { vector, k }, never))
+  await measureBreadths(db, data, truth)
+  await measureFilters(db, data, index)
   await index.close()
 
   for (const method of ['exact', 'hnsw'] as const) {
-    const ours = await openProcess(data, method, () => readPieces(data))
-    if (method === 'hnsw') await waitForGraph(ours.index, data)
-    const beside = { key: 'bench', dimensions }
-    lines.push(
-      await measure(`Its own process, ${method}`, data, truth, (vector) => ours.index.search(beside, { vector, k }, never)),
-    )
-    await ours.index.close()
+    const { index: beside, loadSeconds } = await openProcess(data, method, () => readNumbered(data))
+    const graphSeconds = method === 'hnsw' ? (await waitForGraph(beside, data)).seconds : 0
+    console.log(`in its own process: read in ${loadSeconds.toFixed(0)} s, graph in ${graphSeconds.toFixed(0)} s`)
+    const there = { key: 'bench', dimensions }
+    await measure(`in its own process, ${method}`, data, truth, (vector) => beside.search(there, { vector, k }, never))
+    await beside.close()
   }
-  for (const { name, p50, recall } of lines) console.log(`| ${name} | ${p50.toFixed(2)} | ${recall.toFixed(4)} |`)
-  console.log(
-    `rows ${inserted.toFixed(0)} s, graph ${built.toFixed(0)} s (${rows[0]?.note}), ${(memoryBytes / 1e6).toFixed(0)} MB`,
-  )
 }
 
-const measureBreadths = async (db: Database, data: Data, truth: readonly (readonly VectorHit[])[]) => {
-  const lines: Line[] = []
-  for (const breadth of [40, 80, 160, 320])
-    lines.push(
-      await measure(`PostgreSQL graph, ${breadth} candidates`, data, truth, (vector) =>
-        findAlongGraph(db, space, { vector, k, breadth }),
-      ),
-    )
-  return lines
+async function measureBreadths(db: Database, data: Data, truth: Truth): Promise<void> {
+  for (const breadth of [40, 80, 160, 320]) {
+    const search: Search = (vector) => findAlongGraph(db, space, { vector, k, breadth })
+    await measure(`PostgreSQL, graph, ${breadth} candidates`, data, truth, search)
+  }
 }
 
-async function measureFilters(
-  db: Database,
-  data: Data,
-  search: ReturnType<typeof createPostgresVectorIndex>['search'],
-): Promise<readonly Line[]> {
+async function measureFilters(db: Database, data: Data, index: VectorIndex): Promise<void> {
   const some = { ...data, queries: data.queries.slice(0, 20) }
-  const lines: Line[] = []
   for (const share of [0.5, 0.05]) {
     const random = createRandom(share * 1000)
     const within = Array.from({ length: count }, (_, id) => id + 1).filter(() => random() < share)
-    const truth = await Promise.all(some.queries.map((vector) => findExactly(db, space, { vector, k, within })))
-    lines.push(
-      await measure(`PostgreSQL, ${share * 100} % pass`, some, truth, (vector) => search(space, { vector, k, within }, never)),
-    )
+    const truth = await findTruth(some, (vector) => findExactly(db, space, { vector, k, within }))
+    await measure(`PostgreSQL, ${share * 100} % pass`, some, truth, (vector) => index.search(space, { vector, k, within }, never))
   }
-  return lines
 }
 
-async function measure(name: string, data: Data, truth: readonly (readonly VectorHit[])[], search: Search): Promise<Line> {
+async function findTruth({ queries }: Data, search: Search): Promise<Truth> {
+  const truth: VectorHit[][] = []
+  for (const vector of queries) truth.push([...(await search(vector))])
+  return truth
+}
+
+/** Tells the line of a table. */
+async function measure(name: string, { queries }: Data, truth: Truth, search: Search): Promise<void> {
   const milliseconds: number[] = []
-  let found = 0
-  for (const [at, vector] of data.queries.entries()) {
+  let recall = 0
+  for (const [at, vector] of queries.entries()) {
     const startedAt = performance.now()
-    const hits = await search(vector, at)
+    const hits = await search(vector)
     milliseconds.push(performance.now() - startedAt)
     const right = new Set((truth[at] ?? []).map(({ id }) => id))
-    found += hits.filter(({ id }) => right.has(name.startsWith('Its') ? id + 1 : id)).length / Math.max(1, right.size)
+    recall += hits.filter(({ id }) => right.has(id)).length / right.size / queries.length
   }
-  return { name, p50: percentile(milliseconds, 50), recall: found / data.queries.length }
+  const [quick, usual] = [10, 50].map((share) => percentile(milliseconds, share).toFixed(2))
+  console.log(`| ${name} | ${quick} | ${usual} | ${recall.toFixed(4)} |`)
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -127,13 +119,11 @@ async function fill(db: Database, data: Data): Promise<void> {
     values ('bench', 'bench', 'made', ${dimensions}, '', '')`.execute(db)
   await sql`insert into passages (id, collection_id, item_id, position, text, metadata, created_at)
     select id, 'bench', id::text, 0, 'passage ' || id, '{}', '' from generate_series(1, ${count}::bigint) as id`.execute(db)
-  for await (const { ids, vectors } of readPieces(data))
-    await insertVectors(
-      db,
-      'made',
-      ids.map((id) => id + 1),
-      vectors,
-    )
+  for await (const { ids, vectors } of readNumbered(data)) await insertVectors(db, 'made', ids, vectors)
+}
+
+async function* readNumbered(data: Data): AsyncGenerator<VectorBatch> {
+  for await (const { ids, vectors } of readPieces(data)) yield { ids: ids.map((id) => id + 1), vectors }
 }
 
 async function makeData(): Promise<Data> {

@@ -28,14 +28,19 @@ function sqliteValues(metadata: RawBuilder<unknown>): MetadataValues {
   // Metadata is kept as JSON.stringify writes it, so a name looks the same there.
   const placeOf = (path: FieldPath) => `$${path.map((name) => `.${JSON.stringify(name)}`).join('')}`
   const typeAt = (path: FieldPath) => sql`coalesce(json_type(${metadata}, ${placeOf(path)}), 'null')`
-  const valueAt = (path: FieldPath) => sql`json_extract(${metadata}, ${placeOf(path)})`
+  // Whole numbers beyond 2^53 would else be compared with more digits than they were written with.
+  const valueAt = (path: FieldPath, like: number | string) =>
+    typeof like === 'number'
+      ? sql`cast(json_extract(${metadata}, ${placeOf(path)}) as real)`
+      : sql`json_extract(${metadata}, ${placeOf(path)})`
   const kinds = (value: number | string) => sql.raw(typeof value === 'number' ? `('integer', 'real')` : `('text')`)
   return {
     equals(path, value) {
       if (value === null || typeof value === 'boolean') return sql`${typeAt(path)} = ${String(value)}`
-      return sql`(${typeAt(path)} in ${kinds(value)} and ${valueAt(path)} = ${value})`
+      return sql`(${typeAt(path)} in ${kinds(value)} and ${valueAt(path, value)} = ${value})`
     },
-    compares: (path, operator, bound) => sql`(${typeAt(path)} in ${kinds(bound)} and ${valueAt(path)} ${operator} ${bound})`,
+    compares: (path, operator, bound) =>
+      sql`(${typeAt(path)} in ${kinds(bound)} and ${valueAt(path, bound)} ${operator} ${bound})`,
   }
 }
 

@@ -19,9 +19,10 @@ type Question = Readonly<{ vector: Float32Array; truth: ReadonlySet<number> }>
  * measured; undefined where no breadth is enough. Vectors of the graph would be found too easily, as they lead to their own neighbours, so
  * each query lies in the middle between two vectors that are near each other.
  */
-export async function measureBreadth(db: Database, space: VectorSpace): Promise<number | undefined> {
+export async function measureBreadth(db: Database, space: VectorSpace, signal: AbortSignal): Promise<number | undefined> {
   const questions: Question[] = []
   for (const vector of await readSample(db, space)) {
+    signal.throwIfAborted()
     const asked = await blend(db, space, vector)
     const nearest = await findExactly(db, space, { vector: asked, k: hitsPerQuery })
     questions.push({ vector: asked, truth: new Set(nearest.map(({ id }) => id)) })
@@ -30,6 +31,7 @@ export async function measureBreadth(db: Database, space: VectorSpace): Promise<
   for (const breadth of breadths) {
     let found = 0
     for (const { vector, truth } of questions) {
+      signal.throwIfAborted()
       const hits = await findAlongGraph(db, space, { vector, k: hitsPerQuery, breadth })
       found += hits.filter(({ id }) => truth.has(id)).length
     }

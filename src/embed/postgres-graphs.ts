@@ -47,7 +47,7 @@ type Maker = { readonly pid: number }
 export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts): VectorGraphs {
   const waiting = new Set<string>()
   let last: Promise<void> = Promise.resolve()
-  let isClosed = false
+  const closing = new AbortController()
   let restsUntil = 0
   let maker: Maker | undefined
 
@@ -55,7 +55,7 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
     dimensions > mostGraphDimensions ? Number.POSITIVE_INFINITY : Math.ceil(graphNumbers / dimensions)
 
   async function work(space: VectorSpace | undefined): Promise<void> {
-    if (isClosed || now() < restsUntil) return
+    if (closing.signal.aborted || now() < restsUntil) return
     if (space === undefined && (await listGraphs(db)).length === 0) return
     await db.connection().execute(async (connection) => {
       const begun = await beginMaking(connection)
@@ -77,11 +77,13 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
   async function arrange(connection: Database, space: VectorSpace): Promise<void> {
     const from = wantedFrom(space)
     const vectors = await countUpTo(connection, space, Number.isFinite(from) ? 2 ** 31 : 1)
-    const graph = await findGraph(connection, space)
-    if (graph !== undefined && vectors < from / 2) await dropGraph(connection, nameOf(space))
-    if (graph !== undefined || vectors < from || isClosed) return
-    await makeGraph(connection, space, vectors)
-    await noteBreadth(connection, space, await measureBreadth(connection, space))
+    const [graph] = await listGraphs(connection, nameOf(space))
+    if (graph !== undefined && vectors < from / 2) return dropGraph(connection, nameOf(space))
+    if (vectors < from || (graph !== undefined && graph.note !== null)) return
+    closing.signal.throwIfAborted()
+    // One that is there was not measured to the end.
+    if (graph === undefined) await makeGraph(connection, space, vectors)
+    await noteBreadth(connection, space, await measureBreadth(connection, space, closing.signal))
   }
 
   return {
@@ -90,7 +92,7 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
     wantedFrom,
     tend(space) {
       const key = space?.key ?? ''
-      if (isClosed || waiting.has(key)) return
+      if (closing.signal.aborted || waiting.has(key)) return
       waiting.add(key)
       last = last
         .then(() => work(space))
@@ -100,7 +102,7 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
         .finally(() => waiting.delete(key))
     },
     async close() {
-      isClosed = true
+      closing.abort()
       if (maker !== undefined) await sql`select pg_cancel_backend(${maker.pid}::integer)`.execute(db).catch(() => {})
       await last
     },
@@ -191,6 +193,5 @@ async function sweep(connection: Database): Promise<void> {
       ...(nextModel === null ? [] : [nameOf(spaceOf({ ...collection, model: nextModel }))]),
     ]),
   )
-  for (const { name, isValid, note: measured } of listed)
-    if (!isValid || measured === null || !wanted.has(name)) await dropGraph(connection, name)
+  for (const { name, isValid } of listed) if (!isValid || !wanted.has(name)) await dropGraph(connection, name)
 }

@@ -1,19 +1,20 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import type { Database } from './tables.ts'
 
-/** pgvector: https://github.com/pgvector/pgvector. Throws `unavailable` where it is not installed. */
+/** pgvector: https://github.com/pgvector/pgvector. Throws `unavailable` where it is not installed, or too old to search on past a filter. */
 export async function createVectorExtension(db: Database): Promise<void> {
-  const { rows } = await sql`select 1 from pg_extension where extname = 'vector'`.execute(db)
-  if (rows.length > 0) return
+  const { rows } = await sql<{ isNew: boolean }>`
+    select string_to_array(extversion, '.')::int[] >= '{0,8}' as is_new from pg_extension where extname = 'vector'`.execute(db)
+  const [installed] = rows
+  if (installed?.isNew === true) return
+  const update = installed === undefined ? 'create extension vector' : 'alter extension vector update'
+  const message = `PostgreSQL needs the extension pgvector (0.8 or newer). Install it, and let a superuser run in this database: ${update};`
+  if (installed !== undefined) throw new AppError('unavailable', message)
   try {
     await sql`create extension vector`.execute(db)
   } catch (cause) {
-    throw new AppError(
-      'unavailable',
-      'PostgreSQL needs the extension pgvector (0.8 or newer). Install it, and let a superuser run in this database: create extension vector;',
-      { cause },
-    )
+    throw new AppError('unavailable', message, { cause })
   }
 }
 
@@ -35,11 +36,23 @@ export async function createWordsFunction(db: Database): Promise<void> {
     .raw(`create or replace function simpleia_words(text) returns tsvector language sql immutable strict parallel safe
       return to_tsvector('simple', regexp_replace(${plain}, '${noWords}', ' ', 'g'))`)
     .execute(db)
+  // Some scripts have signs inside their words at which the index cuts them.
+  await sql`create or replace function simpleia_beginning(text) returns tsquery language sql immutable strict parallel safe
+    return coalesce(
+      (select string_agg(quote_literal(lexeme), ' <-> ' order by positions[1]) || ':*' from unnest(simpleia_words($1))), ''
+    )::tsquery`.execute(db)
 }
 
 /** Words are looked for by what the indexes hold, so a query says it in the same way. */
 export const titleWords = sql`simpleia_words(conversations.title)`
 export const messageWords = sql`simpleia_words(messages.content)`
+
+/** Finds what holds all of the words, each also as the beginning of a longer one. */
+export const allBeginnings = (words: readonly string[]): RawBuilder<unknown> =>
+  sql`(${sql.join(
+    words.map((word) => sql`simpleia_beginning(${word})`),
+    sql` && `,
+  )})`
 
 /** The words of titles and messages. An answer that is being written is saved again and again: its words are learned when it is there. */
 export async function createConversationsWords(db: Database): Promise<void> {

@@ -130,7 +130,10 @@ export interface PassagesTable {
   createdAt: string
 }
 
-/** A passage has one vector of each model that its collection uses or is being moved to. */
+/**
+ * A passage has one vector of each model that its collection uses or is being moved to. PostgreSQL also knows of which collection each is
+ * (postgres-passages.ts).
+ */
 export interface VectorsTable {
   passageId: number
   model: string
