@@ -79,9 +79,7 @@ describe('API2:2023 broken authentication', () => {
 })
 
 describe('API3:2023 broken object property level authorization', () => {
-  const fields = ['role', 'is_admin', 'owner_id', 'user_id', 'token_generation', '__proto__', 'constructor']
-  /** Their body is another's: any JSON, a metadata object that is kept as it is, or a form. */
-  const open = ['POST /auth/login']
+  const fields = ['role', 'is_admin', 'owner_id', 'user_id', 'token_generation', 'constructor']
 
   test('no body of JSON takes a field that its schema does not know', async () => {
     const world = await openSecurityWorld()
@@ -89,16 +87,14 @@ describe('API3:2023 broken object property level authorization', () => {
     const operations = (await readOperations(world.server)).filter(({ body }) => body?.type === 'object')
     expect(operations.length).toBeGreaterThan(30)
     const taken: string[] = []
-    for (const { method, path, body = {} } of operations) {
-      if (open.includes(`${method} ${path}`)) continue
+    for (const [index, { method, path, body = {} }] of operations.entries()) {
+      const sample = JSON.stringify(sampleOf(body)).slice(1)
       const unknown = fields.filter((field) => !Object.hasOwn(body.properties ?? {}, field))
-      for (const field of unknown) {
-        const text = JSON.stringify(sampleOf(body)).replace(
-          '{',
-          `{${JSON.stringify(field)}:"admin"${Object.keys(Object(sampleOf(body))).length === 0 ? '' : ','}`,
-        )
+      for (const field of [unknown[index % unknown.length], '__proto__']) {
+        const text = `{${JSON.stringify(field)}:"admin"${sample === '}' ? '' : ','}${sample}`
         const { status } = await root(method, path.replaceAll(/\{[^}]+\}/g, 'sample'), text)
-        if (status < 400 || status >= 500) taken.push(`${method} ${path} ${field}: ${status}`)
+        // Before anything is looked for: neither 404 nor 409.
+        if (status !== 400) taken.push(`${method} ${path} ${field}: ${status}`)
       }
     }
     expect(taken).toEqual([])
