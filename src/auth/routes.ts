@@ -43,6 +43,9 @@ export type AuthRoutesOptions = Readonly<{
 /** `self` tells callers about themselves, and so may be open to API keys; `user` is for those who log in. */
 export type AuthRoutes = Readonly<Record<'public' | 'self' | 'user' | 'admin', FastifyPluginAsync>>
 
+/** Who has shown nothing yet has the service read so much, and no more: names and passwords are short. */
+const mostBodyBytes = 65_536
+
 /** The `/auth` and `/admin/users` endpoints, by the scope that each is mounted in. */
 export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
   return { public: publicRoutes(options), self: selfRoutes, user: userRoutes(options), admin: adminRoutes(options) }
@@ -74,6 +77,7 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
     scope.post<{ Body: Static<typeof credentials> }>(
       '/auth/register',
       {
+        bodyLimit: mostBodyBytes,
         schema: {
           tags: ['auth'],
           summary: 'Open an account; the first becomes admin',
@@ -94,6 +98,7 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
     scope.post<{ Body: Static<typeof loginForm> }>(
       '/auth/login',
       {
+        bodyLimit: mostBodyBytes,
         schema: {
           tags: ['auth'],
           summary: 'Log in; the token also comes as a cookie',

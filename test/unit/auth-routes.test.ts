@@ -74,7 +74,7 @@ describe('registering', () => {
     { username: 'a', password },
     { username: 7, password },
     { username: { $ne: '' }, password },
-    { username: 'x'.repeat(100_000), password },
+    { username: 'x'.repeat(10_000), password },
   ])('with a field that does not fit is a 400 that names it (%#)', async (body) => {
     const world = await open()
     const answer = await world.post('/auth/register', body)
