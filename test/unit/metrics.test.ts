@@ -110,7 +110,7 @@ test('texts, stages of documents, statements and disks are counted', async () =>
   const headers = { authorization: `Bearer ${await server.login('ana')}` }
   const post = (url: string, payload: object) => server.app.http.inject({ method: 'POST', url, headers, payload })
   await post('/embed/add', { documents: ['one', 'three'] })
-  const question = { question: 'one', threshold: -1, rerank: 'fake-reranker' }
+  const question = { question: 'one', mode: 'vector', threshold: -1, rerank: 'fake-reranker' }
   expect((await post('/rag/query', question)).statusCode).toBe(200)
   const file = new FormData()
   file.append('file', new Blob(['A text about cats.']), 'cats.txt')

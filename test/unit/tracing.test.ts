@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { traceEgress } from '../../src/observe/observe-egress.ts'
 import { openTelemetry } from '../../src/observe/open-telemetry.ts'
@@ -131,7 +133,12 @@ test('a question to documents shows its vectors, retrieval and reranking', async
       body: JSON.stringify(body),
     })
   await post('/embed/add', { documents: [{ id: 'hours', text: `${canary} opens at ten.` }] })
-  const answer = await post('/rag/query', { question: `When does ${canary} open?`, rerank: 'fake-reranker', threshold: -1 })
+  const answer = await post('/rag/query', {
+    question: `When does ${canary} open?`,
+    rerank: 'fake-reranker',
+    mode: 'vector',
+    threshold: -1,
+  })
   expect(answer.status).toBe(200)
   const { pathOf, attributesOf } = await traces()
   expect(pathOf('rerank fake-reranker')).toEqual(['rerank fake-reranker', 'retrieval', 'rag answer', 'POST /rag/query'])
@@ -164,6 +171,24 @@ test('prompts and answers are in traces where a setting asks for them', async ()
   expect(JSON.parse(String(told['gen_ai.output.messages']))).toEqual([
     { role: 'assistant', parts: [{ type: 'text', content: `${canary}-answer b c` }], finish_reason: 'stop' },
   ])
+})
+
+test('a body that comes late belongs to its request all the same', async () => {
+  const { server, traces } = await createWorld()
+  const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked', traceparent }
+  const sending = request(`${server.url}/predict`, { method: 'POST', headers })
+  const answered = once(sending, 'response')
+  sending.write('{"prompt":')
+  // The service has the head by now.
+  const active = async () => /requests_active (\d)/.exec(await (await fetch(`${server.url}/metrics`)).text())?.[1]
+  await expect.poll(active).toBe('2')
+  sending.end('"x"}')
+  const [response] = await answered
+  response.resume()
+  await once(response, 'close')
+  const { get, pathOf } = await traces()
+  expect(pathOf('generation')).toEqual(['generation', 'text_completion fake', 'predict', 'POST /predict'])
+  expect(get('predict').traceId).toBe(parent.traceId)
 })
 
 describe('which requests are followed', () => {
