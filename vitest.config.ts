@@ -28,6 +28,8 @@ export default defineConfig({
         test: {
           name: 'postgres',
           include: [...keepSomething, ofPostgres, 'test/postgres/**/*.test.ts'],
+          // What is told to a collector is the same, wherever it is kept.
+          exclude: ['test/unit/tracing.test.ts', 'test/unit/watching.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 30_000,
           maxWorkers: '100%',

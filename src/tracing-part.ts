@@ -13,7 +13,7 @@ export type TracingParts = Readonly<{
   log: () => Pick<FastifyBaseLogger, 'warn'>
 }>
 
-/** Follows requests where the settings say whereto; otherwise nothing of OpenTelemetry is loaded. A part of the composition root. */
+/** Follows requests where the settings say whereto; otherwise neither OpenTelemetry's SDK nor its exporter is loaded. A part of the composition root. */
 export async function openTracing(config: Config, parts: TracingParts): Promise<Tracing> {
   const { otelEndpoint: endpoint } = config
   if (endpoint === undefined || config.otelSdkDisabled) return noTracing

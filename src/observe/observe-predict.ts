@@ -22,11 +22,7 @@ export function tracePredict(predict: Predict, tracing: Tracing): Predict {
         let isRead = false
         async function* events() {
           isRead = true
-          yield* tracedEvents(
-            span,
-            () => opened.events,
-            () => {},
-          )
+          yield* tracedEvents(span, { make: () => opened.events, saw() {}, last: 'generation-end' })
         }
         return {
           ...opened,

@@ -35,7 +35,8 @@ function followAnswers(provider: Provider, tracing: Tracing): Provider['generate
         ...(tracing.capturesContent ? inputAttributes(prompt) : {}),
       },
     })
-    return tracedEvents(span, () => provider.generate(request, signal, onSent), createFollower(span, request, tracing))
+    const make = () => provider.generate(request, signal, onSent)
+    return tracedEvents(span, { make, saw: createFollower(span, request, tracing), last: 'generation-end' })
   }
 }
 

@@ -31,7 +31,7 @@ export function observeIngest(ingest: Ingest, { metrics, tracing }: Observers): 
       stage = next
       since = now
     }
-    return tracedEvents(span, () => ingest(owner, file, options, signal), saw)
+    return tracedEvents(span, { make: () => ingest(owner, file, options, signal), saw, last: 'document-end' })
   }
 }
 
@@ -78,7 +78,7 @@ export function observeAnswer(answer: Answer, { metrics, tracing }: Observers): 
       span.set({ 'simpleia.rag.abstained': event.abstained })
       if (event.predictionId !== undefined) metrics.ragStage('answer', (performance.now() - since) / 1000)
     }
-    return tracedEvents(span, () => answer(request, asker, signal), saw)
+    return tracedEvents(span, { make: () => answer(request, asker, signal), saw, last: 'answer-end' })
   }
 }
 

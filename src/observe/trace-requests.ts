@@ -24,12 +24,6 @@ export function traceRequests(tracing: Tracing): RequestTracing {
         spans.set(request, span)
         span.within(done)
       })
-      // A body is read by the events of its socket, which know nothing of the request.
-      http.addHook('preValidation', (request, _reply, done) => {
-        const span = spans.get(request)
-        if (span === undefined) done()
-        else span.within(done)
-      })
     },
     ending: (listener) => (request, reply, status) => {
       const span = spans.get(request)

@@ -22,28 +22,40 @@ export async function traced<T>(
   }
 }
 
-/** The same events, made in a span that ends with them; `saw` is told of each. Leaving the loop early ends both. */
-export async function* tracedEvents<T>(span: Span, make: () => AsyncIterable<T>, saw: (event: T) => void): AsyncGenerator<T> {
+type Events<T> = Readonly<{
+  make: () => AsyncIterable<T>
+  /** Told of each event. */
+  saw: (event: T) => void
+  /** The type of the event after which leaving is no giving up. */
+  last: string
+}>
+
+/** The same events, made in a span that ends with them. Leaving the loop early ends both. */
+export async function* tracedEvents<T extends Readonly<{ type: string }>>(
+  span: Span,
+  { make, saw, last }: Events<T>,
+): AsyncGenerator<T> {
   const iterator = span.within(() => make()[Symbol.asyncIterator]())
   let isOver = false
+  let isWhole = false
   try {
     for (;;) {
       // A generator works while it is asked for the next event, and so within whatever asks.
       const next = await span.within(() => iterator.next())
       isOver = next.done === true
       if (next.done === true) return
+      isWhole ||= next.value.type === last
       saw(next.value)
       yield next.value
     }
   } catch (error) {
     isOver = true
+    isWhole = true
     span.fail(codeOf(error))
     throw error
   } finally {
-    if (!isOver) {
-      span.fail('aborted')
-      await span.within(() => iterator.return?.())
-    }
+    if (!isOver) await span.within(() => iterator.return?.())
+    if (!isOver && !isWhole) span.fail('aborted')
     span.end()
   }
 }

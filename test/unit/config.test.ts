@@ -203,3 +203,40 @@ test('what child processes inherit holds no secret: neither ours nor one that is
   hideSecrets(environment)
   expect(Object.keys(environment)).toEqual(['PATH', 'HOME', 'LD_LIBRARY_PATH', 'PGPASSWORD', 'KEYBOARD', 'DATA_DIR'])
 })
+
+test('traces go to this machine or a private address under LOCAL_ONLY, and prompts in them to this machine alone', () => {
+  const load = (endpoint: string, more: Record<string, string> = {}) =>
+    loadConfig({ environment: { LOCAL_ONLY: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, ...more } })
+  for (const host of ['127.0.0.1', 'localhost', '[::1]', '10.0.0.5', '192.168.1.2', '172.20.0.3', '[fd12::1]'])
+    expect(load(`http://${host}:4318/`).otelEndpoint).toBe(`http://${host}:4318`)
+  const away = [
+    'collector.example',
+    'otel-collector',
+    '8.8.8.8',
+    '169.254.169.254',
+    '172.32.0.1',
+    '[2001:db8::1]',
+    '0.0.0.0',
+    '10.0.0.5.nip.io',
+  ]
+  for (const host of away)
+    expect(() => load(`http://${host}:4318`), host).toThrow(/OTEL_EXPORTER_OTLP_ENDPOINT: expected an address/)
+  const content = { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'SPAN_ONLY' }
+  expect(load('http://127.0.0.1:4318', content).otelCaptureContent).toBe(true)
+  expect(() => load('http://10.0.0.5:4318', content)).toThrow(/CAPTURE_MESSAGE_CONTENT: expected false/)
+  expect(load('http://collector.example', { OTEL_SDK_DISABLED: 'true' }).otelSdkDisabled).toBe(true)
+  const open = { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example', ...content }
+  expect(loadConfig({ environment: open }).otelCaptureContent).toBe(true)
+})
+
+test('pairs of OpenTelemetry are read as it writes them, and headers are secret', () => {
+  const pairs = { OTEL_RESOURCE_ATTRIBUTES: 'a.b=c%20d, e=f=g,', OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20YTpi' }
+  const config = loadConfig({ environment: pairs })
+  expect(Object.fromEntries(config.otelResourceAttributes ?? [])).toEqual({ 'a.b': 'c d', e: 'f=g' })
+  expect(config.otelHeaders?.get('authorization')).toBe('Basic YTpi')
+  for (const wrong of ['nothing', '=value', 'a=%zz']) {
+    const { message } = failure({ environment: { OTEL_EXPORTER_OTLP_HEADERS: `${wrong},k=hidden-word` } })
+    expect(message).toMatch(/OTEL_EXPORTER_OTLP_HEADERS: expected pairs/)
+    expect(message).not.toContain('hidden-word')
+  }
+})

@@ -1,5 +1,7 @@
 import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
+import { AppError } from '../../src/errors.ts'
+import { createMetrics } from '../../src/metrics/metrics.ts'
 import { createModelLabels } from '../../src/metrics/model-label.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { QueryListener } from '../../src/storage/watch-queries.ts'
@@ -110,7 +112,7 @@ test('texts, stages of documents, statements and disks are counted', async () =>
   const headers = { authorization: `Bearer ${await server.login('ana')}` }
   const post = (url: string, payload: object) => server.app.http.inject({ method: 'POST', url, headers, payload })
   await post('/embed/add', { documents: ['one', 'three'] })
-  const question = { question: 'one', threshold: -1, rerank: 'fake-reranker' }
+  const question = { question: 'one', mode: 'vector', threshold: -1, rerank: 'fake-reranker' }
   expect((await post('/rag/query', question)).statusCode).toBe(200)
   const file = new FormData()
   file.append('file', new Blob(['A text about cats.']), 'cats.txt')
@@ -135,6 +137,28 @@ test('texts, stages of documents, statements and disks are counted', async () =>
     expect(value(`simpleia_database_query_duration_seconds_count{kind="${kind}"}`), kind).toBeGreaterThan(0)
   expect(value('simpleia_disk_free_bytes{folder="data"}')).toBeGreaterThan(0)
   expect(value('simpleia_database_connections{state="idle"}') >= 0).toBe(onPostgres)
+})
+
+test('a database that is gone takes no other number with it, and is asked once a reading', async () => {
+  const cache = () => ({ entries: 0, hits: 0, misses: 0, evictions: 0 })
+  const engine = () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0, models: [] }) as const
+  const metrics = createMetrics({ engine, cache })
+  let isGone = false
+  let readings = 0
+  metrics.watchTraining(async () => {
+    readings += 1
+    if (isGone) throw new AppError('unavailable', 'The database is gone.')
+    return { counts: new Map([['failed', 2]]), step: 3, loss: 1, tokensPerSecond: 5, isYielding: false }
+  })
+  expect(await metrics.text()).toMatch(/^simpleia_training_runs\{state="failed"\} 2$/m)
+  expect(readings).toBe(1)
+  isGone = true
+  const text = await metrics.text()
+  expect(text).toMatch(/^simpleia_engine_ready 1$/m)
+  expect(text).not.toMatch(/^simpleia_training/m)
+  isGone = false
+  expect(await metrics.text()).toMatch(/^simpleia_training_step 3$/m)
+  await metrics.close()
 })
 
 test('a request is under way until it has ended', async () => {

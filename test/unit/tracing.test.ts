@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { traceEgress } from '../../src/observe/observe-egress.ts'
 import { openTelemetry } from '../../src/observe/open-telemetry.ts'
@@ -18,7 +20,9 @@ async function createWorld(settings: Record<string, string> = {}) {
   const receiver = await startReceiver()
   const lines: string[] = []
   const server = await startServer({
-    host: createFakeEngine({ answer: () => ({ pieces: [`${canary}-answer`, ' b', ' c'] }) }),
+    host: createFakeEngine({
+      answer: (prompt) => ({ pieces: [`${canary}-answer`, ' b', ' c'], end: prompt !== 'for ever' }),
+    }),
     settings: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, LOG_LEVEL: 'info', ...settings },
     logStream: { write: (line) => lines.push(line) },
   })
@@ -92,6 +96,7 @@ test('a request is one trace, from the caller’s own span to the token', async 
     'simpleia.cache.hit': false,
     'simpleia.why': 'default',
   })
+  expect(spans.filter(({ status }) => status?.code === 2)).toEqual([])
   expect(receiver.text()).not.toContain(canary)
   expect(receiver.requests[0]).toMatchObject({ path: '/v1/traces', headers: { 'x-key': 's3cret' } })
   expect(receiver.resources()[0]).toMatchObject({ 'service.name': 'my-service', 'deployment.environment.name': 'test one' })
@@ -115,6 +120,8 @@ test('streams and sockets belong to their request; a failure has its code; healt
   expect(readAttributes(stream?.attributes ?? [])).toMatchObject({ 'gen_ai.request.stream': true })
   const overSocket = named('predict').find(({ traceId }) => traceId === parent.traceId)
   expect(overSocket?.parentSpanId).toBe(named('GET /predict/ws')[0]?.spanId)
+  const broken = spans.filter(({ status }) => status?.code === 2).map(({ name }) => name)
+  expect(broken).toEqual(['predict'])
   const failed = named('predict').find(({ status }) => status?.code === 2)
   expect(readAttributes(failed?.attributes ?? [])).toMatchObject({ 'error.type': 'not_found' })
   expect(spans.map(({ name }) => name).filter((name) => /health|metrics|nowhere/.test(name))).toEqual([])
@@ -131,9 +138,15 @@ test('a question to documents shows its vectors, retrieval and reranking', async
       body: JSON.stringify(body),
     })
   await post('/embed/add', { documents: [{ id: 'hours', text: `${canary} opens at ten.` }] })
-  const answer = await post('/rag/query', { question: `When does ${canary} open?`, rerank: 'fake-reranker', threshold: -1 })
+  const answer = await post('/rag/query', {
+    question: `When does ${canary} open?`,
+    rerank: 'fake-reranker',
+    mode: 'vector',
+    threshold: -1,
+  })
   expect(answer.status).toBe(200)
-  const { pathOf, attributesOf } = await traces()
+  const { spans, pathOf, attributesOf } = await traces()
+  expect(spans.filter(({ status }) => status?.code === 2)).toEqual([])
   expect(pathOf('rerank fake-reranker')).toEqual(['rerank fake-reranker', 'retrieval', 'rag answer', 'POST /rag/query'])
   expect(pathOf('chat fake')).toEqual(['chat fake', 'predict', 'rag answer', 'POST /rag/query'])
   expect(pathOf('embeddings fake-embedder').at(-1)).toBe('POST /embed/add')
@@ -164,6 +177,36 @@ test('prompts and answers are in traces where a setting asks for them', async ()
   expect(JSON.parse(String(told['gen_ai.output.messages']))).toEqual([
     { role: 'assistant', parts: [{ type: 'text', content: `${canary}-answer b c` }], finish_reason: 'stop' },
   ])
+})
+
+test('an answer that is left is told as one that was given up, and so are its parts', async () => {
+  const { server, traces } = await createWorld()
+  const gone = new AbortController()
+  const response = await server.predict({ prompt: 'for ever', max_length: 500, stream: true }, { traceparent }, gone.signal)
+  await response.body?.getReader().read()
+  gone.abort()
+  await expect.poll(async () => (await fetch(`${server.url}/metrics`)).text()).toMatch(/^simpleia_generations_active 0$/m)
+  const { attributesOf } = await traces()
+  for (const name of ['text_completion fake', 'predict']) expect(attributesOf(name)['error.type']).toBe('aborted')
+  expect(attributesOf('POST /predict')['http.response.status_code']).toBe(499)
+})
+
+test('a body that comes late belongs to its request all the same', async () => {
+  const { server, traces } = await createWorld()
+  const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked', traceparent }
+  const sending = request(`${server.url}/predict`, { method: 'POST', headers })
+  const answered = once(sending, 'response')
+  sending.write('{"prompt":')
+  // The service has the head by now.
+  const active = async () => /requests_active (\d)/.exec(await (await fetch(`${server.url}/metrics`)).text())?.[1]
+  await expect.poll(active).toBe('2')
+  sending.end('"x"}')
+  const [response] = await answered
+  response.resume()
+  await once(response, 'close')
+  const { get, pathOf } = await traces()
+  expect(pathOf('generation')).toEqual(['generation', 'text_completion fake', 'predict', 'POST /predict'])
+  expect(get('predict').traceId).toBe(parent.traceId)
 })
 
 describe('which requests are followed', () => {
