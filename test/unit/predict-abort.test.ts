@@ -4,7 +4,7 @@ import type { ModelHost } from '../../src/engine/provider.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { startServer, type TestServer } from '../server.ts'
 
-const rounds = 50
+const rounds = 70
 
 async function untilIdle(server: TestServer): Promise<number> {
   const start = performance.now()
