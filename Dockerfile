@@ -1,7 +1,7 @@
-# The image of simpleIA: the API with its pages. VARIANT=cuda makes the one for NVIDIA's GPUs. How and why: deploy/README.md.
+# The image of simpleIA: the API with its pages. How it is built, for NVIDIA's GPUs too, and why so: deploy/README.md.
 ARG NODE_IMAGE=docker.io/library/node:24-bookworm-slim
-ARG CUDA_IMAGE=docker.io/nvidia/cuda:13.0.1-runtime-ubuntu24.04
-ARG VARIANT=cpu
+# What the program runs on: a C++ library and certificates are all that it needs. No shell, no package manager.
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 # What is installed for production, and nothing for another kind of machine than the image's. Every package brings its binaries, so no
 # install script runs and nothing is compiled.
@@ -23,6 +23,13 @@ COPY web web
 RUN node -e "import('./src/web-client/build.ts').then(async ({ ensureBuiltPages }) => ensureBuiltPages((await import('./src/cli/run-program.ts')).runProgram))"
 
 FROM packages AS program
+# cuda adds llama.cpp's libraries for CUDA 13, of the version that package.json pins, and wants a RUNTIME_IMAGE with CUDA 13.
+ARG VARIANT=cpu
+RUN if [ "${VARIANT}" = cuda ]; then \
+      version=$(node -p "require('./package.json').optionalDependencies['@node-llama-cpp/linux-x64']") \
+      && npm install --prefix /cuda --ignore-scripts --no-audit --no-fund --loglevel=error "@node-llama-cpp/linux-x64-cuda@${version}" \
+      && mv /cuda/node_modules/@node-llama-cpp/linux-x64-cuda node_modules/@node-llama-cpp/; \
+    fi
 COPY LICENSE ./
 COPY config/prices.json config/
 COPY src src
@@ -31,22 +38,7 @@ COPY --from=pages /app/dist dist
 # Where the volumes belong: a new named volume takes the owner of the folder that it covers.
 RUN mkdir -p /volumes/data /volumes/models && chown -R 10001:10001 /volumes
 
-FROM ${NODE_IMAGE} AS base-cpu
-
-# llama.cpp's libraries for CUDA 13, of the version that package.json pins.
-FROM ${NODE_IMAGE} AS cuda-packages
-WORKDIR /cuda
-COPY package.json /
-RUN version=$(node -p "require('/package.json').optionalDependencies['@node-llama-cpp/linux-x64']") \
-    && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error \
-       "@node-llama-cpp/linux-x64-cuda@${version}"
-
-FROM ${CUDA_IMAGE} AS base-cuda
-COPY --from=packages /usr/local/bin/node /usr/local/bin/node
-COPY --from=cuda-packages /cuda/node_modules /app/node_modules
-
-# hadolint ignore=DL3006
-FROM base-${VARIANT}
+FROM ${RUNTIME_IMAGE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="simpleIA" \
@@ -54,6 +46,7 @@ LABEL org.opencontainers.image.title="simpleIA" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+COPY --from=packages /usr/local/bin/node /usr/local/bin/node
 COPY --from=program /app /app
 COPY --from=program --chown=10001:10001 /volumes/data /data
 COPY --from=program --chown=10001:10001 /volumes/models /models
@@ -72,7 +65,7 @@ EXPOSE 8000
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8000) + '/health').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+    CMD ["/usr/local/bin/node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8000) + '/health').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # Smaller spaces for new objects and one helper thread: some 20 MiB less, at the same speed.
-ENTRYPOINT ["node", "--max-semi-space-size=1", "--v8-pool-size=1", "src/main.ts"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=1", "--v8-pool-size=1", "src/main.ts"]
 CMD ["api"]
