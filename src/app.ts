@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { openAccess } from './access.ts'
 import { createWatch, openAdmin, tellBoth, type Watch } from './admin-part.ts'
@@ -6,7 +7,6 @@ import { askerOf, bucketOf, userOf } from './asker.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
 import { type Closer, createCloser } from './closer.ts'
-import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
 import { openDialects } from './dialect-routes.ts'
@@ -26,6 +26,7 @@ import { createLog, type LogOptions } from './http/log-stream.ts'
 import { logAnswer } from './http/request-log.ts'
 import { createServer, type MountedRoute, mountRoutes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
+import { openInstances } from './instances/instances.ts'
 import { openKnowledge } from './knowledge.ts'
 import { openLearning } from './learning.ts'
 import { listRoutes } from './list-routes.ts'
@@ -37,6 +38,7 @@ import { type Outside, openOutside } from './outside.ts'
 import { createCache } from './predict/cache.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
+import { createReload, followingOf, openSharedSelection } from './shared-selection.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
 
@@ -121,16 +123,22 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const features = await openFeatures(config, { ...base, ...front }, closer)
   const { http, limits, sockets } = front
   const { outside, ...opened } = features
+  const { answers } = opened
+  const following = followingOf(parts.host, answers, outside.prices)
   const health = { version: versionOf(parts), uptimeSeconds }
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
-    prepareReload: () => prepareReload(config, opened.answers, outside),
+    saveSelection: base.selection.save,
+    prepareReload: createReload(config, base.selection, following.prepare),
   })
   const { requireUser, requireAdmin, allowCaller } = access.guard
   const mounted = await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
-  const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
+  // Nobody waits for it: a model may take minutes to load.
+  void base.selection.follow(following)
+  const delayMs = config.shutdownDelaySeconds * 1000
+  const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs, delayMs })
   let closing: Promise<void> | undefined
   return {
     http,
@@ -159,15 +167,33 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const watch = createWatch({ engine: sources.engine, logStream: parts.logStream, now })
   const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
   const log = createLog({ level: config.logLevel, stream: watch.logStream })
-  return { now, clock, activity, parts, storage, db, access, lifecycle, cache, sources, watch, metrics, log }
+  const instances = closer.use(await openInstances({ db, url: config.databaseUrl, clock, log }))
+  const selection = openSharedSelection(config, { db, instances, log })
+  return {
+    now,
+    clock,
+    activity,
+    parts,
+    storage,
+    db,
+    instances,
+    selection,
+    access,
+    lifecycle,
+    cache,
+    sources,
+    watch,
+    metrics,
+    log,
+  }
 }
 
 type Front = Awaited<ReturnType<typeof openFront>>
 
 /** The server, and what holds for each request to it. */
 async function openFront(config: Config, base: Base, closer: Closer) {
-  const { access, lifecycle, log, metrics, now, parts, storage, watch } = base
-  const outside = await openOutside(config, { ...parts, storage, metrics, now })
+  const { access, instances, lifecycle, log, metrics, now, parts, storage, watch } = base
+  const outside = await openOutside(config, { ...parts, storage, instances, metrics, now })
   const http = closer.use(await openServer(config, { ...parts, watch, log }, lifecycle, metrics))
   const limits = await createRateLimits(http, {
     requests: config.rateLimitRequests,
@@ -188,8 +214,21 @@ async function openFront(config: Config, base: Base, closer: Closer) {
 
 /** What the service can do, each part with its routes. */
 async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
-  const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage } = opened
-  const common = { ...opened.parts, db, log, metrics, now, askerOf, userOf, outside, egress: outside.egress }
+  const { activity, cache, clock, db, instances, lifecycle, limits, log, metrics, now, outside, storage } = opened
+  const { save: saveSelection } = opened.selection
+  const common = {
+    ...opened.parts,
+    db,
+    instances,
+    saveSelection,
+    log,
+    metrics,
+    now,
+    askerOf,
+    userOf,
+    outside,
+    egress: outside.egress,
+  }
   const onFeedback = () => answers.rollouts.lookSoon()
   const predictions = openPredictions(config, { ...common, onFeedback }, closer)
   const { recorder } = predictions
@@ -232,18 +271,6 @@ function openServer(
   })
 }
 
-/** Everything is read and checked before anything changes. */
-async function prepareReload(config: Config, { prepareProviders }: Answers, { prices }: Outside) {
-  const selected = await readSelected(config)
-  const applyPrices = await prices.prepare()
-  const applyProviders = await prepareProviders(selected)
-  const apply = async () => {
-    applyPrices()
-    await applyProviders()
-  }
-  return { selected, apply }
-}
-
 const uptimeSeconds = () => process.uptime()
 const versionOf = ({ version = 'unknown' }: AppParts) => version
 
@@ -253,12 +280,17 @@ type ShutDownParts = Readonly<{
   sockets: Sockets
   closer: Closer
   graceMs: number
+  /** How long connections are still taken, to be told that the service ends. */
+  delayMs: number
 }>
 
-async function shutDown({ http, lifecycle, sockets, closer, graceMs }: ShutDownParts): Promise<void> {
+async function shutDown({ http, lifecycle, sockets, closer, graceMs, delayMs }: ShutDownParts): Promise<void> {
   const drained = lifecycle.drain(graceMs)
-  if (http.server.listening) http.server.close()
   sockets.drain()
+  if (http.server.listening) {
+    if (delayMs > 0) await wait(delayMs)
+    http.server.close()
+  }
   await drained
   await sockets.close()
   await closer.close()

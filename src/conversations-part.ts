@@ -20,6 +20,7 @@ import type { Collections } from './embed/collection.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { resolveSampling } from './engine/sampling.ts'
 import { AppError } from './errors.ts'
+import type { Instances } from './instances/instances.ts'
 import type { Asker, Predict, Target } from './predict/predict.ts'
 import { predictDefaults } from './predict/schema.ts'
 import type { Answer, AnswerRequest } from './rag/answer.ts'
@@ -30,6 +31,7 @@ import type { Database } from './storage/tables.ts'
 
 export type ConversationsPartParts = Readonly<{
   db: Database
+  instances: Instances
   log: FastifyBaseLogger
   host: Pick<ModelHost, 'name' | 'list'>
   predict: Predict
@@ -51,22 +53,26 @@ export async function openConversations(
   parts: ConversationsPartParts,
   closer: Closer,
 ): Promise<ConversationsPart> {
-  const { db, log, now, predict, askerOf, limit } = parts
+  const { db, instances, log, now, predict, askerOf, limit } = parts
   const owners = createOwners({ production: config.environment === 'production' })
   const conversations = createConversations({ db, now })
-  const messages = createMessages({ db, now })
-  const interrupted = await messages.interruptAll()
-  if (interrupted > 0) log.info({ interrupted }, 'Answers were being written when the service ended')
+  const messages = createMessages({ db, instanceId: instances.id, now })
+  await instances.recover(async () => {
+    const interrupted = await messages.interruptOrphans()
+    if (interrupted > 0) log.info({ interrupted }, 'Answers were being written when the service ended')
+  })
   closer.use(openSweep({ db, log, now }))
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'conversation-uploads')))
   const answering = closer.use(
     createAnswering({
-      ...{ db, messages, log, predict },
+      ...{ db, messages, log, predict, hint: instances.hint },
       askDocuments: (request, asker, signal) => askDocuments(parts, request, asker, signal),
       waitingFor: (target) => waitingFor(parts, target),
       isEnding: parts.isDraining,
     }),
   )
+  const onProblem = (error: unknown) => log.error({ err: error }, 'Answers that are to stop could not be looked for')
+  instances.onLook(() => answering.look().catch(onProblem))
   return {
     // Closed to API keys, as the answers that are remembered are: a key that may ask does not read what its user has said.
     caller: [

@@ -4,7 +4,6 @@ import type { Answers } from './answers.ts'
 import { askerOf, userOf } from './asker.ts'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { RateLimits } from './auth/rate-limit.ts'
-import { type Selection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import type { ConversationsPart } from './conversations-part.ts'
 import type { DialectRoutes } from './dialect-routes.ts'
@@ -46,6 +45,7 @@ export type RouteParts = Readonly<{
   knowledge: Knowledge
   conversations: ConversationsPart
   ledger: Outside['ledger']
+  saveSelection: SelectRoutesOptions['saveSelection']
   prepareReload: SelectRoutesOptions['prepareReload']
   now: () => number
 }>
@@ -104,12 +104,12 @@ function userRoutes({ access, answers, knowledge, learning, now }: RouteParts): 
 }
 
 function adminRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
-  const { access, admin, answers, config, dialects, jobs, learning, ledger, prepareReload } = parts
+  const { access, admin, answers, config, dialects, jobs, learning, ledger, saveSelection, prepareReload } = parts
   const answering = answeringOf(parts)
   const selecting = {
     ...answering,
     install: jobs.install,
-    saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
+    saveSelection,
     prepareReload,
     userOf,
     onSelect: (actor: string) => answers.rollouts.selectedByHand({ actor }),

@@ -16,6 +16,7 @@ import { createTrainingRuns } from '../src/training/runs.ts'
 import type { LearnedDataset } from '../src/training/trainer.ts'
 import { toLearned } from '../src/training-part.ts'
 import { createFakeClock } from './fake-clock.ts'
+import { loneInstance } from './lone-instance.ts'
 import { databaseAt } from './postgres/database-at.ts'
 import { scriptedTrainers } from './trainer.ts'
 
@@ -113,6 +114,7 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
   const open = () =>
     createTrainingRuns({
       db,
+      instances: loneInstance('one'),
       datasets: toLearned(datasets),
       trainingDir,
       modelsDir,

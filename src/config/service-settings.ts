@@ -90,6 +90,16 @@ export const serviceSettings = {
       es: 'Cuánto tiempo tienen las respuestas en curso para terminar al parar el servicio.',
     },
   },
+  shutdownDelaySeconds: {
+    env: 'SHUTDOWN_DELAY_SECONDS',
+    group: 'service',
+    kind: integer({ minimum: 0, maximum: 600 }),
+    default: 0,
+    help: {
+      en: 'How long a service that is being stopped still takes connections, to answer 503: by then a proxy asks another replica.',
+      es: 'Cuánto tiempo un servicio que se está parando acepta aún conexiones, para responder 503: hasta que el proxy pregunte a otra réplica.',
+    },
+  },
   logLevel: {
     env: 'LOG_LEVEL',
     group: 'service',

@@ -6,16 +6,19 @@ import type { Asker } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
 import { type Run, type RunParts, startRun } from './answer-run.ts'
 import { readBranch } from './branch.ts'
+import { followRow } from './follow-row.ts'
 import type { RunEvent } from './followers.ts'
-import { type Messages, mostMessages } from './messages.ts'
+import { type Messages, mostMessages, mostOfOwner } from './messages.ts'
 import type { Owner } from './owner.ts'
 import type { BegunAnswer, MessageAnswer, MessageEvent, NewAnswer } from './schema.ts'
 import { type WriteParts, writeAnswer } from './write-answer.ts'
 
-/** Answers that are written for one owner at a time. */
-export const mostOfOwner = 4
-/** For all. */
+/** Answers that this process writes at a time. */
 const mostOfAll = 256
+
+/** How often is looked whether another process has stopped an answer, and how long. */
+const stopLookMs = 100
+const stopWaitMs = 10_000
 
 export type AnsweringParts = WriteParts &
   Pick<RunParts, 'waitingFor' | 'isEnding'> &
@@ -23,6 +26,8 @@ export type AnsweringParts = WriteParts &
     db: Database
     messages: Messages
     log: FastifyBaseLogger
+    /** Has the other processes look at what they are asked to do. */
+    hint: () => Promise<void>
     saveEveryMs?: number
   }>
 
@@ -47,6 +52,8 @@ export interface Answering {
   stop(owner: Owner | undefined, conversationId: string, messageId: string): Promise<MessageAnswer>
   /** Ends all answers of a conversation. */
   stopAll(conversationId: string): Promise<void>
+  /** Ends the answers here that another process was asked to end. */
+  look(): Promise<void>
   /** Answers that are being written are kept as far as they have come. */
   close(): Promise<void>
 }
@@ -54,7 +61,7 @@ export interface Answering {
 type Writing = Readonly<{ conversationId: string; ownerValue: string; begun: Promise<Run> }>
 
 export function createAnswering(parts: AnsweringParts): Answering {
-  const { db, messages, log, waitingFor, isEnding, saveEveryMs = 1000 } = parts
+  const { db, messages, log, hint, waitingFor, isEnding, saveEveryMs = 1000 } = parts
   const writing = new Map<string, Writing>()
   const answers: WriteParts = { predict: parts.predict, askDocuments: parts.askDocuments }
   let isClosed = false
@@ -89,6 +96,14 @@ export function createAnswering(parts: AnsweringParts): Answering {
     await Promise.all(runs.map((run) => (run.status === 'fulfilled' ? run.value.end(as) : undefined)))
   }
 
+  /** Resolves when it has ended, or has not for long: then it says that it is still being written. */
+  async function stopElsewhere(owner: Owner | undefined, conversationId: string, messageId: string): Promise<void> {
+    await messages.wishStop({ id: messageId })
+    await hint()
+    const read = () => messages.get(owner, conversationId, messageId)
+    for await (const _event of followRow({ read, everyMs: stopLookMs }, AbortSignal.timeout(stopWaitMs)));
+  }
+
   return {
     async begin(by, conversationId, given) {
       refuseMany(by.owner)
@@ -104,20 +119,35 @@ export function createAnswering(parts: AnsweringParts): Answering {
 
     async follow(owner, conversationId, messageId, signal) {
       const run = await writing.get(messageId)?.begun
-      const message = await messages.get(owner, conversationId, messageId)
-      return run === undefined ? asEnded(message) : withVersions(run.follow(signal), message)
+      const read = () => messages.get(owner, conversationId, messageId)
+      const message = await read()
+      if (run !== undefined) return withVersions(run.follow(signal), message)
+      return (await messages.isWrittenElsewhere(messageId))
+        ? followRow({ read, everyMs: saveEveryMs / 2 }, signal)
+        : asEnded(message)
     },
 
     async stop(owner, conversationId, messageId) {
       await messages.get(owner, conversationId, messageId)
       const run = await writing.get(messageId)?.begun
       await run?.end('stopped')
+      if (run === undefined && (await messages.isWrittenElsewhere(messageId)))
+        await stopElsewhere(owner, conversationId, messageId)
       const kept = await messages.get(owner, conversationId, messageId)
       // What could not be saved yet is here alone.
       return run !== undefined && kept.state === 'writing' ? { ...kept, ...run.message() } : kept
     },
 
-    stopAll: (conversationId) => stopAll((one) => one.conversationId === conversationId, 'stopped'),
+    async stopAll(conversationId) {
+      await stopAll((one) => one.conversationId === conversationId, 'stopped')
+      await messages.wishStop({ conversationId })
+      await hint()
+    },
+
+    async look() {
+      if (writing.size === 0) return
+      for (const id of await messages.listWished()) await (await writing.get(id)?.begun)?.end('stopped')
+    },
 
     async close() {
       isClosed = true

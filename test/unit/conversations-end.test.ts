@@ -60,11 +60,11 @@ test('closing waits until what was being written is saved, and nothing begins af
   const owner = { column: 'visitor', value: 'v' } as const
   const asker = { key: 'address:::1', authenticated: false, userId: undefined, keyId: undefined }
   const storage = await openStorage({ url: await databaseAt(join(world.server.dataDir, 'other.db')) })
-  const parts = { db: storage.db, now: Date.now }
+  const parts = { db: storage.db, instanceId: 'one', now: Date.now }
   const messages = createMessages(parts)
   const { id } = await createConversations(parts).create(owner, {})
   const answering = createAnswering({
-    ...{ db: storage.db, messages, log: world.server.app.http.log },
+    ...{ db: storage.db, messages, log: world.server.app.http.log, hint: async () => {} },
     predict: {
       choose: async () => ({ provider: 'hf', model: 'x', ranOn: 'local', why: 'default', passedBy: [] }),
       async open(_request, _asker, signal) {
