@@ -83,7 +83,8 @@ describe('a gate', () => {
       'exact_match',
     ])
     // The examples go when they are scored.
-    expect(await readdir(join(world.dataDir, 'evaluations'))).toEqual([])
+    const left = await readdir(join(world.dataDir, 'evaluations'), { recursive: true })
+    expect(left.filter((name) => name.endsWith('.jsonl'))).toEqual([])
   })
 
   test('tells its progress as events, and its end with the report', async () => {

@@ -14,6 +14,8 @@ const features = [
   'embed',
   'evaluation',
   'feedback',
+  'instances',
+  'jobs',
   'metrics',
   'models',
   'predict',
