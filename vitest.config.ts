@@ -1,6 +1,9 @@
 import { globSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
+/** Tests of PostgreSQL itself. */
+const ofPostgres = 'test/unit/postgres-*.test.ts'
+
 /** The unit tests that keep something: they say so by what they start. */
 const keepSomething = globSync('test/unit/*.test.ts').filter((file) =>
   /startServer|databaseAt|World\(|from '\.\.\/server/.test(readFileSync(file, 'utf8')),
@@ -14,6 +17,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'src/**/*.test.ts'],
+          exclude: [ofPostgres],
           globalSetup: 'test/web/build-pages.ts',
           testTimeout: 20_000,
           // Vitest leaves one core free, and would use one of two.
@@ -23,7 +27,7 @@ export default defineConfig({
       {
         test: {
           name: 'postgres',
-          include: keepSomething,
+          include: [...keepSomething, ofPostgres],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 30_000,
           maxWorkers: '100%',

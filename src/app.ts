@@ -6,6 +6,7 @@ import { openAnswers } from './answers.ts'
 import { askerOf, bucketOf, userOf } from './asker.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
+import { refuseUnfinishedRestore } from './backup/restore-backup.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
@@ -39,6 +40,7 @@ import { createCache } from './predict/cache.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { createReload, followingOf, openSharedSelection } from './shared-selection.ts'
+import { createDatabaseCheck } from './storage/database-check.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
 
@@ -125,7 +127,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const { outside, ...opened } = features
   const { answers } = opened
   const following = followingOf(parts.host, answers, outside.prices)
-  const health = { version: versionOf(parts), uptimeSeconds }
+  const health = { version: versionOf(parts), uptimeSeconds, checkDatabase: createDatabaseCheck(base.db) }
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
@@ -158,6 +160,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const activity = createActivity(clock.now)
   const parts = { ...given, ...watchWork(given, activity) }
   const { host } = parts
+  await refuseUnfinishedRestore(config.dataDir)
   const storage = closer.use(await openStorage({ url: config.databaseUrl, now }))
   const { db } = storage
   const access = await openAccess(config, { ...storage, now })

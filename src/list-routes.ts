@@ -9,7 +9,7 @@ import type { ConversationsPart } from './conversations-part.ts'
 import type { DialectRoutes } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { ModelHost } from './engine/provider.ts'
-import { healthRoutes } from './http/health.ts'
+import { type HealthOptions, healthRoutes } from './http/health.ts'
 import type { Lifecycle } from './http/lifecycle.ts'
 import type { Routes } from './http/server.ts'
 import { asNoTraffic } from './http/traffic.ts'
@@ -31,7 +31,7 @@ import { webPages } from './web-client/pages.ts'
 export type RouteParts = Readonly<{
   config: Config
   host: ModelHost
-  health: Readonly<{ version: string; uptimeSeconds: () => number }>
+  health: Pick<HealthOptions, 'version' | 'uptimeSeconds' | 'checkDatabase'>
   admin: FastifyPluginAsync
   access: Access
   lifecycle: Lifecycle

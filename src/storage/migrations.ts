@@ -123,8 +123,11 @@ async function createFeedbackTable(db: Database): Promise<void> {
   await db.schema.createIndex('feedback_user_id').on('feedback').column('user_id').execute()
 }
 
+/** The tables whose rows SQLite numbers by itself, in `rowid`. */
+export const numberedTables = ['feedback', 'responses'] as const
+
 /** What tells the order of rows of one millisecond; SQLite has it by itself. */
-async function addRowNumbers(db: Database, table: string): Promise<void> {
+async function addRowNumbers(db: Database, table: (typeof numberedTables)[number]): Promise<void> {
   if (isPostgres(db)) await sql`alter table ${sql.table(table)} add column rowid bigint generated always as identity`.execute(db)
 }
 

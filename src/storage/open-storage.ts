@@ -1,7 +1,7 @@
 import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression } from 'kysely'
-import { type Migration, migrate } from './migrations.ts'
+import { migrations as allMigrations, type Migration, migrate } from './migrations.ts'
 import { isPostgresUrl, openPostgres, postgresDialect } from './postgres.ts'
-import { openSqlite, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
+import { openSqlite, openSqliteInMemory, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
 import type { Database, Tables } from './tables.ts'
 
 export type StorageOptions = Readonly<{
@@ -13,6 +13,8 @@ export type StorageOptions = Readonly<{
    * SQLite runs in this thread, so nothing else happens meanwhile: keep it short.
    */
   busyTimeoutMs?: number
+  /** How long a statement may take in PostgreSQL before it is given up. */
+  queryTimeoutMs?: number
   migrations?: readonly Migration[]
 }>
 
@@ -31,9 +33,11 @@ export type Storage = Readonly<{
  * Throws `busy` (locked by another program), `storage_full`, and `unavailable` for what cannot be reached or written, is damaged
  * (the file stays as it was), or belongs to a newer version. Queries throw the same.
  */
-export async function openStorage({ url, now = Date.now, busyTimeoutMs = 2000, migrations }: StorageOptions): Promise<Storage> {
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const { url, now = Date.now, busyTimeoutMs = 2000, queryTimeoutMs, migrations } = options
   const isShared = isPostgresUrl(url)
-  const db = createDatabase(isShared ? postgresDialect(openPostgres(url)) : sqliteDialect(openSqlite(url, busyTimeoutMs)))
+  const dialect = isShared ? postgresDialect(openPostgres(url), queryTimeoutMs) : sqliteDialect(openSqlite(url, busyTimeoutMs))
+  const db = createDatabase(dialect)
   try {
     await migrate(db, now, migrations)
   } catch (error) {
@@ -57,6 +61,13 @@ async function readSqliteSnapshot<T>(path: string, busyTimeoutMs: number, work: 
   } finally {
     await db.destroy()
   }
+}
+
+/** A database that is in memory alone and has all tables, and nothing in them. */
+export async function openInMemory(list: readonly Migration[] = allMigrations): Promise<Pick<Storage, 'db' | 'close'>> {
+  const db = createDatabase(sqliteDialect(openSqliteInMemory()))
+  await migrate(db, Date.now, list)
+  return { db, close: () => db.destroy() }
 }
 
 function createDatabase(dialect: Dialect): Database {

@@ -7,6 +7,7 @@ type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 const features = [
   'admin',
   'auth',
+  'backup',
   'conversations',
   'datasets',
   'dialects',
