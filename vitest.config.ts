@@ -37,7 +37,6 @@ export default defineConfig({
         test: {
           name: 'replicas',
           include: ['test/replicas/**/*.test.ts'],
-          testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
         },

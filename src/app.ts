@@ -244,7 +244,7 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   const { refuseRemoval } = answers.rollouts
   const jobs = openModelJobs(config, { ...common, activity, refuseRemoval }, closer)
   const dialects = openDialects(config, { ...common, answers, limits, jobs })
-  const conversations = await openConversations(config, { ...answering, ...knowledge }, closer)
+  const conversations = await openConversations(config, { ...answering, ...knowledge, lifecycle }, closer)
   const learning = await openLearning(config, { ...answering, answers, predictions, activity, clock }, closer)
   return { outside, answers, knowledge, jobs, dialects, conversations, learning }
 }
@@ -283,17 +283,16 @@ type ShutDownParts = Readonly<{
   sockets: Sockets
   closer: Closer
   graceMs: number
-  /** How long connections are still taken, to be told that the service ends. */
+  /** How long everything goes on, though the service says already that it is not ready. */
   delayMs: number
 }>
 
 async function shutDown({ http, lifecycle, sockets, closer, graceMs, delayMs }: ShutDownParts): Promise<void> {
+  lifecycle.leave()
+  if (http.server.listening && delayMs > 0) await wait(delayMs)
   const drained = lifecycle.drain(graceMs)
+  if (http.server.listening) http.server.close()
   sockets.drain()
-  if (http.server.listening) {
-    if (delayMs > 0) await wait(delayMs)
-    http.server.close()
-  }
   await drained
   await sockets.close()
   await closer.close()

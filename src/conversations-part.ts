@@ -20,6 +20,7 @@ import type { Collections } from './embed/collection.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { resolveSampling } from './engine/sampling.ts'
 import { AppError } from './errors.ts'
+import type { Lifecycle } from './http/lifecycle.ts'
 import type { Instances } from './instances/instances.ts'
 import type { Asker, Predict, Target } from './predict/predict.ts'
 import { predictDefaults } from './predict/schema.ts'
@@ -41,7 +42,7 @@ export type ConversationsPartParts = Readonly<{
   askerOf: (request: FastifyRequest) => Asker
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
-  isDraining: () => boolean
+  lifecycle: Lifecycle
   now: () => number
 }>
 
@@ -65,10 +66,10 @@ export async function openConversations(
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'conversation-uploads')))
   const answering = closer.use(
     createAnswering({
-      ...{ db, messages, log, predict, hint: instances.hint },
+      ...{ db, messages, log, predict, admission: parts.lifecycle, hint: instances.hint },
       askDocuments: (request, asker, signal) => askDocuments(parts, request, asker, signal),
       waitingFor: (target) => waitingFor(parts, target),
-      isEnding: parts.isDraining,
+      isEnding: parts.lifecycle.isDraining,
     }),
   )
   const onProblem = (error: unknown) => log.error({ err: error }, 'Answers that are to stop could not be looked for')

@@ -63,11 +63,11 @@ const answeringOf = ({ host, answers, config }: RouteParts) => ({
 
 function publicRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
   const { access, config, health, lifecycle, metrics } = parts
-  const { isDraining } = lifecycle
+  const { isLeaving } = lifecycle
   const engine = () => statusOf(answeringOf(parts))
   return [
     asNoTraffic([
-      healthRoutes({ ...health, localOnly: config.localOnly, engine, isDraining }),
+      healthRoutes({ ...health, localOnly: config.localOnly, engine, isLeaving }),
       openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
       webPages,
     ]),

@@ -96,8 +96,8 @@ export const serviceSettings = {
     kind: integer({ minimum: 0, maximum: 600 }),
     default: 0,
     help: {
-      en: 'How long a service that is being stopped still takes connections, to answer 503: by then a proxy asks another replica.',
-      es: 'Cuánto tiempo un servicio que se está parando acepta aún conexiones, para responder 503: hasta que el proxy pregunte a otra réplica.',
+      en: 'How long a service that is told to stop goes on answering, while /health/ready says 503 already: until nothing more is sent to it.',
+      es: 'Cuánto tiempo un servicio al que se pide parar sigue respondiendo, mientras /health/ready ya dice 503: hasta que no se le envíe nada más.',
     },
   },
   logLevel: {

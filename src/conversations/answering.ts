@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../errors.ts'
 import { toAppError } from '../http/error-reply.ts'
-import type { Asker } from '../predict/predict.ts'
+import type { Admission, Asker } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
 import { type Run, type RunParts, startRun } from './answer-run.ts'
 import { readBranch } from './branch.ts'
 import { followRow } from './follow-row.ts'
 import type { RunEvent } from './followers.ts'
-import { type Messages, mostMessages, mostOfOwner } from './messages.ts'
+import { type Begun, type Messages, mostMessages, mostOfOwner } from './messages.ts'
 import type { Owner } from './owner.ts'
 import type { BegunAnswer, MessageAnswer, MessageEvent, NewAnswer } from './schema.ts'
 import { type WriteParts, writeAnswer } from './write-answer.ts'
@@ -26,6 +26,8 @@ export type AnsweringParts = WriteParts &
     db: Database
     messages: Messages
     log: FastifyBaseLogger
+    /** Lets an answer begin before its question is kept. Throws `unavailable` when the service ends. */
+    admission: Admission
     /** Has the other processes look at what they are asked to do. */
     hint: () => Promise<void>
     saveEveryMs?: number
@@ -61,7 +63,7 @@ export interface Answering {
 type Writing = Readonly<{ conversationId: string; ownerValue: string; begun: Promise<Run> }>
 
 export function createAnswering(parts: AnsweringParts): Answering {
-  const { db, messages, log, hint, waitingFor, isEnding, saveEveryMs = 1000 } = parts
+  const { admission, db, messages, log, hint, waitingFor, isEnding, saveEveryMs = 1000 } = parts
   const writing = new Map<string, Writing>()
   const answers: WriteParts = { predict: parts.predict, askDocuments: parts.askDocuments }
   let isClosed = false
@@ -75,20 +77,44 @@ export function createAnswering(parts: AnsweringParts): Answering {
       throw new AppError('busy', `${writing.size} answers are being written already. Try again shortly.`)
   }
 
-  async function start({ owner, asker }: Questioner, conversationId: string, given: NewAnswer, id: string) {
-    const { question, answer, settings } = await messages.begin(owner, conversationId, given, id)
+  async function start(by: Questioner, conversationId: string, given: NewAnswer, id: string) {
+    const leaving = new AbortController()
+    const admitted = admission.admit(leaving.signal)
+    try {
+      const begun = await messages.begin(by.owner, conversationId, given, id)
+      const run = write(by, conversationId, begun, (signal) => {
+        signal.addEventListener('abort', () => leaving.abort(), { once: true })
+        if (signal.aborted) leaving.abort()
+        return admitted.signal
+      })
+      void run.ended.finally(admitted.release)
+      const { question, answer } = begun
+      return { run, begun: { question, answer } }
+    } catch (error) {
+      admitted.release()
+      throw error
+    }
+  }
+
+  function write(
+    { owner, asker }: Questioner,
+    conversationId: string,
+    begun: Begun,
+    letIn: (signal: AbortSignal) => AbortSignal,
+  ) {
+    const { question, answer, settings } = begun
     if (owner === undefined) throw new AppError('internal', 'A conversation was found that nobody owns.')
-    const run = startRun({
+    return startRun({
       message: withoutVersions(answer),
       async *write(signal) {
+        const admitted = letIn(signal)
         const branch = await readBranch(db, question.id, mostMessages)
-        yield* writeAnswer(answers, { conversationId, settings, branch, owner, asker }, signal)
+        yield* writeAnswer(answers, { conversationId, settings, branch, owner, asker }, admitted)
       },
       save: messages.save,
       toAppError: (error) => toAppError(error, log),
       ...{ waitingFor, isEnding, saveEveryMs },
     })
-    return { run, begun: { question, answer } }
   }
 
   const stopAll = async (which: (one: Writing) => boolean, as: 'stopped' | 'interrupted') => {

@@ -116,8 +116,8 @@ async function follow(browser: Caller['browser'], id: string, messageId: string)
       for await (const event of browser.followAnswer(id, messageId)) {
         if (event.type === 'snapshot') text = event.message.content
         if (event.type === 'text') text += event.text
-        if (event.type === 'end' && event.message.content !== text)
-          throw new Error(`told ${text}, kept ${event.message.content} (${event.message.state})`)
+        if (event.type === 'end' && (event.message.content !== text || event.message.state !== 'done'))
+          throw new Error(`told ${JSON.stringify(text)}, then ${JSON.stringify(event.message)}`)
         if (event.type === 'end') return text
       }
     } catch (error) {

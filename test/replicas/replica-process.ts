@@ -6,9 +6,10 @@ import { fakeEmbedders, fakeRerankers } from '../fake-embedder.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { createFakeVectorIndex } from '../fake-vector-index.ts'
 
-/** Says what the last question is called, in pieces. */
+/** Says what the last question is called, in pieces; to an endless one there is no end. */
 const answer = (prompt: string) => {
   const name = prompt.match(/Q-[a-z0-9-]+/g)?.at(-1) ?? 'nothing'
+  if (name === 'Q-endless') return { pieces: ['word '], end: false }
   return { pieces: ['You asked ', ...name.split(/(?<=-)/), ' and ', 'nothing else.'] }
 }
 
