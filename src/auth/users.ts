@@ -105,7 +105,7 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
   await mayRegister(db)
   const passwordHash = await passwords.hash(typed.password)
   const createdAt = new Date(now()).toISOString()
-  return writeAlone(db, async (transaction) => {
+  return db.transaction().execute(async (transaction) => {
     const role: Role = (await mayRegister(transaction)) ? 'admin' : 'user'
     return insertUser(transaction, { username, passwordHash, role, createdAt })
   })
@@ -167,7 +167,7 @@ async function withLastAdminKept<T>(
   id: string,
   change: (transaction: Database, user: User) => Promise<T>,
 ): Promise<T> {
-  return writeAlone(db, async (transaction) => {
+  return db.transaction().execute(async (transaction) => {
     const user = await transaction.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst()
     if (user === undefined) throw new AppError('not_found', `No user has the id "${id}".`)
     const result = await change(transaction, user)
@@ -176,11 +176,6 @@ async function withLastAdminKept<T>(
     }
     return result
   })
-}
-
-/** Serializable, for a decision that rests on a count: nobody else writes between the count and the change. */
-async function writeAlone<T>(db: Database, work: (transaction: Database) => Promise<T>): Promise<T> {
-  return db.transaction().setIsolationLevel('serializable').execute(work)
 }
 
 async function countUsers(db: Database, role?: Role): Promise<number> {

@@ -1,4 +1,4 @@
-import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression } from 'kysely'
+import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression, sql } from 'kysely'
 import { migrations as allMigrations, type Migration, migrate } from './migrations.ts'
 import { isPostgresUrl, openPostgres, postgresDialect } from './postgres.ts'
 import { openSqlite, openSqliteInMemory, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
@@ -46,12 +46,21 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   }
   return {
     db,
-    readSnapshot: (work) =>
-      isShared
-        ? db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work)
-        : readSqliteSnapshot(url, busyTimeoutMs, work),
+    readSnapshot: (work) => (isShared ? readPostgresSnapshot(db, work) : readSqliteSnapshot(url, busyTimeoutMs, work)),
     close: () => db.destroy(),
   }
+}
+
+function readPostgresSnapshot<T>(db: Database, work: (db: Database) => Promise<T>): Promise<T> {
+  return db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (snapshot) => {
+      // The state is fixed by the first query, not by the begin.
+      await sql`select 1`.execute(snapshot)
+      return work(snapshot)
+    })
 }
 
 async function readSqliteSnapshot<T>(path: string, busyTimeoutMs: number, work: (db: Database) => Promise<T>): Promise<T> {

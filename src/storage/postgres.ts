@@ -71,13 +71,15 @@ class TurnTakingDriver extends PostgresDriver {
    * statement by itself needs no turn, and reading holds nobody up.
    */
   override async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
-    await super.beginTransaction(connection, settings)
-    if (settings.accessMode === 'read only') return
+    if (settings.accessMode === 'read only') return super.beginTransaction(connection, settings)
+    // At a higher level of isolation it would see the state of when it began to wait. Turns alone are as good as serializable.
+    await super.beginTransaction(connection, {})
     try {
       await connection.executeQuery(CompiledQuery.raw(`select pg_advisory_xact_lock(${writersLock})`))
     } catch (error) {
-      // To Kysely nothing has begun yet: the connection would go back to the pool with a transaction that has failed.
-      await this.rollbackTransaction(connection)
+      // To Kysely nothing has begun yet: the connection would go back to the pool with a transaction that has failed. One that
+      // cannot roll back is broken, and the pool knows.
+      await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
       throw error
     }
   }

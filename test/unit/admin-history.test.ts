@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { count, emptyHistogram, packHistogram, quantile, unpackHistogram } from '../../src/admin/history/histogram.ts'
 import { readGrid } from '../../src/admin/history/history-grid.ts'
@@ -12,6 +11,7 @@ import type { HistoryPoint, HistoryQuery } from '../../src/admin/schema.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeClock } from '../fake-clock.ts'
 import { databaseAt } from '../postgres/database-at.ts'
+import { refuseWrites } from '../refuse-writes.ts'
 import { noTimings } from '../scripted-host.ts'
 
 const startMs = Date.UTC(2026, 0, 10, 12)
@@ -270,13 +270,13 @@ describe('what is old', () => {
 describe('a database that cannot be written to', () => {
   test('is told, counted and tried again; the minutes are there all the while', async () => {
     const world = await openWorld()
-    await sql`create trigger full before insert on history begin select raise(abort, 'full'); end`.execute(world.db)
+    const allow = await refuseWrites(world.db, { table: 'history' })
     world.answer(7)
     await world.pass(3 * minuteMs)
     expect(world.failures()).toBeGreaterThan(1)
     expect(world.logged[0]).toBe('The history could not be written')
     expect(busy((await world.read()).points)).toMatchObject([{ completion_tokens: 7 }])
-    await sql`drop trigger full`.execute(world.db)
+    await allow()
     await world.pass(2 * sampleMs)
     expect((await world.rows())[0]).toMatchObject({ startedAt: '2026-01-10T12:00:00.000Z' })
     expect(busy((await world.read()).points)).toMatchObject([{ completion_tokens: 7 }])

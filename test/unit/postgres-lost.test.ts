@@ -2,10 +2,11 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { ErrorBody } from '../../src/http/error-reply.ts'
 import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
+import { openConversationsWorld } from '../conversations-world.ts'
 import { askServer, urlOf } from '../postgres/database-at.ts'
 import { type PostgresServer, startPostgres } from '../postgres/server.ts'
 import { createScriptedHost, generationEnd } from '../scripted-host.ts'
-import { bodyOf, startServer, type TestServer } from '../server.ts'
+import { startServer, type TestServer } from '../server.ts'
 
 // A server of its own, to be stopped and started again.
 let postgres: PostgresServer
@@ -77,7 +78,8 @@ test('while the database is away requests say so at once, the service lives, and
   }
   const { text } = await ask(server, '/auth/me', token)
   const { error }: ErrorBody = JSON.parse(text)
-  expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('database cannot be reached') })
+  const message = expect.stringContaining('database cannot be reached')
+  expect(error).toMatchObject({ code: 'unavailable', message, retry_after_seconds: 1 })
   expect((await ask(server, '/health', token)).status).toBe(200)
   await expect.poll(async () => (await ask(server, '/health/ready', token)).status, { timeout: 3000 }).toBe(503)
 
@@ -193,15 +195,39 @@ test('who is told to stop waiting for its turn leaves a connection that others c
   }
 }, 30_000)
 
-test('the body of an answer that fails has the common shape', async () => {
+test('who needs no database is answered without it, and what could not be remembered is counted', async () => {
   await using server = await startServer({ host: host(), settings: { DATABASE_URL: url } })
-  const token = await server.login('ana')
   await postgres.stop()
   try {
-    const response = await fetch(`${server.url}/auth/me`, { headers: { authorization: `Bearer ${token}` } })
-    const body = await bodyOf<ErrorBody>(response)
-    expect(body.error).toMatchObject({ code: 'unavailable', retry_after_seconds: 1 })
+    expect((await server.predict({ prompt: 'Hola' })).status).toBe(200)
+    const metrics = await (await fetch(`${server.url}/metrics`)).text()
+    expect(metrics).toContain('simpleia_predictions_recorded_total{outcome="failed"} 1')
   } finally {
     await postgres.start()
   }
 }, 30_000)
+
+test('an answer in a conversation that ends while the database is away is kept when it is back', async () => {
+  await using world = await openConversationsWorld({ settings: { DATABASE_URL: url } })
+  const { ana, host: held } = world
+  const { id } = await ana.addConversation()
+  const { answer } = await ana.beginAnswer(id, { parent_id: null, content: 'Go on.' })
+  await expect.poll(() => held.answers.length).toBe(1)
+  await postgres.stop()
+  held.answers[0]?.say('to the end')
+  held.answers[0]?.end()
+  await expect.poll(async () => (await fetch(`${world.server.url}/health/ready`)).status, { timeout: 5000 }).toBe(503)
+  await postgres.start()
+  const state = async () => {
+    const { value } = await ana.followAnswer(id, answer.id).next()
+    return value?.type === 'snapshot' ? { state: value.message.state, content: value.message.content } : undefined
+  }
+  await expect.poll(() => state().catch(() => undefined), { timeout: 10_000 }).toEqual({ state: 'done', content: 'to the end' })
+  const storage = await openStorage({ url })
+  try {
+    const row = () => storage.db.selectFrom('messages').select(['state', 'content']).where('id', '=', answer.id).execute()
+    await expect.poll(row, { timeout: 5000 }).toEqual([{ state: 'done', content: 'to the end' }])
+  } finally {
+    await storage.close()
+  }
+}, 40_000)

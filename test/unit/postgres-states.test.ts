@@ -131,7 +131,11 @@ describe('while it runs', () => {
     const { db } = opened[0] ?? (await open(url))
     await expect.poll(() => db.selectFrom('revokedTokens').select('tokenId').execute()).toEqual([{ tokenId: 'first' }])
     const error = await failureOf(addRow(db, 'second'))
-    expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('can only be read'), retryAfterSeconds: 2 })
+    expect(error).toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('can only be read'),
+      retryAfterSeconds: 2,
+    })
     expect(await failureOf(db.transaction().execute((transaction) => addRow(transaction, 'third')))).toMatchObject({
       code: 'unavailable',
     })
@@ -179,11 +183,17 @@ describe('while it runs', () => {
     const { url } = await createDatabase()
     const both = [await open(url), await open(url)]
     const [first] = both
-    await first?.db.insertInto('usageDays').values({ subject: 'user:a', day: '2026-01-01', requests: 0, promptTokens: 0, completionTokens: 0, costMicros: 0 }).execute()
+    await first?.db
+      .insertInto('usageDays')
+      .values({ subject: 'user:a', day: '2026-01-01', requests: 0, promptTokens: 0, completionTokens: 0, costMicros: 0 })
+      .execute()
     const count = ({ db }: Storage) =>
       db.transaction().execute(async (transaction) => {
         const { requests } = await transaction.selectFrom('usageDays').select('requests').executeTakeFirstOrThrow()
-        await transaction.updateTable('usageDays').set({ requests: requests + 1 }).execute()
+        await transaction
+          .updateTable('usageDays')
+          .set({ requests: requests + 1 })
+          .execute()
       })
     await Promise.all(both.flatMap((storage) => Array.from({ length: 15 }, () => count(storage))))
     expect(await first?.db.selectFrom('usageDays').select('requests').execute()).toEqual([{ requests: 30 }])
@@ -201,7 +211,10 @@ describe('while it runs', () => {
     const startedMs = performance.now()
     await db.transaction().execute((transaction) => addRow(transaction, 'after'))
     expect(performance.now() - startedMs).toBeLessThan(2000)
-    const byTransaction = Map.groupBy((await rows()).filter(({ tokenId }) => tokenId !== 'after'), ({ expiresAt }) => expiresAt)
+    const byTransaction = Map.groupBy(
+      (await rows()).filter(({ tokenId }) => tokenId !== 'after'),
+      ({ expiresAt }) => expiresAt,
+    )
     expect([...byTransaction.values()].map(({ length }) => length)).toEqual(Array.from(byTransaction, () => 5))
   })
 })
