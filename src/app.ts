@@ -6,6 +6,7 @@ import { openAnswers } from './answers.ts'
 import { askerOf, bucketOf, userOf } from './asker.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
+import { openSecretKey } from './auth/secret-key.ts'
 import { refuseUnfinishedRestore } from './backup/restore-backup.ts'
 import { type Closer, createCloser } from './closer.ts'
 import { type Config, isLoopback } from './config.ts'
@@ -36,10 +37,10 @@ import { countRequest } from './metrics/routes.ts'
 import { openModelJobs } from './model-jobs.ts'
 import { statusOf } from './models/selected-model.ts'
 import { openOutside } from './outside.ts'
-import { createCache } from './predict/cache.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
 import { createReload, followingOf, openSharedSelection } from './shared-selection.ts'
+import { openSharing } from './sharing.ts'
 import { createDatabaseCheck } from './storage/database-check.ts'
 import { openStorage } from './storage/open-storage.ts'
 import type { StartTrainer } from './training/trainer.ts'
@@ -163,45 +164,34 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   await refuseUnfinishedRestore(config.dataDir)
   const storage = closer.use(await openStorage({ url: config.databaseUrl, now }))
   const { db } = storage
-  const access = await openAccess(config, { ...storage, now })
   const lifecycle = createLifecycle()
-  const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
-  const sources = { engine: () => host.status(), cache: () => cache.statistics() }
-  const watch = createWatch({ engine: sources.engine, logStream: parts.logStream, now })
-  const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
+  const watch = createWatch({ engine: () => host.status(), logStream: parts.logStream, now })
   const log = createLog({ level: config.logLevel, stream: watch.logStream })
   const instances = closer.use(await openInstances({ db, url: config.databaseUrl, clock, log }))
   const selection = openSharedSelection(config, { db, instances, log })
-  return {
-    now,
-    clock,
-    activity,
-    parts,
-    storage,
-    db,
-    instances,
-    selection,
-    access,
-    lifecycle,
-    cache,
-    sources,
-    watch,
-    metrics,
-    log,
-  }
+  const secretKey = await openSecretKey({ ...config, configured: config.secretKey })
+  const sharing = await openSharing(config, { secretKey, log, version: versionOf(given), now, clock }, closer)
+  const { cache } = sharing
+  const access = openAccess(config, { db, secretKey, ...sharing, now })
+  const sources = { engine: () => host.status(), cache: () => cache.statistics() }
+  const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
+  if (sharing.redis !== undefined) metrics.watchRedis(sharing.redis)
+  const shared = { db, instances, selection, sharing, cache }
+  return { now, clock, activity, parts, storage, access, lifecycle, sources, watch, metrics, log, ...shared }
 }
 
 type Front = Awaited<ReturnType<typeof openFront>>
 
 /** The server, and what holds for each request to it. */
 async function openFront(config: Config, base: Base, closer: Closer) {
-  const { access, instances, lifecycle, log, metrics, now, parts, storage, watch } = base
+  const { access, instances, lifecycle, log, metrics, now, parts, sharing, storage, watch } = base
   const outside = await openOutside(config, { ...parts, storage, instances, metrics, now })
   const http = closer.use(await openServer(config, { ...parts, watch, log }, lifecycle, metrics))
-  const limits = await createRateLimits(http, {
+  const limits = createRateLimits({
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
     keyOf: bucketOf,
+    windows: sharing.windows,
   })
   http.addHook('onRequest', limits.limitAll)
   const sockets = createSockets({

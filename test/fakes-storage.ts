@@ -13,7 +13,9 @@ import { isFromOwnPage } from '../src/auth/own-page.ts'
 import { createPasswords, type Passwords } from '../src/auth/passwords.ts'
 import { authRoutes } from '../src/auth/routes.ts'
 import { createTokens } from '../src/auth/tokens.ts'
+import { createTurns } from '../src/auth/turns.ts'
 import { createUsers } from '../src/auth/users.ts'
+import { openMemoryWindows } from '../src/auth/windows.ts'
 import { createFeedback } from '../src/feedback/feedback.ts'
 import { findRated } from '../src/feedback/rated-answer.ts'
 import { feedbackRoutes } from '../src/feedback/routes.ts'
@@ -56,7 +58,11 @@ export async function openWorld(options: WorldOptions = {}) {
     usageOf: (ids) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now())))),
   })
   const guard = createGuard({ findCaller, allowAnonymous, allowedOrigins })
-  const throttle = createLoginThrottle({ now, maxFailures: options.maxFailures ?? 5 })
+  const throttle = createLoginThrottle({
+    windows: openMemoryWindows(now),
+    takeTurn: createTurns(),
+    maxFailures: options.maxFailures ?? 5,
+  })
   const auth = authRoutes({
     users,
     tokens,

@@ -26,10 +26,10 @@ export async function runTests(context: Context): Promise<number> {
   return 0
 }
 
-/** A browser and a proxy, which some tests run against. Only a build machine's root user gets them installed. */
+/** A browser, a proxy and Redis, which some tests run against. Only a build machine's root user gets them installed. */
 async function installPrograms({ environment, say, terminal }: Context): Promise<void> {
   const missing: string[] = []
-  for (const name of ['chromium', 'nginx']) if (!(await isOnPath(name, environment.PATH))) missing.push(name)
+  for (const name of ['chromium', 'nginx', 'redis-server']) if (!(await isOnPath(name, environment.PATH))) missing.push(name)
   const mayInstall = environment.CI && process.getuid?.() === 0 && (await isOnPath('apt-get', environment.PATH))
   if (missing.length === 0 || !mayInstall) return
   const what = missing.join(', ')

@@ -193,6 +193,24 @@ export const serviceSettings = {
       es: 'Ruta del archivo SQLite, o postgres://USUARIO:CLAVE@HOST/BASE (con pgvector), que pueden compartir muchas réplicas.',
     },
   },
+  redisUrl: {
+    env: 'REDIS_URL',
+    group: 'storage',
+    kind: text({
+      // The number of a database may follow, and nothing else: no rule about the connection comes by the address.
+      pattern: /^rediss?:\/\/((%[\da-f]{2}|[^\s/?#@%])*@)?(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?(\/\d{0,5})?$/i,
+      expected: {
+        en: 'redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss://… for TLS',
+        es: 'redis://USUARIO:CLAVE@MÁQUINA:PUERTO/NÚMERO, o rediss://… para TLS',
+      },
+    }),
+    default: undefined,
+    secret: true,
+    help: {
+      en: 'Redis or Valkey in which all replicas share rate limits, failed logins and cached answers. Without it each has its own.',
+      es: 'Redis o Valkey donde todas las réplicas comparten límites, inicios de sesión fallidos y respuestas en caché. Sin él cada una tiene lo suyo.',
+    },
+  },
   storePredictions: {
     env: 'STORE_PREDICTIONS',
     group: 'storage',

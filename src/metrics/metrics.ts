@@ -5,6 +5,8 @@ import type { EngineStatus } from '../engine/provider.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { CacheStatistics } from '../predict/cache.ts'
 import type { PredictMetrics } from '../predict/predict.ts'
+import type { RedisNumbers } from '../redis/connection.ts'
+import { registerRedis } from './redis-metrics.ts'
 import { registerTraining, type TrainingNumbers } from './training-metrics.ts'
 
 export type MetricsSources = Readonly<{ engine: () => EngineStatus; cache: () => CacheStatistics }>
@@ -19,6 +21,8 @@ export interface Metrics extends PredictMetrics {
   egressEnd(entry: EgressEntry): void
   /** Adds what training tells when somebody reads the metrics. */
   watchTraining(read: () => Promise<TrainingNumbers>): void
+  /** Adds what the connection to Redis tells when somebody reads the metrics. */
+  watchRedis(read: () => RedisNumbers): void
   /** What became of an answer that was to be remembered. */
   predictionRecorded(outcome: 'stored' | 'failed'): void
   /** A write of what is kept for admins has failed; it is tried again. */
@@ -110,6 +114,7 @@ export function createMetrics({ engine, cache }: MetricsSources): Metrics {
     },
     generationFailed: (code) => generations.inc({ outcome: code }),
     watchTraining: (read) => registerTraining(registry, read),
+    watchRedis: (read) => registerRedis(registry, read),
     text: () => registry.metrics(),
     contentType: registry.contentType,
     async close() {

@@ -228,7 +228,7 @@ export function createPredict(parts: PredictParts): Predict {
       const { target, model, provider } = asked
       const question = toGenerateRequest(request, target, asker)
       const key = isKept ? cacheKey({ provider: provider.name, modelIdentity: model.identity, request: question }) : ''
-      const known = isKept ? cache.find(key) : undefined
+      const known = isKept ? await cache.find(key) : undefined
       if (known === undefined) {
         if (isKept) metrics.cacheMiss()
         return { ...(await begin(asked, asking, signal)), asked, key, known }
@@ -246,7 +246,7 @@ export function createPredict(parts: PredictParts): Predict {
     const answer = await collect(opened.events)
     await recorder.record({ id, asker, request, target, ...answer })
     // When its file has changed on the way, nobody knows which of the two has answered.
-    if (isKept && (await isStill(asked))) cache.save(key, answer)
+    if (isKept && (await isStill(asked))) await cache.save(key, answer)
     return { id, ...target, ...answer, cached: false }
   }
 

@@ -6,15 +6,22 @@ import { createBrowser } from '../conversations-world.ts'
 import { freePort, startNginx } from '../nginx.ts'
 import { askServer, urlOf } from '../postgres/database-at.ts'
 import { type PostgresServer, startPostgres } from '../postgres/server.ts'
+import { type RedisServer, startRedis } from '../redis/server.ts'
 import { bodyOf } from '../server.ts'
 import { load } from './load.ts'
 import { createReplica, siteFor } from './replicas.ts'
 
 let postgres: PostgresServer
+let redis: RedisServer
 beforeAll(async () => {
-  postgres = await startPostgres()
+  ;[postgres, redis] = await Promise.all([startPostgres(), startRedis()])
 })
-afterAll(() => postgres[Symbol.asyncDispose]())
+afterAll(() => Promise.all([postgres[Symbol.asyncDispose](), redis[Symbol.asyncDispose]()]))
+
+/** Of one address in an hour: more than each client of the load asks. */
+const rateLimit = 250
+/** Of a key in a day. */
+const quota = 100
 
 /** Two replicas behind nginx, as docs/operations.md says, on a database of their own. */
 async function startReplicas(settings: Readonly<Record<string, string>> = {}) {
@@ -25,7 +32,9 @@ async function startReplicas(settings: Readonly<Record<string, string>> = {}) {
     SECRET_KEY: randomBytes(48).toString('base64'),
     ALLOW_ANONYMOUS: 'true',
     TRUST_PROXY: '127.0.0.1',
-    RATE_LIMIT_REQUESTS: '100000',
+    REDIS_URL: redis.url,
+    RATE_LIMIT_REQUESTS: String(rateLimit),
+    RATE_LIMIT_WINDOW_SECONDS: '3600',
     SHUTDOWN_DELAY_SECONDS: '3',
     SHUTDOWN_GRACE_SECONDS: '30',
     LOG_LEVEL: 'fatal',
@@ -49,22 +58,26 @@ async function startReplicas(settings: Readonly<Record<string, string>> = {}) {
 
 test('1,000 mixed requests from 50 clients while one replica after the other is restarted: none fails, none gets the answer of another', async () => {
   await using world = await startReplicas()
-  const key = await makeKey(world.url, 100)
+  const key = await makeKey(world.url, quota)
   let isOver = false
   const codes: Array<number | null> = []
   const loading = load(world.url, { clients: 50, atLeast: 20, isEnough: () => isOver })
-  const limited = askWith(world.url, key, { atLeast: 200, isEnough: () => isOver })
+  const limited = Promise.all([
+    ask(world.url, { authorization: `Bearer ${key}` }, { atLeast: quota + 50, isEnough: () => isOver }),
+    ask(world.url, { 'x-forwarded-for': '10.2.0.1' }, { atLeast: rateLimit + 50, isEnough: () => isOver }),
+  ])
   for (const replica of world.replicas) {
     codes.push(await replica.stop())
     await replica.start()
   }
   isOver = true
-  const [outcomes, statuses] = await Promise.all([loading, limited])
+  const [outcomes, [byKey, byAddress]] = await Promise.all([loading, limited])
   expect(codes).toEqual([0, 0])
   expect(outcomes.length).toBeGreaterThanOrEqual(1000)
   expect(outcomes.filter(({ problem }) => problem !== undefined)).toEqual([])
-  expect(statuses.filter((status) => status === 200)).toHaveLength(100)
-  expect(statuses.filter((status) => status !== 200 && status !== 429)).toEqual([])
+  expect(byKey.filter((status) => status === 200)).toHaveLength(quota)
+  expect(byAddress.filter((status) => status === 200)).toHaveLength(rateLimit)
+  expect([...byKey, ...byAddress].filter((status) => status !== 200 && status !== 429)).toEqual([])
 }, 180_000)
 
 test('a replica that is killed in the middle of an answer: who follows it through the other is told what there is, and that it broke off', async () => {
@@ -106,22 +119,25 @@ async function makeKey(url: string, requestsPerDay: number): Promise<string> {
   return key
 }
 
-/** The status of each of many requests with a key, some at a time. */
-async function askWith(
+/** The status of each of many requests, some at a time. */
+async function ask(
   url: string,
-  key: string,
+  headers: Readonly<Record<string, string>>,
   { atLeast, isEnough }: Readonly<{ atLeast: number; isEnough: () => boolean }>,
 ): Promise<readonly number[]> {
   const statuses: number[] = []
-  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-  async function ask(): Promise<void> {
+  async function one(): Promise<void> {
     while (statuses.length < atLeast || !isEnough()) {
-      const response = await fetch(`${url}/predict`, { method: 'POST', headers, body: '{"prompt":"Q-limited"}' })
+      const response = await fetch(`${url}/predict`, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: '{"prompt":"Q-limited"}',
+      })
       await response.arrayBuffer()
       statuses.push(response.status)
       await wait(20)
     }
   }
-  await Promise.all([ask(), ask(), ask(), ask()])
+  await Promise.all([one(), one(), one(), one()])
   return statuses
 }

@@ -98,6 +98,22 @@ test('the value of a secret is never part of a message', () => {
   expect(error.details?.map(({ field }) => field)).toEqual(['SECRET_KEY', 'REDIS_URL'])
 })
 
+test('an address of Redis holds what it takes to get there, and nothing that changes how', () => {
+  const good = ['redis://a', 'redis://127.0.0.1:6379/0', 'rediss://user:p%40ss@redis.example/', 'redis://:secret@[::1]:1/12']
+  for (const url of good) expect(loadConfig({ environment: { REDIS_URL: url } }).redisUrl).toBe(url)
+  const bad = [
+    'redis:///',
+    'http://a',
+    'redis://a/name',
+    'redis://a?tls=false',
+    'redis://a#b',
+    'redis://u:100%@a',
+    'a:6379',
+    'redis://a b',
+  ]
+  for (const url of bad) expect(failure({ environment: { REDIS_URL: url } }).details, url).toMatchObject([{ field: 'REDIS_URL' }])
+})
+
 test('an address that other machines reach is refused without a secret key', () => {
   expect(failure({ environment: { HOST: '0.0.0.0' } }).details).toMatchObject([{ field: 'SECRET_KEY', got: 'nothing' }])
   expect(loadConfig({ environment: { HOST: '0.0.0.0', SECRET_KEY: key } })).toMatchObject({ allowAnonymous: false })

@@ -27,7 +27,7 @@ const features = [
   'usage',
 ]
 /** What every feature may use: the shape of errors and answers, not the work of another feature. */
-const shared = ['config', 'engine', 'errors.ts', 'http', 'statistics.ts', 'storage']
+const shared = ['config', 'engine', 'errors.ts', 'http', 'redis', 'statistics.ts', 'storage']
 
 async function sourceFiles(): Promise<string[]> {
   return (await readdir('src', { recursive: true })).filter((file) => file.endsWith('.ts'))
@@ -66,9 +66,9 @@ function onlyTypes(names: string): boolean {
 
 const top = (path: string) => path.split('/')[0] ?? ''
 
-test('engine and storage import only errors, and themselves', async () => {
+test('engine, redis and storage import only errors, and themselves', async () => {
   const wrong = (await listImports()).filter(
-    ({ from, to }) => ['engine', 'storage'].includes(top(from)) && top(to) !== top(from) && to !== 'errors.ts',
+    ({ from, to }) => ['engine', 'redis', 'storage'].includes(top(from)) && top(to) !== top(from) && to !== 'errors.ts',
   )
   expect(wrong).toEqual([])
 })
@@ -201,4 +201,14 @@ test('the libraries of the clouds are loaded by the first request to them, not a
     if (/^import (?!type )[^;]*? from '(?:openai|@anthropic-ai\/sdk)/m.test(text)) atStart.push(file)
   }
   expect(atStart).toEqual([])
+})
+
+test('the client of Redis is loaded where REDIS_URL is set, by the connection alone', async () => {
+  const loading: string[] = []
+  for (const file of await sourceFiles()) {
+    const text = await readFile(join('src', file), 'utf8')
+    if (/^import (?!type )[^']*? from 'ioredis'/m.test(text)) loading.push(`${file} at the start`)
+    if (/import\('ioredis'\)/.test(text)) loading.push(file)
+  }
+  expect(loading).toEqual(['redis/connection.ts'])
 })
