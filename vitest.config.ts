@@ -6,7 +6,7 @@ const ofPostgres = 'test/unit/postgres-*.test.ts'
 
 /** The unit tests that keep something: they say so by what they start. */
 const keepSomething = globSync('test/unit/*.test.ts').filter((file) =>
-  /startServer|databaseAt|World\(|from '\.\.\/server/.test(readFileSync(file, 'utf8')),
+  /startServer|databaseAt|World\(|from '\.\.\/(server|collections-world)/.test(readFileSync(file, 'utf8')),
 )
 
 // unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; replicas: processes behind nginx; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
@@ -27,7 +27,7 @@ export default defineConfig({
       {
         test: {
           name: 'postgres',
-          include: [...keepSomething, ofPostgres],
+          include: [...keepSomething, ofPostgres, 'test/postgres/**/*.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 30_000,
           maxWorkers: '100%',

@@ -10,6 +10,7 @@ import { createCollections } from './embed/collections.ts'
 import { itemRoutes } from './embed/item-routes.ts'
 import { createPassageSearch } from './embed/passage-search.ts'
 import { createPassages } from './embed/passages.ts'
+import { createPostgresVectorIndex } from './embed/postgres-vector-index.ts'
 import { createReEmbedding } from './embed/re-embed.ts'
 import { reEmbedRoutes } from './embed/re-embed-routes.ts'
 import { openSnapshotFiles } from './embed/snapshot-files.ts'
@@ -42,14 +43,17 @@ export type CollectionParts = Readonly<{
 
 /** Collections, what they hold, the searches in them, and their routes. */
 export async function openCollections(
-  { dataDir, databaseUrl: url }: Pick<Config, 'dataDir' | 'databaseUrl'>,
+  { dataDir, databaseUrl: url, maxQueue: maxWaiting }: Pick<Config, 'dataDir' | 'databaseUrl' | 'maxQueue'>,
   { embedders: models, openVectorIndex, instances, log, now }: CollectionsOptions,
   { db, readSnapshot }: Storage,
   closer: Closer,
 ): Promise<CollectionParts> {
   const readVectors = createReadVectors(db)
   const files = await openSnapshotFiles(join(dataDir, 'snapshots'))
-  const vectorIndex = closer.use(openVectorIndex(readVectors))
+  // PostgreSQL finds the nearest vectors itself; nothing of them is kept in memory here.
+  const vectorIndex = closer.use(
+    isPostgres(db) ? createPostgresVectorIndex({ db, now, maxWaiting }) : openVectorIndex(readVectors),
+  )
   const collections = createCollections({ db, models, vectorIndex, now })
   const passages = createPassages({ db, models, vectorIndex, now })
   const search = createPassageSearch({ db, models, vectorIndex })

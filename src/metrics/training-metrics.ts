@@ -9,8 +9,10 @@ export type TrainingNumbers = Readonly<{
   isYielding: boolean
 }>
 
-export function registerTraining(registry: Registry, read: () => Promise<TrainingNumbers>): void {
+/** While the database cannot be asked, what is in it is not told; all other metrics are. */
+export function registerTraining(registry: Registry, readAll: () => Promise<TrainingNumbers>): void {
   const registers = [registry]
+  const read = () => readAll().catch(() => undefined)
   new Gauge({
     name: 'simpleia_training_runs',
     help: 'Training runs by state.',
@@ -18,7 +20,7 @@ export function registerTraining(registry: Registry, read: () => Promise<Trainin
     registers,
     async collect() {
       this.reset()
-      for (const [state, count] of (await read()).counts) this.set({ state }, count)
+      for (const [state, count] of (await read())?.counts ?? []) this.set({ state }, count)
     },
   })
   const gauges: ReadonlyArray<readonly [string, string, (numbers: TrainingNumbers) => number]> = [
@@ -33,7 +35,9 @@ export function registerTraining(registry: Registry, read: () => Promise<Trainin
       help,
       registers,
       async collect() {
-        this.set(pick(await read()))
+        const numbers = await read()
+        if (numbers === undefined) this.remove()
+        else this.set(pick(numbers))
       },
     })
   }

@@ -13,7 +13,8 @@ import {
   createTrainingTables,
   extendFeedback,
 } from './learning-migrations.ts'
-import { createPassagesWords, createVectorExtension } from './postgres-search.ts'
+import { addCollectionOfVectors, createMetadataFunction, createPassagesWords } from './postgres-passages.ts'
+import { createVectorExtension } from './postgres-search.ts'
 import type { Database } from './tables.ts'
 
 export type Migration = Readonly<{ id: string; up: (db: Database) => Promise<void> }>
@@ -191,6 +192,9 @@ async function createPassageTables(db: Database): Promise<void> {
     .addColumn('vector', isPostgres(db) ? sql`vector` : 'blob', (column) => column.notNull())
     .addPrimaryKeyConstraint('vectors_key', ['passage_id', 'model'])
     .execute()
+  if (!isPostgres(db)) return
+  await addCollectionOfVectors(db)
+  await createMetadataFunction(db)
 }
 
 /**

@@ -17,16 +17,20 @@ export async function createVectorExtension(db: Database): Promise<void> {
   }
 }
 
-/** Punctuation and symbols, by code points, so that it is the same in all installations whatever their locale. */
-const noWords = '[\\u0021-\\u002f\\u003a-\\u0040\\u005b-\\u0060\\u007b-\\u00bf\\u2000-\\u206f\\u3000-\\u303f]+'
+/**
+ * Punctuation and symbols, by code points, so that it is the same in all installations whatever their locale; and what stands for a NUL
+ * (postgres-text.ts).
+ */
+const noWords = '(?:\\ufffe[0E]?|[\\u0021-\\u002f\\u003a-\\u0040\\u005b-\\u0060\\u007b-\\u00bf\\u2000-\\u206f\\u3000-\\u303f])+'
 /** What makes an accent of a letter. */
 const marks = '[\\u0300-\\u036f]+'
 /** Characters whose words are found: a tsvector holds at most 1 MB. */
 const searchedCharacters = 200_000
 
 /** The words of a text: letters and digits, without accents, in lower case, and none of them changed or left out. */
-async function createWordsFunction(db: Database): Promise<void> {
-  const plain = `regexp_replace(normalize(left($1, ${searchedCharacters}), NFKD), '${marks}', '', 'g')`
+export async function createWordsFunction(db: Database): Promise<void> {
+  // Cut once more: one character can become eighteen.
+  const plain = `regexp_replace(left(normalize(left($1, ${searchedCharacters}), NFKD), ${searchedCharacters}), '${marks}', '', 'g')`
   await sql
     .raw(`create or replace function simpleia_words(text) returns tsvector language sql immutable strict parallel safe
       return to_tsvector('simple', regexp_replace(${plain}, '${noWords}', ' ', 'g'))`)
@@ -34,17 +38,8 @@ async function createWordsFunction(db: Database): Promise<void> {
 }
 
 /** Words are looked for by what the indexes hold, so a query says it in the same way. */
-export const passageWords = sql`simpleia_passage_words(passages.section, passages.text)`
 export const titleWords = sql`simpleia_words(conversations.title)`
 export const messageWords = sql`simpleia_words(messages.content)`
-
-/** The words of passages and of the headings above them, which have the weight A. */
-export async function createPassagesWords(db: Database): Promise<void> {
-  await createWordsFunction(db)
-  await sql`create or replace function simpleia_passage_words(text, text) returns tsvector language sql immutable parallel safe
-    return setweight(simpleia_words(coalesce($1, '')), 'A') || simpleia_words($2)`.execute(db)
-  await sql`create index passages_words on passages using gin (${passageWords})`.execute(db)
-}
 
 /** The words of titles and messages. An answer that is being written is saved again and again: its words are learned when it is there. */
 export async function createConversationsWords(db: Database): Promise<void> {

@@ -1,4 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -25,7 +27,7 @@ async function openWorld() {
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
-  const { id } = await (await post('/predict', { prompt: '¿Qué tal?' })).json()
+  const { id } = JSON.parse(await (await post('/predict', { prompt: '¿Qué tal?' })).text())
   for (const [path, body] of [
     ['/feedback', { prediction_id: id, rating: 'up', text: 'Muy bien \u0000 ñ' }],
     ['/embed/add', { documents: ['El faro de Vigo', 'La torre de Hércules'] }],
@@ -50,9 +52,9 @@ async function askRestored(databaseUrl: string, dataDir: string) {
   })
   const token = await server.login(credentials.username)
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
-  const get = async (path: string) => (await fetch(`${server.url}${path}`, { headers })).json()
+  const get = async (path: string) => JSON.parse(await (await fetch(`${server.url}${path}`, { headers })).text())
   const body = JSON.stringify({ query: 'El faro de Vigo', k: 1 })
-  const found = await (await fetch(`${server.url}/embed/search`, { method: 'POST', headers, body })).json()
+  const found = JSON.parse(await (await fetch(`${server.url}/embed/search`, { method: 'POST', headers, body })).text())
   return {
     best: found.results[0].text,
     feedback: (await get('/feedback')).items.map((item: { text: string }) => item.text),
@@ -113,3 +115,55 @@ test('whoever does not say where to, or says where it is already, is told how', 
   expect(unreachable).toMatchObject({ code: 1, notes: expect.stringContaining('ECONNREFUSED') })
   expect(unreachable.notes).not.toContain('canary')
 })
+
+/** The program itself, to be killed once `isTime` says so. */
+async function killAt(line: string, environment: Record<string, string>, isTime: () => Promise<boolean>): Promise<void> {
+  const child = spawn(process.execPath, ['src/main.ts', ...line.split(' ')], {
+    env: { ...process.env, ...environment },
+    stdio: 'ignore',
+  })
+  const ended = once(child, 'exit')
+  await expect.poll(isTime, { timeout: 15_000, interval: 1 }).toBe(true)
+  child.kill('SIGKILL')
+  expect((await ended)[1]).toBe('SIGKILL')
+}
+
+test('a backup and a restore that are killed leave what was there, and are done by the next', async () => {
+  const folder = await makeFolder()
+  const at = (...path: string[]) => join(folder, ...path)
+  const source = {
+    DATA_DIR: at('data'),
+    MODELS_DIR: at('models'),
+    CONFIG_FILE: at('config.json'),
+    DATABASE_URL: await databaseAt(at('data', 'simpleia.db')),
+  }
+  await mkdir(at('data', 'snapshots'), { recursive: true })
+  const file = 'x'.repeat(40_000_000)
+  await writeFile(at('data', 'snapshots', 'large.snapshot'), file)
+  const cli = await createCli(source)
+  expect(await cli.run(`admin backup ${at('kept.tar')}`)).toMatchObject({ code: 0 })
+  const before = await stat(at('kept.tar'))
+
+  const parts = async () => (await readdir(folder)).filter((name) => name.endsWith('.part'))
+  await killAt(`admin backup ${at('kept.tar')}`, source, async () => (await parts()).length > 0)
+  expect((await stat(at('kept.tar'))).ino).toBe(before.ino)
+  expect(await parts()).toHaveLength(1)
+
+  const target = { ...source, DATA_DIR: at('new'), DATABASE_URL: await databaseAt(at('new', 'simpleia.db')) }
+  const marker = () =>
+    access(at('new', 'restore-unfinished.json')).then(
+      () => true,
+      () => false,
+    )
+  await killAt(`admin restore ${at('kept.tar')}`, target, marker)
+  expect(await marker()).toBe(true)
+  const other = await createCli(target)
+  expect(await other.run('api --port 0')).toMatchObject({
+    code: 1,
+    notes: expect.stringContaining('was begun and has not ended'),
+  })
+  expect(await other.run(`admin restore ${at('kept.tar')}`)).toMatchObject({ code: 0 })
+  expect(await readFile(at('new', 'snapshots', 'large.snapshot'), 'utf8')).toBe(file)
+  expect(await cli.run(`admin backup ${at('kept.tar')}`)).toMatchObject({ code: 0 })
+  expect(await parts()).toEqual([])
+}, 60_000)

@@ -27,7 +27,7 @@ async function openWorld(options: Options = {}) {
       .innerJoin('vectors', 'vectors.passageId', 'passages.id')
       .select(['itemId', 'documentId', 'position', 'text', 'metadata', 'page', 'lastPage', 'section', 'startOffset', 'endOffset'])
       .select(['createdAt', 'vectors.model', 'vectors.vector'])
-      .where('collectionId', '=', collection.id)
+      .where('passages.collectionId', '=', collection.id)
       .orderBy('passages.id')
       .execute()
     return { passages, documents: await world.passages.listDocuments(collection, { limit: 1000 }) }

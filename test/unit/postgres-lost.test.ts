@@ -2,11 +2,11 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { ErrorBody } from '../../src/http/error-reply.ts'
 import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
-import { openConversationsWorld } from '../conversations-world.ts'
+import { createHeldHost, openConversationsWorld } from '../conversations-world.ts'
 import { askServer, urlOf } from '../postgres/database-at.ts'
 import { type PostgresServer, startPostgres } from '../postgres/server.ts'
 import { createScriptedHost, generationEnd } from '../scripted-host.ts'
-import { startServer, type TestServer } from '../server.ts'
+import { bodyOf, startServer, type TestServer } from '../server.ts'
 
 // A server of its own, to be stopped and started again.
 let postgres: PostgresServer
@@ -195,13 +195,20 @@ test('who is told to stop waiting for its turn leaves a connection that others c
   }
 }, 30_000)
 
-test('who needs no database is answered without it, and what could not be remembered is counted', async () => {
-  await using server = await startServer({ host: host(), settings: { DATABASE_URL: url } })
+test('an answer that was under way ends whole, and that it could not be remembered is counted', async () => {
+  const held = createHeldHost()
+  await using server = await startServer({ host: held, settings: { DATABASE_URL: url } })
+  const answering = server.predict({ prompt: 'Hola' })
+  await expect.poll(() => held.answers.length).toBe(1)
   await postgres.stop()
   try {
-    expect((await server.predict({ prompt: 'Hola' })).status).toBe(200)
+    held.answers[0]?.say('to the end')
+    held.answers[0]?.end()
+    const answer = await answering
+    expect([answer.status, (await bodyOf(answer)).choices[0]?.text]).toEqual([200, 'to the end'])
     const metrics = await (await fetch(`${server.url}/metrics`)).text()
     expect(metrics).toContain('simpleia_predictions_recorded_total{outcome="failed"} 1')
+    expect(metrics).not.toMatch(/^simpleia_training_step /m)
   } finally {
     await postgres.start()
   }

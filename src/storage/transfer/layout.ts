@@ -37,12 +37,13 @@ export async function readLayouts(migrations?: readonly Migration[]): Promise<re
   }
 }
 
-/** Which migrations have run belongs to the database itself. */
+/** What belongs to the database itself, and to the processes that use it now. */
+export const leftOut: readonly string[] = ['schema_migrations', 'instances']
+
 async function listTables(db: Database): Promise<readonly string[]> {
   const { rows } = await sql<{ name: string }>`select name from pragma_table_list
-    where schema = 'main' and type = 'table' and name not like 'sqlite\\_%' escape '\\' and name <> 'schema_migrations'
-    order by name`.execute(db)
-  return rows.map(({ name }) => name)
+    where schema = 'main' and type = 'table' and name not like 'sqlite\\_%' escape '\\' order by name`.execute(db)
+  return rows.map(({ name }) => name).filter((name) => !leftOut.includes(name))
 }
 
 async function listReferences(db: Database, table: string): Promise<readonly string[]> {
