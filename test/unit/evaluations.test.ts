@@ -275,3 +275,17 @@ describe('evaluations', () => {
     expect(JSON.stringify(used)).toContain('50')
   })
 })
+
+test('an evaluation of one replica is seen, waited for and cancelled through another, and not removed while it runs', async () => {
+  const hold = holding()
+  const first = await startEvaluationWorld({ runScoring: scriptedScoring(hold.pause) })
+  const { id } = (await first.admin('POST', path, gate)).json
+  await hold.begun
+  const second = await startEvaluationWorld({ settings: { DATABASE_URL: join(first.folder, 'simpleia.db') } })
+  expect((await second.admin('GET', `${path}/${id}`)).json).toMatchObject({ state: 'running' })
+  expect((await second.admin('DELETE', `${path}/${id}`)).status).toBe(409)
+  const following = readAll(await second.follow(`${path}/${id}?stream=true`))
+  expect((await second.admin('POST', `${path}/${id}/cancel`)).json).toMatchObject({ state: 'cancelled' })
+  expect(JSON.parse((await following).at(-1)?.data ?? '')).toMatchObject({ state: 'cancelled' })
+  expect((await second.admin('DELETE', `${path}/${id}`)).status).toBe(204)
+})
