@@ -9,7 +9,7 @@ const keepSomething = globSync('test/unit/*.test.ts').filter((file) =>
   /startServer|databaseAt|World\(|from '\.\.\/(server|collections-world)/.test(readFileSync(file, 'utf8')),
 )
 
-// unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
+// unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; replicas: processes behind nginx; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
 export default defineConfig({
   test: {
     projects: [
@@ -33,6 +33,14 @@ export default defineConfig({
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 30_000,
           maxWorkers: '100%',
+        },
+      },
+      {
+        test: {
+          name: 'replicas',
+          include: ['test/replicas/**/*.test.ts'],
+          hookTimeout: 60_000,
+          fileParallelism: false,
         },
       },
       {

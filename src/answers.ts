@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Accounting, type AccountingParts, openAccounting } from './accounting.ts'
 import type { Closer } from './closer.ts'
+import type { Selection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import { costOf, type Egress } from './engine/cloud/egress.ts'
 import type { ModelHost } from './engine/provider.ts'
@@ -23,6 +24,8 @@ export type AnswersParts = Pick<AccountingParts, 'db' | 'log' | 'askerOf' | 'now
     readElsewhere?: (egress: Egress) => Promise<Elsewhere>
     /** What answers who names nothing; default: the host. */
     selected?: Selected
+    /** Writes the choice of who answers. */
+    saveSelection: (selection: Selection) => Promise<void>
     outside: Outside
     cache: AnswerCache
     lifecycle: Lifecycle

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyBaseLogger, FastifyPluginAsync } from 'fastify'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
@@ -19,10 +19,15 @@ import { createSnapshots } from './embed/snapshots.ts'
 import { createReadVectors } from './embed/vector-rows.ts'
 import type { Embedders } from './engine/embedder.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import type { Instances } from './instances/instances.ts'
+import { openBossQueue } from './jobs/boss-queue.ts'
+import { openLocalQueue } from './jobs/job-queue.ts'
 import { isPostgres } from './storage/dialect.ts'
 import type { Storage } from './storage/open-storage.ts'
 
 export type CollectionsOptions = Readonly<{
+  instances: Instances
+  log: FastifyBaseLogger
   embedders: Embedders
   openVectorIndex: (readVectors: ReadVectors) => VectorIndex
   now: () => number
@@ -38,8 +43,8 @@ export type CollectionParts = Readonly<{
 
 /** Collections, what they hold, the searches in them, and their routes. */
 export async function openCollections(
-  { dataDir, maxQueue: maxWaiting }: Pick<Config, 'dataDir' | 'maxQueue'>,
-  { embedders: models, openVectorIndex, now }: CollectionsOptions,
+  { dataDir, databaseUrl: url, maxQueue: maxWaiting }: Pick<Config, 'dataDir' | 'databaseUrl' | 'maxQueue'>,
+  { embedders: models, openVectorIndex, instances, log, now }: CollectionsOptions,
   { db, readSnapshot }: Storage,
   closer: Closer,
 ): Promise<CollectionParts> {
@@ -54,7 +59,12 @@ export async function openCollections(
   const search = createPassageSearch({ db, models, vectorIndex })
   const snapshots = createSnapshots({ db, readSnapshot, files, vectorIndex, now })
   const wait = (ms: number, signal: AbortSignal) => setTimeout(ms, undefined, { signal })
-  const reEmbedding = closer.use(createReEmbedding({ db, models, vectorIndex, readVectors, now, wait }))
+  const openQueue = isPostgres(db) ? openBossQueue({ url, name: 're-embedding', log }) : openLocalQueue({ wait })
+  const { id: instanceId } = instances
+  const reEmbedding = closer.use(createReEmbedding({ db, models, vectorIndex, readVectors, instanceId, openQueue, now }))
+  instances.onLook(() =>
+    reEmbedding.look().catch((err: unknown) => log.error({ err }, 'Collections that wait could not be looked for')),
+  )
   const items = itemRoutes({ collections, passages, search })
   const whole = collectionRoutes({ collections, passages, vectorIndex, reEmbedding })
   return {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import { openCollections } from './collections.ts'
@@ -14,6 +14,7 @@ import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { Providers } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import type { Instances } from './instances/instances.ts'
 import { observeAnswer, observeRetrieve } from './observe/observe-rag.ts'
 import type { Observers } from './observe/observe-texts.ts'
 import type { Asker, Predict } from './predict/predict.ts'
@@ -36,6 +37,8 @@ export type KnowledgeParts = Observers &
     fetchPage?: FetchPage
     egress: Egress
     storage: Storage
+    instances: Instances
+    log: FastifyBaseLogger
     predict: Predict
     /** Counts a request to the model. */
     limit: onRequestAsyncHookHandler

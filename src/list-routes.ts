@@ -4,7 +4,6 @@ import type { Answers } from './answers.ts'
 import { askerOf, userOf } from './asker.ts'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { RateLimits } from './auth/rate-limit.ts'
-import { type Selection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import type { ConversationsPart } from './conversations-part.ts'
 import type { DialectRoutes } from './dialect-routes.ts'
@@ -49,6 +48,7 @@ export type RouteParts = Readonly<{
   ledger: Outside['ledger']
   /** Wraps what keeps documents and conversations. */
   keep: KeepRoutes
+  saveSelection: SelectRoutesOptions['saveSelection']
   prepareReload: SelectRoutesOptions['prepareReload']
   now: () => number
 }>
@@ -66,11 +66,11 @@ const answeringOf = ({ host, answers, config }: RouteParts) => ({
 
 function publicRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
   const { access, config, health, lifecycle, metrics } = parts
-  const { isDraining } = lifecycle
+  const { isLeaving } = lifecycle
   const engine = () => statusOf(answeringOf(parts))
   return [
     asNoTraffic([
-      healthRoutes({ ...health, localOnly: config.localOnly, engine, isDraining }),
+      healthRoutes({ ...health, localOnly: config.localOnly, engine, isLeaving }),
       openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
       webPages,
     ]),
@@ -107,12 +107,12 @@ function userRoutes({ access, answers, keep, knowledge, learning, now }: RoutePa
 }
 
 function adminRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
-  const { access, admin, answers, config, dialects, jobs, learning, ledger, prepareReload } = parts
+  const { access, admin, answers, config, dialects, jobs, learning, ledger, saveSelection, prepareReload } = parts
   const answering = answeringOf(parts)
   const selecting = {
     ...answering,
     install: jobs.install,
-    saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
+    saveSelection,
     prepareReload,
     userOf,
     onSelect: (actor: string) => answers.rollouts.selectedByHand({ actor }),

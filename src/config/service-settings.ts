@@ -111,6 +111,16 @@ export const serviceSettings = {
       es: 'Cuánto tiempo tienen las respuestas en curso para terminar al parar el servicio.',
     },
   },
+  shutdownDelaySeconds: {
+    env: 'SHUTDOWN_DELAY_SECONDS',
+    group: 'service',
+    kind: integer({ minimum: 0, maximum: 600 }),
+    default: 0,
+    help: {
+      en: 'How long a service that is told to stop goes on answering, while /health/ready says 503 already: until nothing more is sent to it.',
+      es: 'Cuánto tiempo un servicio al que se pide parar sigue respondiendo, mientras /health/ready ya dice 503: hasta que no se le envíe nada más.',
+    },
+  },
   logLevel: {
     env: 'LOG_LEVEL',
     group: 'service',

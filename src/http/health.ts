@@ -9,7 +9,7 @@ export type HealthOptions = Readonly<{
   /** Nothing may leave this machine. */
   localOnly: boolean
   engine: () => EngineStatus
-  isDraining: () => boolean
+  isLeaving: () => boolean
   uptimeSeconds: () => number
   /** Throws `unavailable` while the database cannot be asked. */
   checkDatabase: () => Promise<void>
@@ -28,7 +28,7 @@ export function healthRoutes({
   version,
   localOnly,
   engine,
-  isDraining,
+  isLeaving,
   uptimeSeconds,
   checkDatabase,
 }: HealthOptions): FastifyPluginAsync {
@@ -46,7 +46,7 @@ export function healthRoutes({
       '/health/ready',
       { schema: { summary: 'Can a model answer, and can the database be asked?', tags, response } },
       async () => {
-        if (isDraining()) throw new AppError('unavailable', 'The service is shutting down.')
+        if (isLeaving()) throw new AppError('unavailable', 'The service is shutting down.')
         const { state, reason } = engine()
         // One that is not in memory now is loaded by the request that needs it.
         if (state !== 'ready' && state !== 'unloaded')

@@ -210,8 +210,12 @@ export function createPredict(parts: PredictParts): Predict {
     { request, asker, admit, isStream }: Asking,
     signal: AbortSignal,
   ): Promise<OpenAnswer> {
-    await admit(target)
     const admitted = admission.admit(signal)
+    // Only afterwards: who is not let in has used nothing of a quota.
+    await admit(target).catch((error: unknown) => {
+      admitted.release()
+      throw error
+    })
     const id = createId()
     const question = toGenerateRequest(request, target, asker)
     // Of a whole answer nothing is told before it is there.

@@ -4,6 +4,7 @@ import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
 import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
 import { isPostgres } from './dialect.ts'
+import { createInstanceTables } from './instance-migrations.ts'
 import {
   createDatasetTables,
   createEvaluationsTable,
@@ -39,6 +40,7 @@ export const migrations: readonly Migration[] = [
   { id: '017-conversations', up: createConversationTables },
   { id: '018-admin', up: createAdminTables },
   { id: '019-conversation-use', up: addConversationUse },
+  { id: '020-instances', up: createInstanceTables },
 ]
 
 /**

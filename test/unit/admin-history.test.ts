@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { count, emptyHistogram, packHistogram, quantile, unpackHistogram } from '../../src/admin/history/histogram.ts'
 import { readGrid } from '../../src/admin/history/history-grid.ts'
+import { rollUp, saveMinutes } from '../../src/admin/history/history-rows.ts'
 import { keepHistory, sampleMs } from '../../src/admin/history/keep-history.ts'
 import { createRunningMinute } from '../../src/admin/history/running-minute.ts'
 import type { HistoryPoint, HistoryQuery } from '../../src/admin/schema.ts'
@@ -114,6 +115,44 @@ describe('percentiles', () => {
         expect(unpackHistogram(packHistogram(histogram))).toEqual(histogram)
       }),
     )
+  })
+})
+
+describe('the history of two processes', () => {
+  const partOf = (world: Awaited<ReturnType<typeof openWorld>>) =>
+    createRunningMinute({ now: world.now, engine: () => world.engine, serviceBytes: () => 500 })
+
+  test('adds up what both have counted, and what both had in memory at a time', async () => {
+    const world = await openWorld()
+    const other = partOf(world)
+    for (const running of [world.running(), other]) {
+      running.requestEnd(200, 10)
+      running.sample()
+    }
+    world.clock.advance(5 * secondMs)
+    for (const running of [world.running(), other]) running.sample()
+    await world.pass(minuteMs)
+    await saveMinutes(world.db, other.takeOver())
+    const told = async () => busy((await world.read()).points).map(({ requests, service_bytes }) => [requests, service_bytes])
+    expect(await told()).toEqual([[2, 1000]])
+  })
+
+  test('takes the most of both in memory where one came after the other, and is the same when it is added up to hours', async () => {
+    const world = await openWorld()
+    world.running().requestEnd(200, 10)
+    world.running().sample()
+    world.running().end()
+    await saveMinutes(world.db, world.running().takeOver())
+    world.clock.advance(5 * secondMs)
+    const later = partOf(world)
+    later.requestEnd(200, 10)
+    later.sample()
+    later.end()
+    await saveMinutes(world.db, later.takeOver())
+    const [point] = busy((await world.read()).points)
+    expect(point).toMatchObject({ requests: 2, service_bytes: 500 })
+    expect(await rollUp(world.db, startMs + 4 * dayMs)).toBe(1)
+    expect((await world.rows()).map(({ tally }) => JSON.parse(tally).gauges.serviceBytes)).toEqual([500])
   })
 })
 

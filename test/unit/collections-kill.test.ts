@@ -9,6 +9,7 @@ import { createReEmbedding } from '../../src/embed/re-embed.ts'
 import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { createReadVectors, toVector } from '../../src/embed/vector-rows.ts'
+import { openLocalQueue } from '../../src/jobs/job-queue.ts'
 import { batchSize, killedModels } from '../collections-killed.ts'
 import { ana, type CollectionsWorld, checkWords, never, openCollections } from '../collections-world.ts'
 import { databaseAt, onPostgres } from '../postgres/database-at.ts'
@@ -132,7 +133,12 @@ test(`kill -9 at ${kills} random moments of add, save and re-embed leaves the wh
   for (const [kind, count] of Object.entries(least))
     expect(lines.filter((line) => line.startsWith(kind)).length, kind).toBeGreaterThanOrEqual(count)
   const world = await openCollections({ folder, models: killedModels() })
-  const reEmbedding = createReEmbedding({ ...world, readVectors: createReadVectors(world.db), wait: async () => {} })
+  const reEmbedding = createReEmbedding({
+    ...world,
+    readVectors: createReadVectors(world.db),
+    instanceId: 'one',
+    openQueue: openLocalQueue({ wait: async () => {} }),
+  })
   await reEmbedding.idle()
   expect(await world.collections.getOwn(ana, 'default')).toMatchObject({ nextModel: undefined })
   const stale = await world.db.selectFrom('vectors').select('model').distinct().execute()

@@ -8,6 +8,7 @@ import { createReEmbedding } from '../../src/embed/re-embed.ts'
 import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { createReadVectors } from '../../src/embed/vector-rows.ts'
+import { openLocalQueue } from '../../src/jobs/job-queue.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { batchOf, documentOf, killedModels, killedOwner as owner } from '../collections-killed.ts'
 import { createFakeVectorIndex } from '../fake-vector-index.ts'
@@ -19,7 +20,16 @@ const { db, readSnapshot } = await openStorage({ url })
 const models = killedModels()
 const readVectors = createReadVectors(db)
 const vectorIndex = createFakeVectorIndex(readVectors)
-const parts = { db, readSnapshot, models, vectorIndex, readVectors, now, wait: () => nextTurn() }
+const parts = {
+  db,
+  readSnapshot,
+  models,
+  vectorIndex,
+  readVectors,
+  now,
+  instanceId: String(process.pid),
+  openQueue: openLocalQueue({ wait: () => nextTurn() }),
+}
 const collections = createCollections(parts)
 const passages = createPassages(parts)
 const snapshots = createSnapshots({ ...parts, files: await openSnapshotFiles(join(folder, 'snapshots')) })

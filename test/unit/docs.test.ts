@@ -62,6 +62,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/chat-formats.md',
     'docs/peer-behaviours.md',
     'docs/training.md',
+    'docs/operations.md',
   ]
   for (const document of documents) {
     const links = [...(await readFile(document, 'utf8')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => link)

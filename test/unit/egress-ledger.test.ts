@@ -230,7 +230,7 @@ test('an errand whose process was killed stays in the ledger; the next start say
   const stateOf = async () =>
     (await ledger.list({ limit: 10 })).items.map(({ state, hosts, durationMs }) => [state, hosts, durationMs])
   expect(await stateOf()).toEqual([['open', '["api.example.com"]', null]])
-  await ledger.markInterrupted()
+  await ledger.interruptOrphans()
   expect(await stateOf()).toEqual([['interrupted', '["api.example.com"]', null]])
   await storage.close()
 })

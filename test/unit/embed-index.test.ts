@@ -5,6 +5,7 @@ import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { createReadVectors } from '../../src/embed/vector-rows.ts'
 import { createVectorIndex, spawnVectorIndex, type VectorChild } from '../../src/engine/local/vector-process.ts'
+import { openLocalQueue } from '../../src/jobs/job-queue.ts'
 import { ana, never, openCollections } from '../collections-world.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
 import type { createFakeVectorIndex } from '../fake-vector-index.ts'
@@ -58,7 +59,12 @@ test('with the real index: all that is written is found, and goes on being found
   await snapshots.load(ana, 'copy', undefined)
   expect(await find('something else')).toEqual(['650'])
 
-  const move = createReEmbedding({ ...world, readVectors: createReadVectors(db), wait: async () => {} })
+  const move = createReEmbedding({
+    ...world,
+    readVectors: createReadVectors(db),
+    instanceId: 'one',
+    openQueue: openLocalQueue({ wait: async () => {} }),
+  })
   await move.start(ana, 'default', 'next')
   await move.idle()
   expect(await collections.getOwn(ana, 'default')).toMatchObject({ model: 'next', nextModel: undefined })

@@ -245,7 +245,7 @@ describe('a full disk', () => {
     })
     await fill(world, 3)
     await world.snapshots.save(ana, await world.openDefault(), 'whole')
-    expect(names).toEqual([expect.stringMatching(new RegExp(`^whole\\.snapshot\\.${process.pid}\\.[0-9a-f-]+\\.part$`))])
+    expect(names).toEqual([expect.stringMatching(new RegExp(`^whole\\.snapshot\\.${process.pid}@[\\w-]+\\.[0-9a-f-]+\\.part$`))])
   })
 })
 

@@ -15,6 +15,8 @@ const features = [
   'embed',
   'evaluation',
   'feedback',
+  'instances',
+  'jobs',
   'metrics',
   'models',
   'observe',

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { createReEmbedding } from '../../src/embed/re-embed.ts'
 import { createReadVectors } from '../../src/embed/vector-rows.ts'
 import { AppError } from '../../src/errors.ts'
+import { openLocalQueue } from '../../src/jobs/job-queue.ts'
 import { ana, bea, type CollectionsWorldOptions, never, openCollections } from '../collections-world.ts'
 import { createFakeModel, embeddersOf, type FakeModelOptions } from '../fake-models.ts'
 import { createFakeVectorIndex } from '../fake-vector-index.ts'
@@ -20,7 +21,8 @@ async function openMove({ passages: count = 200, next: nextOptions = {}, ...opti
     createReEmbedding({
       ...world,
       readVectors: createReadVectors(world.db),
-      wait: async (ms) => void waits.push(ms),
+      instanceId: 'one',
+      openQueue: openLocalQueue({ wait: async (ms) => void waits.push(ms) }),
     })
   const move = createMove()
   onTestFinished(() => move.close())
