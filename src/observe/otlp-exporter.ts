@@ -1,7 +1,7 @@
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import type { SpanExporter } from '@opentelemetry/sdk-trace'
 import type { Egress, EgressCall, EgressTally } from '../engine/cloud/egress.ts'
-import { createCountedAgents } from './counted-agents.ts'
+import { createCountedConnections } from './counted-connections.ts'
 import type { TraceSettings } from './trace-settings.ts'
 
 export type ExporterParts = Readonly<{
@@ -22,12 +22,12 @@ const sendLimitMs = 2000
 /** OpenTelemetry's exporter, which sends by HTTP and JSON, kept to the rules of the way out. */
 export function createOtlpExporter({ endpoint, headers }: Pick<TraceSettings, 'endpoint' | 'headers'>, parts: ExporterParts) {
   const url = new URL(`${endpoint}/v1/traces`)
-  const agents = createCountedAgents()
+  const connections = createCountedConnections()
   const exporter = new OTLPTraceExporter({
     url: url.href,
     headers: Object.fromEntries(headers),
     timeoutMillis: sendLimitMs,
-    httpAgentOptions: agents.open,
+    httpAgentOptions: connections.open,
   })
   const errands = createErrands(parts)
   let isFailing = false
@@ -44,7 +44,7 @@ export function createOtlpExporter({ endpoint, headers }: Pick<TraceSettings, 'e
       sending.then(
         (tally) =>
           exporter.export(spans, (result) => {
-            const { sent, received } = agents.take()
+            const { sent, received } = connections.take()
             tally.sent(sent)
             tally.received(received)
             if (result.error === undefined) tally.answered(200)
@@ -61,7 +61,7 @@ export function createOtlpExporter({ endpoint, headers }: Pick<TraceSettings, 'e
     async shutdown() {
       await exporter.shutdown()
       await errands.close()
-      agents.close()
+      connections.close()
     },
   }
   return counted

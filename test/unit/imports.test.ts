@@ -133,7 +133,7 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
     ['client.ts', 'client/transport.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'main.ts', 'outside.ts'],
   ],
   // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
-  // read addresses or serve; counted-agents.ts is given to the exporter of traces, which asks the way out, too.
+  // read addresses or serve; counted-connections.ts is given to the exporter of traces, which asks the way out, too.
   [
     'sockets',
     /^import (?!type )(?:(?!\bfrom\b)[^;])*?\bfrom 'node:(?:https?|http2|net|tls|dgram)'/m,
@@ -145,7 +145,7 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
       'http/security-headers.ts',
       'http/server.ts',
       'models/hub-request.ts',
-      'observe/counted-agents.ts',
+      'observe/counted-connections.ts',
       'rag/fetch-page.ts',
     ],
   ],

@@ -3,7 +3,7 @@ import https from 'node:https'
 import { Socket } from 'node:net'
 
 /** Connections that count what goes over them. */
-export interface CountedAgents {
+export interface CountedConnections {
   open(protocol: string): http.Agent | https.Agent
   /** Bytes since the last call. */
   take(): Readonly<{ sent: number; received: number }>
@@ -11,8 +11,8 @@ export interface CountedAgents {
 }
 
 /** A client of ours sends over them what it makes itself; with TLS the bytes are those of the connection. */
-export function createCountedAgents(): CountedAgents {
-  const agents: http.Agent[] = []
+export function createCountedConnections(): CountedConnections {
+  const opened: http.Agent[] = []
   const sockets = new Set<Socket>()
   const over = { sent: 0, received: 0 }
   let told = { sent: 0, received: 0 }
@@ -30,7 +30,7 @@ export function createCountedAgents(): CountedAgents {
   return {
     open(protocol) {
       const agent = protocol === 'https:' ? new CountingTlsAgent(count) : new CountingAgent(count)
-      agents.push(agent)
+      opened.push(agent)
       return agent
     },
     take() {
@@ -42,7 +42,7 @@ export function createCountedAgents(): CountedAgents {
       return since
     },
     close() {
-      for (const agent of agents) agent.destroy()
+      for (const agent of opened) agent.destroy()
     },
   }
 }
