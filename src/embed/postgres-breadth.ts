@@ -19,7 +19,12 @@ type Question = Readonly<{ vector: Float32Array; truth: ReadonlySet<number> }>
  * measured; undefined where no breadth is enough. Vectors of the graph are found too easily, as they lead to their own neighbours: each
  * query is blended of two that have nothing to do with each other, which is as hard as vectors that are not in the graph (docs/vectors.md).
  */
-export async function measureBreadth(db: Database, space: VectorSpace, signal: AbortSignal): Promise<number | undefined> {
+export async function measureBreadth(
+  db: Database,
+  space: VectorSpace,
+  vectors: number,
+  signal: AbortSignal,
+): Promise<number | undefined> {
   const questions: Question[] = []
   const sample = await readSample(db, space)
   for (const [index, one] of sample.entries()) {
@@ -33,8 +38,8 @@ export async function measureBreadth(db: Database, space: VectorSpace, signal: A
     let found = 0
     for (const { vector, truth } of questions) {
       signal.throwIfAborted()
-      const hits = await findAlongGraph(db, space, { vector, k: hitsPerQuery, breadth })
-      found += hits.filter(({ id }) => truth.has(id)).length
+      const hits = await findAlongGraph(db, space, { vector, k: hitsPerQuery }, { breadth, vectors })
+      found += hits?.filter(({ id }) => truth.has(id)).length ?? 0
     }
     const recall = found / wanted
     if (recall - 2 * Math.sqrt((recall * (1 - recall)) / wanted) >= leastRecall) return breadth
