@@ -67,7 +67,7 @@ async function main(db: Database, data: Data): Promise<void> {
 
 async function measureBreadths(db: Database, data: Data, truth: Truth): Promise<void> {
   for (const breadth of [40, 80, 160, 320]) {
-    const search: Search = (vector) => findAlongGraph(db, space, { vector, k, breadth })
+    const search: Search = async (vector) => (await findAlongGraph(db, space, { vector, k }, { breadth, vectors: count })) ?? []
     await measure(`PostgreSQL, graph, ${breadth} candidates`, data, truth, search)
   }
 }

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import { Value } from 'typebox/value'
 import type { VectorSpace } from '../engine/vector-index.ts'
 import { escapeNul } from '../storage/postgres-text.ts'
 import type { Database } from '../storage/tables.ts'
 import { measureBreadth } from './postgres-breadth.ts'
-import { inSpace, mostGraphDimensions } from './postgres-nearest.ts'
+import { type GraphBreadth, inSpace, mostGraphDimensions } from './postgres-nearest.ts'
 import { readKey, spaceOf } from './vector-rows.ts'
 
 /** Of pgvector's HNSW: the neighbours of a node, and the candidates among which they are chosen. */
@@ -23,7 +23,7 @@ const restMs = 10 * 60_000
 const prefix = 'vectors_near_'
 
 /** A graph that can be asked, and how broadly: undefined where no breadth is enough. */
-export type Graph = Readonly<{ breadth: number | undefined; bytes: number }>
+export type Graph = Readonly<{ breadth: GraphBreadth | undefined; bytes: number }>
 
 /** The graphs of spaces that are large enough for one: HNSW indexes of pgvector, each over the vectors of one space. */
 export interface VectorGraphs {
@@ -40,7 +40,8 @@ export interface VectorGraphs {
 
 export type VectorGraphsParts = Readonly<{ db: Database; now: () => number; graphNumbers: number }>
 
-const note = Type.Object({ breadth: Type.Union([Type.Integer(), Type.Null()]) })
+/** `vectors`: as many as there were when it was measured. */
+const note = Type.Object({ breadth: Type.Union([Type.Integer(), Type.Null()]), vectors: Type.Integer() })
 
 type Maker = { readonly pid: number }
 
@@ -83,7 +84,8 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
     closing.signal.throwIfAborted()
     // One that is there was not measured to the end.
     if (graph === undefined) await makeGraph(connection, space, vectors)
-    await noteBreadth(connection, space, await measureBreadth(connection, space, closing.signal))
+    const breadth = await measureBreadth(connection, space, vectors, closing.signal)
+    await writeNote(connection, space, { breadth: breadth ?? null, vectors })
   }
 
   return {
@@ -133,7 +135,9 @@ async function findGraph(db: Database, space: VectorSpace): Promise<Graph | unde
   const [found] = await listGraphs(db, nameOf(space))
   if (found === undefined || !found.isValid || found.note === null) return undefined
   const read: unknown = JSON.parse(found.note)
-  return Value.Check(note, read) ? { breadth: read.breadth ?? undefined, bytes: found.bytes } : undefined
+  if (!Value.Check(note, read)) return undefined
+  const { breadth, vectors } = read
+  return { breadth: breadth === null ? undefined : { breadth, vectors }, bytes: found.bytes }
 }
 
 /** Undefined when another process is making graphs. */
@@ -173,9 +177,8 @@ async function makeGraph(connection: Database, space: VectorSpace, vectors: numb
     where collection_id = ${sql.lit(collectionId)} and model = ${sql.lit(escapeNul(model))}`.execute(connection)
 }
 
-async function noteBreadth(connection: Database, space: VectorSpace, breadth: number | undefined): Promise<void> {
-  const content = JSON.stringify({ breadth: breadth ?? null })
-  await sql`comment on index ${sql.id(nameOf(space))} is ${sql.lit(content)}`.execute(connection)
+async function writeNote(connection: Database, space: VectorSpace, content: Static<typeof note>): Promise<void> {
+  await sql`comment on index ${sql.id(nameOf(space))} is ${sql.lit(JSON.stringify(content))}`.execute(connection)
 }
 
 async function dropGraph(connection: Database, name: string): Promise<void> {

@@ -7,7 +7,7 @@ export type NearestQuery = Readonly<{ vector: Float32Array; k: number; within?: 
 
 /** More candidates than hits are compared in full, as the graph holds vectors in half precision. */
 const candidatesPerHit = 2
-/** Candidates that pgvector looks for at most before it goes on iteratively. */
+/** Candidates that pgvector looks for at most at once. */
 const mostCandidates = 1000
 /** Above that pgvector makes no graph of vectors in half precision. */
 export const mostGraphDimensions = 4000
@@ -27,16 +27,24 @@ export async function findExactly(db: Database, space: VectorSpace, query: Neare
   return rows
 }
 
+/** How broadly a graph of so many vectors must be searched. */
+export type GraphBreadth = Readonly<{ breadth: number; vectors: number }>
+
 /**
- * Goes along the graph with `breadth` candidates, and on until enough of them pass `within` or pgvector gives up: then there are fewer
- * hits than wanted. Where the graph has gone meanwhile, all vectors are compared.
+ * Goes along the graph, for so many more candidates as `within` lets fewer through. Undefined where all should be compared: it would be too
+ * many, or too few of them pass, as those that do are farther from the query than others. Where the graph has gone meanwhile, all are.
  */
 export async function findAlongGraph(
   db: Database,
   space: VectorSpace,
-  { breadth, ...query }: NearestQuery & Readonly<{ breadth: number }>,
-): Promise<readonly VectorHit[]> {
-  const wanted = candidatesPerHit * query.k
+  query: NearestQuery,
+  { breadth, vectors }: GraphBreadth,
+): Promise<readonly VectorHit[] | undefined> {
+  const { k, within } = query
+  const needed = candidatesPerHit * k
+  const share = within === undefined ? 1 : within.length / vectors
+  const wanted = within === undefined ? needed : Math.ceil(Math.max(breadth, 2 * needed) / share)
+  if (within !== undefined && wanted > mostCandidates) return undefined
   const candidates = String(Math.min(mostCandidates, Math.max(breadth, wanted)))
   const vector = toVectorText(query.vector)
   const half = sql.raw(`halfvec(${space.dimensions})`)
@@ -44,17 +52,19 @@ export async function findAlongGraph(
     .transaction()
     .setAccessMode('read only')
     .execute(async (transaction) => {
+      // Iterative: for more hits than can be looked for at once, and past rows that are deleted.
       await sql`
         select set_config('hnsw.ef_search', ${candidates}, true), set_config('hnsw.iterative_scan', 'relaxed_order', true)`.execute(
         transaction,
       )
-      const { rows } = await sql<VectorHit>`
-        select id, 1 - (vector <=> ${vector}::vector) as score from (
-          select passage_id as id, vector from vectors where ${inSpace(space)} ${among(query)}
+      const { rows } = await sql<VectorHit & { passing: number }>`
+        select passage_id as id, 1 - (vector <=> ${vector}::vector) as score, count(*) over () as passing from (
+          select passage_id, vector from vectors where ${inSpace(space)}
           order by vector::${half} <=> ${vector}::${half} limit ${wanted}
         ) as candidates
-        order by vector <=> ${vector}::vector, id limit ${query.k}`.execute(transaction)
-      return rows
+        where true ${among(query)}
+        order by vector <=> ${vector}::vector, passage_id limit ${k}`.execute(transaction)
+      return (rows[0]?.passing ?? 0) < needed ? undefined : rows.map(({ id, score }) => ({ id, score }))
     })
 }
 

@@ -55,11 +55,10 @@ export function createPostgresVectorIndex(parts: PostgresVectorIndexParts): Vect
   }
 
   async function find(space: VectorSpace, query: VectorQuery): Promise<readonly VectorHit[]> {
-    const { k, within } = query
+    const { within } = query
     const { breadth } = (await graphOf(space)) ?? {}
     if (breadth === undefined || (within !== undefined && within.length <= mostCompared)) return findExactly(db, space, query)
-    const hits = await findAlongGraph(db, space, { ...query, breadth })
-    return hits.length < k ? findExactly(db, space, query) : hits
+    return (await findAlongGraph(db, space, query, breadth)) ?? findExactly(db, space, query)
   }
 
   async function letIn<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {

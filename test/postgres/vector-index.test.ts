@@ -75,7 +75,8 @@ test('a large space gets a graph in the background, which finds what comparing a
 })
 
 test('filters lose nothing, whether many pass or only those that are far from the query', async () => {
-  const world = await openVectorRows({ name: 'filters', dimensions, graphNumbers: 1000 * dimensions, mostCompared: 0 })
+  const limits = { graphNumbers: 1000 * dimensions, mostCompared: 0 }
+  const world = await openVectorRows({ name: 'filters', dimensions, ...limits })
   await world.write(world.space, stored)
   await methodOf(world.index, world.space)
   await waitFor(world.index, world.space, 'hnsw')
