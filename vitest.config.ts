@@ -29,7 +29,7 @@ export default defineConfig({
           name: 'postgres',
           include: [...keepSomething, ofPostgres, 'test/postgres/**/*.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           maxWorkers: '100%',
         },
       },
