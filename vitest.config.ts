@@ -30,6 +30,7 @@ export default defineConfig({
           include: [...keepSomething, ofPostgres, 'test/postgres/**/*.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 60_000,
+          hookTimeout: 60_000,
           maxWorkers: '100%',
         },
       },
