@@ -31,7 +31,8 @@ export default defineConfig({
           // What is told to a collector is the same, wherever it is kept.
           exclude: ['test/unit/tracing.test.ts', 'test/unit/watching.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           maxWorkers: '100%',
         },
       },
