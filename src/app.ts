@@ -168,7 +168,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const watch = createWatch({ engine: () => host.status(), logStream: parts.logStream, now })
   const log = createLog({ level: config.logLevel, stream: watch.logStream })
   const instances = closer.use(await openInstances({ db, url: config.databaseUrl, clock, log }))
-  const selection = openSharedSelection(config, { db, instances, log })
+  const selection = closer.use(openSharedSelection(config, { db, instances, log }))
   const secretKey = await openSecretKey({ ...config, configured: config.secretKey })
   const sharing = await openSharing(config, { secretKey, log, version: versionOf(given), now, clock }, closer)
   const { cache } = sharing
