@@ -183,7 +183,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   let tracing: Tracing | undefined
   const log = createLog({ level: config.logLevel, stream: watch.logStream, mixin: () => tracing?.ids() })
   const instances = closer.use(await openInstances({ db, url: config.databaseUrl, clock, log }))
-  const selection = openSharedSelection(config, { db, instances, log })
+  const selection = closer.use(openSharedSelection(config, { db, instances, log }))
   const secretKey = await openSecretKey({ ...config, configured: config.secretKey })
   const untraced = await openOutside(config, { ...given, storage, instances, metrics, now })
   tracing = closer.use(await openTracing(config, { egress: untraced.egress, metrics, version, now, log: () => log }))

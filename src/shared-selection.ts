@@ -30,6 +30,8 @@ export interface SharedSelection {
   tellReload(selected: Selected): Promise<void>
   /** Follows what the others choose from now on, and what was chosen last. Resolves when that is done, or could not be. */
   follow(parts: FollowParts): Promise<void>
+  /** Follows nothing more; a model that is being loaded for it is not waited for. */
+  close(): Promise<void>
 }
 
 /** As it is kept. */
@@ -41,6 +43,8 @@ export function openSharedSelection({ configFile }: Pick<Config, 'configFile'>, 
   let seen = -1
   let reloads: number | undefined
   let following: Promise<void> = Promise.resolve()
+  let writing: Promise<void> = Promise.resolve()
+  let isClosed = false
 
   async function writeFile(selection: Selection): Promise<void> {
     // The row counts: a folder that cannot be written, as of a container, is no reason to refuse.
@@ -68,7 +72,7 @@ export function openSharedSelection({ configFile }: Pick<Config, 'configFile'>, 
   }
 
   async function look({ host, providers, prepare }: FollowParts): Promise<void> {
-    const row = await readRow(db)
+    const row = isClosed ? undefined : await readRow(db)
     if (row === undefined || row.version === seen) return
     const isReload = reloads !== undefined && row.shared.reloads !== reloads
     seen = row.version
@@ -79,8 +83,10 @@ export function openSharedSelection({ configFile }: Pick<Config, 'configFile'>, 
     if (isSame && !isReload) return
     const apply = isReload ? await prepare({ provider, model }) : () => providers.select(provider, model)
     if (provider === host.name && model !== undefined && model !== host.selected()?.name) await host.select(model)
+    if (isClosed) return
     await apply()
-    await writeFile({ provider, selectedModel: model })
+    writing = writeFile({ provider, selectedModel: model })
+    await writing
   }
 
   return {
@@ -99,6 +105,10 @@ export function openSharedSelection({ configFile }: Pick<Config, 'configFile'>, 
       }
       instances.onLook(next)
       return next()
+    },
+    async close() {
+      isClosed = true
+      await writing
     },
   }
 }

@@ -151,7 +151,7 @@ function reEmbedProgress() {
     }),
     done: Type.Integer(),
     total: Type.Integer(),
-    truncated: Type.Integer({ description: "Texts that were cut to the new model's window since the service started." }),
+    truncated: Type.Integer({ description: "Texts that were cut to the new model's window." }),
     reason: Type.Union([Type.String(), Type.Null()]),
   })
 }
