@@ -1,12 +1,15 @@
 import { globSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
+/** Tests of PostgreSQL itself. */
+const ofPostgres = 'test/unit/postgres-*.test.ts'
+
 /** The unit tests that keep something: they say so by what they start. */
 const keepSomething = globSync('test/unit/*.test.ts').filter((file) =>
-  /startServer|databaseAt|World\(|from '\.\.\/server/.test(readFileSync(file, 'utf8')),
+  /startServer|databaseAt|World\(|from '\.\.\/(server|collections-world)/.test(readFileSync(file, 'utf8')),
 )
 
-// unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
+// unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; replicas: processes behind nginx; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
 export default defineConfig({
   test: {
     projects: [
@@ -14,6 +17,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'src/**/*.test.ts'],
+          exclude: [ofPostgres],
           globalSetup: 'test/web/build-pages.ts',
           testTimeout: 20_000,
           // Vitest leaves one core free, and would use one of two.
@@ -23,10 +27,20 @@ export default defineConfig({
       {
         test: {
           name: 'postgres',
-          include: keepSomething,
+          include: [...keepSomething, ofPostgres, 'test/postgres/**/*.test.ts'],
+          // What is told to a collector is the same, wherever it is kept.
+          exclude: ['test/unit/tracing.test.ts', 'test/unit/watching.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 30_000,
           maxWorkers: '100%',
+        },
+      },
+      {
+        test: {
+          name: 'replicas',
+          include: ['test/replicas/**/*.test.ts'],
+          hookTimeout: 60_000,
+          fileParallelism: false,
         },
       },
       {

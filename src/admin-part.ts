@@ -76,17 +76,17 @@ export function tellBoth(metrics: Metrics, other: PredictMetrics): Metrics {
       metrics.cacheMiss()
       other.cacheMiss()
     },
-    firstToken(seconds) {
-      metrics.firstToken(seconds)
-      other.firstToken(seconds)
+    firstToken(seconds, target) {
+      metrics.firstToken(seconds, target)
+      other.firstToken(seconds, target)
     },
     generationEnd(usage, answer) {
       metrics.generationEnd(usage, answer)
       other.generationEnd(usage, answer)
     },
-    generationFailed(code) {
-      metrics.generationFailed(code)
-      other.generationFailed(code)
+    generationFailed(code, target) {
+      metrics.generationFailed(code, target)
+      other.generationFailed(code, target)
     },
   }
 }

@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { type Accounting, type AccountingParts, openAccounting } from './accounting.ts'
 import type { Closer } from './closer.ts'
+import type { Selection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import { costOf, type Egress } from './engine/cloud/egress.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { createProviders, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
 import type { Lifecycle } from './http/lifecycle.ts'
 import type { Metrics } from './metrics/metrics.ts'
+import { tracePredict } from './observe/observe-predict.ts'
+import { traceProvider } from './observe/observe-provider.ts'
+import type { Tracing } from './observe/tracing.ts'
 import type { Outside } from './outside.ts'
 import type { AnswerCache } from './predict/cache.ts'
 import { createPredict, type Predict, type Recorder } from './predict/predict.ts'
@@ -20,10 +24,13 @@ export type AnswersParts = Pick<AccountingParts, 'db' | 'log' | 'askerOf' | 'now
     readElsewhere?: (egress: Egress) => Promise<Elsewhere>
     /** What answers who names nothing; default: the host. */
     selected?: Selected
+    /** Writes the choice of who answers. */
+    saveSelection: (selection: Selection) => Promise<void>
     outside: Outside
     cache: AnswerCache
     lifecycle: Lifecycle
     metrics: Metrics
+    tracing: Tracing
     recorder: Recorder
   }>
 
@@ -38,8 +45,8 @@ export type Answers = Readonly<{
 
 /** Who can answer, what that costs whom, and the one way to an answer. */
 export async function openAnswers(config: Config, parts: AnswersParts, closer: Closer): Promise<Answers> {
-  const { host, selected, outside, cache, lifecycle, metrics, recorder, now } = parts
-  const read = async () => (await parts.readElsewhere?.(outside.egress)) ?? nothing
+  const { host, selected, outside, cache, lifecycle, metrics, tracing, recorder, now } = parts
+  const read = async () => traceElsewhere((await parts.readElsewhere?.(outside.egress)) ?? nothing, tracing)
   const providers = closer.use(createProviders(host, await read(), selected))
   const accounting = openAccounting(config, {
     ...parts,
@@ -64,7 +71,18 @@ export async function openAnswers(config: Config, parts: AnswersParts, closer: C
     createId: randomUUID,
     now,
   })
-  return { predict, providers, accounting, rollouts, prepareProviders: async (next) => providers.prepare(await read(), next) }
+  return {
+    predict: tracePredict(predict, tracing),
+    providers,
+    accounting,
+    rollouts,
+    prepareProviders: async (next) => providers.prepare(await read(), next),
+  }
 }
+
+const traceElsewhere = (elsewhere: Elsewhere, tracing: Tracing): Elsewhere => ({
+  ...elsewhere,
+  providers: elsewhere.providers.map((provider) => traceProvider(provider, tracing)),
+})
 
 const nothing: Elsewhere = { providers: [], routes: new Map() }

@@ -1,15 +1,20 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { openAccess } from './access.ts'
 import { createWatch, openAdmin, tellBoth, type Watch } from './admin-part.ts'
-import { type Answers, openAnswers } from './answers.ts'
+import { openAnswers } from './answers.ts'
 import { askerOf, bucketOf, userOf } from './asker.ts'
 import { isFromOwnPage } from './auth/own-page.ts'
 import { addressOf, createRateLimits } from './auth/rate-limit.ts'
+import { openSecretKey } from './auth/secret-key.ts'
+import { sessionCookieName } from './auth/session-cookie.ts'
+import { refuseUnfinishedRestore } from './backup/restore-backup.ts'
 import { type Closer, createCloser } from './closer.ts'
-import { readSelected } from './config/selection.ts'
 import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
 import { openDialects } from './dialect-routes.ts'
+import { replyToBrokenAddress } from './dialects/broken-addresses.ts'
+import { readDiskRooms } from './disk-rooms.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
 import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -26,18 +31,27 @@ import { createLog, type LogOptions } from './http/log-stream.ts'
 import { logAnswer } from './http/request-log.ts'
 import { createServer, type MountedRoute, mountRoutes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
+import { openInstances } from './instances/instances.ts'
+import { openKeptBytes } from './kept-part.ts'
 import { openKnowledge } from './knowledge.ts'
 import { openLearning } from './learning.ts'
 import { listRoutes } from './list-routes.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
-import { countRequest } from './metrics/routes.ts'
+import { countActive, countRequest } from './metrics/routes.ts'
 import { openModelJobs } from './model-jobs.ts'
 import { statusOf } from './models/selected-model.ts'
-import { type Outside, openOutside } from './outside.ts'
-import { createCache } from './predict/cache.ts'
+import { traceEgress } from './observe/observe-egress.ts'
+import { type RequestTracing, traceRequests } from './observe/trace-requests.ts'
+import type { Tracing } from './observe/tracing.ts'
+import { observeWork } from './observe-work.ts'
+import { openOutside } from './outside.ts'
 import { openPredictions } from './predictions-part.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
+import { createReload, followingOf, openSharedSelection } from './shared-selection.ts'
+import { openSharing } from './sharing.ts'
+import { createDatabaseCheck } from './storage/database-check.ts'
 import { openStorage } from './storage/open-storage.ts'
+import { openTracing } from './tracing-part.ts'
 import type { StartTrainer } from './training/trainer.ts'
 
 export type AppParts = Readonly<{
@@ -121,16 +135,23 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const features = await openFeatures(config, { ...base, ...front }, closer)
   const { http, limits, sockets } = front
   const { outside, ...opened } = features
-  const health = { version: versionOf(parts), uptimeSeconds }
+  const { answers } = opened
+  const following = followingOf(parts.host, answers, outside.prices)
+  const health = { version: versionOf(parts), uptimeSeconds, checkDatabase: createDatabaseCheck(base.db) }
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
-    prepareReload: () => prepareReload(config, opened.answers, outside),
+    keep: openKeptBytes(config, base.now),
+    saveSelection: base.selection.save,
+    prepareReload: createReload(config, base.selection, following.prepare),
   })
   const { requireUser, requireAdmin, allowCaller } = access.guard
   const mounted = await mountRoutes(http, { caller: allowCaller, user: requireUser, admin: requireAdmin }, routes)
   await http.ready()
-  const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs })
+  // Nobody waits for it: a model may take minutes to load.
+  void base.selection.follow(following)
+  const delayMs = config.shutdownDelaySeconds * 1000
+  const close = (graceMs: number) => shutDown({ http, lifecycle, sockets, closer, graceMs, delayMs })
   let closing: Promise<void> | undefined
   return {
     http,
@@ -148,31 +169,46 @@ type Base = Awaited<ReturnType<typeof openBase>>
 async function openBase(config: Config, given: AppParts, closer: Closer) {
   const { now = Date.now, clock = systemClock } = given
   const activity = createActivity(clock.now)
-  const parts = { ...given, ...watchWork(given, activity) }
-  const { host } = parts
-  const storage = closer.use(await openStorage({ url: config.databaseUrl, now }))
-  const { db } = storage
-  const access = await openAccess(config, { ...storage, now })
-  const lifecycle = createLifecycle()
-  const cache = createCache({ maxEntries: config.cacheMaxEntries, ttlSeconds: config.cacheTtlSeconds, now })
-  const sources = { engine: () => host.status(), cache: () => cache.statistics() }
-  const watch = createWatch({ engine: sources.engine, logStream: parts.logStream, now })
+  const version = versionOf(given)
+  const sources = { engine: () => given.host.status(), cache: () => cache.statistics(), version }
+  const watch = createWatch({ engine: sources.engine, logStream: given.logStream, now })
   const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
-  const log = createLog({ level: config.logLevel, stream: watch.logStream })
-  return { now, clock, activity, parts, storage, db, access, lifecycle, cache, sources, watch, metrics, log }
+  await refuseUnfinishedRestore(config.dataDir)
+  const storage = closer.use(await openStorage({ url: config.databaseUrl, now, onQuery: metrics.queryEnd }))
+  metrics.watchConnections(storage.connections)
+  metrics.watchDisks(() => readDiskRooms({ data: config.dataDir, models: config.modelsDir }))
+  const { db } = storage
+  const lifecycle = createLifecycle()
+  // The log is there before what follows requests, of which each line tells.
+  let tracing: Tracing | undefined
+  const log = createLog({ level: config.logLevel, stream: watch.logStream, mixin: () => tracing?.ids() })
+  const instances = closer.use(await openInstances({ db, url: config.databaseUrl, clock, log }))
+  const selection = openSharedSelection(config, { db, instances, log })
+  const secretKey = await openSecretKey({ ...config, configured: config.secretKey })
+  const untraced = await openOutside(config, { ...given, storage, instances, metrics, now })
+  tracing = closer.use(await openTracing(config, { egress: untraced.egress, metrics, version, now, log: () => log }))
+  const outside = { ...untraced, egress: traceEgress(untraced.egress, tracing) }
+  const sharing = await openSharing(config, { secretKey, log, version, now, clock }, closer)
+  const { cache } = sharing
+  if (sharing.redis !== undefined) metrics.watchRedis(sharing.redis)
+  const access = openAccess(config, { db, secretKey, ...sharing, now })
+  const parts = { ...given, ...observeWork(watchWork(given, activity), { metrics, tracing }) }
+  const shared = { storage, db, instances, selection, sharing, cache }
+  return { now, clock, activity, parts, access, lifecycle, sources, watch, metrics, outside, tracing, log, ...shared }
 }
 
 type Front = Awaited<ReturnType<typeof openFront>>
 
 /** The server, and what holds for each request to it. */
 async function openFront(config: Config, base: Base, closer: Closer) {
-  const { access, lifecycle, log, metrics, now, parts, storage, watch } = base
-  const outside = await openOutside(config, { ...parts, storage, metrics, now })
-  const http = closer.use(await openServer(config, { ...parts, watch, log }, lifecycle, metrics))
-  const limits = await createRateLimits(http, {
+  const { access, lifecycle, log, metrics, now, parts, sharing, tracing, watch } = base
+  const requests = traceRequests(tracing)
+  const http = closer.use(await openServer(config, { ...parts, watch, log, requests }, lifecycle, metrics))
+  const limits = createRateLimits({
     requests: config.rateLimitRequests,
     windowSeconds: config.rateLimitWindowSeconds,
     keyOf: bucketOf,
+    windows: sharing.windows,
   })
   http.addHook('onRequest', limits.limitAll)
   const sockets = createSockets({
@@ -182,14 +218,17 @@ async function openFront(config: Config, base: Base, closer: Closer) {
     onError: metrics.errorSent,
     now,
   })
-  await serveApiDocs(http, versionOf(parts))
-  return { outside, http, limits, sockets }
+  const cookieName = sessionCookieName(config.environment === 'production')
+  await serveApiDocs(http, { version: versionOf(parts), allowAnonymous: config.allowAnonymous, cookieName })
+  return { http, limits, sockets }
 }
 
 /** What the service can do, each part with its routes. */
 async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
-  const { activity, cache, clock, db, lifecycle, limits, log, metrics, now, outside, storage } = opened
-  const common = { ...opened.parts, db, log, metrics, now, askerOf, userOf, outside, egress: outside.egress }
+  const { activity, cache, clock, db, instances, lifecycle, limits, log, metrics, now, outside, storage, tracing } = opened
+  const { save: saveSelection } = opened.selection
+  const told = { log, metrics, tracing, now, clock, askerOf, userOf, outside, egress: outside.egress }
+  const common = { ...opened.parts, db, instances, saveSelection, ...told }
   const onFeedback = () => answers.rollouts.lookSoon()
   const predictions = openPredictions(config, { ...common, onFeedback }, closer)
   const { recorder } = predictions
@@ -202,14 +241,16 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   const { refuseRemoval } = answers.rollouts
   const jobs = openModelJobs(config, { ...common, activity, refuseRemoval }, closer)
   const dialects = openDialects(config, { ...common, answers, limits, jobs })
-  const conversations = await openConversations(config, { ...answering, ...knowledge }, closer)
-  const learning = await openLearning(config, { ...answering, answers, predictions, activity, clock }, closer)
+  const conversations = await openConversations(config, { ...answering, ...knowledge, lifecycle }, closer)
+  const learning = await openLearning(config, { ...answering, answers, predictions, activity }, closer)
   return { outside, answers, knowledge, jobs, dialects, conversations, learning }
 }
 
+type ServerParts = Readonly<{ watch: Watch; log: FastifyBaseLogger; requests: RequestTracing }>
+
 function openServer(
   config: Config,
-  { watch, log, schemaCompilers }: Pick<AppParts, 'schemaCompilers'> & Readonly<{ watch: Watch; log: FastifyBaseLogger }>,
+  { watch, log, schemaCompilers, requests }: Pick<AppParts, 'schemaCompilers'> & ServerParts,
   lifecycle: Lifecycle,
   metrics: Metrics,
 ): Promise<FastifyInstance> {
@@ -217,31 +258,25 @@ function openServer(
   return createServer({
     boundToLoopback: isLoopback(config.host),
     production: config.environment === 'production',
+    allowedHosts: config.allowedHosts,
     corsOrigins: config.corsOrigins,
     trustProxy: config.trustProxy,
     maxBodyBytes: config.maxBodyBytes,
     log,
     isFromOwnPage,
     lifecycle,
+    replyToBrokenAddress,
     ...(schemaCompilers === undefined ? {} : { schemaCompilers }),
-    onRequestEnd: (request, reply, status) => {
+    addFirstHooks(http) {
+      requests.addHooks(http)
+      countActive(http, metrics)
+    },
+    onRequestEnd: requests.ending((request, reply, status) => {
       logAnswer(request, reply, status)
       count(request, reply, status)
       watch.onRequestEnd(request, reply, status)
-    },
+    }),
   })
-}
-
-/** Everything is read and checked before anything changes. */
-async function prepareReload(config: Config, { prepareProviders }: Answers, { prices }: Outside) {
-  const selected = await readSelected(config)
-  const applyPrices = await prices.prepare()
-  const applyProviders = await prepareProviders(selected)
-  const apply = async () => {
-    applyPrices()
-    await applyProviders()
-  }
-  return { selected, apply }
 }
 
 const uptimeSeconds = () => process.uptime()
@@ -253,9 +288,13 @@ type ShutDownParts = Readonly<{
   sockets: Sockets
   closer: Closer
   graceMs: number
+  /** How long everything goes on, though the service says already that it is not ready. */
+  delayMs: number
 }>
 
-async function shutDown({ http, lifecycle, sockets, closer, graceMs }: ShutDownParts): Promise<void> {
+async function shutDown({ http, lifecycle, sockets, closer, graceMs, delayMs }: ShutDownParts): Promise<void> {
+  lifecycle.leave()
+  if (http.server.listening && delayMs > 0) await wait(delayMs)
   const drained = lifecycle.drain(graceMs)
   if (http.server.listening) http.server.close()
   sockets.drain()

@@ -5,6 +5,7 @@ import type { Kind, Language, Text } from './config/kinds.ts'
 import { readSecretFiles } from './config/secret-files.ts'
 import type { Setting } from './config/setting.ts'
 import { type SettingName, settingRows, settings } from './config/settings.ts'
+import { telemetryMistakes } from './config/telemetry-rules.ts'
 import { AppError, type ErrorDetail } from './errors.ts'
 
 type ValueOf<S> = S extends { kind: Kind<infer T>; default: infer D } ? (undefined extends D ? T | undefined : T) : never
@@ -26,8 +27,20 @@ export type ConfigSources = Readonly<{
   serves?: boolean
 }>
 
-/** The environment of the process. Nothing else in the program reads it. */
-export const processEnvironment: Environment = process.env
+/** The environment of the process, as it was at the start. Nothing else in the program reads it. */
+export const processEnvironment: Environment = Object.freeze({ ...process.env })
+
+/** Names of secrets that are no settings of ours, such as the keys of providers.json; those of PostgreSQL's client are read when it connects. */
+const secretName = /^(?!PG).*(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS?)$/i
+
+/**
+ * Takes the secrets out of the environment that child processes inherit, once `processEnvironment` has been read: those that read models
+ * and files of strangers have no use for them.
+ */
+export function hideSecrets(environment: NodeJS.ProcessEnv = process.env): void {
+  const ours = new Set(settingRows.filter(([, setting]) => setting.secret).map(([, { env }]) => env))
+  for (const name of Object.keys(environment)) if (ours.has(name) || secretName.test(name)) delete environment[name]
+}
 
 /** The text of the file `.env`, or undefined where there is none. */
 export function readEnvFile(path = '.env'): string | undefined {
@@ -53,7 +66,7 @@ export function loadConfig({
   mistakes.push(...secrets.mistakes)
   // The loop over the table has lost the type of each row; readValues gives every row what its own kind parsed or its default.
   const config = complete(Object.fromEntries(values) as Values)
-  if (serves) mistakes.push(...mistakesBetween(config, language, mistakes))
+  if (serves) mistakes.push(...mistakesBetween(config, language, mistakes), ...telemetryMistakes(config, language))
   if (mistakes.length > 0) throw toError(mistakes, language)
   return Object.freeze(config)
 }

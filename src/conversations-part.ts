@@ -17,9 +17,12 @@ import { conversationRoutes } from './conversations/routes.ts'
 import { transferRoutes } from './conversations/transfer-routes.ts'
 import type { DocumentsRequest, AnswerEvent as WrittenEvent } from './conversations/write-answer.ts'
 import type { Collections } from './embed/collection.ts'
+import { type Clock, waitOn } from './engine/cloud/clock.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { resolveSampling } from './engine/sampling.ts'
 import { AppError } from './errors.ts'
+import type { Lifecycle } from './http/lifecycle.ts'
+import type { Instances } from './instances/instances.ts'
 import type { Asker, Predict, Target } from './predict/predict.ts'
 import { predictDefaults } from './predict/schema.ts'
 import type { Answer, AnswerRequest } from './rag/answer.ts'
@@ -28,8 +31,11 @@ import type { Source } from './rag/retrieve.ts'
 import { openTempFiles } from './rag/temp-files.ts'
 import type { Database } from './storage/tables.ts'
 
+const hourMs = 60 * 60 * 1000
+
 export type ConversationsPartParts = Readonly<{
   db: Database
+  instances: Instances
   log: FastifyBaseLogger
   host: Pick<ModelHost, 'name' | 'list'>
   predict: Predict
@@ -39,8 +45,9 @@ export type ConversationsPartParts = Readonly<{
   askerOf: (request: FastifyRequest) => Asker
   /** Counts a request to the model. */
   limit: onRequestAsyncHookHandler
-  isDraining: () => boolean
+  lifecycle: Lifecycle
   now: () => number
+  clock: Clock
 }>
 
 export type ConversationsPart = Readonly<{ caller: readonly FastifyPluginAsync[] }>
@@ -51,22 +58,26 @@ export async function openConversations(
   parts: ConversationsPartParts,
   closer: Closer,
 ): Promise<ConversationsPart> {
-  const { db, log, now, predict, askerOf, limit } = parts
+  const { db, instances, log, now, predict, askerOf, limit } = parts
   const owners = createOwners({ production: config.environment === 'production' })
   const conversations = createConversations({ db, now })
-  const messages = createMessages({ db, now })
-  const interrupted = await messages.interruptAll()
-  if (interrupted > 0) log.info({ interrupted }, 'Answers were being written when the service ended')
-  closer.use(openSweep({ db, log, now }))
+  const messages = createMessages({ db, instanceId: instances.id, now })
+  await instances.recover(async () => {
+    const interrupted = await messages.interruptOrphans()
+    if (interrupted > 0) log.info({ interrupted }, 'Answers were being written when the service ended')
+  })
+  closer.use(openSweep({ db, log, now, waitAnHour: (signal) => waitOn(parts.clock, hourMs, signal) }))
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'conversation-uploads')))
   const answering = closer.use(
     createAnswering({
-      ...{ db, messages, log, predict },
+      ...{ db, messages, log, predict, admission: parts.lifecycle, hint: instances.hint },
       askDocuments: (request, asker, signal) => askDocuments(parts, request, asker, signal),
       waitingFor: (target) => waitingFor(parts, target),
-      isEnding: parts.isDraining,
+      isEnding: parts.lifecycle.isDraining,
     }),
   )
+  const onProblem = (error: unknown) => log.error({ err: error }, 'Answers that are to stop could not be looked for')
+  instances.onLook(() => answering.look().catch(onProblem))
   return {
     // Closed to API keys, as the answers that are remembered are: a key that may ask does not read what its user has said.
     caller: [

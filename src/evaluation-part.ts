@@ -17,6 +17,7 @@ import { createRecentConversations } from './evaluation/recent-conversations.ts'
 import { evaluationRoutes } from './evaluation/routes.ts'
 import { openScore, type ScoreFileParts } from './evaluation/score-file.ts'
 import { runUpgrade } from './evaluation/upgrade.ts'
+import type { Instances } from './instances/instances.ts'
 import { createCatalog } from './models/catalog.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
@@ -26,6 +27,7 @@ import type { Database } from './storage/tables.ts'
 
 export type EvaluationParts = Readonly<{
   db: Database
+  instances: Instances
   predict: Pick<Predict, 'choose' | 'complete'>
   predictions: Pick<Predictions, 'list' | 'find'>
   /** The provider whose models are files of this machine. */
@@ -47,7 +49,7 @@ const maxLength = 2048
 
 /** The comparisons of models: gates before a candidate is used, and upgrades. A part of the composition root. */
 export async function openEvaluation(config: Config, parts: EvaluationParts, closer: Closer): Promise<EvaluationPart> {
-  const { db, predict, activity, log, now } = parts
+  const { db, instances, predict, activity, log, now } = parts
   const score = parts.runScoring ?? scoreInProcess
   const threads = config.threads > 0 ? config.threads : availableParallelism()
   const folder = join(config.dataDir, 'evaluations')
@@ -67,6 +69,7 @@ export async function openEvaluation(config: Config, parts: EvaluationParts, clo
   const evaluations = closer.use(
     await openEvaluations({
       db,
+      instances,
       now,
       choose: predict.choose,
       localOnly: config.localOnly,
@@ -77,6 +80,9 @@ export async function openEvaluation(config: Config, parts: EvaluationParts, clo
       isEnding: parts.isDraining,
       onError: (err) => log.error({ err }, 'Unforeseen error in an evaluation'),
     }),
+  )
+  instances.onLook(() =>
+    evaluations.look().catch((err: unknown) => log.error({ err }, 'Evaluations that are to end could not be looked for')),
   )
   return { evaluations, admin: [openToKeys('admin', [evaluationRoutes({ evaluations, askerOf }).admin])] }
 }

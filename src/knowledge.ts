@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { Closer } from './closer.ts'
 import { openCollections } from './collections.ts'
@@ -14,6 +14,9 @@ import type { Embedders, Rerankers } from './engine/embedder.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { Providers } from './engine/providers.ts'
 import type { ReadVectors, VectorIndex } from './engine/vector-index.ts'
+import type { Instances } from './instances/instances.ts'
+import { observeAnswer, observeRetrieve } from './observe/observe-rag.ts'
+import type { Observers } from './observe/observe-texts.ts'
 import type { Asker, Predict } from './predict/predict.ts'
 import { type Answer, createAnswer } from './rag/answer.ts'
 import type { FetchPage } from './rag/fetch-page.ts'
@@ -23,24 +26,27 @@ import { openRagDocuments } from './rag-documents.ts'
 import type { Storage } from './storage/open-storage.ts'
 import type { Metered } from './usage/metered.ts'
 
-export type KnowledgeParts = Readonly<{
-  host: ModelHost
-  providers: Pick<Providers, 'find'>
-  embedders: Embedders
-  rerankers: Rerankers
-  openVectorIndex: (readVectors: ReadVectors) => VectorIndex
-  /** Stands in for the network in tests. */
-  fetchPage?: FetchPage
-  egress: Egress
-  storage: Storage
-  predict: Predict
-  /** Counts a request to the model. */
-  limit: onRequestAsyncHookHandler
-  /** Counts the work of embedding models. */
-  metered: Metered
-  askerOf: (request: FastifyRequest) => Asker
-  now: () => number
-}>
+export type KnowledgeParts = Observers &
+  Readonly<{
+    host: ModelHost
+    providers: Pick<Providers, 'find'>
+    embedders: Embedders
+    rerankers: Rerankers
+    openVectorIndex: (readVectors: ReadVectors) => VectorIndex
+    /** Stands in for the network in tests. */
+    fetchPage?: FetchPage
+    egress: Egress
+    storage: Storage
+    instances: Instances
+    log: FastifyBaseLogger
+    predict: Predict
+    /** Counts a request to the model. */
+    limit: onRequestAsyncHookHandler
+    /** Counts the work of embedding models. */
+    metered: Metered
+    askerOf: (request: FastifyRequest) => Asker
+    now: () => number
+  }>
 
 export type Knowledge = Readonly<Record<'caller' | 'user', readonly FastifyPluginAsync[]>> &
   Readonly<{ /** From the documents of a collection. */ answer: Answer; collections: Pick<Collections, 'find'> }>
@@ -58,16 +64,19 @@ export async function openKnowledge(config: Config, parts: KnowledgeParts, close
     modelOf: modelOfVectors,
     ownerOf,
     egress: parts.egress,
+    metrics: parts.metrics,
+    tracing: parts.tracing,
     userOf: (request: FastifyRequest) => parts.askerOf(request).key,
     ...(fetchPage === undefined ? {} : { fetchPage }),
   }
   const documents = await openRagDocuments(config, documentParts, closer)
-  const answer = createAnswer({
+  const plainAnswer = createAnswer({
     predict: parts.predict,
-    retrieve: createRetrieve({ search, passages }),
+    retrieve: observeRetrieve(createRetrieve({ search, passages }), parts),
     findEmbedder: modelOfVectors,
     contextSizeOf: (target) => contextSizeOf(parts, target),
   })
+  const answer = observeAnswer(plainAnswer, parts)
   const query = queryRoutes({
     answer,
     collections,

@@ -4,13 +4,12 @@ import type { Answers } from './answers.ts'
 import { askerOf, userOf } from './asker.ts'
 import { openToKeys } from './auth/key-scopes.ts'
 import type { RateLimits } from './auth/rate-limit.ts'
-import { type Selection, writeSelection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import type { ConversationsPart } from './conversations-part.ts'
 import type { DialectRoutes } from './dialect-routes.ts'
 import { egressRoutes } from './egress/routes.ts'
 import type { ModelHost } from './engine/provider.ts'
-import { healthRoutes } from './http/health.ts'
+import { type HealthOptions, healthRoutes } from './http/health.ts'
 import type { Lifecycle } from './http/lifecycle.ts'
 import type { Routes } from './http/server.ts'
 import { asNoTraffic } from './http/traffic.ts'
@@ -26,13 +25,14 @@ import { statusOf } from './models/selected-model.ts'
 import type { Outside } from './outside.ts'
 import { predictRoutes } from './predict/routes.ts'
 import { predictSocketRoutes } from './predict/websocket.ts'
+import type { KeepRoutes } from './usage/kept-bytes.ts'
 import { usageRoutes } from './usage/routes.ts'
 import { webPages } from './web-client/pages.ts'
 
 export type RouteParts = Readonly<{
   config: Config
   host: ModelHost
-  health: Readonly<{ version: string; uptimeSeconds: () => number }>
+  health: Pick<HealthOptions, 'version' | 'uptimeSeconds' | 'checkDatabase'>
   admin: FastifyPluginAsync
   access: Access
   lifecycle: Lifecycle
@@ -46,6 +46,9 @@ export type RouteParts = Readonly<{
   knowledge: Knowledge
   conversations: ConversationsPart
   ledger: Outside['ledger']
+  /** Wraps what keeps documents and conversations. */
+  keep: KeepRoutes
+  saveSelection: SelectRoutesOptions['saveSelection']
   prepareReload: SelectRoutesOptions['prepareReload']
   now: () => number
 }>
@@ -63,11 +66,11 @@ const answeringOf = ({ host, answers, config }: RouteParts) => ({
 
 function publicRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
   const { access, config, health, lifecycle, metrics } = parts
-  const { isDraining } = lifecycle
+  const { isLeaving } = lifecycle
   const engine = () => statusOf(answeringOf(parts))
   return [
     asNoTraffic([
-      healthRoutes({ ...health, localOnly: config.localOnly, engine, isDraining }),
+      healthRoutes({ ...health, localOnly: config.localOnly, engine, isLeaving }),
       openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
       webPages,
     ]),
@@ -76,7 +79,7 @@ function publicRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
 }
 
 function callerRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
-  const { answers, conversations, dialects, jobs, knowledge, learning, limits, sockets } = parts
+  const { answers, conversations, dialects, jobs, keep, knowledge, learning, limits, sockets } = parts
   const { predict, rollouts } = answers
   return [
     openToKeys('inference', [
@@ -87,29 +90,29 @@ function callerRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
       ...jobs.caller,
     ]),
     ...knowledge.caller,
-    ...conversations.caller,
+    keep(conversations.caller),
     ...learning.caller,
   ]
 }
 
-function userRoutes({ access, answers, knowledge, learning, now }: RouteParts): readonly FastifyPluginAsync[] {
+function userRoutes({ access, answers, keep, knowledge, learning, now }: RouteParts): readonly FastifyPluginAsync[] {
   const { meter } = answers.accounting
   return [
     openToKeys('any', [access.auth.self, usageRoutes({ meter, askerOf, now })]),
     access.auth.user,
     access.keys.user,
     ...learning.user,
-    ...knowledge.user,
+    keep(knowledge.user),
   ]
 }
 
 function adminRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
-  const { access, admin, answers, config, dialects, jobs, learning, ledger, prepareReload } = parts
+  const { access, admin, answers, config, dialects, jobs, learning, ledger, saveSelection, prepareReload } = parts
   const answering = answeringOf(parts)
   const selecting = {
     ...answering,
     install: jobs.install,
-    saveSelection: (selection: Selection) => writeSelection(config.configFile, selection),
+    saveSelection,
     prepareReload,
     userOf,
     onSelect: (actor: string) => answers.rollouts.selectedByHand({ actor }),

@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { askerOf, isAdmin } from './asker.ts'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
+import { type Clock, waitOn } from './engine/cloud/clock.ts'
 import { createFeedback } from './feedback/feedback.ts'
 import { createLessons, type Lessons } from './feedback/lessons.ts'
 import { findRated } from './feedback/rated-answer.ts'
@@ -15,6 +16,8 @@ import { openRetention } from './predictions/retention.ts'
 import { type PredictionRoutes, predictionRoutes } from './predictions/routes.ts'
 import { toPredictionBody } from './predictions/to-wire.ts'
 import type { Database } from './storage/tables.ts'
+
+const dayMs = 24 * 60 * 60 * 1000
 
 export type PredictionsPart = Readonly<{
   predictions: Predictions
@@ -30,6 +33,7 @@ export type PredictionsPartParts = Readonly<{
   log: FastifyBaseLogger
   metrics: Pick<Metrics, 'predictionRecorded'>
   now: () => number
+  clock: Clock
   /** Told after each piece of feedback. */
   onFeedback: () => void
 }>
@@ -37,12 +41,12 @@ export type PredictionsPartParts = Readonly<{
 /** The answers that are remembered (what writes them, who may read them, and when they go), and the feedback on them. */
 export function openPredictions(
   config: Config,
-  { db, log, metrics, now, onFeedback }: PredictionsPartParts,
+  { db, log, metrics, now, clock, onFeedback }: PredictionsPartParts,
   closer: Closer,
 ): PredictionsPart {
   const { storePredictions: isOn, predictionRetentionDays: days } = config
   const predictions = createPredictions({ db, now })
-  closer.use(openRetention({ db, days, log, now }))
+  closer.use(openRetention({ db, days, log, now, waitADay: (signal) => waitOn(clock, dayMs, signal) }))
   return {
     predictions,
     recorder: createRecorder({ db, isOn, log, count: metrics.predictionRecorded, now }),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
-import { writeSelection } from './config/selection.ts'
+import type { Selection } from './config/selection.ts'
 import type { Config } from './config.ts'
 import type { ModelHost } from './engine/provider.ts'
 import type { Providers } from './engine/providers.ts'
@@ -13,15 +13,15 @@ import type { Database } from './storage/tables.ts'
 export type RolloutParts = Readonly<{
   host: ModelHost
   providers: Providers
+  saveSelection: (selection: Selection) => Promise<void>
   db: Database
   log: Pick<FastifyBaseLogger, 'error'>
   now: () => number
 }>
 
 /** Models that share requests. A part of the composition root. */
-export function openRollouts(config: Config, { host, providers, db, log, now }: RolloutParts): RolloutStore {
-  const { localOnly, configFile } = config
-  const saveSelection = (selection: Parameters<typeof writeSelection>[1]) => writeSelection(configFile, selection)
+export function openRollouts(config: Config, { host, providers, saveSelection, db, log, now }: RolloutParts): RolloutStore {
+  const { localOnly } = config
   return createRollouts({
     db,
     providers,

@@ -15,6 +15,7 @@ import type { ModelHost } from './engine/provider.ts'
 import { inspectTrainable } from './engine/train/open-trainable.ts'
 import { runTraining, spawnTrainer } from './engine/train/train-process.ts'
 import { AppError } from './errors.ts'
+import type { Instances } from './instances/instances.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { installAdapter } from './models/install-adapter.ts'
 import { readModelKind } from './models/model-kind.ts'
@@ -30,6 +31,7 @@ import type { LearnedDatasets, StartTrainer } from './training/trainer.ts'
 export type TrainingParts = Readonly<{
   host: ModelHost
   db: Database
+  instances: Instances
   datasets: Pick<Datasets, 'get' | 'list' | 'sampleLengths' | 'writeExamples'>
   startTrainer?: StartTrainer
   activity: Activity
@@ -54,11 +56,12 @@ const replayTextFile = fileURLToPath(new URL('./training/replay-text.jsonl', imp
 
 /** The training of installed models. A part of the composition root. */
 export async function openTraining(config: Config, parts: TrainingParts, closer: Closer): Promise<Training> {
-  const { host, db, datasets, startTrainer = startTrainerProcess, activity, clock, metrics, log, now } = parts
+  const { host, db, instances, datasets, startTrainer = startTrainerProcess, activity, clock, metrics, log, now } = parts
   const { modelsDir } = config
   const runs = closer.use(
     await createTrainingRuns({
       db,
+      instances,
       datasets: toLearned(datasets),
       startTrainer,
       log,
@@ -79,6 +82,7 @@ export async function openTraining(config: Config, parts: TrainingParts, closer:
       stopGraceMs,
     }),
   )
+  instances.onLook(() => runs.look().catch((err: unknown) => log.error({ err }, 'Training runs could not be looked at')))
   metrics.watchTraining(runs.numbers)
   const usual = { epochs: config.numTrainEpochs, batchSize: config.trainBatchSize, learningRate: config.learningRate }
   return { runs, admin: [openToKeys('admin', [trainingRoutes({ runs, db, usual }).admin])] }

@@ -1,16 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { onTestFinished } from 'vitest'
 import { createCollections } from '../src/embed/collections.ts'
 import type { EmbeddingModels } from '../src/embed/embedding-models.ts'
 import { createPassageSearch } from '../src/embed/passage-search.ts'
 import { createPassages } from '../src/embed/passages.ts'
+import { createPostgresVectorIndex } from '../src/embed/postgres-vector-index.ts'
 import { createReadVectors } from '../src/embed/vector-rows.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
+import type { Database } from '../src/storage/tables.ts'
 import { createFakeModel, embeddersOf } from './fake-models.ts'
 import { createFakeVectorIndex, type FakeVectorIndex } from './fake-vector-index.ts'
-import { databaseAt } from './postgres/database-at.ts'
+import { databaseAt, onPostgres } from './postgres/database-at.ts'
 
 export const never = new AbortController().signal
 export const ana = 'user-ana'
@@ -23,7 +26,7 @@ export type CollectionsWorldOptions = Readonly<{
   createIndex?: typeof createFakeVectorIndex
 }>
 
-/** Collections over a database of their own with two users, fake models and a fake index. */
+/** Collections over a database of their own with two users, fake models, and a fake index or that of PostgreSQL. */
 export async function openCollections(options: CollectionsWorldOptions = {}) {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'simpleia-collections-')))
   const models = options.models ?? embeddersOf(createFakeModel())
@@ -39,7 +42,8 @@ export async function openCollections(options: CollectionsWorldOptions = {}) {
       .onConflict((conflict) => conflict.doNothing())
       .execute()
   }
-  const vectorIndex: FakeVectorIndex = (options.createIndex ?? createFakeVectorIndex)(createReadVectors(db))
+  const createIndex = options.createIndex ?? (onPostgres ? () => openPostgresIndex(db) : createFakeVectorIndex)
+  const vectorIndex = createIndex(createReadVectors(db))
   const parts = { db, models, vectorIndex, now }
   if (options.folder === undefined) onTestFinished(() => rm(folder, { recursive: true, force: true }))
   return {
@@ -52,8 +56,34 @@ export async function openCollections(options: CollectionsWorldOptions = {}) {
     collections: createCollections(parts),
     passages: createPassages(parts),
     search: createPassageSearch(parts),
-    close: storage.close,
+    async close() {
+      await vectorIndex.close()
+      await storage.close()
+    },
   }
 }
 
 export type CollectionsWorld = Awaited<ReturnType<typeof openCollections>>
+
+const openPostgresIndex = (db: Database): FakeVectorIndex => ({
+  ...createPostgresVectorIndex({ db, now: Date.now, maxWaiting: 64 }),
+  spaces: new Map(),
+})
+
+/** Throws unless the words that are searched are those of the passages. */
+export async function checkWords(db: Database): Promise<void> {
+  if (!onPostgres) {
+    await sql`insert into passages_search(passages_search, rank) values ('integrity-check', 1)`.execute(db)
+    return
+  }
+  const { rows } = await sql<{ what: string }>`
+    select 'passage ' || coalesce(passages.id, passage_id) as what from passages full join passage_words on passage_id = passages.id
+    where words is distinct from simpleia_passage_words(passages.collection_id, section, text)
+    union all
+    select 'collection ' || known.collection_id from collection_words as known
+    where (known.passages, known.length) <> (
+      select count(*), coalesce(sum(length), 0) from passage_words as kept where kept.collection_id = known.collection_id)`.execute(
+    db,
+  )
+  if (rows.length > 0) throw new Error(`Not in step: ${rows.map(({ what }) => what).join(', ')}`)
+}

@@ -11,9 +11,12 @@ import { openToKeys } from '../src/auth/key-scopes.ts'
 import { createLoginThrottle } from '../src/auth/login-throttle.ts'
 import { isFromOwnPage } from '../src/auth/own-page.ts'
 import { createPasswords, type Passwords } from '../src/auth/passwords.ts'
+import { createRegistrationThrottle } from '../src/auth/registration-throttle.ts'
 import { authRoutes } from '../src/auth/routes.ts'
 import { createTokens } from '../src/auth/tokens.ts'
+import { createTurns } from '../src/auth/turns.ts'
 import { createUsers } from '../src/auth/users.ts'
+import { openMemoryWindows } from '../src/auth/windows.ts'
 import { createFeedback } from '../src/feedback/feedback.ts'
 import { findRated } from '../src/feedback/rated-answer.ts'
 import { feedbackRoutes } from '../src/feedback/routes.ts'
@@ -36,6 +39,8 @@ export type WorldOptions = Readonly<{
   allowedOrigins?: readonly string[]
   passwords?: Passwords
   maxFailures?: number
+  /** That one address may open in an hour. */
+  maxAccounts?: number
 }>
 
 /** The real server, database and routes of auth and feedback, with a clock to turn and cheap passwords. */
@@ -55,12 +60,17 @@ export async function openWorld(options: WorldOptions = {}) {
     apiKeys,
     usageOf: (ids) => Promise.all(ids.map((id) => readUsage(db, `key:${id}`, dayOf(now())))),
   })
-  const guard = createGuard({ findCaller, allowAnonymous, allowedOrigins })
-  const throttle = createLoginThrottle({ now, maxFailures: options.maxFailures ?? 5 })
+  const guard = createGuard({ findCaller, allowAnonymous, secureCookie: production, allowedOrigins })
+  const throttle = createLoginThrottle({
+    windows: openMemoryWindows(now),
+    takeTurn: createTurns(),
+    maxFailures: options.maxFailures ?? 5,
+  })
   const auth = authRoutes({
     users,
     tokens,
     throttle,
+    registrations: createRegistrationThrottle({ windows: openMemoryWindows(now), maxAccounts: options.maxAccounts ?? 100 }),
     addressOf: ({ ip }) => ip,
     production,
     allowRegistration,

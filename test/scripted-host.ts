@@ -59,7 +59,7 @@ export function createScriptedHost(
         usedAt: undefined,
       },
     ],
-    status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
+    status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0, models: [] }),
     memory: () => ({ budgetBytes: 8, usedBytes: 0 }),
     close: async () => {},
   }

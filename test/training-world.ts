@@ -16,6 +16,7 @@ import { createTrainingRuns } from '../src/training/runs.ts'
 import type { LearnedDataset } from '../src/training/trainer.ts'
 import { toLearned } from '../src/training-part.ts'
 import { createFakeClock } from './fake-clock.ts'
+import { loneInstance } from './lone-instance.ts'
 import { databaseAt } from './postgres/database-at.ts'
 import { scriptedTrainers } from './trainer.ts'
 
@@ -110,9 +111,10 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
     ms += 1
     return ms
   }
-  const open = () =>
+  const open = (instanceId = 'one') =>
     createTrainingRuns({
       db,
+      instances: loneInstance(instanceId),
       datasets: toLearned(datasets),
       trainingDir,
       modelsDir,
@@ -134,11 +136,14 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
       answerWaitMs: 5000,
       stopGraceMs: 20_000,
     })
+  const endAll = () => {
+    for (const trainer of trainers) trainer.fail(new AppError('aborted', 'The test is over.'))
+  }
   let runs = await open()
   let isClosed = false
   onTestFinished(async () => {
     // What hangs in a script would hold up the end.
-    for (const trainer of trainers) trainer.fail(new AppError('aborted', 'The test is over.'))
+    endAll()
     if (!isClosed) await runs.close()
     await storage.close()
     await rm(folder, { recursive: true })
@@ -177,6 +182,25 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
       await writeFile(file, 'GGUF adapter')
       return file
     },
+    /** Another process of the service, on a machine of that name; its processes are the test's, too. */
+    async openBeside(instanceId: string, host: string) {
+      for (const [id, on] of [
+        ['one', 'this'],
+        [instanceId, host],
+      ] as const)
+        await db
+          .insertInto('instances')
+          .values({ id, host: on, pid: 1, startedAt: 0, seenAt: 0 })
+          .onConflict((conflict) => conflict.column('id').doNothing())
+          .execute()
+      const beside = await open(instanceId)
+      onTestFinished(() => {
+        endAll()
+        return beside.close()
+      })
+      return beside
+    },
+    wanted,
     /** As after a crash: nobody had the time to say anything. */
     async restart() {
       runs = await open()

@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts'
 import { isApiKey } from './api-keys.ts'
 import { type KeyScope, refuseOutOfScope } from './key-scopes.ts'
 import { isFromOwnPage } from './own-page.ts'
-import { sessionCookieName } from './session-cookie.ts'
+import { sessionCookieName, sessionCookiePlace } from './session-cookie.ts'
 
 export type UserCaller = Readonly<{
   type: 'user'
@@ -47,25 +47,28 @@ export type GuardOptions = Readonly<{
   /** Who holds a token or an API key. */
   findCaller: (token: string) => Promise<UserCaller | undefined>
   allowAnonymous: boolean
+  /** Whether the cookie goes over https alone, as in production. */
+  secureCookie?: boolean
   /** Origins besides our own whose pages may use the cookie (CORS_ORIGINS). */
   allowedOrigins?: readonly string[]
 }>
 
 const anonymous: Caller = Object.freeze({ type: 'anonymous' })
 
-export function createGuard({ findCaller, allowAnonymous, allowedOrigins = [] }: GuardOptions): Guard {
+export function createGuard({ findCaller, allowAnonymous, secureCookie = false, allowedOrigins = [] }: GuardOptions): Guard {
+  const cookieName = sessionCookieName(secureCookie)
   // Beside the caller and not in it, so that no log or answer can hold a token.
   const tokenOfCaller = new WeakMap<Caller, string>()
 
   async function identify(request: FastifyRequest, reply: FastifyReply): Promise<UserCaller | undefined> {
-    const credential = findCredential(request)
+    const credential = findCredential(request, cookieName)
     // The browser sends the cookie for any page that asks it to; header and query only come from who knows the token.
     if (credential?.source === 'cookie' && mayChangeState(request)) refuseForeignPage(request, allowedOrigins)
     // Clients of other services send placeholders as key ("ollama", "sk-none"): only what looks like ours is one.
     if (credential === undefined || !looksLikeOurs(credential)) return undefined
     const caller = await findCaller(credential.token)
     if (caller === undefined) {
-      if (credential.source === 'cookie') reply.clearCookie(sessionCookieName, { path: '/' })
+      if (credential.source === 'cookie') reply.clearCookie(cookieName, sessionCookiePlace(secureCookie))
       throw unauthorized(
         reply,
         isApiKey(credential.token)
@@ -116,12 +119,12 @@ export function userOf({ caller }: FastifyRequest): UserCaller {
 type Credential = Readonly<{ token: string; source: 'header' | 'query' | 'cookie' }>
 
 /** The most deliberate one counts: header, then (for WebSockets, where browsers cannot set headers) query, then cookie. */
-function findCredential(request: FastifyRequest): Credential | undefined {
+function findCredential(request: FastifyRequest, cookieName: string): Credential | undefined {
   const inHeader = findInHeaders(request)
   if (inHeader !== undefined) return inHeader
   const queried = isHandshake(request) ? findQueryToken(request.query) : undefined
   if (queried !== undefined) return { token: queried, source: 'query' }
-  const kept = request.cookies?.[sessionCookieName]
+  const kept = request.cookies?.[cookieName]
   return kept === undefined || kept === '' ? undefined : { token: kept, source: 'cookie' }
 }
 

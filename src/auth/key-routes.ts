@@ -1,6 +1,6 @@
 import type {} from '@fastify/swagger'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
-import type { Static } from 'typebox'
+import Type, { type Static } from 'typebox'
 import { fromQuotaBody, toQuotaAnswer, toUsageAnswer } from '../usage/schema.ts'
 import type { DayUsage } from '../usage/usage-days.ts'
 import { type ApiKey, type ApiKeys, mostKeys, prefixOf } from './api-keys.ts'
@@ -60,7 +60,14 @@ function userRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync 
 
     scope.delete<{ Params: Static<typeof keyPath> }>(
       '/auth/keys/:id',
-      { schema: { tags: ['auth'], summary: 'Delete one of your API keys; it is dead at once', params: keyPath } },
+      {
+        schema: {
+          tags: ['auth'],
+          summary: 'Delete one of your API keys; it is dead at once',
+          params: keyPath,
+          response: { 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         await apiKeys.remove(request.params.id, userOf(request).id)
         return noContent(reply)
@@ -94,7 +101,14 @@ function adminRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync
 
     scope.delete<{ Params: Static<typeof keyPath> }>(
       '/admin/keys/:id',
-      { schema: { tags: ['admin'], summary: "Delete anybody's API key; it is dead at once", params: keyPath } },
+      {
+        schema: {
+          tags: ['admin'],
+          summary: "Delete anybody's API key; it is dead at once",
+          params: keyPath,
+          response: { 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         await apiKeys.remove(request.params.id)
         return noContent(reply)

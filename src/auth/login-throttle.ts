@@ -1,5 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import { AppError } from '../errors.ts'
+import { createTurns, type TakeTurn } from './turns.ts'
+import type { OpenWindows, Windows } from './windows.ts'
 
 /** What was guessed, and from where. */
 export type LoginAttempt = Readonly<{ address: string; usernameKey: string }>
@@ -13,7 +14,9 @@ export interface LoginThrottle {
 }
 
 export type LoginThrottleOptions = Readonly<{
-  now: () => number
+  /** Where failures are counted. */
+  windows: OpenWindows
+  takeTurn: TakeTurn
   windowSeconds?: number
   /** Failures on one user from one address. */
   maxFailures?: number
@@ -21,68 +24,41 @@ export type LoginThrottleOptions = Readonly<{
   maxFailuresPerAddress?: number
 }>
 
-type Counter = { failures: number; windowEndsAt: number }
-type Line = Counter & { waiting: number; last: Promise<unknown> }
-
-const maxRemembered = 20_000
-const maxWaiting = 100
+const maxKeys = 20_000
+/** Logins from one address that are tried at a time: no more can pass its limit, and it is more than are computed at a time. */
+const atOnce = 8
+const maxWaiting = 1000
 
 export function createLoginThrottle({
-  now,
+  windows,
+  takeTurn,
   windowSeconds = 60,
   maxFailures = 5,
   maxFailuresPerAddress = 60,
 }: LoginThrottleOptions): LoginThrottle {
-  const lines = new LRUCache<string, Line>({ max: maxRemembered })
-  const addresses = new LRUCache<string, Counter>({ max: maxRemembered })
-
-  function refuseAfter(counter: Counter, limit: number): void {
-    const leftMs = counter.windowEndsAt - now()
-    if (counter.failures < limit || leftMs <= 0) return
-    const retryAfterSeconds = Math.ceil(leftMs / 1000)
-    throw new AppError('rate_limited', `Too many failed logins. Try again in ${retryAfterSeconds} s.`, { retryAfterSeconds })
-  }
-
-  function countFailure(counter: Counter): void {
-    if (counter.windowEndsAt <= now()) Object.assign(counter, { failures: 0, windowEndsAt: now() + windowSeconds * 1000 })
-    counter.failures++
-  }
-
+  const options = { windowMs: windowSeconds * 1000, maxKeys }
+  const failures = windows('logins', options)
+  const failuresOfAddress = windows('logins-of-address', options)
+  const takePlace = createTurns({ atOnce, maxWaiting })
   return {
-    async attempt({ address, usernameKey }, work) {
-      const line = remember(lines, `${address} ${usernameKey}`, () => ({
-        failures: 0,
-        windowEndsAt: 0,
-        waiting: 0,
-        last: Promise.resolve(),
-      }))
-      const counter = remember(addresses, address, () => ({ failures: 0, windowEndsAt: 0 }))
-      return inLine(line, async () => {
-        refuseAfter(line, maxFailures)
-        refuseAfter(counter, maxFailuresPerAddress)
+    attempt({ address, usernameKey }, work) {
+      const name = `${address} ${usernameKey}`
+      const tryOnce = async () => {
+        await refuseAfter(failures, name, maxFailures)
+        await refuseAfter(failuresOfAddress, address, maxFailuresPerAddress)
         const result = await work()
-        if (result === undefined) [line, counter].forEach(countFailure)
-        else line.failures = 0
+        if (result === undefined) await Promise.all([failures.add(name), failuresOfAddress.add(address)])
+        else await failures.clear(name)
         return result
-      })
+      }
+      return takePlace(address, () => takeTurn(name, tryOnce))
     },
   }
 }
 
-function remember<T extends object>(cache: LRUCache<string, T>, key: string, create: () => T): T {
-  const known = cache.get(key)
-  if (known !== undefined) return known
-  const created = create()
-  cache.set(key, created)
-  return created
-}
-
-async function inLine<T>(line: Line, work: () => Promise<T>): Promise<T> {
-  if (line.waiting >= maxWaiting) {
-    throw new AppError('busy', `${maxWaiting} logins of this user wait already. Try again shortly.`, { retryAfterSeconds: 1 })
-  }
-  line.waiting++
-  const mine = line.last.then(work).finally(() => line.waiting--)
-  line.last = mine.catch(() => undefined)
-  return mine
+async function refuseAfter(failures: Windows, key: string, limit: number): Promise<void> {
+  const { count, leftMs } = await failures.find(key)
+  if (count < limit) return
+  const retryAfterSeconds = Math.max(1, Math.ceil(leftMs / 1000))
+  throw new AppError('rate_limited', `Too many failed logins. Try again in ${retryAfterSeconds} s.`, { retryAfterSeconds })
 }

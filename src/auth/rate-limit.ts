@@ -1,6 +1,7 @@
-import rateLimit, { normalizeIP } from '@fastify/rate-limit'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { normalizeIP } from '@fastify/rate-limit'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
+import type { OpenWindows, WindowState } from './windows.ts'
 
 export type RateLimitOptions = Readonly<{
   /** Requests to the model that one caller may make in a window. */
@@ -8,6 +9,8 @@ export type RateLimitOptions = Readonly<{
   windowSeconds: number
   /** Whose bucket a request to the model counts in. Called after the guard of the scope. */
   keyOf: (request: FastifyRequest) => string
+  /** Where it is counted. */
+  windows: OpenWindows
 }>
 
 export interface RateLimits {
@@ -27,42 +30,32 @@ export type RateLimitState = Readonly<{ limit: number; remaining: number; resetS
 const generalMinimum = 1000
 const generalFactor = 20
 /** Buckets kept; the least recently used goes first. */
-const maxBuckets = 10_000
-
-type Verdict = Awaited<ReturnType<ReturnType<FastifyInstance['createRateLimit']>>>
+const maxKeys = 10_000
 
 /**
- * Fixed windows in memory. All three throw `rate_limited` with the time to wait. The hooks also set `RateLimit-Limit`,
- * `RateLimit-Remaining` and `RateLimit-Reset` (seconds); the scope's error handler sets `Retry-After`.
+ * Fixed windows. All three throw `rate_limited` with the time to wait. The hooks also set `RateLimit-Limit`, `RateLimit-Remaining` and
+ * `RateLimit-Reset` (seconds); the scope's error handler sets `Retry-After`.
  */
-export async function createRateLimits(http: FastifyInstance, options: RateLimitOptions): Promise<RateLimits> {
-  const { requests, windowSeconds, keyOf } = options
-  await http.register(rateLimit, { global: false, cache: maxBuckets })
-  const timeWindow = windowSeconds * 1000
-  const general = http.createRateLimit({
-    max: Math.max(generalMinimum, requests * generalFactor),
-    timeWindow,
-    keyGenerator: addressOf,
-  })
-  const generation = http.createRateLimit({ max: requests, timeWindow, keyGenerator: keyOf })
+export function createRateLimits({ requests, windowSeconds, keyOf, windows }: RateLimitOptions): RateLimits {
+  const windowMs = windowSeconds * 1000
+  const general = windows('requests', { windowMs, maxKeys })
+  const generations = windows('generations', { windowMs, maxKeys })
+  const generalLimit = Math.max(generalMinimum, requests * generalFactor)
   const states = new WeakMap<FastifyRequest, RateLimitState>()
+
+  async function countGeneration(request: FastifyRequest, reply?: FastifyReply): Promise<void> {
+    const window = await generations.add(keyOf(request))
+    states.set(request, toState(window, requests))
+    refusePast(window, { limit: requests, windowSeconds }, reply)
+  }
 
   return {
     async limitAll(request, reply) {
       if (request.routeOptions.url?.startsWith('/health') === true) return
-      apply(await general(request), reply)
+      refusePast(await general.add(addressOf(request)), { limit: generalLimit, windowSeconds }, reply)
     },
-    async limitGeneration(request, reply) {
-      const verdict = await generation(request)
-      if (!verdict.isAllowed) {
-        const { max: limit, remaining, ttlInSeconds: resetSeconds } = verdict
-        states.set(request, { limit, remaining, resetSeconds })
-      }
-      apply(verdict, reply)
-    },
-    async countGeneration(request) {
-      apply(await generation(request))
-    },
+    limitGeneration: countGeneration,
+    countGeneration: (request) => countGeneration(request),
     stateOf: (request) => states.get(request),
   }
 }
@@ -72,15 +65,17 @@ export function addressOf(request: Pick<FastifyRequest, 'ip'>): string {
   return normalizeIP(request.ip, 64)
 }
 
-function apply(verdict: Verdict, reply?: FastifyReply): void {
-  if (verdict.isAllowed) return
-  const waitSeconds = Math.max(1, verdict.ttlInSeconds)
-  reply?.headers({
-    'ratelimit-limit': verdict.max,
-    'ratelimit-remaining': verdict.remaining,
-    'ratelimit-reset': waitSeconds,
-  })
-  if (!verdict.isExceeded) return
-  const message = `Too many requests: ${verdict.max} in ${verdict.timeWindow / 1000} s are allowed. Try again in ${waitSeconds} s.`
+function toState({ count, leftMs }: WindowState, limit: number): RateLimitState {
+  return { limit, remaining: Math.max(0, limit - count), resetSeconds: Math.ceil(leftMs / 1000) }
+}
+
+type Limit = Readonly<{ limit: number; windowSeconds: number }>
+
+function refusePast(window: WindowState, { limit, windowSeconds }: Limit, reply?: FastifyReply): void {
+  const { remaining, resetSeconds } = toState(window, limit)
+  const waitSeconds = Math.max(1, resetSeconds)
+  reply?.headers({ 'ratelimit-limit': limit, 'ratelimit-remaining': remaining, 'ratelimit-reset': waitSeconds })
+  if (window.count <= limit) return
+  const message = `Too many requests: ${limit} in ${windowSeconds} s are allowed. Try again in ${waitSeconds} s.`
   throw new AppError('rate_limited', message, { retryAfterSeconds: waitSeconds })
 }

@@ -1,11 +1,12 @@
 import type {} from '@fastify/cookie'
 import type {} from '@fastify/swagger'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { Static } from 'typebox'
+import Type, { type Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { fromQuotaBody, toQuotaAnswer } from '../usage/schema.ts'
 import { userOf } from './guard.ts'
 import type { LoginThrottle } from './login-throttle.ts'
+import type { RegistrationThrottle } from './registration-throttle.ts'
 import {
   type AuthState,
   authState,
@@ -21,7 +22,7 @@ import {
   userPage,
   userPath,
 } from './schema.ts'
-import { sessionCookieName, sessionCookieOptions } from './session-cookie.ts'
+import { sessionCookieName, sessionCookieOptions, sessionCookiePlace } from './session-cookie.ts'
 import type { Tokens } from './tokens.ts'
 import { usernameKey } from './username.ts'
 import type { User, Users } from './users.ts'
@@ -30,6 +31,7 @@ export type AuthRoutesOptions = Readonly<{
   users: Users
   tokens: Tokens
   throttle: LoginThrottle
+  registrations: RegistrationThrottle
   /** Where a request comes from, for the throttle. */
   addressOf: (request: FastifyRequest) => string
   /** Cookies over https only. */
@@ -41,13 +43,22 @@ export type AuthRoutesOptions = Readonly<{
 /** `self` tells callers about themselves, and so may be open to API keys; `user` is for those who log in. */
 export type AuthRoutes = Readonly<Record<'public' | 'self' | 'user' | 'admin', FastifyPluginAsync>>
 
+/** Who has shown nothing yet has the service read so much, and no more: names and passwords are short. */
+const mostBodyBytes = 65_536
+
 /** The `/auth` and `/admin/users` endpoints, by the scope that each is mounted in. */
 export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
   return { public: publicRoutes(options), self: selfRoutes, user: userRoutes(options), admin: adminRoutes(options) }
 }
 
 function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
-  const { users, tokens, throttle, addressOf, production, allowRegistration, allowAnonymous } = options
+  const { users, tokens, throttle, registrations, addressOf, production, allowRegistration, allowAnonymous } = options
+  /** A browser has one session: that which its cookie held before is over. */
+  async function endEarlier({ cookies }: FastifyRequest): Promise<void> {
+    const kept = cookies[sessionCookieName(production)]
+    const { tokenId } = (kept === undefined ? undefined : await tokens.findCaller(kept)) ?? {}
+    if (tokenId !== undefined) await tokens.revoke(tokenId)
+  }
   return async (scope) => {
     scope.get(
       '/auth/state',
@@ -66,6 +77,7 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
     scope.post<{ Body: Static<typeof credentials> }>(
       '/auth/register',
       {
+        bodyLimit: mostBodyBytes,
         schema: {
           tags: ['auth'],
           summary: 'Open an account; the first becomes admin',
@@ -74,14 +86,19 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
         },
       },
       async (request, reply) => {
+        const address = addressOf(request)
+        await registrations.check(address)
+        const registered = await users.register(request.body)
+        await registrations.count(address)
         reply.code(201)
-        return users.register(request.body)
+        return registered
       },
     )
 
     scope.post<{ Body: Static<typeof loginForm> }>(
       '/auth/login',
       {
+        bodyLimit: mostBodyBytes,
         schema: {
           tags: ['auth'],
           summary: 'Log in; the token also comes as a cookie',
@@ -95,8 +112,9 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
         const attempt = { address: addressOf(request), usernameKey: usernameKey(username) }
         const account = await throttle.attempt(attempt, () => users.findByPassword({ username, password }))
         if (account === undefined) throw new AppError('unauthorized', 'This username and password do not fit together.')
+        await endEarlier(request)
         const { token, expiresInSeconds } = await tokens.issue(account)
-        reply.setCookie(sessionCookieName, token, sessionCookieOptions(production, expiresInSeconds))
+        reply.setCookie(sessionCookieName(production), token, sessionCookieOptions(production, expiresInSeconds))
         reply.header('cache-control', 'no-store')
         return { access_token: token, token_type: 'bearer', expires_in: expiresInSeconds }
       },
@@ -112,17 +130,28 @@ const selfRoutes: FastifyPluginAsync = async (scope) => {
   )
 }
 
-function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): FastifyPluginAsync {
+function userRoutes({ users, tokens, throttle, addressOf, production }: AuthRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
-    scope.post('/auth/logout', { schema: { tags: ['auth'], summary: 'End this token' } }, async (request, reply) => {
-      const { tokenId } = userOf(request)
-      if (tokenId !== undefined) await tokens.revoke(tokenId)
-      return endSession(reply)
-    })
+    scope.post(
+      '/auth/logout',
+      { schema: { tags: ['auth'], summary: 'End this token', response: { 204: Type.Null() } } },
+      async (request, reply) => {
+        const { tokenId } = userOf(request)
+        if (tokenId !== undefined) await tokens.revoke(tokenId)
+        return endSession(reply, production)
+      },
+    )
 
     scope.post<{ Body: Static<typeof newPassword> }>(
       '/auth/password',
-      { schema: { tags: ['auth'], summary: 'Change the password; ends every token of the user', body: newPassword } },
+      {
+        schema: {
+          tags: ['auth'],
+          summary: 'Change the password; ends every token of the user',
+          body: newPassword,
+          response: { 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         const { id, username } = userOf(request)
         const { current_password, new_password } = request.body
@@ -130,7 +159,7 @@ function userRoutes({ users, tokens, throttle, addressOf }: AuthRoutesOptions): 
         const attempt = { address: addressOf(request), usernameKey: usernameKey(username) }
         const changed = await throttle.attempt(attempt, () => users.changePassword(id, current_password, new_password))
         if (changed === undefined) throw new AppError('forbidden', 'The current password is another one.')
-        return endSession(reply)
+        return endSession(reply, production)
       },
     )
   }
@@ -185,7 +214,7 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
 
     scope.delete<{ Params: Static<typeof userPath> }>(
       '/admin/users/:id',
-      { schema: { tags: ['admin'], summary: 'Delete a user', params: userPath } },
+      { schema: { tags: ['admin'], summary: 'Delete a user', params: userPath, response: { 204: Type.Null() } } },
       async (request, reply) => {
         await users.remove(request.params.id)
         return reply.code(204).send()
@@ -194,8 +223,8 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
   }
 }
 
-function endSession(reply: FastifyReply): FastifyReply {
-  return reply.clearCookie(sessionCookieName, { path: '/' }).code(204).send()
+function endSession(reply: FastifyReply, secure: boolean): FastifyReply {
+  return reply.clearCookie(sessionCookieName(secure), sessionCookiePlace(secure)).code(204).send()
 }
 
 function toListed({ id, username, role, createdAt, ...quota }: User): Static<typeof userInList> {

@@ -1,8 +1,19 @@
 import type { CookieSerializeOptions } from '@fastify/cookie'
 
-/** Holds the same token as the login answer, out of reach of scripts. */
-export const sessionCookieName = 'simpleia_token'
+/**
+ * Holds the same token as the login answer, out of reach of scripts. Over https it has the prefix by which browsers take it from this host
+ * alone: no other host of the same domain can plant one.
+ */
+export const sessionCookieName = (secure: boolean) => (secure ? '__Host-simpleia_token' : 'simpleia_token')
 
 export function sessionCookieOptions(secure: boolean, maxAgeSeconds: number): CookieSerializeOptions {
-  return { httpOnly: true, sameSite: 'lax', secure, path: '/', maxAge: maxAgeSeconds }
+  return { ...sessionCookiePlace(secure), maxAge: maxAgeSeconds }
 }
+
+/** To take it away: a browser refuses a cookie of that prefix without the rest, also one that is over already. */
+export const sessionCookiePlace = (secure: boolean): CookieSerializeOptions => ({
+  httpOnly: true,
+  sameSite: 'lax',
+  secure,
+  path: '/',
+})

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Database, UsersTable } from '../storage/tables.ts'
 import type { Quota } from '../usage/quota.ts'
+import { refuseCommonPassword } from './common-password.ts'
 import type { Passwords } from './passwords.ts'
 import { normalizeUsername, usernameKey } from './username.ts'
 
@@ -23,7 +24,7 @@ export interface Users {
   hasAny(): Promise<boolean>
   /** Takes the same time whether the user exists or not. */
   findByPassword(credentials: Credentials): Promise<Account | undefined>
-  /** Undefined when the current password is another. Ends all tokens of the user. */
+  /** Undefined when the current password is another. Ends all tokens of the user. Throws `invalid` (easily guessed). */
   changePassword(id: string, current: string, next: string): Promise<true | undefined>
   /** In the order of their names. */
   list(options: Readonly<{ limit: number; cursor: string | undefined }>): Promise<UserPage>
@@ -46,6 +47,7 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
 
     async add({ username: typed, password, role }) {
       const username = normalizeUsername(typed)
+      refuseCommonPassword('password', password, username)
       return insertUser(db, { username, passwordHash: await passwords.hash(password), role, createdAt: time() })
     },
 
@@ -54,8 +56,9 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
     findByPassword: (credentials) => findByPassword(db, passwords, credentials),
 
     async changePassword(id, current, next) {
-      const user = await db.selectFrom('users').select('passwordHash').where('id', '=', id).executeTakeFirst()
+      const user = await db.selectFrom('users').select(['username', 'passwordHash']).where('id', '=', id).executeTakeFirst()
       if (!(await passwords.verify(current, user?.passwordHash)) || user === undefined) return undefined
+      refuseCommonPassword('new_password', next, user.username)
       const passwordHash = await passwords.hash(next)
       const { numUpdatedRows } = await db
         .updateTable('users')
@@ -103,9 +106,10 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
   }
   // Asked before as well, so that a closed door costs no hash.
   await mayRegister(db)
+  refuseCommonPassword('password', typed.password, username)
   const passwordHash = await passwords.hash(typed.password)
   const createdAt = new Date(now()).toISOString()
-  return writeAlone(db, async (transaction) => {
+  return db.transaction().execute(async (transaction) => {
     const role: Role = (await mayRegister(transaction)) ? 'admin' : 'user'
     return insertUser(transaction, { username, passwordHash, role, createdAt })
   })
@@ -167,7 +171,7 @@ async function withLastAdminKept<T>(
   id: string,
   change: (transaction: Database, user: User) => Promise<T>,
 ): Promise<T> {
-  return writeAlone(db, async (transaction) => {
+  return db.transaction().execute(async (transaction) => {
     const user = await transaction.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst()
     if (user === undefined) throw new AppError('not_found', `No user has the id "${id}".`)
     const result = await change(transaction, user)
@@ -176,11 +180,6 @@ async function withLastAdminKept<T>(
     }
     return result
   })
-}
-
-/** Serializable, for a decision that rests on a count: nobody else writes between the count and the change. */
-async function writeAlone<T>(db: Database, work: (transaction: Database) => Promise<T>): Promise<T> {
-  return db.transaction().setIsolationLevel('serializable').execute(work)
 }
 
 async function countUsers(db: Database, role?: Role): Promise<number> {

@@ -1,4 +1,5 @@
 import type { Text } from '../config/kinds.ts'
+import { backupCommands } from './backup-commands.ts'
 import type { Context } from './context.ts'
 import { datasetsCommands } from './datasets-commands.ts'
 import { docsCommands } from './docs-commands.ts'
@@ -301,6 +302,7 @@ export const commands: readonly Command[] = [
     },
     run: async (context) => (await import('./admin.ts')).reload(context),
   },
+  ...backupCommands,
   {
     path: ['doctor'],
     arguments: [],

@@ -29,10 +29,13 @@ export async function runTests(context: Context): Promise<number> {
   return 0
 }
 
-/** A browser and a proxy, which some tests run against. Only a build machine's root user gets them installed. */
+/** Debian's packages of programs. */
+const packageOf = { chromium: 'chromium', nginx: 'nginx', 'redis-server': 'redis-server', promtool: 'prometheus' }
+
+/** Programs that some tests run against. Only a build machine's root user gets them installed. */
 async function installPrograms({ environment, say, terminal }: Context): Promise<void> {
   const missing: string[] = []
-  for (const name of ['chromium', 'nginx']) if (!(await isOnPath(name, environment.PATH))) missing.push(name)
+  for (const [program, name] of Object.entries(packageOf)) if (!(await isOnPath(program, environment.PATH))) missing.push(name)
   const mayInstall = environment.CI && process.getuid?.() === 0 && (await isOnPath('apt-get', environment.PATH))
   if (missing.length === 0 || !mayInstall) return
   const what = missing.join(', ')

@@ -1,6 +1,8 @@
+import { type Closer, createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
+import type { Ledger } from '../egress/ledger.ts'
+import { systemClock } from '../engine/cloud/clock.ts'
 import { createEgress, type Egress } from '../engine/cloud/egress.ts'
-import type { Storage } from '../storage/open-storage.ts'
 import type { Context } from './context.ts'
 
 /**
@@ -8,21 +10,33 @@ import type { Context } from './context.ts'
  * request that goes out opens the database, which is closed again when the work is done.
  */
 export async function withEgress<T>({ fetch }: Context, config: Config, work: (egress: Egress) => Promise<T>): Promise<T> {
-  let opening: Promise<Storage> | undefined
-  const open = async () => (await import('../storage/open-storage.ts')).openStorage({ url: config.databaseUrl })
+  const closer = createCloser()
+  let opening: Promise<Ledger> | undefined
   const egress = createEgress({
     localOnly: config.localOnly,
     fetch,
     async record(entry) {
-      opening ??= open()
-      const { createLedger } = await import('../egress/ledger.ts')
-      await createLedger(await opening).record(entry)
+      opening ??= openLedger(config, closer)
+      await (await opening).record(entry)
     },
     now: Date.now,
   })
   try {
     return await work(egress)
   } finally {
-    await (await opening?.catch(() => undefined))?.close()
+    await opening?.catch(() => undefined)
+    await closer.close()
   }
+}
+
+/** As a process of its own, so that no service takes what it does for what a dead one has left. */
+async function openLedger({ databaseUrl: url }: Config, closer: Closer): Promise<Ledger> {
+  const [{ openStorage }, { openInstances }, { createLedger }] = await Promise.all([
+    import('../storage/open-storage.ts'),
+    import('../instances/instances.ts'),
+    import('../egress/ledger.ts'),
+  ])
+  const { db } = closer.use(await openStorage({ url }))
+  const { id } = closer.use(await openInstances({ db, url, clock: systemClock, log: { error() {}, info() {} } }))
+  return createLedger({ db, instanceId: id })
 }

@@ -187,13 +187,4 @@ export const modelSettings = {
     secret: true,
     help: { en: 'Key of the provider custom, where it asks for one.', es: 'Clave del proveedor custom, si la pide.' },
   },
-  redisUrl: {
-    env: 'REDIS_URL',
-    group: 'cloud',
-    kind: url('redis', 'rediss'),
-    default: undefined,
-    secret: true,
-    planned: true,
-    help: { en: 'Rate limits and cache that several services share.', es: 'Límites y caché que comparten varios servicios.' },
-  },
 } as const satisfies Record<string, Setting>

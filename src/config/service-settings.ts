@@ -13,6 +13,13 @@ const origins = listOf(
   },
   (item) => URL.canParse(item) && new URL(item).origin === item,
 )
+const hostNames = listOf(
+  {
+    en: 'host names such as ai.example.com, parted by commas',
+    es: 'nombres de máquina como ia.example.com, separados por comas',
+  },
+  (item) => URL.parse(`http://${item}`)?.hostname === item.toLowerCase(),
+)
 const proxies = listOf(
   {
     en: 'addresses or subnets such as 10.0.0.0/8, parted by commas',
@@ -61,6 +68,20 @@ export const serviceSettings = {
     default: 8001,
     help: { en: 'Port of the web client; 0 picks a free one.', es: 'Puerto del cliente web; 0 elige uno libre.' },
   },
+  allowedHosts: {
+    env: 'ALLOWED_HOSTS',
+    group: 'service',
+    kind: hostNames,
+    default: [],
+    defaultText: {
+      en: 'loopback names; with another HOST also addresses and names of private networks',
+      es: 'nombres locales; con otro HOST también direcciones y nombres de redes privadas',
+    },
+    help: {
+      en: 'Names by which browsers reach the service, besides those of CORS_ORIGINS and what comes through TRUST_PROXY. Others are refused.',
+      es: 'Nombres por los que los navegadores llegan al servicio, además de los de CORS_ORIGINS y lo que pasa por TRUST_PROXY. Otros se rechazan.',
+    },
+  },
   corsOrigins: {
     env: 'CORS_ORIGINS',
     group: 'service',
@@ -88,6 +109,16 @@ export const serviceSettings = {
     help: {
       en: 'How long running answers may take to end when the service is stopped.',
       es: 'Cuánto tiempo tienen las respuestas en curso para terminar al parar el servicio.',
+    },
+  },
+  shutdownDelaySeconds: {
+    env: 'SHUTDOWN_DELAY_SECONDS',
+    group: 'service',
+    kind: integer({ minimum: 0, maximum: 600 }),
+    default: 0,
+    help: {
+      en: 'How long a service that is told to stop goes on answering, while /health/ready says 503 already: until nothing more is sent to it.',
+      es: 'Cuánto tiempo un servicio al que se pide parar sigue respondiendo, mientras /health/ready ya dice 503: hasta que no se le envíe nada más.',
     },
   },
   logLevel: {
@@ -183,6 +214,24 @@ export const serviceSettings = {
       es: 'Ruta del archivo SQLite, o postgres://USUARIO:CLAVE@HOST/BASE (con pgvector), que pueden compartir muchas réplicas.',
     },
   },
+  redisUrl: {
+    env: 'REDIS_URL',
+    group: 'storage',
+    kind: text({
+      // The number of a database may follow, and nothing else: no rule about the connection comes by the address.
+      pattern: /^rediss?:\/\/((%[\da-f]{2}|[^\s/?#@%])*@)?(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?(\/\d{0,5})?$/i,
+      expected: {
+        en: 'redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss://… for TLS',
+        es: 'redis://USUARIO:CLAVE@MÁQUINA:PUERTO/NÚMERO, o rediss://… para TLS',
+      },
+    }),
+    default: undefined,
+    secret: true,
+    help: {
+      en: 'Redis or Valkey in which all replicas share rate limits, failed logins and cached answers. Without it each has its own.',
+      es: 'Redis o Valkey donde todas las réplicas comparten límites, inicios de sesión fallidos y respuestas en caché. Sin él cada una tiene lo suyo.',
+    },
+  },
   storePredictions: {
     env: 'STORE_PREDICTIONS',
     group: 'storage',
@@ -270,6 +319,28 @@ export const serviceSettings = {
     help: {
       en: 'Tokens, of prompts and answers, that a user may use in a day (UTC).',
       es: 'Tokens, de peticiones y respuestas, que un usuario puede gastar en un día (UTC).',
+    },
+  },
+  keptBytesPerDay: {
+    env: 'KEPT_BYTES_PER_DAY',
+    group: 'limits',
+    kind: byteSize,
+    default: 4 * 1024 ** 3,
+    defaultText: { en: '4G', es: '4G' },
+    help: {
+      en: 'What a user, or an address without an account, may hand in to be kept in a day (UTC): documents, conversations. 0: without limit.',
+      es: 'Lo que un usuario, o una dirección sin cuenta, puede entregar para guardar en un día (UTC): documentos, conversaciones. 0: sin límite.',
+    },
+  },
+  minFreeDisk: {
+    env: 'MIN_FREE_DISK',
+    group: 'limits',
+    kind: byteSize,
+    default: 256 * 1024 ** 2,
+    defaultText: { en: '256M', es: '256M' },
+    help: {
+      en: 'Room that documents and conversations leave on the disk of DATA_DIR, at most a twentieth of it; with less, none are taken (507).',
+      es: 'Espacio que documentos y conversaciones dejan en el disco de DATA_DIR, como mucho una vigésima parte; con menos no se aceptan (507).',
     },
   },
   cacheMaxEntries: {

@@ -24,5 +24,6 @@ export const groups = {
   cloud: { en: 'Cloud and network', es: 'Nube y red' },
   limits: { en: 'Limits and cache', es: 'Límites y caché' },
   training: { en: 'Training', es: 'Entrenamiento' },
+  telemetry: { en: 'Traces', es: 'Trazas' },
 } as const satisfies Record<string, Text>
 export type Group = keyof typeof groups

@@ -1,10 +1,16 @@
 import { modelSettings } from './model-settings.ts'
 import { serviceSettings } from './service-settings.ts'
 import type { Setting } from './setting.ts'
+import { telemetrySettings } from './telemetry-settings.ts'
 import { trainingSettings } from './training-settings.ts'
 
 /** The settings table: variables, flags, help and docs/settings.md are made from it. */
-export const settings = { ...serviceSettings, ...modelSettings, ...trainingSettings } as const satisfies Record<string, Setting>
+export const settings = {
+  ...serviceSettings,
+  ...modelSettings,
+  ...trainingSettings,
+  ...telemetrySettings,
+} as const satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof settings
 

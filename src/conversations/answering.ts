@@ -2,20 +2,23 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { AppError } from '../errors.ts'
 import { toAppError } from '../http/error-reply.ts'
-import type { Asker } from '../predict/predict.ts'
+import type { Admission, Asker } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
 import { type Run, type RunParts, startRun } from './answer-run.ts'
 import { readBranch } from './branch.ts'
+import { followRow } from './follow-row.ts'
 import type { RunEvent } from './followers.ts'
-import { type Messages, mostMessages } from './messages.ts'
+import { type Begun, type Messages, mostMessages, mostOfOwner } from './messages.ts'
 import type { Owner } from './owner.ts'
 import type { BegunAnswer, MessageAnswer, MessageEvent, NewAnswer } from './schema.ts'
 import { type WriteParts, writeAnswer } from './write-answer.ts'
 
-/** Answers that are written for one owner at a time. */
-export const mostOfOwner = 4
-/** For all. */
+/** Answers that this process writes at a time. */
 const mostOfAll = 256
+
+/** How often is looked whether another process has stopped an answer, and how long. */
+const stopLookMs = 100
+const stopWaitMs = 10_000
 
 export type AnsweringParts = WriteParts &
   Pick<RunParts, 'waitingFor' | 'isEnding'> &
@@ -23,6 +26,10 @@ export type AnsweringParts = WriteParts &
     db: Database
     messages: Messages
     log: FastifyBaseLogger
+    /** Lets an answer begin before its question is kept. Throws `unavailable` when the service ends. */
+    admission: Admission
+    /** Has the other processes look at what they are asked to do. */
+    hint: () => Promise<void>
     saveEveryMs?: number
   }>
 
@@ -47,6 +54,8 @@ export interface Answering {
   stop(owner: Owner | undefined, conversationId: string, messageId: string): Promise<MessageAnswer>
   /** Ends all answers of a conversation. */
   stopAll(conversationId: string): Promise<void>
+  /** Ends the answers here that another process was asked to end. */
+  look(): Promise<void>
   /** Answers that are being written are kept as far as they have come. */
   close(): Promise<void>
 }
@@ -54,7 +63,7 @@ export interface Answering {
 type Writing = Readonly<{ conversationId: string; ownerValue: string; begun: Promise<Run> }>
 
 export function createAnswering(parts: AnsweringParts): Answering {
-  const { db, messages, log, waitingFor, isEnding, saveEveryMs = 1000 } = parts
+  const { admission, db, messages, log, hint, waitingFor, isEnding, saveEveryMs = 1000 } = parts
   const writing = new Map<string, Writing>()
   const answers: WriteParts = { predict: parts.predict, askDocuments: parts.askDocuments }
   let isClosed = false
@@ -68,25 +77,57 @@ export function createAnswering(parts: AnsweringParts): Answering {
       throw new AppError('busy', `${writing.size} answers are being written already. Try again shortly.`)
   }
 
-  async function start({ owner, asker }: Questioner, conversationId: string, given: NewAnswer, id: string) {
-    const { question, answer, settings } = await messages.begin(owner, conversationId, given, id)
+  async function start(by: Questioner, conversationId: string, given: NewAnswer, id: string) {
+    const leaving = new AbortController()
+    const admitted = admission.admit(leaving.signal)
+    try {
+      const begun = await messages.begin(by.owner, conversationId, given, id)
+      const run = write(by, conversationId, begun, (signal) => {
+        signal.addEventListener('abort', () => leaving.abort(), { once: true })
+        if (signal.aborted) leaving.abort()
+        return admitted.signal
+      })
+      void run.ended.finally(admitted.release)
+      const { question, answer } = begun
+      return { run, begun: { question, answer } }
+    } catch (error) {
+      admitted.release()
+      throw error
+    }
+  }
+
+  function write(
+    { owner, asker }: Questioner,
+    conversationId: string,
+    begun: Begun,
+    letIn: (signal: AbortSignal) => AbortSignal,
+  ) {
+    const { question, answer, settings } = begun
     if (owner === undefined) throw new AppError('internal', 'A conversation was found that nobody owns.')
-    const run = startRun({
+    return startRun({
       message: withoutVersions(answer),
       async *write(signal) {
+        const admitted = letIn(signal)
         const branch = await readBranch(db, question.id, mostMessages)
-        yield* writeAnswer(answers, { conversationId, settings, branch, owner, asker }, signal)
+        yield* writeAnswer(answers, { conversationId, settings, branch, owner, asker }, admitted)
       },
       save: messages.save,
       toAppError: (error) => toAppError(error, log),
       ...{ waitingFor, isEnding, saveEveryMs },
     })
-    return { run, begun: { question, answer } }
   }
 
   const stopAll = async (which: (one: Writing) => boolean, as: 'stopped' | 'interrupted') => {
     const runs = await Promise.allSettled([...writing.values()].filter(which).map(({ begun }) => begun))
     await Promise.all(runs.map((run) => (run.status === 'fulfilled' ? run.value.end(as) : undefined)))
+  }
+
+  /** Resolves when it has ended, or has not for long: then it says that it is still being written. */
+  async function stopElsewhere(owner: Owner | undefined, conversationId: string, messageId: string): Promise<void> {
+    await messages.wishStop({ id: messageId })
+    await hint()
+    const read = () => messages.get(owner, conversationId, messageId)
+    for await (const _event of followRow({ read, everyMs: stopLookMs }, AbortSignal.timeout(stopWaitMs)));
   }
 
   return {
@@ -104,20 +145,35 @@ export function createAnswering(parts: AnsweringParts): Answering {
 
     async follow(owner, conversationId, messageId, signal) {
       const run = await writing.get(messageId)?.begun
-      const message = await messages.get(owner, conversationId, messageId)
-      return run === undefined ? asEnded(message) : withVersions(run.follow(signal), message)
+      const read = () => messages.get(owner, conversationId, messageId)
+      const message = await read()
+      if (run !== undefined) return withVersions(run.follow(signal), message)
+      return (await messages.isWrittenElsewhere(messageId))
+        ? followRow({ read, everyMs: saveEveryMs / 2 }, signal)
+        : asEnded(message)
     },
 
     async stop(owner, conversationId, messageId) {
       await messages.get(owner, conversationId, messageId)
       const run = await writing.get(messageId)?.begun
       await run?.end('stopped')
+      if (run === undefined && (await messages.isWrittenElsewhere(messageId)))
+        await stopElsewhere(owner, conversationId, messageId)
       const kept = await messages.get(owner, conversationId, messageId)
       // What could not be saved yet is here alone.
       return run !== undefined && kept.state === 'writing' ? { ...kept, ...run.message() } : kept
     },
 
-    stopAll: (conversationId) => stopAll((one) => one.conversationId === conversationId, 'stopped'),
+    async stopAll(conversationId) {
+      await stopAll((one) => one.conversationId === conversationId, 'stopped')
+      await messages.wishStop({ conversationId })
+      await hint()
+    },
+
+    async look() {
+      if (writing.size === 0) return
+      for (const id of await messages.listWished()) await (await writing.get(id)?.begun)?.end('stopped')
+    },
 
     async close() {
       isClosed = true

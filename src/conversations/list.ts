@@ -1,11 +1,11 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import { isPostgres } from '../storage/dialect.ts'
 import { readCursor, writeCursor } from '../storage/place-cursor.ts'
-import { messageWords, titleWords } from '../storage/postgres-search.ts'
+import { allBeginnings, messageWords, titleWords } from '../storage/postgres-search.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Owner } from './owner.ts'
 import type { ConversationItem, ConversationsPage } from './schema.ts'
-import { excerptAround, searchWords, toSearchQuery, toSearchTsquery } from './search-query.ts'
+import { excerptAround, searchWords, toSearchQuery } from './search-query.ts'
 
 export type ListOptions = Readonly<{ limit: number; cursor: string | undefined; search: string | undefined }>
 
@@ -76,7 +76,7 @@ function isBehind(cursor: string | undefined): RawBuilder<SqlBool> {
 
 const isInTitle = (db: Database, words: readonly string[]) =>
   isPostgres(db)
-    ? sql<SqlBool>`${titleWords} @@ ${toSearchTsquery(words)}::tsquery`
+    ? sql<SqlBool>`${titleWords} @@ ${allBeginnings(words)}`
     : sql<SqlBool>`conversations.number in (
         select rowid from conversations_search where conversations_search match ${toSearchQuery(words)})`
 
@@ -93,7 +93,7 @@ const foundInSqlite = (words: readonly string[]) => sql`
   where messages_search match ${toSearchQuery(words)}`
 
 const foundInPostgres = (words: readonly string[]) => sql`
-  messages where messages.state <> 'writing' and ${messageWords} @@ ${toSearchTsquery(words)}::tsquery`
+  messages where messages.state <> 'writing' and ${messageWords} @@ ${allBeginnings(words)}`
 
 async function readTexts(db: Database, numbers: readonly number[]): Promise<ReadonlyMap<number, string>> {
   const rows = await db.selectFrom('messages').select(['number', 'content']).where('number', 'in', numbers).execute()

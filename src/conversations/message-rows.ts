@@ -11,7 +11,7 @@ export type MessageRow = Selectable<MessagesTable>
 export type KeptMessage = Omit<MessageAnswer, 'version_ids' | 'rating'>
 
 /** What is kept of a message. What only some messages have is kept as it is told. */
-export function toRow(message: KeptMessage, conversationId: string): Omit<MessageRow, 'number'> {
+export function toRow(message: KeptMessage, conversationId: string): Omit<MessageRow, 'number' | 'instanceId' | 'wish'> {
   const {
     id,
     parent_id: parentId,
@@ -29,7 +29,7 @@ export function toRow(message: KeptMessage, conversationId: string): Omit<Messag
   }
 }
 
-export function toMessage(row: Omit<MessageRow, 'number' | 'conversationId'>): KeptMessage {
+export function toMessage(row: Omit<MessageRow, 'number' | 'conversationId' | 'instanceId' | 'wish'>): KeptMessage {
   const { id, parentId, role, content, createdAt, state, predictionId, details } = row
   return {
     ...{ id, parent_id: parentId, role, content, created_at: createdAt, state },

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { sql } from 'kysely'
+import { type SqlBool, sql } from 'kysely'
 import { AppError } from '../errors.ts'
+import { isOrphaned } from '../storage/orphaned.ts'
 import type { Database } from '../storage/tables.ts'
 import { writeLightly } from '../storage/write-lightly.ts'
 import { branchIds } from './branch.ts'
@@ -15,7 +16,16 @@ export const mostMessages = 20_000
 /** Of their texts together: little enough that it is read whole for an export, and that an import takes the export. */
 export const mostBytes = 24 * 1024 * 1024
 
-export type MessagesParts = Readonly<{ db: Database /** Milliseconds since 1970. */; now: () => number }>
+export type MessagesParts = Readonly<{
+  db: Database
+  /** The process that writes the answers which begin here. */
+  instanceId: string
+  /** Milliseconds since 1970. */
+  now: () => number
+}>
+
+/** Answers that are written for one owner at a time, in all processes. */
+export const mostOfOwner = 4
 
 export type PageOptions = Readonly<{ limit: number; before?: string; leaf?: string }>
 
@@ -33,11 +43,17 @@ export interface Messages {
   begin(owner: Owner | undefined, conversationId: string, given: NewAnswer, answerId: string): Promise<Begun>
   /** Saves an answer that is being written, or has just ended; false where it is there no more. */
   save(message: KeptMessage): Promise<boolean>
-  /** What was being written when the service ended suddenly stays as it was saved. Tells how many there were. */
-  interruptAll(): Promise<number>
+  /** What was being written by a process that has gone stays as it was saved. Tells how many there were. */
+  interruptOrphans(): Promise<number>
+  /** Whether another process writes it. */
+  isWrittenElsewhere(id: string): Promise<boolean>
+  /** Asks the processes that write them to stop: one answer, or all of a conversation. */
+  wishStop(which: Readonly<{ id: string } | { conversationId: string }>): Promise<void>
+  /** The answers that this process writes and is asked to stop. */
+  listWished(): Promise<readonly string[]>
 }
 
-export function createMessages({ db, now }: MessagesParts): Messages {
+export function createMessages({ db, instanceId, now }: MessagesParts): Messages {
   const time = () => new Date(now()).toISOString()
   return {
     page: (owner, conversationId, options) => readPage(db, owner, conversationId, options),
@@ -64,12 +80,13 @@ export function createMessages({ db, now }: MessagesParts): Messages {
       const createdAt = time()
       const { questionId, settings } = await db.transaction().execute(async (transaction) => {
         const conversation = await findOwn(transaction, owner, conversationId)
+        await refuseMany(transaction, conversation)
         const parent = await refuseParent(transaction, conversationId, parentId)
         if (content === undefined) refuseUnasked(parent, attachments)
         const question = content === undefined ? [] : [toQuestion({ parentId, content, attachments, createdAt })]
         const questionId = question[0]?.id ?? parentId ?? ''
         const answer = toAnswer({ id: answerId, parentId: questionId, createdAt })
-        await insert(transaction, conversation, [...question, answer])
+        await insert(transaction, conversation, [...question, answer], instanceId)
         const settings: ConversationSettings = { ...JSON.parse(conversation.settings), ...given.settings }
         return { questionId, settings }
       })
@@ -88,15 +105,47 @@ export function createMessages({ db, now }: MessagesParts): Messages {
       })
     },
 
-    async interruptAll() {
+    async interruptOrphans() {
       const { numUpdatedRows } = await db
         .updateTable('messages')
         .set({ state: 'interrupted' })
-        .where('state', '=', 'writing')
+        .where(isBeingWritten)
+        .where(isOrphaned)
         .executeTakeFirst()
       return Number(numUpdatedRows)
     },
+
+    async isWrittenElsewhere(id) {
+      const writing = db.selectFrom('messages').select('instanceId').where('id', '=', id).where(isBeingWritten)
+      const row = await writing.executeTakeFirst()
+      return row !== undefined && row.instanceId !== null && row.instanceId !== instanceId
+    },
+
+    async wishStop(which) {
+      const [column, value] = 'id' in which ? (['id', which.id] as const) : (['conversationId', which.conversationId] as const)
+      await db.updateTable('messages').set({ wish: 'stop' }).where(column, '=', value).where(isBeingWritten).execute()
+    },
+
+    async listWished() {
+      const wished = db.selectFrom('messages').select('id').where(isBeingWritten).where('wish', '=', 'stop')
+      return (await wished.where('instanceId', '=', instanceId).execute()).map(({ id }) => id)
+    },
   }
+}
+
+/** As the index of those that are being written has it. */
+const isBeingWritten = sql<SqlBool>`messages.state = 'writing'`
+
+async function refuseMany(db: Database, { ownerId, visitor }: ConversationRow): Promise<void> {
+  const { count } = await db
+    .selectFrom('messages')
+    .innerJoin('conversations', 'conversations.id', 'messages.conversationId')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where(isBeingWritten)
+    .where(({ eb }) => (ownerId === null ? eb('visitor', '=', visitor) : eb('ownerId', '=', ownerId)))
+    .executeTakeFirstOrThrow()
+  if (count >= mostOfOwner)
+    throw new AppError('busy', `${count} answers are being written for you already. Wait for one of them, or stop it.`)
 }
 
 async function readPage(
@@ -194,9 +243,14 @@ async function refuseCorrected(db: Database, conversationId: string, id: string)
 }
 
 /** The last of them is shown from now on. */
-async function insert(db: Database, conversation: ConversationRow, messages: readonly KeptMessage[]): Promise<void> {
+async function insert(
+  db: Database,
+  conversation: ConversationRow,
+  messages: readonly KeptMessage[],
+  instanceId: string | null = null,
+): Promise<void> {
   const { id, title } = conversation
-  const rows = messages.map((message) => toRow(message, id))
+  const rows = messages.map((message) => ({ ...toRow(message, id), instanceId: message.state === 'writing' ? instanceId : null }))
   await refuseTooMuch(db, id, rows)
   await db.insertInto('messages').values(rows).execute()
   const last = messages.at(-1)

@@ -6,8 +6,8 @@ import type {} from '../auth/guard.ts'
 /** Whose conversations and presets: those of a user, or of the browser of somebody without an account. */
 export type Owner = Readonly<{ column: 'ownerId' | 'visitor'; value: string }>
 
-/** Known to one browser alone, and to no script in it. */
-export const visitorCookie = 'simpleia_visitor'
+/** Known to one browser alone, and to no script in it; over https no other host of the domain can plant one. */
+const visitorCookieName = (secure: boolean) => (secure ? '__Host-simpleia_visitor' : 'simpleia_visitor')
 
 /** As long as browsers keep a cookie. */
 export const visitorDays = 400
@@ -25,8 +25,13 @@ export type Owners = Readonly<{
 
 /** `production`: the cookie goes over https only. */
 export function createOwners({ production }: Readonly<{ production: boolean }>): Owners {
+  const cookieName = visitorCookieName(production)
+  const visitorOf = ({ cookies }: FastifyRequest): string | undefined => {
+    const visitor = cookies[cookieName]
+    return visitor !== undefined && shape.test(visitor) ? visitor : undefined
+  }
   const keep = (reply: FastifyReply, visitor: string) =>
-    reply.setCookie(visitorCookie, visitor, {
+    reply.setCookie(cookieName, visitor, {
       httpOnly: true,
       sameSite: 'lax',
       secure: production,
@@ -54,11 +59,6 @@ export function createOwners({ production }: Readonly<{ production: boolean }>):
       return toOwner(visitor)
     },
   }
-}
-
-function visitorOf({ cookies }: FastifyRequest): string | undefined {
-  const visitor = cookies[visitorCookie]
-  return visitor !== undefined && shape.test(visitor) ? visitor : undefined
 }
 
 /** Who reads the database is nobody's browser. */

@@ -1,4 +1,4 @@
-import { setImmediate, setTimeout as wait } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Database } from '../storage/tables.ts'
 import { restoreMs } from './conversations.ts'
@@ -58,11 +58,11 @@ export type SweepParts = Readonly<{
   log: Pick<FastifyBaseLogger, 'error' | 'info'>
   now: () => number
   /** Resolves an hour later; rejects when `signal` says so. */
-  waitAnHour?: (signal: AbortSignal) => Promise<unknown>
+  waitAnHour: (signal: AbortSignal) => Promise<unknown>
 }>
 
 /** Sweeps now and every hour, until it is closed. */
-export function openSweep({ db, log, now, waitAnHour = anHour }: SweepParts): Readonly<{ close(): Promise<void> }> {
+export function openSweep({ db, log, now, waitAnHour }: SweepParts): Readonly<{ close(): Promise<void> }> {
   const stopping = new AbortController()
   const { signal } = stopping
   async function run(): Promise<void> {
@@ -86,5 +86,3 @@ export function openSweep({ db, log, now, waitAnHour = anHour }: SweepParts): Re
     },
   }
 }
-
-const anHour = (signal: AbortSignal) => wait(hourMs, undefined, { signal, ref: false })

@@ -152,7 +152,7 @@ export const newAnswer = Type.Object(
 )
 export type NewAnswer = Static<typeof newAnswer>
 
-/** `writing`: under way; `stopped`: somebody stopped it; `interrupted`: the service ended; `failed`: see `error`. */
+/** `writing`: under way; `stopped`: somebody stopped it; `interrupted`: the process that wrote it ended; `failed`: see `error`. */
 export const messageStates = ['done', 'writing', 'stopped', 'interrupted', 'failed'] as const
 
 const source = Type.Object({

@@ -15,9 +15,6 @@ export const searchWords = (text: string): readonly string[] => (text.toWellForm
  */
 export const toSearchQuery = (words: readonly string[]): string => words.map((word) => `"${word}"*`).join(' ')
 
-/** The same query for PostgreSQL. */
-export const toSearchTsquery = (words: readonly string[]): string => words.map((word) => `'${fold(word)}':*`).join(' & ')
-
 /** What stands around the first of the words in a text, on one line. */
 export function excerptAround(text: string, words: readonly string[]): string {
   const looked = words.map(fold)

@@ -12,15 +12,15 @@ export const toOllamaErrorBody = ({ message }: AppError): Static<typeof ollamaEr
 
 /** Makes every failure in the scope, of its guards too, one of this dialect. */
 export function replyWithOllamaErrors(http: FastifyInstance): void {
-  http.setErrorHandler((error, request, reply) => send(reply, toAppError(error, request.log)))
+  http.setErrorHandler((error, request, reply) => sendOllamaError(reply, toAppError(error, request.log)))
 }
 
 /** Addresses under the prefix that there are not, in the form of this dialect: one scope of a prefix may say so. */
 export function replyToUnknownAddresses(http: FastifyInstance): void {
-  http.setNotFoundHandler((request, reply) => send(reply, unknownAddress(request)))
+  http.setNotFoundHandler((request, reply) => sendOllamaError(reply, unknownAddress(request)))
 }
 
-function send(reply: FastifyReply, failure: AppError): FastifyReply {
+export function sendOllamaError(reply: FastifyReply, failure: AppError): FastifyReply {
   reply.failure = failure
   setRetryAfter(reply, failure)
   return reply

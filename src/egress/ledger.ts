@@ -1,6 +1,7 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { EgressEntry } from '../engine/cloud/egress.ts'
 import type { EgressPurpose } from '../engine/cloud/egress-purposes.ts'
+import { isOrphaned } from '../storage/orphaned.ts'
 import { isBehind, writeCursor } from '../storage/place-cursor.ts'
 import type { Database, EgressTable, Tables } from '../storage/tables.ts'
 
@@ -34,8 +35,8 @@ export type LedgerTotals = Readonly<{
 export interface Ledger {
   /** Writes an entry, or writes over the one with its id. */
   record(entry: EgressEntry): Promise<void>
-  /** Marks what is open as interrupted: to be called when a service starts, before it lets anything out. */
-  markInterrupted(): Promise<void>
+  /** Marks as interrupted what was open when the process that did it ended. */
+  interruptOrphans(): Promise<void>
   /** Newest first. Throws `invalid` for a cursor that is not one of ours. */
   list(
     options: LedgerFilter & Readonly<{ limit: number; cursor?: string | undefined }>,
@@ -43,10 +44,16 @@ export interface Ledger {
   sum(filter: LedgerFilter): Promise<LedgerTotals>
 }
 
-export function createLedger({ db }: Readonly<{ db: Database }>): Ledger {
+export type LedgerParts = Readonly<{
+  db: Database
+  /** The process whose errands are recorded; undefined: nobody records. */
+  instanceId?: string
+}>
+
+export function createLedger({ db, instanceId }: LedgerParts): Ledger {
   return {
     async record(entry) {
-      const { id, ...row } = toRow(entry)
+      const { id, ...row } = { ...toRow(entry), instanceId: instanceId ?? null }
       await db
         .insertInto('egress')
         .values({ id, ...row })
@@ -54,8 +61,8 @@ export function createLedger({ db }: Readonly<{ db: Database }>): Ledger {
         .execute()
     },
 
-    async markInterrupted() {
-      await db.updateTable('egress').set({ state: 'interrupted' }).where('state', '=', 'open').execute()
+    async interruptOrphans() {
+      await db.updateTable('egress').set({ state: 'interrupted' }).where(sql<SqlBool>`state = 'open'`).where(isOrphaned).execute()
     },
 
     list: (options) => list(db, options),
@@ -63,7 +70,7 @@ export function createLedger({ db }: Readonly<{ db: Database }>): Ledger {
   }
 }
 
-function toRow(entry: EgressEntry): EgressTable {
+function toRow(entry: EgressEntry): Omit<EgressTable, 'instanceId'> {
   const { usage, durationMs } = entry
   return {
     id: entry.id,

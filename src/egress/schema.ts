@@ -23,7 +23,7 @@ export const egressItem = Type.Object({
   id: Type.String(),
   started_at: Type.String({ format: 'date-time' }),
   state: Type.Enum(['open', 'ended', 'interrupted'], {
-    description: '`interrupted`: its end is unknown, as the service has started since. The numbers are those of its beginning.',
+    description: '`interrupted`: its end is unknown, as its process died. The numbers are those of its beginning.',
   }),
   purpose: Type.String(),
   user: Type.Union([Type.String(), Type.Null()], { description: 'user:ID, address:…; null where nobody asked.' }),

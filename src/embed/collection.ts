@@ -133,7 +133,7 @@ export type PassageQuery = Readonly<{
 export interface PassageSearch {
   /** By meaning; `score` is the cosine. Throws as the embedder and the vector index. */
   byVector(collection: Collection, query: PassageQuery, signal: AbortSignal): Promise<readonly FoundPassage[]>
-  /** By words, with BM25; `score` is what SQLite's FTS5 gives, turned so that higher is better. */
+  /** By words, with BM25; `score` is that of FTS5, turned so that higher is better. */
   byWords(collection: Collection, query: PassageQuery): Promise<readonly FoundPassage[]>
   /** The vectors of passages in the collection's model, by passage id. */
   vectorsOf(collection: Collection, ids: readonly number[]): Promise<ReadonlyMap<number, Float32Array>>

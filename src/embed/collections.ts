@@ -6,6 +6,7 @@ import type { CollectionsTable, Database } from '../storage/tables.ts'
 import type { Collection, Collections, Owner } from './collection.ts'
 import { dimensionsOf, type EmbeddingModels, getModel, otherModelMessage } from './embedding-models.ts'
 import { clearCollection } from './passage-rows.ts'
+import { usualCollection } from './schema.ts'
 import { spaceOf } from './vector-rows.ts'
 
 export type CollectionsParts = Readonly<{
@@ -29,7 +30,11 @@ export function createCollections(parts: CollectionsParts): Collections {
       return rows.map(toCollection)
     },
 
-    find: async (owner, nameOrId) => (await findOwn(db, owner, nameOrId)) ?? findShared(db, nameOrId),
+    async find(owner, nameOrId) {
+      const own = await findOwn(db, owner, nameOrId)
+      // Who names none means their own: the texts of somebody who shares theirs are not put under them.
+      return own ?? (nameOrId === usualCollection ? undefined : findShared(db, nameOrId))
+    },
 
     async open(owner, nameOrId, named) {
       const own = await findOwn(db, owner, nameOrId)

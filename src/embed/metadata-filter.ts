@@ -1,5 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import { isJsonObject } from '../engine/json-object.ts'
+import type { Database } from '../storage/tables.ts'
+import { type Condition, type FieldPath, type MetadataValues, metadataValues } from './metadata-values.ts'
 import { refuse } from './storable.ts'
 
 type Value = string | number | boolean | null
@@ -34,17 +36,12 @@ const mostFields = 32
 const mostValues = 500
 const deepestField = 32
 
-type Condition = RawBuilder<unknown>
-
 /**
- * The filter as a condition on the JSON in `column`. Fields and values are bound, never part of the statement.
+ * The filter as a condition on metadata as `metadataIn` gives it. Fields and values are bound, never part of the statement.
  * Throws `invalid` for whatever is not a filter, naming the field.
  */
-export function toCondition(filter: unknown, column: RawBuilder<unknown>): Condition {
-  if (!isJsonObject(filter)) refuse('filter', 'an object of fields', kindOf(filter))
-  const fields = Object.entries(filter)
-  if (fields.length > mostFields) refuse('filter', `an object of at most ${mostFields} fields`, `one of ${fields.length}`)
-  return all(fields.map(([field, condition]) => fieldCondition(column, field, condition)))
+export function toCondition(db: Database, filter: unknown, metadata: RawBuilder<unknown>): Condition {
+  return conditionOn(metadataValues(db, metadata), filter)
 }
 
 /** A filter that came from outside. Throws `invalid` for whatever is not one, naming the field. */
@@ -53,18 +50,26 @@ export function readFilter(given: unknown): MetadataFilter {
 }
 
 function isFilter(given: unknown): given is MetadataFilter {
-  toCondition(given, sql`metadata`)
+  const nothing = () => sql``
+  conditionOn({ equals: nothing, compares: nothing }, given)
   return true
 }
 
-function fieldCondition(column: RawBuilder<unknown>, field: string, condition: unknown): Condition {
+function conditionOn(values: MetadataValues, filter: unknown): Condition {
+  if (!isJsonObject(filter)) refuse('filter', 'an object of fields', kindOf(filter))
+  const fields = Object.entries(filter)
+  if (fields.length > mostFields) refuse('filter', `an object of at most ${mostFields} fields`, `one of ${fields.length}`)
+  return all(fields.map(([field, condition]) => fieldCondition(values, field, condition)))
+}
+
+function fieldCondition(values: MetadataValues, field: string, condition: unknown): Condition {
   const name = `filter.${field.slice(0, 100)}`
   const paths = pathsOf(field, name)
-  const equals = (value: unknown, at: string) => equalTo(column, paths, readValue(value, at))
-  const oneOf = (values: unknown, at: string) => {
-    if (!Array.isArray(values)) refuse(at, 'a list of values', kindOf(values))
-    if (values.length > mostValues) refuse(at, `a list of at most ${mostValues} values`, `one of ${values.length}`)
-    return any(values.map((value, index) => equals(value, `${at}.${index}`)))
+  const equals = (value: unknown, at: string) => equalTo(values, paths, readValue(value, at))
+  const oneOf = (list: unknown, at: string) => {
+    if (!Array.isArray(list)) refuse(at, 'a list of values', kindOf(list))
+    if (list.length > mostValues) refuse(at, `a list of at most ${mostValues} values`, `one of ${list.length}`)
+    return any(list.map((value, index) => equals(value, `${at}.${index}`)))
   }
   if (Array.isArray(condition)) return oneOf(condition, name)
   if (!isJsonObject(condition)) return equals(condition, name)
@@ -83,8 +88,10 @@ function fieldCondition(column: RawBuilder<unknown>, field: string, condition: u
         case 'gt':
         case 'gte':
         case 'lt':
-        case 'lte':
-          return bounded(column, paths, bounds[operator], readBound(value, at))
+        case 'lte': {
+          const bound = readBound(value, at)
+          return any(paths.map((path) => values.compares(path, bounds[operator], bound)))
+        }
         default:
           return refuse(at, `one of ${operators.join(', ')}`, `${JSON.stringify(operator.slice(0, 100))}, which is no operator`)
       }
@@ -92,39 +99,16 @@ function fieldCondition(column: RawBuilder<unknown>, field: string, condition: u
   )
 }
 
-/** Ways to read a field, as JSON paths: inside objects, and as a name that has dots itself. */
-function pathsOf(field: string, name: string): readonly string[] {
+/** Ways to read a field: inside objects, and as a name that has dots itself. */
+function pathsOf(field: string, name: string): readonly FieldPath[] {
   const parts = field.split('.')
   if (parts.length > deepestField) refuse(name, `a field of at most ${deepestField} levels`, `one of ${parts.length}`)
-  const nested = `$${parts.map(quote).join('')}`
-  return parts.length === 1 ? [nested] : [nested, `$${quote(field)}`]
+  return parts.length === 1 ? [parts] : [parts, [field]]
 }
 
-// Metadata is kept as JSON.stringify writes it, so a name looks the same there.
-const quote = (name: string) => `.${JSON.stringify(name)}`
-
-function equalTo(column: RawBuilder<unknown>, paths: readonly string[], value: Value): Condition {
-  if (value === null) return all(paths.map((path) => sql`coalesce(json_type(${column}, ${path}), 'null') = 'null'`))
-  return any(
-    paths.map((path) => {
-      const type = sql`coalesce(json_type(${column}, ${path}), 'null')`
-      if (typeof value === 'boolean') return sql`${type} = ${String(value)}`
-      const extracted = sql`json_extract(${column}, ${path})`
-      return typeof value === 'number'
-        ? sql`(${type} in ('integer', 'real') and ${extracted} = ${value})`
-        : sql`(${type} = 'text' and ${extracted} = ${value})`
-    }),
-  )
-}
-
-function bounded(column: RawBuilder<unknown>, paths: readonly string[], operator: Condition, bound: number | string): Condition {
-  const types = typeof bound === 'number' ? sql.raw(`('integer', 'real')`) : sql.raw(`('text')`)
-  return any(
-    paths.map((path) => {
-      const type = sql`coalesce(json_type(${column}, ${path}), 'null')`
-      return sql`(${type} in ${types} and json_extract(${column}, ${path}) ${operator} ${bound})`
-    }),
-  )
+function equalTo(values: MetadataValues, paths: readonly FieldPath[], value: Value): Condition {
+  const equal = paths.map((path) => values.equals(path, value))
+  return value === null ? all(equal) : any(equal)
 }
 
 const all = (conditions: readonly Condition[]) => join(conditions, ' and ', 'true')

@@ -1,15 +1,17 @@
 import { sql } from 'kysely'
 import type { VectorHit, VectorIndex } from '../engine/vector-index.ts'
 import { AppError } from '../errors.ts'
+import { isPostgres } from '../storage/dialect.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Collection, FoundPassage, PassageQuery, PassageSearch } from './collection.ts'
 import { findById, noCollection } from './collections.ts'
 import { type EmbeddingModels, modelOf, otherModelMessage } from './embedding-models.ts'
 import { type MetadataFilter, toCondition } from './metadata-filter.ts'
-import { findPassages, toPassage } from './passage-rows.ts'
+import { metadataIn } from './metadata-values.ts'
+import { findPassages } from './passage-rows.ts'
 import { pause } from './pause.ts'
 import { spaceOf, toVector } from './vector-rows.ts'
-import { toWordQuery } from './word-query.ts'
+import { searchWords } from './word-search.ts'
 
 export type PassageSearchParts = Readonly<{
   db: Database
@@ -22,14 +24,12 @@ const spareHits = 8
 /** Passages that a filter looks at between two pauses. */
 const filteredPerPage = 2000
 const attempts = 3
-/** How much a word counts among the headings above a passage, beside one in its text. */
-const sectionWeight = 2
 
 export function createPassageSearch(parts: PassageSearchParts): PassageSearch {
   const { db } = parts
   return {
     byVector: (collection, query, signal) => byVector(parts, collection, query, signal),
-    byWords: (collection, query) => byWords(db, collection, query),
+    byWords: (collection, query) => searchWords(db, collection, query),
 
     async vectorsOf({ id, model }, ids) {
       const found = new Map<number, Float32Array>()
@@ -103,40 +103,21 @@ async function withPassages(db: Database, collectionId: string, hits: readonly V
 
 /** The numbers of the passages that a filter lets through. */
 async function idsThrough(db: Database, collectionId: string, filter: MetadataFilter): Promise<readonly number[]> {
-  const condition = toCondition(filter, sql`metadata`)
+  const condition = toCondition(db, filter, sql`metadata`)
+  const listed = isPostgres(db) ? sql`json_agg(id)` : sql`json_group_array(id)`
   const ids: number[] = []
   for (let after = 0; ; ) {
-    const { rows } = await sql<{ last: number | null; size: number; ids: string }>`
+    const { rows } = await sql<{ last: number | null; size: number; ids: string | null }>`
       with page as materialized (
-        select id, metadata from passages where collection_id = ${collectionId} and id > ${after} order by id limit ${filteredPerPage}
+        select id, ${metadataIn(db, sql`metadata`)} as metadata from passages
+        where collection_id = ${collectionId} and id > ${after} order by id limit ${filteredPerPage}
       )
-      select max(id) as last, count(*) as size, json_group_array(id) filter (where ${condition}) as ids from page`.execute(db)
+      select max(id) as last, count(*) as size, ${listed} filter (where ${condition}) as ids from page`.execute(db)
     const [page] = rows
     if (page === undefined || page.last === null) return ids
-    for (const id of JSON.parse(page.ids)) ids.push(id)
+    for (const id of JSON.parse(page.ids ?? '[]')) ids.push(id)
     if (page.size < filteredPerPage) return ids
     after = page.last
     await pause()
   }
-}
-
-async function byWords(db: Database, { id }: Collection, { text, k, filter }: PassageQuery): Promise<readonly FoundPassage[]> {
-  const words = toWordQuery(text)
-  const condition = toCondition(filter ?? {}, sql`passages.metadata`)
-  if (words === undefined) return []
-  const rows = await db
-    .selectFrom('passages')
-    .innerJoin(sql<{ rowid: number; rank: number }>`passages_search`.as('passages_search'), (join) =>
-      join.on(sql`passages_search.rowid`, '=', sql`passages.id`),
-    )
-    .selectAll('passages')
-    .select(sql<number>`bm25(passages_search, ${sectionWeight}, 1)`.as('rank'))
-    .where(sql<boolean>`passages_search match ${words}`)
-    .where('passages.collectionId', '=', id)
-    .where(sql<boolean>`${condition}`)
-    .orderBy('rank')
-    .orderBy('passages.id')
-    .limit(k)
-    .execute()
-  return rows.map(({ rank, ...row }) => ({ ...toPassage(row), score: -rank }))
 }

@@ -19,7 +19,7 @@ export type FillOptions = Readonly<{
   /** All passages up to this one have their vectors. */
   after: number
   /** Called with how many more passages have their vectors, and how many texts were cut for that. */
-  onProgress: (done: number, truncated: number) => void
+  onProgress: (done: number, truncated: number) => Promise<void>
   signal: AbortSignal
 }>
 
@@ -49,11 +49,11 @@ export async function fillVectors(db: Database, { move, after, onProgress, signa
       page.map(({ id }) => id),
     )
     let truncated = 0
-    onProgress(page.length - missing.length, 0)
+    await onProgress(page.length - missing.length, 0)
     for (let from = 0; from < missing.length; from += textsPerCall) {
       const piece = missing.slice(from, from + textsPerCall)
       truncated = await embedPiece(db, move, piece, signal)
-      onProgress(piece.length, truncated)
+      await onProgress(piece.length, truncated)
     }
     last = end.id
     // Those who add meanwhile make these vectors themselves: whoever ran after them would never arrive.

@@ -1,9 +1,11 @@
 import type { ReadVectors, VectorIndex, VectorSpace } from '../engine/vector-index.ts'
 import { AppError } from '../errors.ts'
+import type { OpenJobQueue, WorkOutcome } from '../jobs/job-queue.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Collection, Owner } from './collection.ts'
-import { getOwn, toCollection } from './collections.ts'
+import { getOwn } from './collections.ts'
 import { dimensionsOf, type EmbeddingModels, getModel } from './embedding-models.ts'
+import { claimRow, findRow, forgetRow, listWaiting, noteWaiting, type ReEmbeddingRow, saveProgress } from './re-embed-rows.ts'
 import { fillVectors, type Move, MoveEnded, switchModel } from './re-embed-work.ts'
 import { measureRecall } from './recall-check.ts'
 import { spaceOf } from './vector-rows.ts'
@@ -15,7 +17,7 @@ export type ReEmbedProgress = Readonly<{
   /** Passages that have their new vector, and all. */
   done: number
   total: number
-  /** Texts that were cut to the new model's window since the service started. */
+  /** Texts that were cut to the new model's window. */
   truncated: number
   /** Why it waits or has failed. */
   reason: string | undefined
@@ -35,7 +37,9 @@ export interface ReEmbedding {
   /** Stays with the old model. Throws `not_found`, `conflict` when the collection is not on its way. */
   cancel(owner: Owner, nameOrId: string): Promise<Collection>
   progressOf(collection: Collection): Promise<ReEmbedProgress | undefined>
-  /** Ends when nothing is under way any more, or waits for a model. */
+  /** Takes up what another process has begun and nobody does. */
+  look(): Promise<void>
+  /** Ends when nothing is under way here any more, or waits for a model. */
   idle(): Promise<void>
   close(): Promise<void>
 }
@@ -45,96 +49,53 @@ export type ReEmbeddingParts = Readonly<{
   models: EmbeddingModels
   vectorIndex: Pick<VectorIndex, 'search' | 'drop'>
   readVectors: ReadVectors
+  /** This process: none of the others works on what it has taken. */
+  instanceId: string
+  /** Says which collection comes next. */
+  openQueue: OpenJobQueue
   now: () => number
-  /** Waits before something is tried again. */
-  wait: (ms: number, signal: AbortSignal) => Promise<unknown>
 }>
 
 /** What the vectors must reach on a sample before they answer. */
 const leastRecall = 0.95
-const firstWaitMs = 1000
-const longestWaitMs = 60_000
 
-type Job = { -readonly [Field in keyof ReEmbedProgress]: ReEmbedProgress[Field] } & {
-  readonly collectionId: string
-  readonly stop: AbortController
-  waitMs: number
-}
-
-/** Begins at once with what an earlier process left. */
+/** Begins at once with what earlier processes left. */
 export function createReEmbedding(parts: ReEmbeddingParts): ReEmbedding {
-  const { db, models, vectorIndex, wait } = parts
-  const jobs = new Map<string, Job>()
+  const { db, models, vectorIndex, instanceId } = parts
   const closing = new AbortController()
-  let last: Promise<void> = resume().catch(() => {})
-  const pauses = new Set<Promise<void>>()
+  const queue = parts.openQueue(work)
+  let resuming: Promise<unknown> = resume().catch(() => {})
 
   async function resume(): Promise<void> {
-    const rows = await db.selectFrom('collections').selectAll().where('nextModel', 'is not', null).orderBy('id').execute()
-    for (const row of rows) begin(toCollection(row))
+    const moving = db.selectFrom('collections').select(['id', 'nextModel']).where('nextModel', 'is not', null).orderBy('id')
+    for (const { id, nextModel } of await moving.execute()) {
+      await noteWaiting(db, id, nextModel ?? '')
+      await queue.add(id)
+    }
     await sweepVectors(db, closing.signal)
   }
 
-  function begin({ id, nextModel = '' }: Collection): void {
-    const job: Job = {
-      collectionId: id,
-      model: nextModel,
-      state: 'waiting',
-      done: 0,
-      total: 0,
-      truncated: 0,
-      reason: undefined,
-      stop: new AbortController(),
-      waitMs: firstWaitMs,
-    }
-    jobs.set(id, job)
-    enqueue(() => run(job))
-  }
-
-  /** One after the other; what fails here is found again at the next start. */
-  function enqueue(work: () => Promise<void>): void {
-    last = last.then(work).catch(() => {})
-  }
-
-  async function run(job: Job): Promise<void> {
-    const signal = AbortSignal.any([job.stop.signal, closing.signal])
-    if (signal.aborted) return
+  async function work(collectionId: string, signal: AbortSignal): Promise<WorkOutcome> {
+    const row = await claimRow(db, collectionId, instanceId)
+    if (row === 'taken') return 'again'
+    if (row === undefined) return 'done'
     try {
-      await move(parts, job, signal)
-      forget(job)
-      await sweepVectors(db, closing.signal, job.collectionId)
+      await move(parts, row, signal)
+      await forgetRow(db, collectionId, row.model)
+      await sweepVectors(db, closing.signal, collectionId)
     } catch (error) {
-      if (error instanceof MoveEnded) return forget(job)
-      if (signal.aborted) return
-      fail(job, error, signal)
+      if (error instanceof MoveEnded) await forgetRow(db, collectionId, row.model)
+      else await saveProgress(db, row, signal.aborted ? { state: 'waiting' } : failureOf(error))
     }
-  }
-
-  function forget(job: Job): void {
-    if (jobs.get(job.collectionId) === job) jobs.delete(job.collectionId)
-  }
-
-  function fail(job: Job, error: unknown, signal: AbortSignal): void {
-    job.reason = error instanceof AppError ? error.message : 'Something failed inside simpleIA.'
-    const mayPass = error instanceof AppError && (error.code === 'busy' || error.code === 'unavailable')
-    job.state = mayPass ? 'waiting' : 'failed'
-    if (!mayPass) return
-    const pause = wait(job.waitMs, signal).then(
-      () => enqueue(() => run(job)),
-      () => {},
-    )
-    job.waitMs = Math.min(job.waitMs * 2, longestWaitMs)
-    pauses.add(pause)
-    void pause.finally(() => pauses.delete(pause))
+    // Somebody may have begun it anew meanwhile.
+    return (await findRow(db, collectionId))?.state === 'waiting' ? 'again' : 'done'
   }
 
   return {
     async start(owner, nameOrId, named) {
       const model = named === undefined ? models.usual : await getModel(models, named)
-      const { collection, isNew } = await db
-        .transaction()
-        .execute((transaction) => note(transaction, owner, nameOrId, model.name))
-      if (isNew || (jobs.get(collection.id)?.state ?? 'failed') === 'failed') begin(collection)
+      const collection = await db.transaction().execute((transaction) => note(transaction, owner, nameOrId, model.name))
+      await queue.add(collection.id)
       return collection
     },
 
@@ -142,33 +103,49 @@ export function createReEmbedding(parts: ReEmbeddingParts): ReEmbedding {
       const { id, name, model, nextModel, dimensions } = await getOwn(db, owner, nameOrId)
       if (nextModel === undefined) throw new AppError('conflict', `The collection "${name}" is not being re-embedded.`)
       await db.updateTable('collections').set({ nextModel: null }).where('id', '=', id).where('model', '=', model).execute()
-      jobs.get(id)?.stop.abort()
-      jobs.delete(id)
-      enqueue(async () => {
-        await vectorIndex.drop(spaceOf({ id, model: nextModel, dimensions }))
-        await sweepVectors(db, closing.signal, id)
-      })
+      await forgetRow(db, id, nextModel)
+      queue.drop(id)
+      resuming = resuming
+        // Nothing of it is written any more then.
+        .then(queue.idle)
+        .then(() => vectorIndex.drop(spaceOf({ id, model: nextModel, dimensions })))
+        .then(() => sweepVectors(db, closing.signal, id))
+        .catch(() => {})
       return getOwn(db, owner, id)
     },
 
     async progressOf({ id, nextModel }) {
       if (nextModel === undefined) return undefined
-      const { model, state, done, total, truncated, reason } = jobs.get(id) ?? notBegun(nextModel)
-      return { model, state, done, total, truncated, reason }
+      const row = await findRow(db, id)
+      if (row?.model !== nextModel) return notBegun(nextModel)
+      const { model, state, done, total, truncated, reason } = row
+      return { model, state, done, total, truncated, reason: reason ?? undefined }
+    },
+
+    async look() {
+      for (const id of await listWaiting(db)) await queue.add(id)
     },
 
     async idle() {
-      for (let seen: Promise<void> | undefined; seen !== last; ) {
-        seen = last
+      for (let seen: unknown; seen !== resuming; ) {
+        seen = resuming
         await seen
+        await queue.idle()
       }
     },
 
     async close() {
       closing.abort()
-      await Promise.all([last, ...pauses])
+      await queue.close()
+      await resuming
     },
   }
+}
+
+function failureOf(error: unknown) {
+  const mayPass = error instanceof AppError && (error.code === 'busy' || error.code === 'unavailable')
+  const reason = error instanceof AppError ? error.message : 'Something failed inside simpleIA.'
+  return { state: mayPass ? ('waiting' as const) : ('failed' as const), reason }
 }
 
 function notBegun(model: string): ReEmbedProgress {
@@ -176,42 +153,36 @@ function notBegun(model: string): ReEmbedProgress {
 }
 
 /** Writes down where the collection goes. */
-async function note(
-  db: Database,
-  owner: Owner,
-  nameOrId: string,
-  model: string,
-): Promise<Readonly<{ collection: Collection; isNew: boolean }>> {
+async function note(db: Database, owner: Owner, nameOrId: string, model: string): Promise<Collection> {
   const collection = await getOwn(db, owner, nameOrId)
   const { id, name, nextModel } = collection
-  if (nextModel === model) return { collection, isNew: false }
-  if (nextModel !== undefined)
+  if (nextModel !== undefined && nextModel !== model)
     throw new AppError(
       'conflict',
       `The collection "${name}" is on its way to "${nextModel}". Stop that first: DELETE /embed/collections/${id}/re-embed.`,
     )
   if (collection.model === model) throw new AppError('conflict', `The collection "${name}" has vectors of "${model}" already.`)
   await db.updateTable('collections').set({ nextModel: model }).where('id', '=', id).execute()
-  return { collection: { ...collection, nextModel: model }, isNew: true }
+  await noteWaiting(db, id, model)
+  return { ...collection, nextModel: model }
 }
 
 /** Throws `MoveEnded`, `conflict` when the new vectors are no good, and as the model and the index. */
-async function move(parts: ReEmbeddingParts, job: Job, signal: AbortSignal): Promise<void> {
+async function move(parts: ReEmbeddingParts, row: ReEmbeddingRow, signal: AbortSignal): Promise<void> {
   const { db, models, vectorIndex } = parts
-  const { collectionId } = job
-  job.state = 'running'
-  job.reason = undefined
-  const model = await getModel(models, job.model)
+  const { collectionId } = row
+  const model = await getModel(models, row.model)
   const goal: Move = { collectionId, model, dimensions: await dimensionsOf(model, signal) }
   const space = spaceOf({ id: collectionId, model: model.name, dimensions: goal.dimensions })
-  job.done = 0
-  const onProgress = (done: number, truncated: number) => {
-    job.done += done
-    job.truncated += truncated
+  let [done, cut] = [0, row.truncated]
+  const onProgress = async (more: number, truncated: number) => {
+    done += more
+    cut += truncated
+    await saveProgress(db, row, { done, truncated: cut })
   }
   try {
     for (let after = 0; ; ) {
-      job.total = await countPassages(db, collectionId)
+      await saveProgress(db, row, { total: await countPassages(db, collectionId) })
       after = await fillVectors(db, { move: goal, after, onProgress, signal })
       // The index may have read the space when it was not complete.
       await vectorIndex.drop(space)

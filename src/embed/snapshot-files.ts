@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
-import { isLeftBehind } from '../storage/left-behind.ts'
+import { isMarkLeftBehind, processMark } from '../storage/left-behind.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { toStorageError } from '../storage/storage-error.ts'
 import type { Collection, Owner } from './collection.ts'
@@ -29,12 +29,13 @@ const partEnding = '.part'
  * and nothing of one that runs: a second one may be started by mistake. `openFile` is a parameter so that a test can fill the disk.
  */
 export async function openSnapshotFiles(folder: string, openFile: typeof open = open): Promise<SnapshotFiles> {
-  for (const path of await listFiles(folder, true)) if (isDeadPart(path)) await rm(join(folder, path), { force: true })
+  for (const path of await listFiles(folder, true))
+    if (await isDeadPart(folder, path)) await rm(join(folder, path), { force: true })
   const pathOf = (owner: Owner, name: string) => join(folderOf(folder, owner), `${checkName(name)}${ending}`)
   return {
     async replace(owner, name, write) {
       const path = pathOf(owner, name)
-      const beside = `${path}.${process.pid}.${randomUUID()}${partEnding}`
+      const beside = `${path}.${processMark}.${randomUUID()}${partEnding}`
       try {
         makeFolder(folderOf(folder, owner), 0o700)
         const outcome = await useFile(await openFile(beside, 'wx', 0o600), write)
@@ -75,10 +76,11 @@ export async function openSnapshotFiles(folder: string, openFile: typeof open = 
   }
 }
 
-function isDeadPart(path: string): boolean {
+async function isDeadPart(folder: string, path: string): Promise<boolean> {
   if (!path.endsWith(partEnding)) return false
-  const [, pid] = /\.(\d+)\.[^.]+\.part$/.exec(path) ?? []
-  return pid === undefined || isLeftBehind(Number(pid))
+  const [, mark = ''] = /\.([\w@-]+)\.[^.]+\.part$/.exec(path) ?? []
+  const facts = await stat(join(folder, path)).catch(() => undefined)
+  return facts !== undefined && isMarkLeftBehind(mark, Date.now() - facts.mtimeMs)
 }
 
 async function useFile<T>(file: FileHandle, work: (file: FileHandle) => Promise<T>): Promise<T> {

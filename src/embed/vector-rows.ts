@@ -15,7 +15,8 @@ export function spaceOf(collection: Pick<Collection, 'id' | 'model' | 'dimension
   return { key: `${collection.id}${separator}${collection.model}`, dimensions: collection.dimensions }
 }
 
-function readKey({ key }: VectorSpace): Readonly<{ collectionId: string; model: string }> {
+/** What `spaceOf` made the key of. */
+export function readKey({ key }: VectorSpace): Readonly<{ collectionId: string; model: string }> {
   const end = key.indexOf(separator)
   return { collectionId: key.slice(0, end), model: key.slice(end + 1) }
 }
@@ -53,6 +54,18 @@ export async function insertVectors(
       .execute()
     await pause()
   }
+}
+
+export async function countVectors(db: Database, space: VectorSpace): Promise<number> {
+  const { collectionId, model } = readKey(space)
+  const { count } = await db
+    .selectFrom('vectors')
+    .innerJoin('passages', 'passages.id', 'vectors.passageId')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('passages.collectionId', '=', collectionId)
+    .where('vectors.model', '=', model)
+    .executeTakeFirstOrThrow()
+  return count
 }
 
 /** Reads the vectors of a space by rising ids, so that what is committed meanwhile comes last and is seen. */

@@ -14,28 +14,40 @@ const functionWords: ReadonlySet<string> = new Set(
   ).split(' '),
 )
 
+/** One word, or several side by side; the last one, where it is a prefix, is also found as the beginning of a longer word. */
+export type WordTerm = Readonly<{ words: readonly string[]; isPrefix: boolean }>
+
 /**
- * A query for FTS5 that finds whatever holds one of the telling words of a text; undefined where it has no words. Words that stand side by
- * side count once more as a phrase. Each is quoted, so that nothing of the text is read as an operator, and what FTS5 does not take for a
- * part of a word is left out.
+ * What is looked for to find whatever holds one of the telling words of a text: the words, and those that stand side by side once more as
+ * a phrase, none of them twice. Nothing where the text has no words.
  */
-export function toWordQuery(text: string): string | undefined {
-  const given = text.toWellFormed().match(/[\p{L}\p{N}\p{M}\p{Co}]+/gu)
-  if (given === null) return undefined
-  const words = given.slice(0, mostWords)
+export function readWordTerms(text: string): readonly WordTerm[] {
+  const words = (text.toWellFormed().match(/[\p{L}\p{N}\p{M}\p{Co}]+/gu) ?? []).slice(0, mostWords)
   const phrases = words.flatMap((word, index) => {
     const next = words[index + 1]
-    return next === undefined || isFunctionWord(word) || isFunctionWord(next) ? [] : [`"${word} ${next}"`]
+    return next === undefined || isFunctionWord(word) || isFunctionWord(next) ? [] : [{ words: [word, next], isPrefix: false }]
   })
   const telling = words.filter((word) => !isFunctionWord(word))
-  return [...new Set([...(telling.length > 0 ? telling : words).map(toTerm), ...phrases])].join(' OR ')
+  const terms = [...(telling.length > 0 ? telling : words).map(toTerm), ...phrases]
+  return [...new Map(terms.map((term) => [toPhrase(term), term])).values()]
 }
+
+/**
+ * The query for FTS5; undefined where there is nothing to look for. Each word is quoted, so that nothing of the text is read as an
+ * operator, and what FTS5 does not take for a part of a word is left out.
+ */
+export function toWordQuery(text: string): string | undefined {
+  const terms = readWordTerms(text)
+  return terms.length === 0 ? undefined : terms.map(toPhrase).join(' OR ')
+}
+
+const toPhrase = ({ words, isPrefix }: WordTerm) => `"${words.join(' ')}"${isPrefix ? '*' : ''}`
 
 const isFunctionWord = (word: string) => functionWords.has(word.toLowerCase().normalize('NFD').replaceAll(/\p{M}/gu, ''))
 
-function toTerm(word: string): string {
-  if (word.length < shortestPrefix || !/^[\p{L}\p{M}]+$/u.test(word)) return `"${word}"`
+function toTerm(word: string): WordTerm {
+  if (word.length < shortestPrefix || !/^[\p{L}\p{M}]+$/u.test(word)) return { words: [word], isPrefix: false }
   const lower = word.toLowerCase()
   const ending = endings.find((one) => lower.endsWith(one) && lower.length - one.length >= shortestPrefix)
-  return `"${ending === undefined ? lower : lower.slice(0, -ending.length)}"*`
+  return { words: [ending === undefined ? lower : lower.slice(0, -ending.length)], isPrefix: true }
 }

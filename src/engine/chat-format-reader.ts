@@ -116,7 +116,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
     const whole = at >= 0 ? at : held.length - (ended ? 0 : partialLength(held, close))
     const text = held.slice(0, whole)
     // Line breaks at the end are part of the mark, if it follows.
-    const shown = ended && at < 0 ? text : text.replace(/\n+$/, '')
+    const shown = ended && at < 0 ? text : text.replace(/(?<!\n)\n+$/, '')
     if (shown !== '') parts.push({ type: 'reasoning-delta', text: shown })
     if (at >= 0) return leaveReasoning(at + close.length)
     drop(shown.length)

@@ -1,3 +1,5 @@
+import type { ModelLoad } from './engine-work.ts'
+
 /** A function that the model wants to be called. */
 export type ToolCall = Readonly<{
   /** Made by who answers; the result is sent back under it. */
@@ -319,4 +321,6 @@ export type EngineStatus = Readonly<{
   queued: number
   /** Bytes of resident memory of the engines' processes. */
   residentBytes: number
+  /** Each model that is or was in memory. */
+  models: readonly ModelLoad[]
 }>

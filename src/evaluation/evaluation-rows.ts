@@ -1,11 +1,12 @@
 import { AppError } from '../errors.ts'
 import type { EvaluationsTable } from '../storage/learning-tables.ts'
+import { isOrphaned } from '../storage/orphaned.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 
 export type EvaluationRow = Readonly<EvaluationsTable>
 /** Without what can be long. */
-export type ListedRow = Omit<EvaluationRow, 'request' | 'report'>
+export type ListedRow = Omit<EvaluationRow, 'request' | 'report' | 'instanceId' | 'wish'>
 
 const listed = [
   'id',
@@ -53,7 +54,33 @@ export async function listRows(db: Database, { userId, limit, cursor, candidate 
   return toPage(rows, limit)
 }
 
-/** Those that a process before this one left unfinished will never end. */
-export async function interruptLeftOver(db: Database, endedAt: string): Promise<void> {
-  await db.updateTable('evaluations').set({ state: 'interrupted', endedAt }).where('state', 'in', ['queued', 'running']).execute()
+/** Those of a process that has gone will never end. */
+export async function interruptOrphans(db: Database, endedAt: string): Promise<void> {
+  await db
+    .updateTable('evaluations')
+    .set({ state: 'interrupted', endedAt })
+    .where('state', 'in', underWay)
+    .where(isOrphaned)
+    .execute()
+}
+
+const underWay = ['queued', 'running'] as const
+export const isUnderWay = ({ state }: Pick<EvaluationRow, 'state'>): boolean => underWay.some((one) => one === state)
+
+/** Asks the process that has it to end it; false where it has ended. */
+export async function wishEnd(db: Database, id: string): Promise<boolean> {
+  const wish = db.updateTable('evaluations').set({ wish: 'cancel' }).where('id', '=', id).where('state', 'in', underWay)
+  return (await wish.executeTakeFirstOrThrow()).numUpdatedRows > 0n
+}
+
+/** Those of this process that it is asked to end. */
+export async function listWished(db: Database, instanceId: string): Promise<readonly string[]> {
+  const wished = db.selectFrom('evaluations').select('id').where('wish', '=', 'cancel').where('state', 'in', underWay)
+  return (await wished.where('instanceId', '=', instanceId).execute()).map(({ id }) => id)
+}
+
+/** False where it has not ended, or is not there. */
+export async function removeEnded(db: Database, id: string): Promise<boolean> {
+  const removal = db.deleteFrom('evaluations').where('id', '=', id).where('state', 'not in', underWay)
+  return (await removal.executeTakeFirstOrThrow()).numDeletedRows > 0n
 }

@@ -1,10 +1,23 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
+import type { Instances } from '../instances/instances.ts'
 import type { Asker } from '../predict/predict.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Progress } from './evaluation.ts'
 import { createEvaluationQueue, type EvaluationQueue, type QueueParts } from './evaluation-queue.ts'
-import { type EvaluationRow, getRow, interruptLeftOver, type ListedRow, type ListOptions, listRows } from './evaluation-rows.ts'
+import {
+  type EvaluationRow,
+  getRow,
+  interruptOrphans,
+  isUnderWay,
+  type ListedRow,
+  type ListOptions,
+  listRows,
+  listWished,
+  removeEnded,
+  wishEnd,
+} from './evaluation-rows.ts'
 import { makePlan, type Planned, type PlanParts } from './make-plan.ts'
 import type { EvaluationBody } from './schema.ts'
 
@@ -28,6 +41,8 @@ export interface Evaluations extends Pick<EvaluationQueue, 'watch'> {
   cancel(id: string, viewer: Viewer): Promise<Evaluation>
   /** With its report. Throws `conflict` while it waits or runs. */
   remove(id: string, viewer: Viewer): Promise<void>
+  /** Ends those here that another process was asked to end. */
+  look(): Promise<void>
   /** Interrupts what runs and waits, and resolves when all has ended. */
   close(): Promise<void>
 }
@@ -36,29 +51,49 @@ export type EvaluationsParts = PlanParts &
   Pick<QueueParts, 'evaluate' | 'isEnding' | 'onError'> &
   Readonly<{
     db: Database
+    /** This process, and the others on the database: an evaluation is worked on by the one that was asked for it. */
+    instances: Pick<Instances, 'id' | 'recover' | 'hint'>
     /** Milliseconds since 1970. */
     now: () => number
+    /** How often is looked at one that another process works on. */
+    lookEveryMs?: number
   }>
 
-/** Marks what an earlier process left unfinished, and is ready for more. */
+/** How long is waited until another process has ended one. */
+const endWaitMs = 15_000
+
+/** Marks what processes that have gone left unfinished, and is ready for more. */
 export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluations> {
-  const { db, now } = parts
+  const { db, instances, now, lookEveryMs = 1000 } = parts
   const time = () => new Date(now()).toISOString()
-  await interruptLeftOver(db, time())
+  await instances.recover(() => interruptOrphans(db, time()))
   const save: QueueParts['save'] = (id, values) => db.updateTable('evaluations').set(values).where('id', '=', id).execute()
   const queue = createEvaluationQueue({ ...parts, save, time })
   const get = async (id: string, { userId }: Viewer) => {
     return { row: await getRow(db, id, userId), progress: queue.progressOf(id) }
   }
 
+  async function* watchElsewhere(id: string, signal: AbortSignal): AsyncGenerator<Progress> {
+    while (!signal.aborted) {
+      const row = await db.selectFrom('evaluations').select(['state', 'instanceId']).where('id', '=', id).executeTakeFirst()
+      if (row === undefined || !isUnderWay(row) || row.instanceId === instances.id) return
+      await wait(lookEveryMs, undefined, { signal }).catch(() => undefined)
+    }
+  }
+
   return {
-    watch: queue.watch,
+    async *watch(id, signal) {
+      yield* queue.has(id) ? queue.watch(id, signal) : watchElsewhere(id, signal)
+    },
     get,
+    async look() {
+      for (const id of await listWished(db, instances.id)) await queue.stop(id)
+    },
     close: queue.close,
     async create(body, caller) {
       queue.refuseMore()
       const planned = await makePlan(parts, body, caller)
-      const row = toRow(planned, { body, userId: caller.userId, createdAt: time() })
+      const row = toRow(planned, { body, userId: caller.userId, createdAt: time(), instanceId: instances.id })
       await db.insertInto('evaluations').values(row).execute()
       queue.add(row.id, planned.plan)
       return { row, progress: undefined }
@@ -69,20 +104,24 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
     },
     async cancel(id, viewer) {
       await get(id, viewer)
-      if (!(await queue.stop(id))) throw new AppError('conflict', `The evaluation "${id}" has ended already.`)
+      if (!(await queue.stop(id))) {
+        if (!(await wishEnd(db, id))) throw new AppError('conflict', `The evaluation "${id}" has ended already.`)
+        await instances.hint()
+        for await (const _progress of watchElsewhere(id, AbortSignal.timeout(endWaitMs)));
+      }
       return get(id, viewer)
     },
     async remove(id, viewer) {
       await get(id, viewer)
-      if (queue.has(id)) throw new AppError('conflict', `The evaluation "${id}" has not ended yet. Cancel it first.`)
-      await db.deleteFrom('evaluations').where('id', '=', id).execute()
+      if (queue.has(id) || !(await removeEnded(db, id)))
+        throw new AppError('conflict', `The evaluation "${id}" has not ended yet. Cancel it first.`)
     },
   }
 }
 
-type Created = Readonly<{ body: EvaluationBody; userId: string; createdAt: string }>
+type Created = Readonly<{ body: EvaluationBody; userId: string; createdAt: string; instanceId: string }>
 
-function toRow({ plan, runId }: Planned, { body, userId, createdAt }: Created): EvaluationRow {
+function toRow({ plan, runId }: Planned, { body, userId, createdAt, instanceId }: Created): EvaluationRow {
   return {
     id: randomUUID(),
     kind: plan.kind,
@@ -100,5 +139,7 @@ function toRow({ plan, runId }: Planned, { body, userId, createdAt }: Created): 
     createdBy: userId,
     createdAt,
     endedAt: null,
+    instanceId,
+    wish: null,
   }
 }

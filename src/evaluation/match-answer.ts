@@ -5,7 +5,7 @@ export function normalizeAnswer(text: string): string {
     .toLowerCase()
     .replace(/\s+/g, ' ')
     .trim()
-    .replace(/[\s.!?…。]+$/u, '')
+    .replace(/(?<![\s.!?…。])[\s.!?…。]+$/u, '')
     .replace(/^[¡¿\s]+/u, '')
 }
 

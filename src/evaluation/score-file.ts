@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { toDiskError } from '../engine/disk.ts'
 import type { ScoreEvent, ScoreJob, TextScore } from '../engine/train/score-protocol.ts'
 import { AppError } from '../errors.ts'
+import { findProcessFolder } from '../storage/process-folder.ts'
 import type { ExampleScore, Likelihood, Score } from './evaluation.ts'
 
 export type ScoreFileParts = Readonly<{
@@ -15,8 +16,8 @@ export type ScoreFileParts = Readonly<{
 }>
 
 /** Scores with a process of its own, which reads the examples from a file. What a killed process left in the folder is removed. */
-export async function openScore({ runScoring, folder, maxLength, threads }: ScoreFileParts): Promise<Score> {
-  await rm(folder, { recursive: true, force: true })
+export async function openScore({ runScoring, folder: shared, maxLength, threads }: ScoreFileParts): Promise<Score> {
+  const folder = await findProcessFolder(shared)
   return async (model, examples, { onProgress, signal }) => {
     const examplesFile = join(folder, `${randomUUID()}.jsonl`)
     try {

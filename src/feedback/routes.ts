@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type {} from '@fastify/swagger'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
-import type { Static } from 'typebox'
+import Type, { type Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { readPeriod } from '../http/read-time.ts'
 import type { Feedback, FeedbackFilter, FeedbackStore } from './feedback.ts'
@@ -69,7 +69,12 @@ function callerRoutes({ feedback, raterOf, findRated }: FeedbackRoutesOptions): 
 
 function userRoutes({ feedback, raterOf, isAdmin }: FeedbackRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
-    const schema = { tags, summary: 'Take feedback back: your own, or as an admin any', params: feedbackById }
+    const schema = {
+      tags,
+      summary: 'Take feedback back: your own, or as an admin any',
+      params: feedbackById,
+      response: { 204: Type.Null() },
+    }
     scope.delete<{ Params: Static<typeof feedbackById> }>('/feedback/:id', { schema }, async (request, reply) => {
       const { id } = request.params
       if (!(await feedback.remove(id, isAdmin(request) ? undefined : raterOf(request).userId)))

@@ -73,7 +73,8 @@ export function setRetryAfter(reply: FastifyReply, { code, retryAfterSeconds }: 
   reply.header('retry-after', Math.max(1, Math.ceil(retryAfterSeconds ?? defaultRetrySeconds)))
 }
 
-const isForLater = (code: ErrorCode) =>
+/** Whether the answer says when to come back. */
+export const isForLater = (code: ErrorCode) =>
   code === 'busy' || code === 'rate_limited' || code === 'quota_exceeded' || code === 'unavailable'
 
 /** The error handler of every scope whose answers have the common shape. */

@@ -9,8 +9,10 @@ export type HealthOptions = Readonly<{
   /** Nothing may leave this machine. */
   localOnly: boolean
   engine: () => EngineStatus
-  isDraining: () => boolean
+  isLeaving: () => boolean
   uptimeSeconds: () => number
+  /** Throws `unavailable` while the database cannot be asked. */
+  checkDatabase: () => Promise<void>
 }>
 
 const alive = Type.Object({
@@ -21,8 +23,15 @@ const alive = Type.Object({
 })
 const ready = Type.Object({ status: Type.Literal('ready') })
 
-/** GET /health: the process lives. GET /health/ready: it can answer prompts; 503 with the reason until then and while it ends. */
-export function healthRoutes({ version, localOnly, engine, isDraining, uptimeSeconds }: HealthOptions): FastifyPluginAsync {
+/** GET /health: the process lives. GET /health/ready: it can answer prompts and ask its database; 503 with the reason until then and while it ends. */
+export function healthRoutes({
+  version,
+  localOnly,
+  engine,
+  isLeaving,
+  uptimeSeconds,
+  checkDatabase,
+}: HealthOptions): FastifyPluginAsync {
   return async (http) => {
     const tags = ['service']
     http.get('/health', { schema: { summary: 'Is the process alive?', tags, response: { 200: alive } } }, async () => ({
@@ -33,13 +42,18 @@ export function healthRoutes({ version, localOnly, engine, isDraining, uptimeSec
     }))
 
     const response = { 200: ready, 503: errorBody }
-    http.get('/health/ready', { schema: { summary: 'Can a model answer?', tags, response } }, async () => {
-      if (isDraining()) throw new AppError('unavailable', 'The service is shutting down.')
-      const { state, reason } = engine()
-      // One that is not in memory now is loaded by the request that needs it.
-      if (state !== 'ready' && state !== 'unloaded')
-        throw new AppError('unavailable', reason ?? `The model is not ready: ${state}.`)
-      return { status: 'ready' as const }
-    })
+    http.get(
+      '/health/ready',
+      { schema: { summary: 'Can a model answer, and can the database be asked?', tags, response } },
+      async () => {
+        if (isLeaving()) throw new AppError('unavailable', 'The service is shutting down.')
+        const { state, reason } = engine()
+        // One that is not in memory now is loaded by the request that needs it.
+        if (state !== 'ready' && state !== 'unloaded')
+          throw new AppError('unavailable', reason ?? `The model is not ready: ${state}.`)
+        await checkDatabase()
+        return { status: 'ready' as const }
+      },
+    )
   }
 }

@@ -15,6 +15,9 @@ const letGoMs = 1000
 export function createLifecycle() {
   const running = new Set<Running>()
   const idleListeners = new Set<() => void>()
+  /** What is done for one that was let in is let in, too. */
+  const letIn = new WeakSet<AbortSignal>()
+  let leaving = false
   let draining = false
   let graceOver = false
 
@@ -29,14 +32,21 @@ export function createLifecycle() {
   }
 
   return {
+    /** Whether it is to be stopped: nobody should send anything more, though what comes may still be answered. */
+    isLeaving: () => leaving,
+    leave(): void {
+      leaving = true
+    },
     isDraining: () => draining,
     running: () => running.size,
+    /** Throws `unavailable` while the service ends, but for a signal that it gave itself. */
     admit(signal: AbortSignal) {
-      if (draining) throw new AppError('unavailable', shuttingDown, { retryAfterSeconds })
+      if (draining && !letIn.has(signal)) throw new AppError('unavailable', shuttingDown, { retryAfterSeconds })
       const controller = new AbortController()
       const abort = () => controller.abort()
       const one = { abort }
       running.add(one)
+      letIn.add(controller.signal)
       if (signal.aborted) abort()
       else signal.addEventListener('abort', abort, { once: true })
       return {
@@ -50,6 +60,7 @@ export function createLifecycle() {
     ended: () => (graceOver ? new AppError('unavailable', shuttingDown, { retryAfterSeconds }) : undefined),
     /** Lets nothing new in, waits for what runs, at most `graceMs`; then ends it and waits a moment until it has let go. */
     async drain(graceMs: number): Promise<void> {
+      leaving = true
       draining = true
       await within(graceMs, whenIdle())
       graceOver = true

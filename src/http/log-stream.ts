@@ -5,6 +5,8 @@ import { serializeError } from './request-log.ts'
 export type LogOptions = Readonly<{
   level: string /** Default: the standard output. */
   stream?: Readonly<{ write(line: string): void }>
+  /** What each line holds besides: of the request that is worked on. */
+  mixin?: (() => object | undefined) | undefined
 }>
 
 /** Lines that wait for a disk that has room again; past these they are dropped. */
@@ -17,6 +19,7 @@ export function openLogStream(file: number | string): Readonly<{ write(line: str
   return { write: (line) => void stream.write(line) }
 }
 
-export function createLog({ level, stream = openLogStream(1) }: LogOptions): FastifyBaseLogger {
-  return pino({ level, serializers: { err: serializeError } }, stream)
+export function createLog({ level, stream = openLogStream(1), mixin }: LogOptions): FastifyBaseLogger {
+  const more = mixin === undefined ? {} : { mixin: () => mixin() ?? {} }
+  return pino({ level, serializers: { err: serializeError }, ...more }, stream)
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type {} from '../auth/guard.ts'
+import type {} from './traffic.ts'
 
 const safeRequestId = /^[A-Za-z0-9._-]{1,64}$/
 
@@ -17,7 +19,10 @@ export function routeOf(request: FastifyRequest): string {
   return request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched')
 }
 
-/** One line for each answer: what was asked, never with what words. */
+/**
+ * One line for each answer: what was asked, never with what words. What probes, collectors and pages fetch again and again is told at
+ * `debug`, unless it fails.
+ */
 export function logAnswer(request: FastifyRequest, reply: FastifyReply, status: number): void {
   const line = {
     method: knownMethods.has(request.method) ? request.method : 'other',
@@ -25,8 +30,16 @@ export function logAnswer(request: FastifyRequest, reply: FastifyReply, status: 
     status,
     durationMs: Math.round(reply.elapsedTime),
     failure: reply.failure?.code,
+    caller: callerKind(request),
   }
-  request.log.info(line, 'answered')
+  const isQuiet = request.routeOptions.config.isTraffic === false && status < 400
+  request.log[isQuiet ? 'debug' : 'info'](line, 'answered')
+}
+
+/** Who has asked, as far as the log is to know: `anonymous`, `user`, `admin`, or an API key of one of the two; absent where nobody was asked who. */
+function callerKind({ caller }: FastifyRequest): string | undefined {
+  if (caller?.type !== 'user') return caller?.type
+  return caller.key === undefined ? caller.role : `${caller.role} key`
 }
 
 /** How an error is written to the log. */

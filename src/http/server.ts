@@ -9,11 +9,14 @@ import {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyPluginAsync,
+  type FastifyReply,
+  type FastifyRequest,
   type FastifySchemaCompiler,
   type FastifySerializerCompiler,
   fastify,
   LogController,
   type onRequestAsyncHookHandler,
+  type RouteOptions,
 } from 'fastify'
 import { AppError } from '../errors.ts'
 import { type BrowserGuardOptions, createBrowserGuard } from './browser-guard.ts'
@@ -25,6 +28,13 @@ import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf } from './request-log.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { createValidatorCompiler } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Where `mountRoutes` has mounted the route. */
+    scope?: Scope
+  }
+}
 
 /** Who may use a route. Each scope has a guard in front, which refuses before anything of the request is read. */
 export type Scope = 'public' | 'caller' | 'user' | 'admin'
@@ -40,6 +50,8 @@ export type SchemaCompilers = Readonly<{
 export type ServerOptions = Readonly<{
   boundToLoopback: boolean
   production: boolean
+  /** Names by which the service is reached; see browser-guard.ts. */
+  allowedHosts?: readonly string[]
   corsOrigins: readonly string[]
   isFromOwnPage: BrowserGuardOptions['isFromOwnPage']
   /** Addresses or subnets of proxies whose X-Forwarded-For is believed. */
@@ -47,7 +59,11 @@ export type ServerOptions = Readonly<{
   maxBodyBytes: number
   log: FastifyBaseLogger
   lifecycle: Lifecycle
+  /** Answers a request whose address cannot be read: no route, scope or hook is found for it. Default: in the common shape. */
+  replyToBrokenAddress?: (error: unknown, request: FastifyRequest, reply: FastifyReply) => unknown
   onRequestEnd: RequestEndListener
+  /** Adds what comes before all other hooks. */
+  addFirstHooks?: (http: FastifyInstance) => void
   /** Default: all that schemas say is compiled before the server listens. */
   schemaCompilers?: SchemaCompilers
 }>
@@ -65,6 +81,7 @@ const exposedHeaders = [
 
 /** A server with everything that holds for each request, and no routes yet. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { replyToBrokenAddress = replyWithError } = options
   const http = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -76,7 +93,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     // No hook runs for an address that cannot be read.
     frameworkErrors: (error, request, reply) => {
       reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' })
-      replyWithError(error, request, reply)
+      replyToBrokenAddress(error, request, reply)
     },
     clientErrorHandler: answerBrokenRequest,
   })
@@ -90,6 +107,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   cutSlowConnections(http)
   // First of all hooks: it closes the connections of the handshakes that those after it refuse.
   await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
+  options.addFirstHooks?.(http)
   onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)
   http.addHook('preValidation', async ({ body }) => refuseDeepJson(body))
@@ -109,7 +127,8 @@ export type MountedRoute = Readonly<{ scope: Scope; method: string; url: string 
 /** Mounts the routes, each in the scope that decides who may use it, and gives the list of them. */
 export async function mountRoutes(http: FastifyInstance, guards: Guards, routes: Routes): Promise<readonly MountedRoute[]> {
   const mounted: MountedRoute[] = []
-  const note = (name: Scope) => (route: Readonly<{ method: string | string[]; url: string }>) => {
+  const note = (name: Scope) => (route: RouteOptions) => {
+    route.config = { ...route.config, scope: name }
     for (const method of [route.method].flat()) if (method !== 'HEAD') mounted.push({ scope: name, method, url: route.url })
   }
   await http.register(async (scope) => {

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, type ErrorCode } from '../errors.ts'
@@ -115,11 +116,14 @@ function serveSocket(
   async function handle(text: string): Promise<void> {
     if (await isAllowed()) await handlers.message(text)
   }
+  // Messages are part of the request that has opened the socket, and what they bring about is, too.
+  const resource = new AsyncResource('simpleia.socket')
+  const take = (text: string) => resource.runInAsyncScope(handle, undefined, text)
   socket.on('message', (data, isBinary) => {
     if (socket.readyState !== socket.OPEN) return
     if (isBinary) return connection.close(closeCodes.policy, 'Only text messages are understood.')
     if (!countMessage()) return connection.close(closeCodes.policy, 'Too many messages.')
-    last = last.then(() => handle(data.toString())).catch(fail)
+    last = last.then(() => take(data.toString())).catch(fail)
   })
   function fail(error: unknown): void {
     request.log.error({ err: error }, 'A WebSocket message failed')

@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import type { RequestEndListener } from '../http/request-end.ts'
 import { knownMethods, routeOf } from '../http/request-log.ts'
 import type { Metrics } from './metrics.ts'
@@ -27,6 +27,14 @@ function isDirectFromLoopback({ raw, ip }: FastifyRequest): boolean {
   const { headers } = raw
   const forwarded = headers['x-forwarded-for'] ?? headers.forwarded ?? headers['x-real-ip']
   return forwarded === undefined && (ip === '::1' || ip.startsWith('127.') || ip.startsWith('::ffff:127.'))
+}
+
+/** Counts the requests under way. */
+export function countActive(http: FastifyInstance, metrics: Pick<Metrics, 'requestBegin'>): void {
+  http.addHook('onRequest', (_request, reply, done) => {
+    reply.raw.once('close', metrics.requestBegin())
+    done()
+  })
 }
 
 /** Counts one request that has ended. */

@@ -9,22 +9,25 @@ export type TrainingNumbers = Readonly<{
   isYielding: boolean
 }>
 
+/** Without a database nothing is told of training, and all else is told as ever: that is when somebody looks. */
 export function registerTraining(registry: Registry, read: () => Promise<TrainingNumbers>): void {
   const registers = [registry]
+  const numbers = sharedReading(read)
   new Gauge({
     name: 'simpleia_training_runs',
     help: 'Training runs by state.',
     labelNames: ['state'],
     registers,
     async collect() {
+      const told = await numbers()
       this.reset()
-      for (const [state, count] of (await read()).counts) this.set({ state }, count)
+      for (const [state, count] of told?.counts ?? []) this.set({ state }, count)
     },
   })
   const gauges: ReadonlyArray<readonly [string, string, (numbers: TrainingNumbers) => number]> = [
     ['simpleia_training_step', 'Steps that the running training run has done.', ({ step }) => step],
     ['simpleia_training_loss', 'Loss of the last step of the running training run.', ({ loss }) => loss],
-    ['simpleia_training_tokens_per_second', 'Speed of the running training run.', (numbers) => numbers.tokensPerSecond],
+    ['simpleia_training_tokens_per_second', 'Speed of the running training run.', (told) => told.tokensPerSecond],
     ['simpleia_training_yielding', '1 while training stands still for requests.', ({ isYielding }) => Number(isYielding)],
   ]
   for (const [name, help, pick] of gauges) {
@@ -33,8 +36,23 @@ export function registerTraining(registry: Registry, read: () => Promise<Trainin
       help,
       registers,
       async collect() {
-        this.set(pick(await read()))
+        const told = await numbers()
+        if (told === undefined) this.remove()
+        else this.set(pick(told))
       },
     })
+  }
+}
+
+/** Asks once for all who ask at the same time. Undefined where it cannot be read. */
+function sharedReading<T>(read: () => Promise<T>): () => Promise<T | undefined> {
+  let reading: Promise<T | undefined> | undefined
+  return () => {
+    reading ??= read()
+      .catch(() => undefined)
+      .finally(() => {
+        reading = undefined
+      })
+    return reading
   }
 }

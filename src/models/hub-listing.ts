@@ -70,7 +70,7 @@ function toFile(entry: TreeEntry, urlOf: (path: string) => string): readonly Hub
 }
 
 function readNextQuery(link: string | null): string | undefined {
-  const [, next = ''] = /<([^>]*)>\s*;\s*rel="?next"?/.exec(link ?? '') ?? []
+  const [, next = ''] = /<([^<>]*)>\s*;\s*rel="?next"?/.exec(link ?? '') ?? []
   return URL.canParse(next, 'https://hub') ? new URL(next, 'https://hub').search || undefined : undefined
 }
 

@@ -9,10 +9,10 @@ export type CacheQuestion = Readonly<{ provider: string; modelIdentity: string; 
 
 export type CacheStatistics = Readonly<{ entries: number; hits: number; misses: number; evictions: number }>
 
-/** Whole answers to deterministic requests, least recently used out first, each for a limited time. */
+/** Whole answers to deterministic requests, least recently used out first, each for a limited time. It never rejects. */
 export interface AnswerCache {
-  find(key: string): CollectedAnswer | undefined
-  save(key: string, answer: CollectedAnswer): void
+  find(key: string): Promise<CollectedAnswer | undefined>
+  save(key: string, answer: CollectedAnswer): Promise<void>
   statistics(): CacheStatistics
 }
 
@@ -86,6 +86,7 @@ export function isDeterministic({ sampling }: Pick<GenerateRequest, 'sampling'>)
   return (sampling.temperature === 0 && isGiven(sampling, 'temperature')) || sampling.seed !== undefined
 }
 
+/** In the memory of this process. */
 export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): AnswerCache {
   let hits = 0
   let misses = 0
@@ -94,7 +95,7 @@ export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): Answ
   const answers = new LRUCache<string, CollectedAnswer>({
     max: maxEntries,
     maxSize: maxCharacters,
-    sizeCalculation: (answer) => 1 + answer.choices.reduce((sum, choice) => sum + sizeOf(choice), 0),
+    sizeCalculation: (answer) => 1 + sizeOfAnswer(answer),
     ttl: ttlSeconds * 1000,
     ttlResolution: 0,
     perf: { now },
@@ -103,28 +104,31 @@ export function createCache({ maxEntries, ttlSeconds, now }: CacheOptions): Answ
     },
   })
   return {
-    find(key) {
+    async find(key) {
       const answer = answers.get(key)
       if (answer === undefined) misses += 1
       else hits += 1
       return answer
     },
-    save(key, answer) {
+    async save(key, answer) {
       answers.set(key, answer)
     },
     statistics: () => ({ entries: answers.size, hits, misses, evictions }),
   }
 }
 
-/** About its characters in memory: a token is some numbers and a text. */
+/** About its characters in memory. */
+export const sizeOfAnswer = ({ choices }: CollectedAnswer): number => choices.reduce((sum, choice) => sum + sizeOf(choice), 0)
+
+/** A token is some numbers and a text. */
 function sizeOf({ text, reasoning, reasoningSignature = '', toolCalls, tokens }: CompletionChoice): number {
   const calls = toolCalls.reduce((sum, call) => sum + call.name.length + call.arguments.length, 0)
   const scores = tokens.reduce((sum, { top }) => sum + charactersPerToken * (1 + top.length), 0)
   return text.length + reasoning.length + reasoningSignature.length + calls + scores
 }
 
-const noCache: AnswerCache = {
-  find: () => undefined,
-  save: () => undefined,
+export const noCache: AnswerCache = {
+  find: async () => undefined,
+  save: async () => {},
   statistics: () => ({ entries: 0, hits: 0, misses: 0, evictions: 0 }),
 }

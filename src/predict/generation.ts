@@ -31,11 +31,13 @@ export async function* generation(parts: GenerationParts): AsyncGenerator<Genera
   }
   try {
     for await (const event of provider.generate(request, admitted.signal, onSent)) {
-      if (!progress.hasBegun) metrics.firstToken((now() - startMs) / 1000)
+      if (!progress.hasBegun) metrics.firstToken((now() - startMs) / 1000, target)
       progress.hasBegun = true
       if (event.type === 'generation-end') {
         progress.hasEnded = true
-        metrics.generationEnd(event.usage, { provider: target.provider, model: target.model, timings: event.timings })
+        const seconds = (now() - startMs) / 1000
+        const { choices } = request
+        metrics.generationEnd(event.usage, { ...target, timings: event.timings, choices, seconds })
         await meter.note(asker, target, event.usage)
         await recording?.end(event)
       } else {
@@ -47,7 +49,7 @@ export async function* generation(parts: GenerationParts): AsyncGenerator<Genera
     if (!progress.hasEnded) throw new AppError('internal', 'The engine stopped before the answer was complete.')
   } catch (error) {
     const reason = admitted.signal.aborted ? (parts.ended() ?? error) : error
-    metrics.generationFailed(reason instanceof AppError ? reason.code : 'internal')
+    metrics.generationFailed(reason instanceof AppError ? reason.code : 'internal', target)
     throw reason
   } finally {
     // Nobody passes a quota by leaving before the end, nor while the prompt is read. A request that was refused used nothing.

@@ -97,15 +97,22 @@ export interface Predict {
 }
 
 /** What has written an answer, and how fast. */
-export type AnsweredBy = Pick<Target, 'provider' | 'model'> & Readonly<{ timings: Timings }>
+export type AnsweredBy = Pick<Target, 'provider' | 'model' | 'ranOn'> &
+  Readonly<{
+    timings: Timings
+    /** How many answers to the same prompt there were. */
+    choices: number
+    /** From the request to the end of its answer. */
+    seconds: number
+  }>
 
 /** What the pipeline counts. */
 export interface PredictMetrics {
   cacheHit(): void
   cacheMiss(): void
-  firstToken(seconds: number): void
+  firstToken(seconds: number, target: MeteredTarget): void
   generationEnd(usage: Usage, answer: AnsweredBy): void
-  generationFailed(code: ErrorCode): void
+  generationFailed(code: ErrorCode, target: MeteredTarget): void
 }
 
 /** What uses something up. */
@@ -203,8 +210,12 @@ export function createPredict(parts: PredictParts): Predict {
     { request, asker, admit, isStream }: Asking,
     signal: AbortSignal,
   ): Promise<OpenAnswer> {
-    await admit(target)
     const admitted = admission.admit(signal)
+    // Only afterwards: who is not let in has used nothing of a quota.
+    await admit(target).catch((error: unknown) => {
+      admitted.release()
+      throw error
+    })
     const id = createId()
     const question = toGenerateRequest(request, target, asker)
     // Of a whole answer nothing is told before it is there.
@@ -224,7 +235,7 @@ export function createPredict(parts: PredictParts): Predict {
       const { target, model, provider } = asked
       const question = toGenerateRequest(request, target, asker)
       const key = isKept ? cacheKey({ provider: provider.name, modelIdentity: model.identity, request: question }) : ''
-      const known = isKept ? cache.find(key) : undefined
+      const known = isKept ? await cache.find(key) : undefined
       if (known === undefined) {
         if (isKept) metrics.cacheMiss()
         return { ...(await begin(asked, asking, signal)), asked, key, known }
@@ -242,7 +253,7 @@ export function createPredict(parts: PredictParts): Predict {
     const answer = await collect(opened.events)
     await recorder.record({ id, asker, request, target, ...answer })
     // When its file has changed on the way, nobody knows which of the two has answered.
-    if (isKept && (await isStill(asked))) cache.save(key, answer)
+    if (isKept && (await isStill(asked))) await cache.save(key, answer)
     return { id, ...target, ...answer, cached: false }
   }
 

@@ -1,4 +1,4 @@
-import { setImmediate, setTimeout as wait } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { sql } from 'kysely'
 import type { Place } from '../storage/place-cursor.ts'
@@ -130,11 +130,11 @@ export type RetentionParts = Readonly<{
   log: Pick<FastifyBaseLogger, 'error' | 'info'>
   now: () => number
   /** Resolves a day later; rejects when `signal` says so. */
-  waitADay?: (signal: AbortSignal) => Promise<unknown>
+  waitADay: (signal: AbortSignal) => Promise<unknown>
 }>
 
 /** Prunes by age and size, now and every day, until it is closed. */
-export function openRetention({ db, days, log, now, waitADay = aDay }: RetentionParts): Readonly<{ close(): Promise<void> }> {
+export function openRetention({ db, days, log, now, waitADay }: RetentionParts): Readonly<{ close(): Promise<void> }> {
   const stopping = new AbortController()
   const { signal } = stopping
   async function run(): Promise<void> {
@@ -159,5 +159,3 @@ export function openRetention({ db, days, log, now, waitADay = aDay }: Retention
     },
   }
 }
-
-const aDay = (signal: AbortSignal) => wait(dayMs, undefined, { signal, ref: false })

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { readPeriod } from '../http/read-time.ts'
@@ -78,7 +79,7 @@ function ownRoutes({ predictions, ownerOf }: PredictionRoutesOptions): FastifyPl
       return toPredictionBody(found(await predictions.find(ownerOf(request), id), id))
     })
 
-    const removing = { tags, summary: 'Forget one of them', params: byId, response: errors }
+    const removing = { tags, summary: 'Forget one of them', params: byId, response: { 204: Type.Null(), ...errors } }
     http.delete<{ Params: ById }>('/predictions/:id', { schema: removing }, async (request, reply) => {
       const { id } = request.params
       if (!(await predictions.remove(ownerOf(request), id))) throw noPrediction(id)
@@ -143,7 +144,12 @@ function adminRoutes({ db, predictions, ownerOf }: PredictionRoutesOptions): Fas
       return toPredictionBody(prediction)
     })
 
-    const removing = { tags: ['admin'], summary: "Forget somebody's prediction", params: byId, response: errors }
+    const removing = {
+      tags: ['admin'],
+      summary: "Forget somebody's prediction",
+      params: byId,
+      response: { 204: Type.Null(), ...errors },
+    }
     http.delete<{ Params: ById }>('/admin/predictions/:id', { schema: removing }, async (request, reply) => {
       const { id } = request.params
       const prediction = found(await predictions.find(undefined, id), id)

@@ -111,7 +111,7 @@ function fence({ number, name, page, section, text }: PromptSource): string {
 /** A text that can't end its source, begin another one, or cite. */
 function neutralise(text: string): string {
   return text
-    .replaceAll(/<(?=\s*\/?\s*source)/gi, '‹')
+    .replaceAll(/<(?=\s*(?:\/\s*)?source)/gi, '‹')
     .replaceAll(/\[(\d[\d,;\s]*)\]/g, '($1)')
     .trim()
 }

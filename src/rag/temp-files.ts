@@ -1,12 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AppError } from '../errors.ts'
-import { isLeftBehind } from '../storage/left-behind.ts'
 import { makeFolder } from '../storage/make-folder.ts'
+import { findProcessFolder } from '../storage/process-folder.ts'
 
 export type TempFile = Readonly<{
   path: string
@@ -32,10 +32,7 @@ export interface TempFiles {
  * one may be started by mistake.
  */
 export async function openTempFiles(path: string): Promise<TempFiles> {
-  const folder = join(resolve(path), String(process.pid))
-  for (const name of await listNames(path))
-    if (!/^\d+$/.test(name) || isLeftBehind(Number(name))) await rm(join(path, name), { recursive: true, force: true })
-
+  const folder = await findProcessFolder(path)
   return {
     folder,
     async save(source, maxBytes, signal) {
@@ -65,13 +62,6 @@ export async function openTempFiles(path: string): Promise<TempFiles> {
     },
     close: () => rm(folder, { recursive: true, force: true }),
   }
-}
-
-async function listNames(folder: string): Promise<string[]> {
-  return readdir(folder).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
-  })
 }
 
 export function tooLarge(maxBytes: number): AppError {

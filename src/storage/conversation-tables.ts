@@ -41,6 +41,10 @@ export interface MessagesTable {
   /** What feedback names. */
   predictionId: string | null
   createdAt: string
+  /** The process that writes, or wrote, the answer. */
+  instanceId: string | null
+  /** What that process is asked to do. */
+  wish: 'stop' | null
 }
 
 export interface PresetsTable {

@@ -114,6 +114,10 @@ export interface TrainingRunsTable {
   startedAt: string | null
   endedAt: string | null
   updatedAt: string
+  /** The process that works on it, or did last. */
+  instanceId: string | null
+  /** What that process is asked to do, while it runs. */
+  wish: 'pause' | 'cancel' | null
 }
 
 export interface TrainingStepsTable {
@@ -162,6 +166,10 @@ export interface EvaluationsTable {
   createdBy: string | null
   createdAt: string
   endedAt: string | null
+  /** The process that has taken it. */
+  instanceId: string | null
+  /** What that process is asked to do. */
+  wish: 'cancel' | null
 }
 
 /** Models that share the requests for one name. */

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os'
+
 /** Whether a process of that number runs on this machine, whoever's it is. */
 export function isProcessAlive(pid: number): boolean {
   try {
@@ -13,4 +15,21 @@ export function isProcessAlive(pid: number): boolean {
  */
 export function isLeftBehind(pid: number): boolean {
   return pid === process.pid || !isProcessAlive(pid)
+}
+
+const ownHost = hostname().replace(/[^A-Za-z0-9_-]/g, '_')
+
+/** What a process names its files by in a folder that several machines may share: its number, and where that means something. */
+export const processMark = `${process.pid}@${ownHost}`
+
+/** As `markFormat` matches it; without a host it is of this machine. */
+export const markFormat = /^(\d+)(?:@([\w-]+))?$/
+
+const longMs = 24 * 3600 * 1000
+
+/** As `isLeftBehind`; of another machine is known only how old its files are. */
+export function isMarkLeftBehind(mark: string, ageMs: number): boolean {
+  const [, pid, host = ownHost] = markFormat.exec(mark) ?? []
+  if (pid === undefined) return true
+  return host === ownHost ? isLeftBehind(Number(pid)) : ageMs > longMs
 }

@@ -4,6 +4,7 @@ import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
 import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
 import { isPostgres } from './dialect.ts'
+import { createInstanceTables } from './instance-migrations.ts'
 import {
   createDatasetTables,
   createEvaluationsTable,
@@ -12,7 +13,8 @@ import {
   createTrainingTables,
   extendFeedback,
 } from './learning-migrations.ts'
-import { createPassagesWords, createVectorExtension } from './postgres-search.ts'
+import { addCollectionOfVectors, createMetadataFunction, createPassagesWords } from './postgres-passages.ts'
+import { createVectorExtension } from './postgres-search.ts'
 import type { Database } from './tables.ts'
 
 export type Migration = Readonly<{ id: string; up: (db: Database) => Promise<void> }>
@@ -38,6 +40,7 @@ export const migrations: readonly Migration[] = [
   { id: '017-conversations', up: createConversationTables },
   { id: '018-admin', up: createAdminTables },
   { id: '019-conversation-use', up: addConversationUse },
+  { id: '020-instances', up: createInstanceTables },
 ]
 
 /**
@@ -121,8 +124,11 @@ async function createFeedbackTable(db: Database): Promise<void> {
   await db.schema.createIndex('feedback_user_id').on('feedback').column('user_id').execute()
 }
 
+/** The tables whose rows SQLite numbers by itself, in `rowid`. */
+export const numberedTables = ['feedback', 'responses'] as const
+
 /** What tells the order of rows of one millisecond; SQLite has it by itself. */
-async function addRowNumbers(db: Database, table: string): Promise<void> {
+async function addRowNumbers(db: Database, table: (typeof numberedTables)[number]): Promise<void> {
   if (isPostgres(db)) await sql`alter table ${sql.table(table)} add column rowid bigint generated always as identity`.execute(db)
 }
 
@@ -186,6 +192,9 @@ async function createPassageTables(db: Database): Promise<void> {
     .addColumn('vector', isPostgres(db) ? sql`vector` : 'blob', (column) => column.notNull())
     .addPrimaryKeyConstraint('vectors_key', ['passage_id', 'model'])
     .execute()
+  if (!isPostgres(db)) return
+  await addCollectionOfVectors(db)
+  await createMetadataFunction(db)
 }
 
 /**

@@ -18,6 +18,9 @@ export function toPostgresError(error: unknown): unknown {
   })
 }
 
+/** Whether a statement was given up because nobody answered. */
+export const isTimeout = (error: unknown): boolean => error instanceof Error && error.message === 'Query read timeout'
+
 type Explanation = Readonly<{
   /** How the codes begin: https://www.postgresql.org/docs/current/errcodes-appendix.html, or those of the system. */
   codes: readonly string[]
@@ -47,6 +50,19 @@ const explanations: readonly Explanation[] = [
     retryAfterSeconds: 1,
   },
   {
+    codes: [],
+    // All connections of this process are in use, and nobody gave one back.
+    message: /^timeout exceeded when trying to connect/,
+    as: 'busy',
+    says: 'The database has more to do than it can. Try again shortly.',
+    retryAfterSeconds: 1,
+  },
+  {
+    codes: ['58', 'XX001', 'XX002'],
+    as: 'unavailable',
+    says: 'The database has a fault in its files or its disk. Look at its own log before anything else is written.',
+  },
+  {
     codes: ['28', '3D000', '42501'],
     as: 'unavailable',
     says: 'The database refuses its user, or there is none of that name. Check DATABASE_URL and the rights of its user.',
@@ -60,7 +76,7 @@ const explanations: readonly Explanation[] = [
   {
     codes: ['08', '57P', 'ECONN', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EPIPE', 'ENOENT'],
     message:
-      /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed/,
+      /Connection terminated|Query read timeout|Client has encountered a connection error|Client was closed|has been discarded/,
     as: 'unavailable',
     says: 'The database cannot be reached. It is tried again with the next request; if this lasts, check DATABASE_URL and the database.',
     retryAfterSeconds: 1,

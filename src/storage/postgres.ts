@@ -10,10 +10,11 @@ import {
   PostgresQueryCompiler,
   type TransactionSettings,
 } from 'kysely'
-import { Pool, type PoolClient, types } from 'pg'
+import { Pool, type PoolClient, type QueryConfig, types } from 'pg'
 import { AppError } from '../errors.ts'
-import { toPostgresError } from './postgres-error.ts'
+import { isTimeout, toPostgresError } from './postgres-error.ts'
 import { escapeNul, unescapeNul } from './postgres-text.ts'
+import { type ConnectionCounts, codeOf, type QueryListener } from './watch-queries.ts'
 
 export const isPostgresUrl = (url: string): boolean => /^postgres(ql)?:\/\//.test(url)
 
@@ -22,6 +23,10 @@ const mostConnections = 10
 const connectTimeoutMs = 5000
 /** How long a transaction waits for its turn, or for a row, before `busy`. */
 const lockTimeoutMs = 15_000
+/** How long a statement may take. Past it nobody is there to answer, as where a machine was switched off or a network cut. */
+const queryTimeoutMs = 20_000
+/** Who holds the turn and is silent for so long has been frozen or cut off: the others are not to wait for it. */
+const idleInTransactionMs = 60_000
 /** What all replicas take turns by: an advisory lock of this number. */
 const writersLock = 7_346_587_001
 
@@ -35,6 +40,8 @@ export function openPostgres(url: string): Pool {
       keepAlive: true,
       application_name: 'simpleia',
       types: { getTypeParser },
+      // Before anybody has it: one on which this fails is not used, and not lost to the pool either.
+      onConnect: (client) => client.query(sessionSettings),
     })
     // A connection that breaks while nobody uses it is replaced by the next query.
     pool.on('error', () => {})
@@ -44,9 +51,25 @@ export function openPostgres(url: string): Pool {
   }
 }
 
+/** What the pool does now. */
+export function countConnections({ totalCount, idleCount, waitingCount, options }: Pool): ConnectionCounts {
+  return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount, limit: options.max ?? mostConnections }
+}
+
+const sessionSettings = `set lock_timeout = ${lockTimeoutMs}; set timezone = 'UTC';
+  set idle_in_transaction_session_timeout = ${idleInTransactionMs}`
+
+export type PostgresDialectOptions = Readonly<{
+  /** How long a statement may take before it is given up. */
+  queryTimeoutMs?: number | undefined
+  /** Told of each statement that has ended. */
+  onQuery?: QueryListener | undefined
+}>
+
 /** Kysely's own dialect, but for what makes it behave as SQLite does here: the turns of transactions, types, texts and errors. */
-export function postgresDialect(pool: Pool): Dialect {
-  const config = { pool: explained(pool), onCreateConnection: prepareConnection }
+export function postgresDialect(pool: Pool, options: PostgresDialectOptions = {}): Dialect {
+  const { queryTimeoutMs: timeoutMs = queryTimeoutMs, onQuery = () => {} } = options
+  const config = { pool: explained(pool, timeoutMs, onQuery) }
   const dialect = new PostgresDialect(config)
   return {
     createDriver: () => new TurnTakingDriver(config),
@@ -56,19 +79,23 @@ export function postgresDialect(pool: Pool): Dialect {
   }
 }
 
-async function prepareConnection(connection: DatabaseConnection): Promise<void> {
-  await connection.executeQuery(CompiledQuery.raw(`set lock_timeout = ${lockTimeoutMs}; set timezone = 'UTC'`))
-}
-
 class TurnTakingDriver extends PostgresDriver {
   /**
    * Transactions that write take turns, in all processes, as they do in SQLite: what one has read is still so when it writes. One
    * statement by itself needs no turn, and reading holds nobody up.
    */
   override async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings): Promise<void> {
-    await super.beginTransaction(connection, settings)
-    if (settings.accessMode === 'read only') return
-    await connection.executeQuery(CompiledQuery.raw(`select pg_advisory_xact_lock(${writersLock})`))
+    if (settings.accessMode === 'read only') return super.beginTransaction(connection, settings)
+    // At a higher level of isolation it would see the state of when it began to wait. Turns alone are as good as serializable.
+    await super.beginTransaction(connection, {})
+    try {
+      await connection.executeQuery(CompiledQuery.raw(`select pg_advisory_xact_lock(${writersLock})`))
+    } catch (error) {
+      // To Kysely nothing has begun yet: the connection would go back to the pool with a transaction that has failed. One that
+      // cannot roll back is broken, and the pool knows.
+      await connection.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
+      throw error
+    }
   }
 }
 
@@ -109,24 +136,36 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string)
 }
 
 /** The pool as Kysely needs it, with texts as they can be stored and errors that say what to do. */
-function explained(pool: Pool): PostgresPool {
+function explained(pool: Pool, timeoutMs: number, onQuery: QueryListener): PostgresPool {
   const known = new WeakMap<PoolClient, PostgresPoolClient>()
   const wrap = (client: PoolClient): PostgresPoolClient => {
+    // One that breaks between two statements of a transaction tells the next; without a listener the process would end.
+    client.on('error', () => {})
+    let isSilent = false
     const query = async (statement: string, parameters: readonly unknown[] = []) => {
       try {
-        return await client.query(statement, parameters.map(storable))
+        // What is sent now would wait behind what was given up.
+        if (isSilent) throw new Error('Connection terminated')
+        return await client.query(withTimeout(statement, parameters.map(storable), timeoutMs))
       } catch (error) {
+        isSilent ||= isTimeout(error)
         throw toPostgresError(error)
       }
     }
+    const release = (broken?: boolean | Error) => client.release(broken === undefined || broken === false ? isSilent : broken)
     // Without its other form, with which results are read by a cursor: none is here.
-    return { query: query as unknown as PostgresPoolClient['query'], release: (broken) => client.release(broken) }
+    return { query: query as unknown as PostgresPoolClient['query'], release }
   }
   return {
     async connect() {
+      const startMs = performance.now()
+      const tell = (failure?: string) => onQuery('connect', (performance.now() - startMs) / 1000, failure)
       const client = await pool.connect().catch((error: unknown) => {
-        throw toPostgresError(error)
+        const explanation = toPostgresError(error)
+        tell(codeOf(explanation))
+        throw explanation
       })
+      tell()
       const wrapped = known.get(client) ?? wrap(client)
       known.set(client, wrapped)
       return wrapped
@@ -134,6 +173,13 @@ function explained(pool: Pool): PostgresPool {
     end: () => pool.end(),
     options: pool.options,
   }
+}
+
+/** What builds an index, or changes a table, takes its time. */
+const mayTakeLong = /^\s*(create|alter|drop|vacuum|analyze|reindex)\b/i
+
+function withTimeout(text: string, values: unknown[], timeoutMs: number): QueryConfig & { query_timeout?: number } {
+  return mayTakeLong.test(text) ? { text, values } : { text, values, query_timeout: timeoutMs }
 }
 
 const storable = (value: unknown) => (typeof value === 'string' ? escapeNul(value) : value)

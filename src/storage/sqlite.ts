@@ -53,6 +53,8 @@ export function openSqliteSnapshot(path: string, busyTimeoutMs: number): SqliteC
   }
 }
 
+export const openSqliteInMemory = (): SqliteConnection => new Sqlite(':memory:')
+
 /** SQLite gives its `-wal` and `-shm` files the mode of the main file, so that mode is set before SQLite comes. */
 function claimFile(path: string): number {
   makeFolder(dirname(path), 0o700)

@@ -1,6 +1,7 @@
 import type { Generated, Kysely } from 'kysely'
 import type { AdminTables } from './admin-tables.ts'
 import type { ConversationTables } from './conversation-tables.ts'
+import type { InstanceTables } from './instance-tables.ts'
 import type { LearningTables } from './learning-tables.ts'
 
 export type { FeedbackTable } from './learning-tables.ts'
@@ -130,7 +131,10 @@ export interface PassagesTable {
   createdAt: string
 }
 
-/** A passage has one vector of each model that its collection uses or is being moved to. */
+/**
+ * A passage has one vector of each model that its collection uses or is being moved to. PostgreSQL also knows of which collection each is
+ * (postgres-passages.ts).
+ */
 export interface VectorsTable {
   passageId: number
   model: string
@@ -142,7 +146,7 @@ export interface VectorsTable {
 export interface EgressTable {
   id: string
   startedAt: string
-  /** `interrupted`: the service started while it was open, so whoever did it has died, or still does it elsewhere. */
+  /** `interrupted`: whoever did it has died meanwhile. */
   state: 'open' | 'ended' | 'interrupted'
   purpose: string
   /** `user:ID`, `address:…`; null where nobody asked. Outlives the user. */
@@ -164,6 +168,8 @@ export interface EgressTable {
   costMicrodollars: number | null
   /** Null until it has ended. */
   durationMs: number | null
+  /** The process that does it. */
+  instanceId: string | null
 }
 
 /** Answers that can be asked for again, and gone on from, by their owner. */
@@ -188,7 +194,7 @@ export interface SchemaMigrationsTable {
   appliedAt: string
 }
 
-export interface Tables extends LearningTables, ConversationTables, AdminTables {
+export interface Tables extends LearningTables, ConversationTables, AdminTables, InstanceTables {
   users: UsersTable
   revokedTokens: RevokedTokensTable
   apiKeys: ApiKeysTable

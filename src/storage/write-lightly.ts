@@ -23,3 +23,8 @@ export async function writeLightly<T>(db: Database, work: (transaction: Database
     }
   })
 }
+
+/** The same for one statement, which in PostgreSQL need not wait for the turn of a transaction. */
+export async function writeOneLightly<T>(db: Database, work: (through: Database) => Promise<T>): Promise<T> {
+  return isPostgres(db) ? work(db) : writeLightly(db, work)
+}

@@ -15,18 +15,43 @@ export async function saveMetrics(
 ): Promise<void> {
   await writeLightly(db, async (transaction) => {
     // SQLite allows some 32,000 values in a statement.
-    for (let from = 0; from < steps.length; from += 1000)
-      await transaction
-        .replaceInto('trainingSteps')
-        .values(steps.slice(from, from + 1000))
-        .execute()
-    if (epochs.length > 0)
-      await transaction
-        .replaceInto('trainingEpochs')
-        .values([...epochs])
-        .execute()
+    for (let from = 0; from < steps.length; from += 1000) await saveSteps(transaction, steps.slice(from, from + 1000))
+    if (epochs.length > 0) await saveEpochs(transaction, epochs)
     await also(transaction)
   })
+}
+
+async function saveSteps(db: Database, steps: readonly StepRow[]): Promise<void> {
+  await db
+    .insertInto('trainingSteps')
+    .values([...steps])
+    .onConflict((conflict) =>
+      conflict.columns(['runId', 'step']).doUpdateSet(({ ref }) => ({
+        epoch: ref('excluded.epoch'),
+        loss: ref('excluded.loss'),
+        learningRate: ref('excluded.learningRate'),
+        gradientNorm: ref('excluded.gradientNorm'),
+        tokens: ref('excluded.tokens'),
+        ms: ref('excluded.ms'),
+      })),
+    )
+    .execute()
+}
+
+async function saveEpochs(db: Database, epochs: readonly EpochRow[]): Promise<void> {
+  await db
+    .insertInto('trainingEpochs')
+    .values([...epochs])
+    .onConflict((conflict) =>
+      conflict.columns(['runId', 'epoch']).doUpdateSet(({ ref }) => ({
+        step: ref('excluded.step'),
+        trainLoss: ref('excluded.trainLoss'),
+        heldOutLoss: ref('excluded.heldOutLoss'),
+        preferenceAccuracy: ref('excluded.preferenceAccuracy'),
+        createdAt: ref('excluded.createdAt'),
+      })),
+    )
+    .execute()
 }
 
 /** Forgets what came after a step. */

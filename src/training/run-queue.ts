@@ -1,9 +1,10 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
+import type { Instances } from '../instances/instances.ts'
 import type { Database } from '../storage/tables.ts'
 import type { RunFeeds } from './run-feeds.ts'
-import { findRun, interruptOrphans, listQueue, moveRun, type RunRow } from './run-rows.ts'
+import { claimRun, findRun, interruptOrphans, listQueue, moveRun, type RunRow } from './run-rows.ts'
 import type { RunEvent } from './run-states.ts'
 import { type WorkEnd, type WorkParts, workOnRun } from './run-work.ts'
 
@@ -12,6 +13,8 @@ export type Log = Readonly<{ error(details: object, message: string): void }>
 export type QueueParts = Omit<WorkParts, 'recording' | 'findBase'> &
   Readonly<{
     db: Database
+    /** This process, and the others that take runs from the same queue. */
+    instances: Pick<Instances, 'id' | 'recover' | 'hint'>
     feeds: RunFeeds
     findBase: (name: string | undefined) => ReturnType<WorkParts['findBase']>
     log: Log
@@ -44,12 +47,15 @@ export interface RunQueue {
   stop(id: string, wish: Wish): Promise<void> | undefined
   /** Tells of runs without a process that they do not run. */
   settle(): Promise<void>
+  /** Does what other processes have asked for, and looks for work. */
+  look(): Promise<void>
   close(): Promise<void>
 }
 
-/** Works on the runs that wait, one after the other. No run is told to run that has no process when this resolves. */
+/** Works on the runs that wait, one after the other; each process of the service takes the next one. No run is told to run that has no process when this resolves. */
 export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
-  const { db, feeds, log, yielding } = parts
+  const { db, instances, feeds, log, yielding } = parts
+  const { id: instanceId } = instances
   const time = () => new Date(parts.now()).toISOString()
   let active: Active | undefined
   let hasWork = true
@@ -74,16 +80,19 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
   async function workThrough(): Promise<void> {
     while (hasWork && !isClosed) {
       hasWork = false
-      for (let id = await nextRun(); id !== undefined && !isClosed; id = await nextRun()) await workOn(id)
+      for (let id = await nextRun(); id !== undefined && !isClosed; id = await nextRun()) if (!(await workOn(id))) break
     }
   }
   async function nextRun(): Promise<string | undefined> {
     await settle()
     return (await listQueue(db))[0]
   }
-  const settle = () => interruptOrphans(db, active?.id, { ...reasonOf('How it ended could not be stored.'), updatedAt: time() })
+  const interrupt = (reason: string) =>
+    interruptOrphans(db, { running: active?.id, instanceId }, { ...reasonOf(reason), updatedAt: time() })
+  const settle = () => interrupt('How it ended could not be stored.')
 
-  async function workOn(id: string): Promise<void> {
+  /** False where the machine has another one to work on. */
+  async function workOn(id: string): Promise<boolean> {
     const its: Active = {
       id,
       stop: new AbortController(),
@@ -96,9 +105,10 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
     try {
       const run = await findRun(db, id)
       const startedAt = run?.startedAt ?? time()
-      const isMine = await moveRun(db, id, 'start', { queuedAt: null, startedAt, updatedAt: time() })
-      if (run === undefined || !isMine) return
+      const claim = await claimRun(db, id, { queuedAt: null, startedAt, updatedAt: time(), instanceId })
+      if (run === undefined || claim !== 'claimed') return claim !== 'machine-busy'
       feeds.allChanged()
+      void instances.hint()
       const outcome = await outcomeOf(its, run)
       await finish(its, outcome).catch((error: unknown) =>
         log.error({ err: error }, 'The end of a training run could not be stored'),
@@ -107,8 +117,10 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
       active = undefined
       its.ended.resolve()
       feeds.changed(id)
+      void instances.hint()
     }
     await clear(id).catch((error: unknown) => log.error({ err: error }, 'The files of a training run could not be removed'))
+    return true
   }
 
   async function outcomeOf(its: Active, run: RunRow): Promise<Outcome> {
@@ -135,7 +147,7 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
   async function finish({ id, wish }: Active, outcome: Outcome): Promise<void> {
     const [event, changes] = endOf(outcome, wish, log)
     const endedAt = event === 'pause' || event === 'interrupt' ? null : time()
-    await moveRun(db, id, event, { ...changes, endedAt, updatedAt: time() })
+    await moveRun(db, id, event, { ...changes, endedAt, updatedAt: time() }, instanceId)
   }
 
   /** Of a run that is completed: it never goes on, and its adapter is among the models. */
@@ -143,13 +155,33 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
     if ((await findRun(db, id))?.state === 'completed') await rm(join(parts.trainingDir, id), { recursive: true, force: true })
   }
 
-  await interruptOrphans(db, undefined, { ...reasonOf('The service ended while it ran.'), updatedAt: time() })
+  await instances.recover(() => interrupt('The service ended while it ran.'))
   await removeLeftovers(db, parts.trainingDir)
   // After what is composed beside it: nothing runs before the service is whole.
   setImmediate(wake)
 
+  function stop(its: Active, wish: Wish): void {
+    // Who cancels has the last word over who pauses.
+    if (its.wish === undefined || wish === 'cancel') its.wish = wish
+    its.stop.abort()
+    if (wish === 'cancel') its.kill.abort()
+  }
+
+  async function look(): Promise<void> {
+    feeds.allChanged()
+    const its = active
+    if (its !== undefined) {
+      const run = await findRun(db, its.id)
+      if (run?.wish != null) stop(its, run.wish)
+      // It was taken for one that has gone: what it does counts no more, and another one may work on it.
+      if (its === active && run?.state === 'running' && run.instanceId !== instanceId) its.kill.abort()
+    }
+    wake()
+  }
+
   return {
     wake,
+    look,
     running: () => active?.id,
     stands: (id) => active?.id === id,
     standingOf: (id) =>
@@ -158,10 +190,7 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
         : { isStopping: false, isYielding: false },
     stop(id, wish) {
       if (active?.id !== id) return undefined
-      // Who cancels has the last word over who pauses.
-      if (active.wish === undefined || wish === 'cancel') active.wish = wish
-      active.stop.abort()
-      if (wish === 'cancel') active.kill.abort()
+      stop(active, wish)
       return active.ended.promise
     },
     settle,

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { TrainingRunsTable } from '../storage/learning-tables.ts'
+import { isOrphaned } from '../storage/orphaned.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import { type RunEvent, type RunState, transitions } from './run-states.ts'
@@ -68,20 +69,55 @@ export async function countRuns(db: Database): Promise<ReadonlyMap<RunState, num
 
 type Changes = Partial<Omit<TrainingRunsTable, 'id' | 'state'>>
 
-/** Lets an event happen to a run. False, and nothing has changed, where its state does not allow it. */
+/**
+ * Lets an event happen to a run. False, and nothing has changed, where its state does not allow it. One that runs is moved by the process
+ * that works on it alone, `worker`.
+ */
 export async function moveRun(
   db: Database,
   id: string,
   event: RunEvent,
   changes: Changes & Pick<TrainingRunsTable, 'updatedAt'>,
+  worker?: string,
 ) {
   const { from, to } = transitions[event]
   const moved = db
     .updateTable('trainingRuns')
-    .set({ ...changes, state: to })
+    .set({ ...changes, state: to, wish: null })
     .where('id', '=', id)
-  const { numUpdatedRows } = await moved.where('state', 'in', from).executeTakeFirstOrThrow()
+    .where('state', 'in', from)
+    .where(({ eb, or }) => or([eb('state', '!=', 'running'), eb('instanceId', '=', worker ?? '')]))
+  const { numUpdatedRows } = await moved.executeTakeFirstOrThrow()
   return numUpdatedRows > 0n
+}
+
+/**
+ * Lets a run that waits begin in this process. `lost`: it waits no more; `machine-busy`: another process of this machine trains already, and
+ * two would take longer than one after the other.
+ */
+export async function claimRun(
+  db: Database,
+  id: string,
+  changes: Changes & Pick<TrainingRunsTable, 'updatedAt'> & Readonly<{ instanceId: string }>,
+): Promise<'claimed' | 'lost' | 'machine-busy'> {
+  return db.transaction().execute(async (transaction) => {
+    const beside = await transaction
+      .selectFrom('trainingRuns')
+      .innerJoin('instances', 'instances.id', 'trainingRuns.instanceId')
+      .innerJoin('instances as own', 'own.host', 'instances.host')
+      .select('trainingRuns.id')
+      .where('trainingRuns.state', '=', 'running')
+      .where('own.id', '=', changes.instanceId)
+      .executeTakeFirst()
+    if (beside !== undefined) return 'machine-busy'
+    return (await moveRun(transaction, id, 'start', changes)) ? 'claimed' : 'lost'
+  })
+}
+
+/** Asks the process that works on a run to end it; false where none does. */
+export async function wishEnd(db: Database, id: string, wish: 'pause' | 'cancel'): Promise<boolean> {
+  const wishing = db.updateTable('trainingRuns').set({ wish }).where('id', '=', id).where('state', '=', 'running')
+  return (await wishing.executeTakeFirstOrThrow()).numUpdatedRows > 0n
 }
 
 export async function changeRun(
@@ -92,15 +128,19 @@ export async function changeRun(
   await db.updateTable('trainingRuns').set(changes).where('id', '=', id).execute()
 }
 
-/** Runs that are told to run although no process is there: the service ended suddenly, or could not write. */
+/**
+ * Runs that are told to run although no process is there: the one that worked on them has gone, or is this one, which works on `running`
+ * alone and could not write how the others ended.
+ */
 export async function interruptOrphans(
   db: Database,
-  running: string | undefined,
+  { running, instanceId }: Readonly<{ running: string | undefined; instanceId: string }>,
   changes: Changes & Pick<TrainingRunsTable, 'updatedAt'>,
 ): Promise<void> {
   const orphans = db
     .updateTable('trainingRuns')
-    .set({ ...changes, state: 'interrupted' })
+    .set({ ...changes, state: 'interrupted', wish: null })
     .where('state', '=', 'running')
+    .where(({ eb, or }) => or([isOrphaned, eb('instanceId', '=', instanceId)]))
   await orphans.$if(running !== undefined, (query) => query.where('id', '!=', running ?? '')).execute()
 }

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import type { Database } from '../storage/tables.ts'
 import { insertRun, type NewRun, type PlannedRun, type PlanParts, planRun } from './create-run.ts'
@@ -16,8 +17,9 @@ import {
   moveRun,
   type RunFilter,
   type RunRow,
+  wishEnd,
 } from './run-rows.ts'
-import { canTryAgain, type RunEvent, type RunState, transitions } from './run-states.ts'
+import { canTryAgain, type RunEvent, type RunState, runStates, transitions } from './run-states.ts'
 import { listRecent, type RunView, tokensPerSecond } from './run-view.ts'
 import type { WorkParts } from './run-work.ts'
 import { type WatchEvent, watchRun } from './watch-run.ts'
@@ -56,12 +58,14 @@ export interface TrainingRuns {
   /** Throws `not_found` at the first event. */
   watch(id: string, gone: AbortSignal): AsyncGenerator<WatchEvent>
   numbers(): Promise<RunNumbers>
+  /** Does what other processes have asked for, and takes from the queue. */
+  look(): Promise<void>
   /** Interrupts what runs, with a checkpoint where there is time for one. */
   close(): Promise<void>
 }
 
 export type RunsParts = Omit<WorkParts, 'recording' | 'findBase' | 'datasets'> &
-  Pick<QueueParts, 'log' | 'stopGraceMs'> &
+  Pick<QueueParts, 'instances' | 'log' | 'stopGraceMs'> &
   PlanParts &
   Readonly<{
     createId: () => string
@@ -73,12 +77,15 @@ export type RunsParts = Omit<WorkParts, 'recording' | 'findBase' | 'datasets'> &
     answerWaitMs: number
   }>
 
+/** How often is looked whether another process has ended a run. */
+const endLookMs = 100
+
 /** Runs that wait at once. */
 const mostWaiting = 100
 
-/** The training runs of this service: one at a time, the others wait in their order. */
+/** The training runs of this service: one at a time on each machine, the others wait in their order. */
 export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns> {
-  const { db, createId, now, trainingDir } = parts
+  const { db, createId, instances, now, trainingDir } = parts
   const feeds = createRunFeeds()
   const queue = await createRunQueue({ ...parts, feeds })
   let lastQueued = 0
@@ -93,7 +100,18 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
   async function view(row: RunRow, waiting?: readonly string[]): Promise<RunView> {
     const recent = await listRecent(db, row.id)
     const position = row.state === 'queued' ? (waiting ?? (await listQueue(db))).indexOf(row.id) : -1
-    return { row, ...queue.standingOf(row.id), queuePosition: position < 0 ? undefined : position, recent }
+    const { isStopping, isYielding } = queue.standingOf(row.id)
+    return {
+      row,
+      isStopping: isStopping || row.wish !== null,
+      isYielding,
+      queuePosition: position < 0 ? undefined : position,
+      recent,
+    }
+  }
+  const wakeAll = () => {
+    queue.wake()
+    void instances.hint()
   }
   const get = async (id: string) => view(await getRun(db, id))
 
@@ -103,7 +121,7 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
     const id = createId()
     await insertRun(db, planned, { id, queuedAt: queueTime(), createdAt: time(), createdBy: wanted.createdBy })
     const created = await get(id)
-    queue.wake()
+    wakeAll()
     return created
   }
 
@@ -111,8 +129,16 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
     await queue.settle()
     const ending = queue.stop(id, event)
     if (ending !== undefined) await withinTime(ending, parts.yielding.clock, parts.answerWaitMs)
+    else if (await wishEnd(db, id, event)) await withinTime(endElsewhere(id), parts.yielding.clock, parts.answerWaitMs)
     else await move(id, event, { queuedAt: null, endedAt: event === 'cancel' ? time() : null })
     return get(id)
+  }
+
+  /** Resolves when the process that works on a run has ended it, or could have. */
+  async function endElsewhere(id: string): Promise<void> {
+    await instances.hint()
+    const untilMs = now() + parts.answerWaitMs
+    while (now() < untilMs && (await findRun(db, id))?.state === 'running') await wait(endLookMs)
   }
 
   async function move(id: string, event: RunEvent, changes: Omit<Parameters<typeof moveRun>[3], 'updatedAt'>): Promise<void> {
@@ -128,7 +154,7 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
       throw new AppError('conflict', `The run "${run.name}" would fail again: ${run.errorMessage} Start another one.`)
     await move(id, 'resume', { queuedAt: queueTime(), endedAt: null, errorCode: null, errorMessage: null })
     const resumed = await get(id)
-    queue.wake()
+    wakeAll()
     return resumed
   }
 
@@ -169,13 +195,15 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
       const row = id === undefined ? undefined : await findRun(db, id)
       const recent = row === undefined ? [] : await listRecent(db, row.id)
       return {
-        counts: await countRuns(db),
+        // Those without runs, too: what rises from 0 can be seen.
+        counts: new Map([...runStates.map((state) => [state, 0] as const), ...(await countRuns(db))]),
         step: row?.step ?? 0,
         loss: recent.at(-1)?.loss ?? 0,
         tokensPerSecond: tokensPerSecond(recent) ?? 0,
         isYielding: row !== undefined && queue.standingOf(row.id).isYielding,
       }
     },
+    look: queue.look,
     close: queue.close,
   }
 }

@@ -37,7 +37,7 @@ export async function* watchRun({ db, id, feed, view }: WatchParts, gone: AbortS
       const signature = signatureOf(run)
       if (signature !== shown) yield { type: 'run', run }
       shown = signature
-      yield* tellMetrics({ db, id, feed }, told)
+      yield* tellMetrics({ db, id, feed }, told, run.row.step)
       if (isAtRest(run.row.state)) return yield { type: 'done', run }
     }
   } finally {
@@ -50,9 +50,14 @@ const signatureOf = ({ row, isStopping, isYielding, queuePosition }: RunView) =>
 
 type Told = { step: number; epochs: EpochRow[] }
 
-async function* tellMetrics({ db, id, feed }: Omit<WatchParts, 'view'>, told: Told): AsyncGenerator<WatchEvent> {
+async function* tellMetrics(
+  { db, id, feed }: Omit<WatchParts, 'view'>,
+  told: Told,
+  reachedStep: number,
+): AsyncGenerator<WatchEvent> {
   for (;;) {
-    const back = feed.takeForgotten()
+    // Another process tells no feed of this one what it has forgotten.
+    const back = feed.takeForgotten() ?? (reachedStep < told.step ? reachedStep : undefined)
     if (back !== undefined && back < told.step) {
       told.step = back
       told.epochs = told.epochs.filter(({ step }) => step <= back)

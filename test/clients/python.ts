@@ -8,7 +8,7 @@ import type { World } from './world.ts'
 // Made by `./run_llm.sh test` when CI is set; by hand:
 // python3 -m venv .cache/python && .cache/python/bin/python -m pip install -r test/clients/requirements.txt
 // cp test/clients/requirements.txt .cache/python
-const python = '.cache/python/bin/python'
+export const python = '.cache/python/bin/python'
 const installed = '.cache/python/requirements.txt'
 
 /** Whether all of them are there, in their versions. */
@@ -25,7 +25,7 @@ export type PythonClient = Readonly<{
 
 /** Starts the checks of a client, which wait for the world: importing it takes seconds. */
 export function openPythonClient(script: string): PythonClient {
-  const child = spawn(python, ['-B', `test/clients/python/${script}.py`], { env: environment })
+  const child = spawn(python, ['-B', `test/clients/python/${script}.py`], { env: pythonEnvironment })
   const output = text(child.stdout)
   const problems = text(child.stderr)
   return {
@@ -48,7 +48,7 @@ async function exitCode(child: ChildProcessWithoutNullStreams): Promise<number |
 /** Only this machine can be reached: all else goes to a port where nobody listens. */
 const nowhere = 'http://127.0.0.1:9'
 
-const environment = {
+export const pythonEnvironment = {
   HOME: tmpdir(),
   PATH: process.env.PATH ?? '',
   HTTP_PROXY: nowhere,

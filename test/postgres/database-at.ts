@@ -30,11 +30,11 @@ let swept: Promise<void> | undefined
 
 /**
  * Where a test keeps the database that it calls by the path of a file: that file, or in the project `postgres` a database for it, with all
- * tables. The same path is the same database.
+ * tables. The same path is the same database; an address is what it is.
  */
 export async function databaseAt(path: string): Promise<string> {
   const server = process.env.TEST_POSTGRES_URL
-  if (server === undefined) return path
+  if (server === undefined || path.startsWith('postgres://')) return path
   swept ??= askServer(server, sweep)
   await swept
   const name = `${prefix}${createHash('sha256').update(path).digest('hex').slice(0, 24)}`

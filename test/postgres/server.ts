@@ -35,7 +35,7 @@ export async function isPostgresThere(): Promise<boolean> {
 }
 
 /** A server of its own on a free port of 127.0.0.1, empty, with all settings that only a crash of the machine could tell apart. */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(given: readonly string[] = []): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-postgres-'))
   await chmod(folder, 0o755)
   // Where nobody can read it, and with its libraries where it looks for them.
@@ -57,7 +57,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   const port = await freePort()
   const url = `postgres://simpleia@127.0.0.1:${port}/postgres`
   const settings = ['fsync=off', 'full_page_writes=off', 'max_connections=400', 'shared_buffers=64MB', 'log_min_messages=fatal']
-  const options = settings.flatMap((setting) => ['-c', setting])
+  const options = [...settings, ...given].flatMap((setting) => ['-c', setting])
   let server: ChildProcess | undefined
 
   async function start() {

@@ -2,17 +2,20 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { count, emptyHistogram, packHistogram, quantile, unpackHistogram } from '../../src/admin/history/histogram.ts'
 import { readGrid } from '../../src/admin/history/history-grid.ts'
+import { rollUp, saveMinutes } from '../../src/admin/history/history-rows.ts'
 import { keepHistory, sampleMs } from '../../src/admin/history/keep-history.ts'
 import { createRunningMinute } from '../../src/admin/history/running-minute.ts'
 import type { HistoryPoint, HistoryQuery } from '../../src/admin/schema.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeClock } from '../fake-clock.ts'
 import { databaseAt } from '../postgres/database-at.ts'
+import { refuseWrites } from '../refuse-writes.ts'
 import { noTimings } from '../scripted-host.ts'
+
+const target = { provider: 'hf', model: 'small', ranOn: 'local' } as const
 
 const startMs = Date.UTC(2026, 0, 10, 12)
 const secondMs = 1000
@@ -76,7 +79,7 @@ async function openWorld() {
     answer(tokens: number, { model = 'small', seconds = 1 } = {}) {
       const timings = { ...noTimings, generationMs: seconds * 1000, tokensPerSecond: tokens / seconds }
       const usage = { promptTokens: 10, completionTokens: tokens, cachedPromptTokens: 0 }
-      service.running.told.generationEnd(usage, { provider: 'hf', model, timings })
+      service.running.told.generationEnd(usage, { provider: 'hf', model, ranOn: 'local', timings, choices: 1, seconds })
     },
     rows: () => storage.db.selectFrom('history').selectAll().orderBy('startedAt').execute(),
   }
@@ -115,6 +118,44 @@ describe('percentiles', () => {
   })
 })
 
+describe('the history of two processes', () => {
+  const partOf = (world: Awaited<ReturnType<typeof openWorld>>) =>
+    createRunningMinute({ now: world.now, engine: () => world.engine, serviceBytes: () => 500 })
+
+  test('adds up what both have counted, and what both had in memory at a time', async () => {
+    const world = await openWorld()
+    const other = partOf(world)
+    for (const running of [world.running(), other]) {
+      running.requestEnd(200, 10)
+      running.sample()
+    }
+    world.clock.advance(5 * secondMs)
+    for (const running of [world.running(), other]) running.sample()
+    await world.pass(minuteMs)
+    await saveMinutes(world.db, other.takeOver())
+    const told = async () => busy((await world.read()).points).map(({ requests, service_bytes }) => [requests, service_bytes])
+    expect(await told()).toEqual([[2, 1000]])
+  })
+
+  test('takes the most of both in memory where one came after the other, and is the same when it is added up to hours', async () => {
+    const world = await openWorld()
+    world.running().requestEnd(200, 10)
+    world.running().sample()
+    world.running().end()
+    await saveMinutes(world.db, world.running().takeOver())
+    world.clock.advance(5 * secondMs)
+    const later = partOf(world)
+    later.requestEnd(200, 10)
+    later.sample()
+    later.end()
+    await saveMinutes(world.db, later.takeOver())
+    const [point] = busy((await world.read()).points)
+    expect(point).toMatchObject({ requests: 2, service_bytes: 500 })
+    expect(await rollUp(world.db, startMs + 4 * dayMs)).toBe(1)
+    expect((await world.rows()).map(({ tally }) => JSON.parse(tally).gauges.serviceBytes)).toEqual([500])
+  })
+})
+
 describe('the history', () => {
   test('tells the minute that runs, and after it what is written of it', async () => {
     const world = await openWorld()
@@ -124,11 +165,11 @@ describe('the history', () => {
     running().requestEnd(499, undefined)
     running().requestEnd(503, 40)
     running().requestEnd(101, undefined)
-    running().told.firstToken(0.25)
+    running().told.firstToken(0.25, target)
     running().told.cacheMiss()
     running().told.cacheHit()
-    running().told.generationFailed('busy')
-    running().told.generationFailed('aborted')
+    running().told.generationFailed('busy', target)
+    running().told.generationFailed('aborted', target)
     answer(30, { seconds: 2 })
     answer(10, { seconds: 2, model: 'a/b' })
     const expected = {
@@ -170,7 +211,7 @@ describe('the history', () => {
   test('has the most that was at work and in memory, also between two samples', async () => {
     const world = await openWorld()
     Object.assign(world.engine, { active: 3, queued: 2, residentBytes: 9000 })
-    world.running().told.firstToken(1)
+    world.running().told.firstToken(1, target)
     Object.assign(world.engine, { active: 0, queued: 0, residentBytes: 1000 })
     await world.pass(2 * minuteMs)
     const { points } = await world.read()
@@ -270,13 +311,13 @@ describe('what is old', () => {
 describe('a database that cannot be written to', () => {
   test('is told, counted and tried again; the minutes are there all the while', async () => {
     const world = await openWorld()
-    await sql`create trigger full before insert on history begin select raise(abort, 'full'); end`.execute(world.db)
+    const allow = await refuseWrites(world.db, { table: 'history' })
     world.answer(7)
     await world.pass(3 * minuteMs)
     expect(world.failures()).toBeGreaterThan(1)
     expect(world.logged[0]).toBe('The history could not be written')
     expect(busy((await world.read()).points)).toMatchObject([{ completion_tokens: 7 }])
-    await sql`drop trigger full`.execute(world.db)
+    await allow()
     await world.pass(2 * sampleMs)
     expect((await world.rows())[0]).toMatchObject({ startedAt: '2026-01-10T12:00:00.000Z' })
     expect(busy((await world.read()).points)).toMatchObject([{ completion_tokens: 7 }])

@@ -1,6 +1,5 @@
 import { parse } from 'csv-parse/sync'
 import { fastify } from 'fastify'
-import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { auditedRoutes, quietRoutes } from '../../src/admin/audit/actions.ts'
 import { vainPerMinute } from '../../src/admin/audit/audit-queue.ts'
@@ -11,6 +10,7 @@ import { onRequestEnd } from '../../src/http/request-end.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { saying } from '../answer-scripts.ts'
 import { databaseAt } from '../postgres/database-at.ts'
+import { refuseWrites } from '../refuse-writes.ts'
 import { createScriptedHost } from '../scripted-host.ts'
 import { bodyOf, type StartOptions, startServer } from '../server.ts'
 
@@ -156,13 +156,13 @@ describe('the audit', () => {
     })
     await audit(2)
     const other = await openStorage({ url: await databaseAt(`${server.dataDir}/simpleia.db`) })
-    await sql`create trigger full before insert on audit begin select raise(abort, 'full'); end`.execute(other.db)
+    const allow = await refuseWrites(other.db, { table: 'audit' })
     await send('DELETE', '/admin/keys/1')
     await send('DELETE', '/admin/keys/2')
     await expect.poll(() => lines.join('')).toContain('The audit could not be written')
     expect(await (await send('GET', '/metrics')).text()).toMatch(/simpleia_admin_writes_failed_total\{what="audit"\} [1-9]/)
     expect((await root.audit()).items).toHaveLength(2)
-    await sql`drop trigger full`.execute(other.db)
+    await allow()
     await other.close()
     expect((await audit(4)).map(({ target }) => target)).toEqual([null, null, '1', '2'])
   })
@@ -280,7 +280,7 @@ describe('the history of the service', () => {
   })
 
   test('has the latency of whole answers alone, not of streams and of callers who left', async () => {
-    const engine = () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }) as const
+    const engine = () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0, models: [] }) as const
     const watch = createWatch({ engine, logStream: { write() {} }, now: () => 0 })
     const http = fastify()
     onTestFinished(() => http.close())

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { grammarOf } from '../../src/engine/answer-format.ts'
 import { createAnswerReader } from '../../src/engine/chat-format-reader.ts'
+import { noContextMemory, noWork } from '../../src/engine/engine-work.ts'
 import { answerRequest, type RenderedChat } from '../../src/engine/local/answer-request.ts'
 import type { Engine } from '../../src/engine/local/engine-process.ts'
 import type { GenerationEvent, StartOptions } from '../../src/engine/local/protocol.ts'
@@ -13,7 +14,7 @@ function createEngine(choices: ReadonlyArray<readonly string[]>, reason: FinishR
   const started: StartOptions[] = []
   const engine: Engine = {
     model: createFakeModel(),
-    residentBytes: () => 0,
+    report: () => ({ residentBytes: 0, work: noWork, memory: noContextMemory }),
     loadAdapter: async () => {},
     start(options, listener) {
       started.push(options)

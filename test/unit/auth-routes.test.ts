@@ -74,12 +74,32 @@ describe('registering', () => {
     { username: 'a', password },
     { username: 7, password },
     { username: { $ne: '' }, password },
-    { username: 'x'.repeat(100_000), password },
+    { username: 'x'.repeat(10_000), password },
   ])('with a field that does not fit is a 400 that names it (%#)', async (body) => {
     const world = await open()
     const answer = await world.post('/auth/register', body)
     expect(answer.statusCode).toBe(400)
     expect(answer.json()).toMatchObject({ error: { details: [{ field: expect.stringMatching(/username|password/) }] } })
+  })
+
+  test('is possible so often from one address in an hour; what fails counts for nothing, and admins go on', async () => {
+    const world = await open({ maxAccounts: 3 })
+    const { headers } = await world.join('root')
+    for (const name of ['root', 'root', 'root', 'x']) expect((await world.register(name)).statusCode).toBeOneOf([400, 409])
+    expect([(await world.register('ana')).statusCode, (await world.register('bob')).statusCode]).toEqual([201, 201])
+    const refused = await world.register('carmen')
+    expect(refused.json()).toMatchObject({ error: { code: 'rate_limited' } })
+    expect(refused.headers['retry-after']).toBe('3600')
+    const elsewhere = await world.http.inject({
+      method: 'POST',
+      url: '/auth/register',
+      payload: { username: 'dora', password },
+      remoteAddress: '192.0.2.7',
+    })
+    expect(elsewhere.statusCode).toBe(201)
+    expect((await world.post('/admin/users', { username: 'eva', password }, headers)).statusCode).toBe(201)
+    world.clock.ms += 3_600_000
+    expect((await world.register('carmen')).statusCode).toBe(201)
   })
 
   test('can be closed, but for the first user', async () => {
@@ -88,6 +108,40 @@ describe('registering', () => {
     expect((await world.register('bob')).statusCode).toBe(403)
     expect((await world.register('ana')).statusCode).toBe(403)
   })
+})
+
+describe('a password that is tried first by those who guess', () => {
+  test.each([
+    'password1',
+    'PASSWORD1',
+    'qwertyuiop',
+    '1234567890',
+    'ana-maria',
+    'Ana-Maria1!',
+    '..simpleia..',
+    'SimpleIA2026',
+    'contraseña1',
+  ])('is refused when it is chosen: %s', async (guessed) => {
+    const world = await open()
+    const admin = await world.join('root')
+    const own = await world.join('ana-maria')
+    expect((await world.register('ana-maria', guessed)).json()).toMatchObject({ error: { details: [{ field: 'password' }] } })
+    const added = await world.post('/admin/users', { username: 'Ana-Maria', password: guessed }, admin.headers)
+    expect(added.json()).toMatchObject({ error: { code: 'invalid', details: [{ field: 'password' }] } })
+    const change = { current_password: password, new_password: guessed }
+    const changed = await world.post('/auth/password', change, own.headers)
+    expect(changed.json()).toMatchObject({ error: { code: 'invalid', details: [{ field: 'new_password' }] } })
+    expect(added.body + changed.body).not.toContain(guessed)
+  })
+
+  test.each(['p4ssw0rd of nobody else', 'simpleia and three words', 'ana-maria has a dog', '☃☃☃☃☃☃☃☃', ' '.repeat(8)])(
+    'is not any other, whatever it is made of: %j',
+    async (own) => {
+      const world = await open()
+      expect((await world.register('ana-maria', own)).statusCode).toBe(201)
+      expect((await world.login('ana-maria', own)).statusCode).toBe(200)
+    },
+  )
 })
 
 describe('the state before a login', () => {
@@ -183,7 +237,8 @@ describe('logging in', () => {
       const answer = await world.login('ana')
       expect(answer.cookies).toEqual([
         {
-          name: 'simpleia_token',
+          // Of this prefix a browser takes it from this host alone.
+          name: production ? '__Host-simpleia_token' : 'simpleia_token',
           value: answer.json<{ access_token: string }>().access_token,
           httpOnly: true,
           sameSite: 'Lax',
@@ -195,11 +250,34 @@ describe('logging in', () => {
     }
   })
 
-  test('logging out and changing the password take the cookie away', async () => {
+  test('ends the session that the browser had, and no other', async () => {
     const world = await open()
-    const { headers } = await world.join('ana')
-    const answer = await world.post('/auth/logout', {}, headers)
-    expect(answer.cookies).toMatchObject([{ name: 'simpleia_token', value: '', path: '/' }])
+    await world.register('ana')
+    const [elsewhere, before] = [await world.tokenFor('ana'), await world.tokenFor('ana')]
+    const payload = { username: 'ana', password }
+    const again = await world.http.inject({ method: 'POST', url: '/auth/login', payload, cookies: { simpleia_token: before } })
+    const statuses = [before, elsewhere, again.json<{ access_token: string }>().access_token].map(
+      async (token) => (await world.me(token)).statusCode,
+    )
+    expect(await Promise.all(statuses)).toEqual([401, 200, 200])
+    // One that is none ends nothing, nor does it keep anybody out; a failed login ends nothing.
+    const odd = await world.http.inject({ method: 'POST', url: '/auth/login', payload, cookies: { simpleia_token: 'a.b.c' } })
+    expect(odd.statusCode).toBe(200)
+    const wrong = { username: 'ana', password: 'another one' }
+    await world.http.inject({ method: 'POST', url: '/auth/login', payload: wrong, cookies: { simpleia_token: elsewhere } })
+    expect((await world.me(elsewhere)).statusCode).toBe(200)
+  })
+
+  test('logging out takes the cookie away, so that a browser lets it', async () => {
+    for (const production of [false, true]) {
+      const world = await open({ production })
+      const { token } = await world.join('ana')
+      const name = production ? '__Host-simpleia_token' : 'simpleia_token'
+      const cookies = { [name]: token }
+      const answer = await world.http.inject({ method: 'POST', url: '/auth/logout', cookies })
+      expect(answer.statusCode).toBe(204)
+      expect(answer.cookies).toMatchObject([{ name, value: '', path: '/', ...(production ? { secure: true } : {}) }])
+    }
   })
 })
 

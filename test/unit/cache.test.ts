@@ -1,9 +1,13 @@
+import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import type { GenerateRequest, Tools } from '../../src/engine/provider.ts'
-import { type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
+import { type AnswerCache, type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
 import type { CollectedAnswer } from '../../src/predict/collect.ts'
+import { createRedisCache } from '../../src/predict/redis-cache.ts'
 import { textChoice } from '../answers.ts'
+import { openReplica } from '../redis/replica.ts'
+import { isRedisThere, startRedis } from '../redis/server.ts'
 
 const request: CacheQuestion['request'] = {
   prompt: { type: 'text', text: 'x' },
@@ -125,48 +129,168 @@ test('only temperature 0 or a seed makes an answer that can be kept', () => {
   expect(kept).toEqual([true, true, false, false, true, false, true])
 })
 
-describe('the cache', () => {
-  const answer = (text: string): CollectedAnswer => ({
-    choices: [textChoice(text)],
-    usage: { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 },
-    timings: { queueMs: 0, promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 },
+const answer = (text: string): CollectedAnswer => ({
+  choices: [textChoice(text)],
+  usage: { promptTokens: 1, completionTokens: 1, cachedPromptTokens: 0 },
+  timings: { queueMs: 0, promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 },
+})
+const scored = (tokens: number): CollectedAnswer => {
+  const token = { text: 'a', bytes: [97], logprob: -1, top: [] }
+  return { ...answer('A'), choices: [{ ...textChoice('A'), tokens: Array.from({ length: tokens }, () => token) }] }
+}
+const textsOf = async (cache: AnswerCache, keys: readonly string[]) =>
+  (await Promise.all(keys.map((key) => cache.find(key)))).map((found) => found?.choices[0]?.text)
+
+const server = (await isRedisThere()) ? await startRedis() : undefined
+afterAll(() => server?.[Symbol.asyncDispose]())
+
+/** Of an installation of its own, so that it begins empty. */
+const openInRedis = async (options: typeof usual, secret: string = randomUUID()) =>
+  createRedisCache({ ...(await openReplica(server?.url ?? '', secret)), ...options, version: '1' })
+const usual = { maxEntries: 10, ttlSeconds: 10 }
+
+const forms: ReadonlyArray<readonly [string, (options: typeof usual) => Promise<AnswerCache>]> = [
+  ['in memory', async (options) => createCache({ ...options, now: () => performance.now() })],
+  ...(server === undefined ? [] : ([['in Redis', openInRedis]] as const)),
+]
+
+describe.each(forms)('the cache %s', (_form, open) => {
+  test('gives back what was saved under a key, and counts', async () => {
+    const cache = await open(usual)
+    expect(await cache.find('a')).toBeUndefined()
+    await cache.save('a', answer('A'))
+    await cache.save('b', scored(2))
+    await cache.save('a', answer('B'))
+    expect(await cache.find('a')).toStrictEqual(answer('B'))
+    expect(await cache.find('b')).toStrictEqual(scored(2))
+    expect(cache.statistics()).toEqual({ entries: 2, hits: 2, misses: 1, evictions: 0 })
   })
 
-  test('forgets the answer that was not asked for the longest, and counts it', () => {
-    const cache = createCache({ maxEntries: 2, ttlSeconds: 10, now: () => 1 })
-    cache.save('a', answer('A'))
-    cache.save('b', answer('B'))
-    cache.find('a')
-    cache.save('c', answer('C'))
-    expect(['a', 'b', 'c'].map((key) => cache.find(key)?.choices[0]?.text)).toEqual(['A', undefined, 'C'])
+  test('forgets the answer that was not asked for the longest, and counts it', async () => {
+    const cache = await open({ ...usual, maxEntries: 2 })
+    await cache.save('a', answer('A'))
+    await cache.save('b', answer('B'))
+    await cache.find('a')
+    await cache.save('c', answer('C'))
+    expect(await textsOf(cache, ['a', 'b', 'c'])).toEqual(['A', undefined, 'C'])
     expect(cache.statistics()).toEqual({ entries: 2, hits: 3, misses: 1, evictions: 1 })
   })
 
-  test('forgets an answer when its time is over', () => {
-    let nowMs = 1000
-    const cache = createCache({ maxEntries: 2, ttlSeconds: 10, now: () => nowMs })
-    cache.save('a', answer('A'))
-    nowMs += 10_000
-    expect(cache.find('a')).toBeDefined()
-    nowMs += 1
-    expect(cache.find('a')).toBeUndefined()
+  test('counts the scores of tokens, which take more room than the text', async () => {
+    const cache = await open(usual)
+    await cache.save('few', scored(1000))
+    await cache.save('many', scored(1_000_000))
+    expect([(await cache.find('few')) === undefined, await cache.find('many')]).toEqual([false, undefined])
   })
 
-  test('counts the scores of tokens, which take more room than the text', () => {
-    const cache = createCache({ maxEntries: 10, ttlSeconds: 10, now: () => 1 })
-    const token = { text: 'a', bytes: [97], logprob: -1, top: [] }
-    const scored = (count: number): CollectedAnswer => ({
-      ...answer('A'),
-      choices: [{ ...textChoice('A'), tokens: Array.from({ length: count }, () => token) }],
-    })
-    cache.save('few', scored(1000))
-    cache.save('many', scored(1_000_000))
-    expect([cache.find('few') === undefined, cache.find('many')]).toEqual([false, undefined])
+  test('with no room keeps nothing', async () => {
+    const cache = await open({ ...usual, maxEntries: 0 })
+    await cache.save('a', answer('A'))
+    expect(await cache.find('a')).toBeUndefined()
+    expect(cache.statistics()).toEqual({ entries: 0, hits: 0, misses: 0, evictions: 0 })
   })
 
-  test('with no room keeps nothing', () => {
-    const cache = createCache({ maxEntries: 0, ttlSeconds: 10, now: () => 1 })
-    cache.save('a', answer('A'))
-    expect(cache.find('a')).toBeUndefined()
+  test('forgets an answer when its time is over, however often it was asked for', async () => {
+    const cache = await open({ ...usual, ttlSeconds: 1 })
+    await cache.save('a', answer('A'))
+    const start = performance.now()
+    await expect.poll(() => cache.find('a'), { interval: 20, timeout: 3000 }).toBeUndefined()
+    expect(performance.now() - start).toBeGreaterThan(900)
+  })
+})
+
+test('the cache in memory forgets an answer when its time is over, to the millisecond', async () => {
+  let nowMs = 1000
+  const cache = createCache({ maxEntries: 2, ttlSeconds: 10, now: () => nowMs })
+  await cache.save('a', answer('A'))
+  nowMs += 10_000
+  expect(await cache.find('a')).toBeDefined()
+  nowMs += 1
+  expect(await cache.find('a')).toBeUndefined()
+})
+
+describe.skipIf(server === undefined)('the cache in Redis', () => {
+  test('is one for all replicas, and for none of another installation or version', async () => {
+    const [one, other] = [await openInRedis(usual, 'shared'), await openInRedis(usual, 'shared')]
+    await one.save('a', answer('A'))
+    expect(await textsOf(other, ['a'])).toEqual(['A'])
+    expect(await textsOf(await openInRedis(usual), ['a'])).toEqual([undefined])
+    const next = createRedisCache({ ...(await openReplica(server?.url ?? '', 'shared')), ...usual, version: '2' })
+    expect(await textsOf(next, ['a'])).toEqual([undefined])
+  })
+
+  test('holds no more than it may of all together, and nothing that is too long by itself', async () => {
+    const replica = await openReplica(server?.url ?? '', randomUUID())
+    const cache = createRedisCache({ ...replica, ...usual, version: '1', maxAnswerBytes: 2000, maxBytes: 5000 })
+    await cache.save('long', answer('x'.repeat(1900)))
+    for (const key of ['a', 'b', 'c', 'd', 'e']) await cache.save(key, answer(key.repeat(1000)))
+    const kept = await textsOf(cache, ['long', 'a', 'b', 'c', 'd', 'e'])
+    expect(kept.map((text) => text?.length)).toEqual([undefined, undefined, undefined, 1000, 1000, 1000])
+    expect(cache.statistics()).toMatchObject({ entries: 3, evictions: 2 })
+    // What has ended by itself, or was dropped by Redis, takes no room for ever.
+    for (const key of ['c', 'd', 'e']) await server?.ask('DEL', replica.names.keyOf('answer', `1 ${key}`))
+    for (const key of ['f', 'g', 'h']) await cache.save(key, answer(key.repeat(1000)))
+    expect(await textsOf(cache, ['f', 'g', 'h'])).toEqual(['f', 'g', 'h'].map((key) => key.repeat(1000)))
+    expect(cache.statistics()).toMatchObject({ entries: 3, evictions: 2 })
+  })
+
+  test('goes on where Redis has dropped a part of its own accounts', async () => {
+    for (const lost of ['index', 'sizes']) {
+      const replica = await openReplica(server?.url ?? '', randomUUID())
+      const cache = createRedisCache({ ...replica, ...usual, version: '1', maxEntries: 2, maxBytes: 3000 })
+      const long = (text: string) => answer(text.repeat(1000))
+      await cache.save('a', long('a'))
+      await server?.ask('DEL', replica.names.keyOf('answers', lost))
+      for (const key of ['b', 'c', 'd']) await cache.save(key, long(key))
+      expect((await textsOf(cache, ['b', 'c', 'd'])).map((text) => text?.[0])).toEqual([undefined, 'c', 'd'])
+      expect(cache.statistics()).toMatchObject({ entries: 2 })
+    }
+  })
+
+  test('takes what is damaged, made by others or under another key for a miss, and mends it', async () => {
+    const replica = await openReplica(server?.url ?? '', randomUUID())
+    const cache = createRedisCache({ ...replica, ...usual, version: '1' })
+    const key = replica.names.keyOf('answer', '1 a')
+    const other = replica.names.keyOf('answer', '1 b')
+    await cache.save('b', answer('B'))
+    const damages: ReadonlyArray<readonly string[]> = [
+      ['SET', key, ''],
+      ['SET', key, JSON.stringify(answer('forged'))],
+      ['SETRANGE', key, '40', 'x!'],
+      ['APPEND', key, 'x'],
+      ['COPY', other, key, 'REPLACE'],
+    ]
+    for (const damage of damages) {
+      await cache.save('a', answer('A'))
+      expect(await textsOf(cache, ['a'])).toEqual(['A'])
+      await server?.ask(...damage)
+      expect(await textsOf(cache, ['a']), damage.join(' ')).toEqual([undefined])
+    }
+    await server?.ask('DEL', key)
+    await server?.ask('LPUSH', key, 'x')
+    expect(await textsOf(cache, ['a'])).toEqual([undefined])
+    await cache.save('a', answer('A'))
+    expect(await textsOf(cache, ['a', 'b'])).toEqual(['A', 'B'])
+  })
+
+  test('shows nobody in Redis what was asked or answered, nor who asked', async () => {
+    const cache = await openInRedis(usual)
+    await cache.save(cacheKey(question), answer('canary of an answer'))
+    const keys = ((await server?.ask('KEYS', '*')) ?? '').match(/simpleia:\S+/g) ?? []
+    const values = await Promise.all(keys.map((key) => server?.ask('DUMP', key)))
+    expect(keys.length).toBeGreaterThan(0)
+    expect([...keys, ...values].join('\n')).not.toMatch(/canary|user:1|[0-9a-f]{64}/)
+  })
+
+  test('only misses while Redis is gone', async () => {
+    const own = await startRedis()
+    const cache = createRedisCache({ ...(await openReplica(own.url)), ...usual, version: '1' })
+    await cache.save('a', answer('A'))
+    await own.stop()
+    expect(await cache.find('a')).toBeUndefined()
+    await cache.save('a', answer('A'))
+    expect(await cache.find('a')).toBeUndefined()
+    expect(cache.statistics()).toMatchObject({ hits: 0, misses: 2 })
+    await own[Symbol.asyncDispose]()
   })
 })

@@ -12,10 +12,11 @@ import { databaseAt } from '../postgres/database-at.ts'
 async function createWorld(settings: Record<string, string> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'simpleia-cli-egress-'))
   onTestFinished(() => rm(dataDir, { recursive: true }))
-  const config = loadConfig({ environment: { DATA_DIR: dataDir, ...settings } })
+  const path = join(dataDir, 'simpleia.db')
+  const config = loadConfig({ environment: { DATA_DIR: dataDir, DATABASE_URL: await databaseAt(path), ...settings } })
   // Only what is used of the context is there.
   const context = { fetch: async () => new Response('x') } as unknown as Context
-  return { config, context, path: join(dataDir, 'simpleia.db'), dataDir }
+  return { config, context, path, dataDir }
 }
 
 test('what the command line fetches without a service is in the ledger of the service', async () => {
@@ -39,8 +40,10 @@ test('where nothing is fetched, no database is made', async () => {
 })
 
 test('where the ledger cannot be written, nothing goes out', async () => {
-  const { config, context, path } = await createWorld()
-  await writeFile(path, 'no database '.repeat(1000))
+  const file = join(tmpdir(), `simpleia-no-database-${process.pid}.db`)
+  await writeFile(file, 'no database '.repeat(1000))
+  onTestFinished(() => rm(file))
+  const { config, context } = await createWorld({ DATABASE_URL: file })
   const fetched: unknown[] = []
   const spied = { ...context, fetch: async (url: unknown) => new Response(String(fetched.push(url))) } as Context
   const work = withEgress(spied, config, (egress) => egress.begin({ purpose: 'model-download' }).fetch('https://hub.example/'))

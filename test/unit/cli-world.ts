@@ -65,7 +65,7 @@ export function scriptedHost(pieces: Iterable<string>) {
     isInUse: (name) => name === info.name,
     selected: () => ({ name: info.name, info }),
     list: async () => [hosted],
-    status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0 }),
+    status: () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0, models: [] }),
     memory: () => ({ budgetBytes: 8, usedBytes: 0 }),
     close: async () => {},
   }

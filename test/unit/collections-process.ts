@@ -1,5 +1,5 @@
 // Adds to a collection, saves it and re-embeds it, all at once and without end, for collections-kill.test.ts:
-// node collections-process.ts FOLDER ROUND TURNS. It kills itself after so many turns of the event loop; 0: it waits to be killed.
+// node collections-process.ts FOLDER DATABASE ROUND TURNS. It kills itself after so many turns of the event loop; 0: it waits to be killed.
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createCollections } from '../../src/embed/collections.ts'
@@ -8,18 +8,28 @@ import { createReEmbedding } from '../../src/embed/re-embed.ts'
 import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { createReadVectors } from '../../src/embed/vector-rows.ts'
+import { openLocalQueue } from '../../src/jobs/job-queue.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { batchOf, documentOf, killedModels, killedOwner as owner } from '../collections-killed.ts'
 import { createFakeVectorIndex } from '../fake-vector-index.ts'
 
-const [folder = '', round = '', turns = '0'] = process.argv.slice(2)
+const [folder = '', url = '', round = '', turns = '0'] = process.argv.slice(2)
 const never = new AbortController().signal
 const now = Date.now
-const { db, readSnapshot } = await openStorage({ url: join(folder, 'simpleia.db') })
+const { db, readSnapshot } = await openStorage({ url })
 const models = killedModels()
 const readVectors = createReadVectors(db)
 const vectorIndex = createFakeVectorIndex(readVectors)
-const parts = { db, readSnapshot, models, vectorIndex, readVectors, now, wait: () => nextTurn() }
+const parts = {
+  db,
+  readSnapshot,
+  models,
+  vectorIndex,
+  readVectors,
+  now,
+  instanceId: String(process.pid),
+  openQueue: openLocalQueue({ wait: () => nextTurn() }),
+}
 const collections = createCollections(parts)
 const passages = createPassages(parts)
 const snapshots = createSnapshots({ ...parts, files: await openSnapshotFiles(join(folder, 'snapshots')) })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readSelection, writeSelection } from '../../src/config/selection.ts'
 import { flagOf, settingRows } from '../../src/config/settings.ts'
-import { type ConfigSources, isLoopback, loadConfig, readEnvFile } from '../../src/config.ts'
+import { type ConfigSources, hideSecrets, isLoopback, loadConfig, readEnvFile } from '../../src/config.ts'
 import { AppError } from '../../src/errors.ts'
 
 const key = 'k3y-0f-th1rty-two-characters-or-more'
@@ -98,6 +98,22 @@ test('the value of a secret is never part of a message', () => {
   expect(error.details?.map(({ field }) => field)).toEqual(['SECRET_KEY', 'REDIS_URL'])
 })
 
+test('an address of Redis holds what it takes to get there, and nothing that changes how', () => {
+  const good = ['redis://a', 'redis://127.0.0.1:6379/0', 'rediss://user:p%40ss@redis.example/', 'redis://:secret@[::1]:1/12']
+  for (const url of good) expect(loadConfig({ environment: { REDIS_URL: url } }).redisUrl).toBe(url)
+  const bad = [
+    'redis:///',
+    'http://a',
+    'redis://a/name',
+    'redis://a?tls=false',
+    'redis://a#b',
+    'redis://u:100%@a',
+    'a:6379',
+    'redis://a b',
+  ]
+  for (const url of bad) expect(failure({ environment: { REDIS_URL: url } }).details, url).toMatchObject([{ field: 'REDIS_URL' }])
+})
+
 test('a secret may stand in a file, and a mistake about it never shows what is in it', async () => {
   const file = join(await mkdtemp(join(tmpdir(), 'simpleia-secret-')), 'secret_key')
   await writeFile(file, `${key}\n`)
@@ -175,5 +191,52 @@ test('a selection that is damaged or holds something else is refused with what i
       code: 'invalid',
       message: expect.stringContaining('selected_model'),
     })
+  }
+})
+
+test('what child processes inherit holds no secret: neither ours nor one that is called so', () => {
+  const environment = {
+    ...{ PATH: '/bin', HOME: '/root', LD_LIBRARY_PATH: '/cuda', PGPASSWORD: 'for its client', KEYBOARD: 'es', DATA_DIR: 'data' },
+    ...{ SECRET_KEY: 'x', DATABASE_URL: 'postgres://a:b@c/d', REDIS_URL: 'redis://:x@y', HF_TOKEN: 'x', CUSTOM_API_KEY: 'x' },
+    ...{ GPU_KEY: 'x', AWS_SECRET_ACCESS_KEY: 'x', github_token: 'x', DB_PASSWORD: 'x' },
+  }
+  hideSecrets(environment)
+  expect(Object.keys(environment)).toEqual(['PATH', 'HOME', 'LD_LIBRARY_PATH', 'PGPASSWORD', 'KEYBOARD', 'DATA_DIR'])
+})
+
+test('traces go to this machine or a private address under LOCAL_ONLY, and prompts in them to this machine alone', () => {
+  const load = (endpoint: string, more: Record<string, string> = {}) =>
+    loadConfig({ environment: { LOCAL_ONLY: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, ...more } })
+  for (const host of ['127.0.0.1', 'localhost', '[::1]', '10.0.0.5', '192.168.1.2', '172.20.0.3', '[fd12::1]'])
+    expect(load(`http://${host}:4318/`).otelEndpoint).toBe(`http://${host}:4318`)
+  const away = [
+    'collector.example',
+    'otel-collector',
+    '8.8.8.8',
+    '169.254.169.254',
+    '172.32.0.1',
+    '[2001:db8::1]',
+    '0.0.0.0',
+    '10.0.0.5.nip.io',
+  ]
+  for (const host of away)
+    expect(() => load(`http://${host}:4318`), host).toThrow(/OTEL_EXPORTER_OTLP_ENDPOINT: expected an address/)
+  const content = { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'SPAN_ONLY' }
+  expect(load('http://127.0.0.1:4318', content).otelCaptureContent).toBe(true)
+  expect(() => load('http://10.0.0.5:4318', content)).toThrow(/CAPTURE_MESSAGE_CONTENT: expected false/)
+  expect(load('http://collector.example', { OTEL_SDK_DISABLED: 'true' }).otelSdkDisabled).toBe(true)
+  const open = { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example', ...content }
+  expect(loadConfig({ environment: open }).otelCaptureContent).toBe(true)
+})
+
+test('pairs of OpenTelemetry are read as it writes them, and headers are secret', () => {
+  const pairs = { OTEL_RESOURCE_ATTRIBUTES: 'a.b=c%20d, e=f=g,', OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20YTpi' }
+  const config = loadConfig({ environment: pairs })
+  expect(Object.fromEntries(config.otelResourceAttributes ?? [])).toEqual({ 'a.b': 'c d', e: 'f=g' })
+  expect(config.otelHeaders?.get('authorization')).toBe('Basic YTpi')
+  for (const wrong of ['nothing', '=value', 'a=%zz']) {
+    const { message } = failure({ environment: { OTEL_EXPORTER_OTLP_HEADERS: `${wrong},k=hidden-word` } })
+    expect(message).toMatch(/OTEL_EXPORTER_OTLP_HEADERS: expected pairs/)
+    expect(message).not.toContain('hidden-word')
   }
 })

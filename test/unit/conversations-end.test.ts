@@ -9,6 +9,7 @@ import { createAnswering } from '../../src/conversations/answering.ts'
 import { createConversations } from '../../src/conversations/conversations.ts'
 import { createMessages } from '../../src/conversations/messages.ts'
 import { AppError } from '../../src/errors.ts'
+import { createLifecycle } from '../../src/http/lifecycle.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld, patient } from '../conversations-world.ts'
 import { databaseAt } from '../postgres/database-at.ts'
@@ -60,11 +61,11 @@ test('closing waits until what was being written is saved, and nothing begins af
   const owner = { column: 'visitor', value: 'v' } as const
   const asker = { key: 'address:::1', authenticated: false, userId: undefined, keyId: undefined }
   const storage = await openStorage({ url: await databaseAt(join(world.server.dataDir, 'other.db')) })
-  const parts = { db: storage.db, now: Date.now }
+  const parts = { db: storage.db, instanceId: 'one', now: Date.now }
   const messages = createMessages(parts)
   const { id } = await createConversations(parts).create(owner, {})
   const answering = createAnswering({
-    ...{ db: storage.db, messages, log: world.server.app.http.log },
+    ...{ db: storage.db, messages, log: world.server.app.http.log, hint: async () => {}, admission: createLifecycle() },
     predict: {
       choose: async () => ({ provider: 'hf', model: 'x', ranOn: 'local', why: 'default', passedBy: [] }),
       async open(_request, _asker, signal) {

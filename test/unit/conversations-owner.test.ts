@@ -14,19 +14,20 @@ async function openWorld(production: boolean, caller: Caller = { type: 'anonymou
   http.get('/find', async (request) => ({ owner: owners.find(request) ?? null }))
   http.get('/keep', async (request, reply) => ({ owner: owners.findAndKeep(request, reply) ?? null }))
   http.get('/open', async (request, reply) => ({ owner: owners.open(request, reply) }))
+  const name = production ? '__Host-simpleia_visitor' : 'simpleia_visitor'
   return {
-    http,
+    ...{ http, name },
     get: (url: string, visitor?: string) =>
-      http.inject({ url, ...(visitor === undefined ? {} : { cookies: { simpleia_visitor: visitor } }) }),
+      http.inject({ url, ...(visitor === undefined ? {} : { cookies: { [name]: visitor } }) }),
   }
 }
 
 test('a browser is known by a cookie out of reach of scripts and other sites, Secure in production, of which a checksum is kept', async () => {
   for (const production of [true, false]) {
-    const { get } = await openWorld(production)
+    const { get, name } = await openWorld(production)
     const opened = await get('/open')
     const [given] = opened.cookies
-    expect(given).toMatchObject({ name: 'simpleia_visitor', httpOnly: true, sameSite: 'Lax', path: '/' })
+    expect(given).toMatchObject({ name, httpOnly: true, sameSite: 'Lax', path: '/' })
     expect(given?.secure ?? false).toBe(production)
     const { owner } = opened.json()
     expect(owner).toEqual({ column: 'visitor', value: expect.stringMatching(/^[0-9a-f]{64}$/) })

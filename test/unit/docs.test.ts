@@ -56,11 +56,13 @@ test('links between the documents lead to files that exist', async () => {
     'docs/rag.md',
     'docs/egress.md',
     'docs/ollama.md',
+    'docs/operations.md',
     'docs/vectors.md',
     'docs/embedding-models.md',
     'docs/chat-formats.md',
     'docs/peer-behaviours.md',
     'docs/training.md',
+    'docs/operations.md',
   ]
   for (const document of documents) {
     const links = [...(await readFile(document, 'utf8')).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => link)

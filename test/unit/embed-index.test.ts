@@ -5,23 +5,28 @@ import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { createReadVectors } from '../../src/embed/vector-rows.ts'
 import { createVectorIndex, spawnVectorIndex, type VectorChild } from '../../src/engine/local/vector-process.ts'
+import { openLocalQueue } from '../../src/jobs/job-queue.ts'
 import { ana, never, openCollections } from '../collections-world.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
+import type { createFakeVectorIndex } from '../fake-vector-index.ts'
+import { onPostgres } from '../postgres/database-at.ts'
 
-test('with the real index, in its process: all that is written is found, and goes on being found when the process is killed', async () => {
+test('with the real index: all that is written is found, and goes on being found when its process is killed', async () => {
   const children: VectorChild[] = []
+  const createIndex: typeof createFakeVectorIndex = (readVectors) => {
+    const spawn = () => {
+      const child = spawnVectorIndex(() => {})
+      children.push(child)
+      return child
+    }
+    return { ...createVectorIndex({ spawn, readVectors, maxWaiting: 8 }), spaces: new Map() }
+  }
   const world = await openCollections({
     models: embeddersOf(createFakeModel({ dimensions: 512 }), createFakeModel({ name: 'next', dimensions: 768 })),
-    createIndex: (readVectors) => {
-      const spawn = () => {
-        const child = spawnVectorIndex(() => {})
-        children.push(child)
-        return child
-      }
-      return { ...createVectorIndex({ spawn, readVectors, maxWaiting: 8 }), spaces: new Map() }
-    },
+    // PostgreSQL has its own.
+    ...(onPostgres ? {} : { createIndex }),
   })
-  const { collections, passages, search, vectorIndex, db } = world
+  const { collections, passages, search, db } = world
   const collection = await collections.open(ana, 'default')
   const find = async (text: string) => (await search.byVector(collection, { text, k: 1 }, never)).map((found) => found.itemId)
   const items = (from: number, to: number) =>
@@ -54,7 +59,12 @@ test('with the real index, in its process: all that is written is found, and goe
   await snapshots.load(ana, 'copy', undefined)
   expect(await find('something else')).toEqual(['650'])
 
-  const move = createReEmbedding({ ...world, readVectors: createReadVectors(db), wait: async () => {} })
+  const move = createReEmbedding({
+    ...world,
+    readVectors: createReadVectors(db),
+    instanceId: 'one',
+    openQueue: openLocalQueue({ wait: async () => {} }),
+  })
   await move.start(ana, 'default', 'next')
   await move.idle()
   expect(await collections.getOwn(ana, 'default')).toMatchObject({ model: 'next', nextModel: undefined })
@@ -66,6 +76,6 @@ test('with the real index, in its process: all that is written is found, and goe
   const after = async () => find('something else').catch(() => find('something else'))
   expect(await after()).toEqual(['650'])
   await move.close()
-  await vectorIndex.close()
+  expect(children.length).toBe(onPostgres ? 0 : 2)
   await world.close()
 })

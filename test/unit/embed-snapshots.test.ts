@@ -27,7 +27,7 @@ async function openWorld(options: Options = {}) {
       .innerJoin('vectors', 'vectors.passageId', 'passages.id')
       .select(['itemId', 'documentId', 'position', 'text', 'metadata', 'page', 'lastPage', 'section', 'startOffset', 'endOffset'])
       .select(['createdAt', 'vectors.model', 'vectors.vector'])
-      .where('collectionId', '=', collection.id)
+      .where('passages.collectionId', '=', collection.id)
       .orderBy('passages.id')
       .execute()
     return { passages, documents: await world.passages.listDocuments(collection, { limit: 1000 }) }
@@ -245,7 +245,7 @@ describe('a full disk', () => {
     })
     await fill(world, 3)
     await world.snapshots.save(ana, await world.openDefault(), 'whole')
-    expect(names).toEqual([expect.stringMatching(new RegExp(`^whole\\.snapshot\\.${process.pid}\\.[0-9a-f-]+\\.part$`))])
+    expect(names).toEqual([expect.stringMatching(new RegExp(`^whole\\.snapshot\\.${process.pid}@[\\w-]+\\.[0-9a-f-]+\\.part$`))])
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { noContextMemory, noWork } from '../../src/engine/engine-work.ts'
 import { type Engine, openEngine } from '../../src/engine/local/engine-process.ts'
 import { createLocalProvider } from '../../src/engine/local/local-provider.ts'
 import type { GenerateRequest, ModelHost } from '../../src/engine/provider.ts'
@@ -256,12 +257,47 @@ test('a client that does not read keeps no place once its answer is made', async
   expect(host.status()).toMatchObject({ active: 0, queued: 0 })
 })
 
+test('what the processes of a model have done stays counted when they end', async () => {
+  const children: ReturnType<typeof createFakeChild>[] = []
+  const options = { answer: () => ({ pieces: ['a', 'b', 'c'] }) }
+  const host = createLocalProvider({
+    async openEngine(_file, signal) {
+      const child = createFakeChild(options)
+      children.push(child)
+      return openEngine(child, loadOptions, signal)
+    },
+    findModel: async (name) => ({ name, path: name, identity: name }),
+    listModels: async () => [listed('a')],
+    renderChat: async () => noPrompt,
+    maxParallel: 1,
+    maxQueue: 1,
+    ...roomForAll,
+  })
+  await host.select('a')
+  const work = () => host.status().models[0]?.work.tokens ?? 0
+  const answer = async () => {
+    for await (const _event of host.generate({ ...ask('x'), model: 'a' }, never));
+  }
+  await answer()
+  const once = work()
+  expect(once).toBeGreaterThan(2)
+  children[0]?.die('SIGKILL')
+  await expect.poll(() => host.status().models[0]?.isLoaded).toBe(false)
+  expect(work()).toBe(once)
+  await expect.poll(() => host.status().models[0]?.isLoaded).toBe(true)
+  await answer()
+  expect(work()).toBe(2 * once)
+  await host.unload('a')
+  expect(work()).toBe(2 * once)
+  await host.close()
+})
+
 test('the times of an answer count from its arrival, and add up', async () => {
   let clock = 0
   const host = createLocalProvider({
     openEngine: async () => ({
       model: createFakeModel(),
-      residentBytes: () => 0,
+      report: () => ({ residentBytes: 0, work: noWork, memory: noContextMemory }),
       loadAdapter: async () => {},
       countTokens: async () => 1,
       start(_options, listener) {

@@ -83,7 +83,8 @@ describe('a gate', () => {
       'exact_match',
     ])
     // The examples go when they are scored.
-    expect(await readdir(join(world.dataDir, 'evaluations'))).toEqual([])
+    const left = await readdir(join(world.dataDir, 'evaluations'), { recursive: true })
+    expect(left.filter((name) => name.endsWith('.jsonl'))).toEqual([])
   })
 
   test('tells its progress as events, and its end with the report', async () => {
@@ -273,4 +274,18 @@ describe('evaluations', () => {
     const used = (await world.admin('GET', '/auth/usage')).json
     expect(JSON.stringify(used)).toContain('50')
   })
+})
+
+test('an evaluation of one replica is seen, waited for and cancelled through another, and not removed while it runs', async () => {
+  const hold = holding()
+  const first = await startEvaluationWorld({ runScoring: scriptedScoring(hold.pause) })
+  const { id } = (await first.admin('POST', path, gate)).json
+  await hold.begun
+  const second = await startEvaluationWorld({ settings: { DATABASE_URL: join(first.folder, 'simpleia.db') } })
+  expect((await second.admin('GET', `${path}/${id}`)).json).toMatchObject({ state: 'running' })
+  expect((await second.admin('DELETE', `${path}/${id}`)).status).toBe(409)
+  const following = readAll(await second.follow(`${path}/${id}?stream=true`))
+  expect((await second.admin('POST', `${path}/${id}/cancel`)).json).toMatchObject({ state: 'cancelled' })
+  expect(JSON.parse((await following).at(-1)?.data ?? '')).toMatchObject({ state: 'cancelled' })
+  expect((await second.admin('DELETE', `${path}/${id}`)).status).toBe(204)
 })

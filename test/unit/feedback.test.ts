@@ -1,6 +1,6 @@
-import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openWorld, type World } from '../fakes-storage.ts'
+import { fillDisk } from '../refuse-writes.ts'
 
 let world: World
 let admin: Awaited<ReturnType<World['join']>>
@@ -187,14 +187,13 @@ describe('reading feedback', () => {
 })
 
 test('on a full disk nothing is taken, what is stored can be read, and later it works again', async () => {
-  const { rows } = await sql<{ pageCount: number }>`pragma page_count`.execute(world.db)
-  await sql.raw(`pragma max_page_count = ${rows[0]?.pageCount}`).execute(world.db)
+  const makeRoom = await fillDisk(world.db, 'feedback')
   const send = () => world.post('/feedback', { text: 'x'.repeat(5000) }, user.headers)
   let answer = await send()
   for (let times = 0; times < 20 && answer.statusCode === 201; times += 1) answer = await send()
   expect([answer.statusCode, answer.json()]).toEqual([507, { error: { code: 'storage_full', message: expect.any(String) } }])
   expect((await get()).statusCode).toBe(200)
   expect((await world.login('ana')).statusCode).toBe(200)
-  await sql`pragma max_page_count = 100000`.execute(world.db)
+  await makeRoom()
   expect((await send()).statusCode).toBe(201)
 })

@@ -122,6 +122,18 @@ describe('the request id', () => {
   })
 })
 
+test.each([
+  ['/predict/%ff', { error: { code: 'invalid', message: expect.any(String) } }],
+  ['/v1/models/%ff', { error: { type: 'invalid_request_error', message: expect.any(String) } }],
+  ['/v1/messages/%ff', { type: 'error', error: { type: 'invalid_request_error', message: expect.any(String) } }],
+  ['/api/blobs/%ff', { error: expect.any(String) }],
+])('an address that cannot be read is refused in the shape of its API: %s', async (path, body) => {
+  const response = await fetch(server.url + path, { method: 'POST' })
+  expect(response.status).toBe(400)
+  expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8')
+  expect(await bodyOf<object>(response)).toMatchObject(body)
+})
+
 test('the page of the API description and its files are there, and need nothing from elsewhere', async () => {
   const page = await (await fetch(`${server.url}/docs/`)).text()
   const files = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => new URL(file ?? '', `${server.url}/docs/`))

@@ -91,12 +91,40 @@ describe('the Host header', () => {
     expect((await send('GET', '/health', { host })).status).toBe(200)
   })
 
-  test('is not looked at where other machines are meant to reach the service', async () => {
-    await using open = await startServer({
-      host: createFakeEngine({ answer: () => ({ pieces: ['a'] }) }),
-      settings: { HOST: '0.0.0.0', SECRET_KEY: 'Zq8vN2kLx7RtY4wBs9HdPf3MgJc6TaUe' },
-    })
-    const answer = await open.app.http.inject({ url: '/health', headers: { host: 'service.example' } })
-    expect(answer.statusCode).toBe(200)
+  const reachable = { HOST: '0.0.0.0', SECRET_KEY: 'Zq8vN2kLx7RtY4wBs9HdPf3MgJc6TaUe' }
+  async function statusesOf(settings: Record<string, string>, headers: Record<string, string>, hosts: readonly string[]) {
+    const host = createFakeEngine({ answer: () => ({ pieces: ['a'] }) })
+    await using open = await startServer({ host, settings: { ...reachable, ...settings } })
+    const ask = (name: string) =>
+      open.app.http.inject({ url: '/health', headers: { ...headers, host: name }, remoteAddress: '10.1.2.3' })
+    return Promise.all(hosts.map(async (name) => `${name} ${(await ask(name)).statusCode}`))
+  }
+  const strange = ['service.example', 'a.nip.io', 'service.local.evil.com', 'localhost.evil.com']
+
+  test('is an address, or a name that no page of the internet can have, where other machines reach the service', async () => {
+    const own = ['10.0.0.5:8000', '[fd00::1]', 'server', 'server.local:8000', 'api.simpleia.svc.cluster.local', 'localhost']
+    expect(await statusesOf({}, {}, own)).toEqual(own.map((name) => `${name} 200`))
+    expect(await statusesOf({}, {}, strange)).toEqual(strange.map((name) => `${name} 403`))
+  })
+
+  test('is one that the operator names', async () => {
+    const settings = { ALLOWED_HOSTS: 'service.example,a.nip.io' }
+    expect(await statusesOf(settings, {}, strange)).toEqual(strange.map((name, index) => `${name} ${index < 2 ? 200 : 403}`))
+  })
+
+  test('is what a trusted proxy passes on, unless the operator names all of them', async () => {
+    const forwarded = { 'x-forwarded-for': '192.0.2.1' }
+    const trusted = { TRUST_PROXY: '10.0.0.0/8' }
+    expect(await statusesOf(trusted, forwarded, strange)).toEqual(strange.map((name) => `${name} 200`))
+    expect(await statusesOf(trusted, {}, strange)).toEqual(strange.map((name) => `${name} 403`))
+    expect(await statusesOf({}, forwarded, strange)).toEqual(strange.map((name) => `${name} 403`))
+    expect(await statusesOf({ ...trusted, ALLOWED_HOSTS: 'ai.example' }, forwarded, strange)).toEqual(
+      strange.map((name) => `${name} 403`),
+    )
+  })
+
+  test('of a browser on this machine is not believed because it says that it asks for somebody', async () => {
+    const local = { HOST: '127.0.0.1', TRUST_PROXY: '10.0.0.0/8,127.0.0.1' }
+    expect(await statusesOf(local, { 'x-forwarded-for': '192.0.2.1' }, strange)).toEqual(strange.map((name) => `${name} 403`))
   })
 })

@@ -88,7 +88,37 @@ describe('the log', () => {
       route: '/predict',
       status: 200,
       durationMs: expect.any(Number),
+      caller: 'anonymous',
     })
+  })
+
+  test('tells who asks, and nothing of what is asked again and again, but where it fails', async () => {
+    const lines: string[] = []
+    const host = createFakeEngine({ answer: () => ({ pieces: ['a'] }), models: [] })
+    await using server = await startServer({
+      host,
+      settings: { LOG_LEVEL: 'info' },
+      logStream: { write: (line) => lines.push(line) },
+    })
+    const authorization = `Bearer ${await server.login('ana')}`
+    const ask = (path: string, headers: Record<string, string> = {}) => fetch(server.url + path, { headers })
+    const body = JSON.stringify({ name: 'k' })
+    const headers = { authorization, 'content-type': 'application/json' }
+    const made = await fetch(`${server.url}/auth/keys`, { method: 'POST', headers, body })
+    const { key } = await bodyOf<{ key: string }>(made)
+    for (const path of ['/health', '/metrics', '/health/ready']) await ask(path)
+    await ask('/models', { authorization })
+    await ask('/models', { authorization: `Bearer ${key}` })
+    const told = () => lines.filter((line) => line.includes('answered')).map((line) => JSON.parse(line))
+    await expect.poll(() => told().filter(({ route }) => route === '/models')).toHaveLength(2)
+    expect(told().map(({ route, caller }) => [route, caller])).toEqual([
+      ['/auth/register', undefined],
+      ['/auth/login', undefined],
+      ['/auth/keys', 'admin'],
+      ['/health/ready', undefined],
+      ['/models', 'admin'],
+      ['/models', 'admin key'],
+    ])
   })
 })
 

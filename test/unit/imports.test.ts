@@ -7,6 +7,7 @@ type Import = Readonly<{ from: string; to: string; typeOnly: boolean }>
 const features = [
   'admin',
   'auth',
+  'backup',
   'conversations',
   'datasets',
   'dialects',
@@ -14,8 +15,11 @@ const features = [
   'embed',
   'evaluation',
   'feedback',
+  'instances',
+  'jobs',
   'metrics',
   'models',
+  'observe',
   'predict',
   'predictions',
   'rag',
@@ -24,7 +28,7 @@ const features = [
   'usage',
 ]
 /** What every feature may use: the shape of errors and answers, not the work of another feature. */
-const shared = ['config', 'engine', 'errors.ts', 'http', 'statistics.ts', 'storage']
+const shared = ['config', 'engine', 'errors.ts', 'http', 'redis', 'statistics.ts', 'storage']
 
 async function sourceFiles(): Promise<string[]> {
   return (await readdir('src', { recursive: true })).filter((file) => file.endsWith('.ts'))
@@ -63,9 +67,9 @@ function onlyTypes(names: string): boolean {
 
 const top = (path: string) => path.split('/')[0] ?? ''
 
-test('engine and storage import only errors, and themselves', async () => {
+test('engine, redis and storage import only errors, and themselves', async () => {
   const wrong = (await listImports()).filter(
-    ({ from, to }) => ['engine', 'storage'].includes(top(from)) && top(to) !== top(from) && to !== 'errors.ts',
+    ({ from, to }) => ['engine', 'redis', 'storage'].includes(top(from)) && top(to) !== top(from) && to !== 'errors.ts',
   )
   expect(wrong).toEqual([])
 })
@@ -129,7 +133,7 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
     ['client.ts', 'client/transport.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'main.ts', 'outside.ts'],
   ],
   // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
-  // read addresses or serve.
+  // read addresses or serve; counted-agents.ts is given to the exporter of traces, which asks the way out, too.
   [
     'sockets',
     /^import (?!type )(?:(?!\bfrom\b)[^;])*?\bfrom 'node:(?:https?|http2|net|tls|dgram)'/m,
@@ -137,9 +141,11 @@ const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
       'cli/machine.ts',
       'cli/web-client.ts',
       'config/service-settings.ts',
+      'http/browser-guard.ts',
       'http/security-headers.ts',
       'http/server.ts',
       'models/hub-request.ts',
+      'observe/counted-agents.ts',
       'rag/fetch-page.ts',
     ],
   ],
@@ -198,4 +204,27 @@ test('the libraries of the clouds are loaded by the first request to them, not a
     if (/^import (?!type )[^;]*? from '(?:openai|@anthropic-ai\/sdk)/m.test(text)) atStart.push(file)
   }
   expect(atStart).toEqual([])
+})
+
+test('the client of Redis is loaded where REDIS_URL is set, by the connection alone', async () => {
+  const loading: string[] = []
+  for (const file of await sourceFiles()) {
+    const text = await readFile(join('src', file), 'utf8')
+    if (/^import (?!type )[^']*? from 'ioredis'/m.test(text)) loading.push(`${file} at the start`)
+    if (/import\('ioredis'\)/.test(text)) loading.push(file)
+  }
+  expect(loading).toEqual(['redis/connection.ts'])
+})
+
+test('OpenTelemetry is loaded where traces are sent, not at the start', async () => {
+  const loading: string[] = []
+  for (const file of await sourceFiles()) {
+    const text = await readFile(join('src', file), 'utf8')
+    if (/^import (?!type )[^;]*? from '@opentelemetry\//m.test(text)) loading.push(file)
+  }
+  expect(loading.sort()).toEqual(['observe/open-telemetry.ts', 'observe/otlp-exporter.ts'])
+  const importers = (await listImports()).filter(({ to, typeOnly }) => loading.includes(to) && !typeOnly)
+  expect(new Set(importers.map(({ from }) => from))).toEqual(new Set(['tracing-part.ts']))
+  const part = await readFile('src/tracing-part.ts', 'utf8')
+  expect(part.match(/from '.\/observe\/(?:open-telemetry|otlp-exporter)/)).toBeNull()
 })

@@ -309,7 +309,7 @@ describe('after the days of retention', () => {
     await remember({ id: 'first' })
     world.clock.ms += 10_000 * dayMs
     const log = { error: () => {}, info: () => {} }
-    await openRetention({ db: world.db, days: 0, log, now: () => world.clock.ms }).close()
+    await openRetention({ db: world.db, days: 0, log, now: () => world.clock.ms, waitADay: async () => {} }).close()
     expect(await world.db.selectFrom('predictions').select('id').execute()).toHaveLength(1)
   })
 })

@@ -204,7 +204,7 @@ describe('closing', () => {
 
 describe('readiness', () => {
   test('comes when the model has come; life is there all the time', async () => {
-    let status: EngineStatus = { state: 'loading', reason: undefined, active: 0, queued: 0, residentBytes: 0 }
+    let status: EngineStatus = { state: 'loading', reason: undefined, active: 0, queued: 0, residentBytes: 0, models: [] }
     const host: ModelHost = { ...endless(), status: () => status }
     await using server = await startServer({ host })
     const statuses = async () => [

@@ -20,13 +20,15 @@ type Caller = (method: string, path: string, body?: unknown) => Promise<Response
 
 /** What is the service's own, or changes with an admin alone: nobody owns what these name. */
 const ownedByNobody = [
-  'path:/models/{*}',
+  'path:/models/{name}',
+  'path:/models/{name}/load',
+  'path:/models/{name}/unload',
   'path:/models/{name}/report',
   'path:/models/pulls/{id}',
   // A gate belongs to the service; evaluation-upgrade.test.ts tries those of conversations, which have an owner.
   'path:/training/evaluations/{id}',
   'path:/training/evaluations/{id}/cancel',
-  'path:/v1/models/{*}',
+  'path:/v1/models/{name}',
   'path:/api/blobs/{digest}',
   'path:/admin/users/{id}',
   'path:/admin/keys/{id}',

@@ -4,7 +4,7 @@ import type { ModelHost } from '../../src/engine/provider.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { startServer, type TestServer } from '../server.ts'
 
-const rounds = 50
+const rounds = 70
 
 async function untilIdle(server: TestServer): Promise<number> {
   const start = performance.now()
@@ -98,6 +98,6 @@ describe('a caller who leaves frees the model', () => {
     await untilIdle(server)
     const metrics = await (await fetch(`${server.url}/metrics`)).text()
     expect(metrics).toMatch(/simpleia_http_requests_total\{method="POST",route="\/predict",status="499"\} 1/)
-    expect(metrics).toMatch(/simpleia_generations_total\{outcome="aborted"\} 1/)
+    expect(metrics).toMatch(/simpleia_generations_total\{outcome="aborted",model="fake"\} 1/)
   })
 })

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -28,6 +28,16 @@ test('a start removes what an ended process left, and nothing of one that runs; 
   expect(path.startsWith(files.folder)).toBe(true)
   await files.close()
   expect(await readdir(folder, { recursive: true })).toEqual([running, join(running, 'a file')])
+})
+
+test('what another machine keeps in the same folder stays for a day', async () => {
+  const folder = await makeFolder()
+  const [working, gone] = [`${process.pid}@other-machine`, `${endedPid()}@another-machine`]
+  for (const mark of [working, gone]) await mkdir(join(folder, mark))
+  const twoDaysAgo = new Date(Date.now() - 2 * 24 * 3600 * 1000)
+  await utimes(join(folder, gone), twoDaysAgo, twoDaysAgo)
+  await (await openTempFiles(folder)).close()
+  expect(await readdir(folder)).toEqual([working])
 })
 
 test('a folder that is not there yet is no error', async () => {

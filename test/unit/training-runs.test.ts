@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
-import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import type { TrainingExample } from '../../src/engine/train/example.ts'
 import { AppError } from '../../src/errors.ts'
 import { listSteps } from '../../src/training/metric-rows.ts'
 import { toParameters } from '../../src/training/run-parameters.ts'
+import { refuseWrites } from '../refuse-writes.ts'
 import { endOf, epochOf, plan, stepOf } from '../trainer.ts'
 import { addDataset, openTrainingWorld, until } from '../training-world.ts'
 
@@ -251,9 +251,7 @@ test('a run whose end cannot be stored is interrupted, and those that wait go on
   const world = await openTrainingWorld()
   await world.create()
   await world.create()
-  const refuse = `create trigger refuse before update of state on training_runs when new.state = 'completed'
-    begin select raise(abort, 'no room'); end`
-  await sql.raw(refuse).execute(world.db)
+  await refuseWrites(world.db, { table: 'training_runs', event: 'update of state', when: "new.state = 'completed'" })
   const first = await world.trainer(1)
   first.send(endOf('completed', 1, await world.adapterOf(first)))
   expect((await world.trainer(2)).job.folder).toMatch(/run-1$/)
@@ -265,13 +263,12 @@ test('a run whose end cannot be stored is interrupted, and those that wait go on
 
 test('a run that the database did not let begin begins later by itself', async () => {
   const world = await openTrainingWorld()
-  const refuse = `create trigger refuse before update of state on training_runs when new.state = 'running'
-    begin select raise(abort, 'no room'); end`
-  await sql.raw(refuse).execute(world.db)
+  const running = { table: 'training_runs', event: 'update of state', when: "new.state = 'running'" }
+  const allow = await refuseWrites(world.db, running)
   await world.create()
   await world.clock.awaited(60_000)
   expect(await world.stateOf('run-0')).toBe('queued')
-  await sql.raw('drop trigger refuse').execute(world.db)
+  await allow()
   world.clock.advance(60_000)
   await world.trainer(1)
   expect(await world.stateOf('run-0')).toBe('running')

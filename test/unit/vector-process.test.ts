@@ -4,6 +4,7 @@ import { createVectorIndex, spawnVectorIndex, type VectorChild } from '../../src
 import type { FromVectorWorker, ToVectorWorker } from '../../src/engine/local/vector-protocol.ts'
 import { createVectorSpaces } from '../../src/engine/local/vector-spaces.ts'
 import type { ReadVectors, VectorBatch } from '../../src/engine/vector-index.ts'
+import { contractDimensions, testVectorIndex } from '../vector-index-contract.ts'
 import { bruteForce, clustered, findDifference } from './vector-world.ts'
 
 const never = new AbortController().signal
@@ -70,6 +71,27 @@ function createWorld({ pause = async (_piece: number) => {}, maxWaiting = 100 } 
 }
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, place) => from + place)
+
+testVectorIndex(async ({ maxWaiting } = { maxWaiting: 100 }) => {
+  const rows = new Map<string, Map<number, Float32Array>>()
+  const rowsOf = (key: string) => rows.get(key) ?? new Map<number, Float32Array>()
+  const readVectors: ReadVectors = async function* ({ key }) {
+    yield { ids: [...rowsOf(key).keys()], vectors: [...rowsOf(key).values()] }
+  }
+  const index = createVectorIndex({ spawn: () => createChild().child, readVectors, maxWaiting })
+  return {
+    index,
+    space: { key: 'one', dimensions: contractDimensions },
+    other: { key: 'two', dimensions: contractDimensions },
+    async write({ key }, vectors) {
+      rows.set(key, new Map([...rowsOf(key), ...vectors]))
+    },
+    async erase({ key }, ids) {
+      for (const id of ids) rows.get(key)?.delete(id)
+    },
+    close: index.close,
+  }
+})
 
 test('the first search reads the space, later ones and changes do not', async () => {
   const { index, insert, rows, reads, children } = createWorld()

@@ -65,7 +65,8 @@ export async function pruneAudit(db: Database, nowMs: number, most = mostInVain)
     .where('outcome', '<>', 'done')
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')
-    .limit(-1)
+    // All: SQLite knows no offset without a limit, and PostgreSQL none that is negative.
+    .limit(Number.MAX_SAFE_INTEGER)
     .offset(most)
   await db.deleteFrom('audit').where('id', 'in', tooMany).execute()
 }

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Database } from '../../storage/tables.ts'
 import { writeLightly } from '../../storage/write-lightly.ts'
 import { type Minute, minuteMs } from './running-minute.ts'
-import { addTally, emptyTally, readTally, type Tally, writeTally } from './tally.ts'
+import { addTally, bothOf, emptyTally, readTally, type Tally, writeTally } from './tally.ts'
 
 export const hourMs = 60 * minuteMs
 /** Minutes older than this are added up to hours. */
@@ -25,16 +25,30 @@ export async function saveMinutes(db: Database, minutes: readonly Minute[]): Pro
   await writeLightly(db, async (transaction) => void (await transaction.insertInto('history').values(rows).execute()))
 }
 
-/** The stretches that begin in a period, in their order. A minute or an hour may come more than once, each time with a part of it. */
-export async function* readStretches(
-  db: Database,
-  { fromMs, toMs }: Readonly<{ fromMs: number; toMs: number }>,
-): AsyncGenerator<Minute> {
+type Period = Readonly<{ fromMs: number; toMs: number }>
+
+/**
+ * The stretches that begin in a period, in their order. What several processes have written of a minute is one; an hour may come more than
+ * once, each time with a part of it.
+ */
+export async function* readStretches(db: Database, period: Period): AsyncGenerator<Minute> {
+  let minute: Minute | undefined
+  for await (const { seconds, ...stretch } of readRows(db, period)) {
+    if (seconds === 60 && minute?.startMs === stretch.startMs) addTally(minute.tally, stretch.tally, bothOf)
+    else {
+      if (minute !== undefined) yield minute
+      minute = stretch
+    }
+  }
+  if (minute !== undefined) yield minute
+}
+
+async function* readRows(db: Database, { fromMs, toMs }: Period): AsyncGenerator<Minute & Readonly<{ seconds: number }>> {
   let after = { startedAt: '', id: 0 }
   for (;;) {
     const rows = await db
       .selectFrom('history')
-      .select(['id', 'startedAt', 'tally'])
+      .select(['id', 'startedAt', 'seconds', 'tally'])
       .where('startedAt', '>=', toText(fromMs))
       .where('startedAt', '<', toText(toMs))
       .where(({ eb, refTuple, tuple }) => eb(refTuple('startedAt', 'id'), '>', tuple(after.startedAt, after.id)))
@@ -42,7 +56,7 @@ export async function* readStretches(
       .orderBy('id')
       .limit(rowsPerPiece)
       .execute()
-    for (const { startedAt, tally } of rows) yield { startMs: Date.parse(startedAt), tally: readTally(tally) }
+    for (const { startedAt, seconds, tally } of rows) yield { startMs: Date.parse(startedAt), seconds, tally: readTally(tally) }
     const last = rows.at(-1)
     if (rows.length < rowsPerPiece || last === undefined) return
     after = last
@@ -75,12 +89,18 @@ async function rollUpHour(db: Database, startMs: number): Promise<void> {
       .where('seconds', '=', 60)
       .where('startedAt', '>=', toText(startMs))
       .where('startedAt', '<', toText(startMs + hourMs))
-      .returning('tally')
+      .returning(['startedAt', 'tally'])
       .execute()
     // Another process may have been faster.
     if (rows.length === 0) return
+    const minutes = new Map<string, Tally>()
+    for (const { startedAt, tally } of rows) {
+      const minute = minutes.get(startedAt)
+      if (minute === undefined) minutes.set(startedAt, readTally(tally))
+      else addTally(minute, readTally(tally), bothOf)
+    }
     const sum: Tally = emptyTally()
-    for (const { tally } of rows) addTally(sum, readTally(tally))
+    for (const minute of minutes.values()) addTally(sum, minute)
     await transaction
       .insertInto('history')
       .values({ startedAt: toText(startMs), seconds: 3600, tally: writeTally(sum) })

@@ -58,7 +58,9 @@ export function createRunningMinute({ now, engine, serviceBytes }: RunningMinute
   function sample(): void {
     const { tally } = current()
     const { active, queued, residentBytes } = engine()
-    tally.gauges = mostOf(tally.gauges, { active, queued, serviceBytes: serviceBytes(), engineBytes: residentBytes })
+    const atMs = now()
+    const seen = { active, queued, serviceBytes: serviceBytes(), engineBytes: residentBytes, fromMs: atMs, toMs: atMs }
+    tally.gauges = mostOf(tally.gauges, seen)
   }
 
   return {

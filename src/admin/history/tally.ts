@@ -13,8 +13,15 @@ export type ModelTally = {
   timedMs: number
 }
 
-/** The most of each that was seen. */
-export type Gauges = Readonly<{ active: number; queued: number; serviceBytes: number; engineBytes: number }>
+/** The most of each that was seen, and when the first and the last look were, where that is known. */
+export type Gauges = Readonly<{
+  active: number
+  queued: number
+  serviceBytes: number
+  engineBytes: number
+  fromMs?: number
+  toMs?: number
+}>
 
 /** What went on in a stretch of time, so that two can be added up. */
 export type Tally = {
@@ -58,17 +65,29 @@ export function addModel(models: Tally['models'], key: string, more: Readonly<Mo
   sum.timedMs += more.timedMs
 }
 
-export function mostOf(one: Gauges | undefined, other: Gauges | undefined): Gauges | undefined {
+/** Of two times. */
+export const mostOf = (one: Gauges | undefined, other: Gauges | undefined) => joined(one, other, Math.max)
+
+/** Of two processes in the same minute: together where both were there at a time, as replicas are, and the most of both after a restart. */
+export function bothOf(one: Gauges | undefined, other: Gauges | undefined): Gauges | undefined {
+  if (one?.toMs === undefined || other?.toMs === undefined) return mostOf(one, other)
+  const isOverlapping = (one.fromMs ?? 0) <= other.toMs && (other.fromMs ?? 0) <= one.toMs
+  return isOverlapping ? joined(one, other, (a, b) => a + b) : mostOf(one, other)
+}
+
+function joined(one: Gauges | undefined, other: Gauges | undefined, join: (a: number, b: number) => number): Gauges | undefined {
   if (one === undefined || other === undefined) return one ?? other
   return {
-    active: Math.max(one.active, other.active),
-    queued: Math.max(one.queued, other.queued),
-    serviceBytes: Math.max(one.serviceBytes, other.serviceBytes),
-    engineBytes: Math.max(one.engineBytes, other.engineBytes),
+    active: join(one.active, other.active),
+    queued: join(one.queued, other.queued),
+    serviceBytes: join(one.serviceBytes, other.serviceBytes),
+    engineBytes: join(one.engineBytes, other.engineBytes),
+    fromMs: Math.min(one.fromMs ?? Number.MAX_SAFE_INTEGER, other.fromMs ?? Number.MAX_SAFE_INTEGER),
+    toMs: Math.max(one.toMs ?? 0, other.toMs ?? 0),
   }
 }
 
-export function addTally(to: Tally, from: Tally): void {
+export function addTally(to: Tally, from: Tally, joinGauges = mostOf): void {
   for (const status of statusClasses) to.requests[status] += from.requests[status]
   addHistogram(to.latency, from.latency)
   addHistogram(to.firstToken, from.firstToken)
@@ -76,7 +95,7 @@ export function addTally(to: Tally, from: Tally): void {
   to.cacheHits += from.cacheHits
   to.cacheMisses += from.cacheMisses
   for (const [key, more] of from.models) addModel(to.models, key, more)
-  to.gauges = mostOf(to.gauges, from.gauges)
+  to.gauges = joinGauges(to.gauges, from.gauges)
 }
 
 type Stored = Omit<Tally, 'models' | 'gauges'> & Readonly<{ models: Record<string, ModelTally>; gauges: Gauges | null }>

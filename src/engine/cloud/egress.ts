@@ -3,6 +3,7 @@ import { AppError } from '../../errors.ts'
 import type { Usage } from '../provider.ts'
 import { countBody, countedResponse, headBytes } from './count-bytes.ts'
 import type { EgressPurpose } from './egress-purposes.ts'
+import { isPrivateAddress } from './own-network.ts'
 
 /** What a call to the outside is for. */
 export type EgressIntent = Readonly<{
@@ -119,7 +120,7 @@ export function createEgress(options: EgressOptions): Egress {
 function createCall(options: EgressOptions, intent: EgressIntent, account: Account): EgressCall {
   const check = (host: string) => {
     if (account.ended) throw new AppError('internal', 'A request was to go out after its errand had ended.')
-    if (options.localOnly && !isThisMachine(host)) throw localOnlyError(host)
+    if (options.localOnly && !mayBeAsked(intent, host)) throw localOnlyError(host)
   }
   const write = (durationMs: number | undefined) => {
     const entry = toEntry(options, intent, account, durationMs)
@@ -230,6 +231,11 @@ export function costOf(
 }
 
 const bareHost = (host: string) => host.replace(/^\[|\]$/g, '').toLowerCase()
+
+/** Where LOCAL_ONLY is set. Traces may go to a collector in the operator's own network, and to nobody else. */
+function mayBeAsked({ purpose }: EgressIntent, host: string): boolean {
+  return isThisMachine(host) || (purpose === 'telemetry' && isPrivateAddress(host))
+}
 
 /** Whether the host is this machine by its own writing. What another name leads to, nobody can promise. */
 export function isThisMachine(host: string): boolean {

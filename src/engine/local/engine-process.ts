@@ -1,6 +1,16 @@
 import { AppError } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
-import type { AdapterFile, FromWorker, GenerationEvent, LoadedModel, LoadOptions, StartOptions, ToWorker } from './protocol.ts'
+import { noContextMemory, noWork } from '../engine-work.ts'
+import type {
+  AdapterFile,
+  EngineReport,
+  FromWorker,
+  GenerationEvent,
+  LoadedModel,
+  LoadOptions,
+  StartOptions,
+  ToWorker,
+} from './protocol.ts'
 import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 
 /** How long a model may take to load; a large one from a slow disk takes minutes. */
@@ -11,7 +21,8 @@ export type Child = ProcessChild<ToWorker, FromWorker>
 /** One loaded model in a process of its own. */
 export interface Engine {
   readonly model: LoadedModel
-  residentBytes(): number
+  /** What the process told of itself last. */
+  report(): EngineReport
   /** Brings an adapter into memory, if it is not there. Throws `invalid` when it does not fit the model, `unavailable`. */
   loadAdapter(adapter: AdapterFile): Promise<void>
   /** Events go to `listener` until `generation-end` or `generation-error`, or until cancelled. */
@@ -65,7 +76,7 @@ function connect(child: Child): Connection {
   const adapters = new Map<string, PromiseWithResolvers<void>>()
   const counts = new Map<number, PromiseWithResolvers<number>>()
   let lastCount = 0
-  let residentBytes = 0
+  let report: EngineReport = { residentBytes: 0, work: noWork, memory: noContextMemory }
   let death: string | undefined
 
   child.onMessage((message) => {
@@ -88,7 +99,7 @@ function connect(child: Child): Connection {
         counts.delete(message.id)
         break
       case 'events':
-        residentBytes = message.residentBytes ?? residentBytes
+        report = message.report ?? report
         message.events.forEach(generations.deliver)
         break
     }
@@ -104,7 +115,7 @@ function connect(child: Child): Connection {
   })
   return {
     loaded,
-    residentBytes: () => residentBytes,
+    report: () => report,
     ended: ended.promise,
     loadAdapter(adapter) {
       const known = adapters.get(adapter.identity)

@@ -172,7 +172,8 @@ export function createLocalProvider(parts: LocalProviderParts): ModelHost {
       reason: state === 'failed' ? (model?.failure ?? failure) : reasons[state],
       active: sum(models.map(({ queue }) => queue.used)),
       queued: sum(models.map(({ queue }) => queue.waiting)),
-      residentBytes: sum(models.map(({ opened }) => opened?.engine.residentBytes() ?? 0)),
+      models: models.map((one) => one.load()),
+      residentBytes: sum(models.map(({ opened }) => opened?.engine.report().residentBytes ?? 0)),
     }
   }
 

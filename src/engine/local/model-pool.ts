@@ -167,7 +167,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
   function memoryOf(model: ServedModel): number {
     const place = places.get(model)
     if (place === undefined || !isInMemory(place)) return 0
-    return Math.max(place.bytes, model.opened?.engine.residentBytes() ?? 0)
+    return Math.max(place.bytes, model.opened?.engine.report().residentBytes ?? 0)
   }
 
   async function lease(model: ServedModel, signal: AbortSignal): Promise<Lease> {

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
+import type { ContextMemory, EngineWork } from '../engine-work.ts'
 import type { FinishReason, SamplingParameters, Timings, TokenLogprob, Usage } from '../provider.ts'
 import type { CacheType } from './cache-type.ts'
 import type { LayerSize } from './devices.ts'
@@ -91,6 +92,9 @@ export type GenerationEvent =
   | Readonly<{ type: 'generation-end'; id: number; usage: Usage; timings: Omit<Timings, 'queueMs'> }>
   | Readonly<{ type: 'generation-error'; id: number; code: ErrorCode; message: string }>
 
+/** What a process tells of itself, now and then. */
+export type EngineReport = Readonly<{ residentBytes: number; work: EngineWork; memory: ContextMemory }>
+
 export type FromWorker =
   | Readonly<{ type: 'model-ready'; model: LoadedModel }>
   | Readonly<{ type: 'model-failed'; code: ErrorCode; message: string }>
@@ -98,4 +102,4 @@ export type FromWorker =
   | Readonly<{ type: 'tokens-counted'; id: number; tokens: number }>
   | Readonly<{ type: 'adapter-failed'; identity: string; code: ErrorCode; message: string }>
   /** All that one step of the scheduler brought, for every request. */
-  | Readonly<{ type: 'events'; events: readonly GenerationEvent[]; residentBytes?: number }>
+  | Readonly<{ type: 'events'; events: readonly GenerationEvent[]; report?: EngineReport }>

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import { type ContextMemory, createWorkCounter, type EngineWork } from '../engine-work.ts'
 import { type Answer, type Chosen, createAnswer } from './answer.ts'
 import type { Backend, BatchRow } from './backend.ts'
 import type { GenerationEvent, StartOptions } from './protocol.ts'
@@ -43,6 +44,8 @@ export interface Scheduler {
   busy(): boolean
   /** One step: a token for each answer, and pieces of the prompts that are still to be read. Returns what it brought. */
   step(): readonly GenerationEvent[]
+  /** What it has done, and how full its memory is now. */
+  report(): Readonly<{ work: EngineWork; memory: ContextMemory }>
 }
 
 export type SchedulerOptions = Readonly<{
@@ -61,6 +64,7 @@ export type SchedulerOptions = Readonly<{
 export function createScheduler(backend: Backend, { now, speculates }: SchedulerOptions): Scheduler {
   const requests = new Map<number, Request>()
   const sequences = createSequences(backend, () => ![...requests.values()].some(isRunningExactly))
+  const work = createWorkCounter()
   let events: GenerationEvent[] = []
   let steps = 0
   let lastAdapter = none
@@ -174,6 +178,10 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
       else preempt(pieces.at(-1)?.request ?? running.at(-1)?.request)
       return
     }
+    work.step(
+      rows.length,
+      running.reduce((sum, { draft }) => sum + draft.length, 0),
+    )
     const repeated = repeats(rows.length, exactly)
     let row = 0
     for (const one of running) {
@@ -204,6 +212,7 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
         break
       }
     }
+    work.accepted(Math.max(0, taken - 1))
     // Only then: it goes through all cells.
     if (taken <= draft.length) backend.truncateSequence(sequence.id, sequence.tokens.length)
     if (failure !== undefined) fail(request, failure)
@@ -268,6 +277,7 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     start,
     cancel,
     busy: () => requests.size > 0,
+    report: () => ({ work: work.read(), memory: sequences.memory() }),
     step() {
       steps += 1
       events = []

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import type { ContextMemory } from '../engine-work.ts'
 import type { Backend } from './backend.ts'
 
 /** What one sequence number of the context holds. */
@@ -80,6 +81,7 @@ export interface Sequences {
   release(sequence: Sequence): void
   /** Forgets the sequence that was unused for the longest time, one that others contain first. False when all are in use. */
   evict(): boolean
+  memory(): ContextMemory
 }
 
 /**
@@ -238,6 +240,11 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     },
     release,
     evict,
+    memory() {
+      const used = all.reduce((sum, { reserved, tokens }) => sum + (reserved > 0 ? tokens.length : 0), 0)
+      const heldTokens = holders.size
+      return { usedTokens: Math.min(used, heldTokens), heldTokens, totalTokens: backend.cacheSize }
+    },
   }
 
   function release(sequence: Sequence): undefined {

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.ts'
+import { addWork, type ModelLoad, noContextMemory, noWork } from '../engine-work.ts'
 import type { ModelInfo, ModelState } from '../provider.ts'
 import type { Engine } from './engine-process.ts'
 import type { LoadedModel } from './protocol.ts'
@@ -33,6 +34,8 @@ export interface ServedModel {
   /** Milliseconds since 1970. */
   readonly openedAt: number | undefined
   readonly usedAt: number | undefined
+  /** What it does, and has done in all of its processes. */
+  load(): ModelLoad
   /**
    * Starts its process, if that does not run, and resolves when it can answer; several callers share one start.
    * Throws what the engine says, and again at once where another start would not help; `aborted` when it is closed meanwhile.
@@ -70,6 +73,8 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
   let deaths = 0
   let held = 0
   let openedAt: number | undefined
+  /** Of processes that have ended. */
+  let pastWork = noWork
   let usedAt: number | undefined
   let idle = Promise.withResolvers<void>()
   idle.resolve()
@@ -105,8 +110,16 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
     return now
   }
 
-  function restart(reason: string): void {
+  /** Nothing uses its process any more; what that has done stays counted. */
+  function letGoOfEngine(): Engine | undefined {
+    const engine = opened?.engine
+    if (engine !== undefined) pastWork = addWork(pastWork, engine.report().work)
     opened = undefined
+    return engine
+  }
+
+  function restart(reason: string): void {
+    letGoOfEngine()
     deaths += 1
     failure = new AppError('unavailable', `The engine's process ended (${reason}).`)
     // Who waits for it hears of a failure from `open`.
@@ -168,9 +181,22 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
     answered() {
       deaths = 0
     },
+    load() {
+      const report = opened?.engine.report()
+      return {
+        name: file.name,
+        isLoaded: opened !== undefined,
+        slots: parts.maxParallel,
+        usedSlots: queue.used,
+        queueLimit: parts.maxQueue,
+        queued: queue.waiting,
+        memory: report?.memory ?? noContextMemory,
+        work: report === undefined ? pastWork : addWork(pastWork, report.work),
+      }
+    },
     async close() {
-      const [engine, start] = [opened?.engine, opening]
-      opened = undefined
+      const start = opening
+      const engine = letGoOfEngine()
       opening = undefined
       openedAt = undefined
       failure = undefined

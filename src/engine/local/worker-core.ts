@@ -1,10 +1,10 @@
 import { AppError } from '../../errors.ts'
 import type { Backend } from './backend.ts'
-import type { AdapterFile, FromWorker, GenerationEvent, LoadedModel, LoadOptions, ToWorker } from './protocol.ts'
+import type { AdapterFile, EngineReport, FromWorker, GenerationEvent, LoadedModel, LoadOptions, ToWorker } from './protocol.ts'
 import { createScheduler, type Scheduler } from './scheduler.ts'
 
-/** How often the process looks at its own memory, in steps. */
-const measureEvery = 32
+/** How often the process tells of itself while it works, in steps. */
+const reportEvery = 32
 
 export type WorkerParts = Readonly<{
   open(options: LoadOptions): { backend: Backend; model: LoadedModel }
@@ -57,18 +57,23 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
     }
   }
 
-  function sendEvents(events: readonly GenerationEvent[], residentBytes?: number): void {
-    if (events.length === 0) return
-    parts.send({ type: 'events', events, ...(residentBytes === undefined ? {} : { residentBytes }) })
+  function sendEvents(events: readonly GenerationEvent[], report?: EngineReport): void {
+    if (events.length === 0 && report === undefined) return
+    parts.send({ type: 'events', events, ...(report === undefined ? {} : { report }) })
   }
+
+  const reportOf = (active: Scheduler): EngineReport => ({ residentBytes: parts.residentBytes(), ...active.report() })
 
   async function run(active: Scheduler): Promise<void> {
     running = true
     for (let step = 0; active.busy(); step += 1) {
       const events = active.step()
-      sendEvents(events, step % measureEvery === 0 ? parts.residentBytes() : undefined)
+      // With the last events, so that who reads of an answer's end can read what it took.
+      sendEvents(events, step % reportEvery === 0 || !active.busy() ? reportOf(active) : undefined)
       await parts.pause()
     }
+    // A request may have been cancelled since.
+    sendEvents([], reportOf(active))
     running = false
   }
 

@@ -26,15 +26,18 @@ export type ReadDocument = Readonly<{
  * control characters, spaces at line ends. Leading spaces stay, as code needs them.
  */
 export function cleanText(text: string): string {
-  return text
-    .toWellFormed()
-    .normalize('NFC')
-    .replace(/\r\n?|[\u0085\u2028\u2029]/g, '\n')
-    .replace(/[\u00a0\u2000-\u200a\u202f\u205f\u3000]/g, ' ')
-    .replace(/[\u00ad\u200b\u2060\ufeff]/g, '')
-    .replace(/[^\P{Cc}\n\t]/gu, '')
-    .replace(/[ \t]+$/gm, '')
-    .replace(/^\n+|\n+$/g, '')
+  return (
+    text
+      .toWellFormed()
+      .normalize('NFC')
+      .replace(/\r\n?|[\u0085\u2028\u2029]/g, '\n')
+      .replace(/[\u00a0\u2000-\u200a\u202f\u205f\u3000]/g, ' ')
+      .replace(/[\u00ad\u200b\u2060\ufeff]/g, '')
+      .replace(/[^\P{Cc}\n\t]/gu, '')
+      // Only from where a run begins: tried from each of its places, a long one would take minutes.
+      .replace(/(?<![ \t])[ \t]+$/gm, '')
+      .replace(/^\n+|(?<!\n)\n+$/g, '')
+  )
 }
 
 /** Blocks with clean text; those without any are left out. */

@@ -72,7 +72,8 @@ export function readHtmlBlocks(root: HtmlNode, { skipsFrame = false }: HtmlBlock
     const isHeading = /^h[1-6]$/.test(name)
     if (!isHeading && name !== 'pre' && (name !== 'table' || isLayout(node))) return false
     flush(type)
-    if (isHeading) blocks.push({ type: 'heading', text: tidy(inlineText(node)).replace(/\s*[¶#]$/, ''), level: Number(name[1]) })
+    if (isHeading)
+      blocks.push({ type: 'heading', text: tidy(inlineText(node)).replace(/(?<!\s)\s*[¶#]$/, ''), level: Number(name[1]) })
     else if (name === 'pre') blocks.push({ type: 'code', text: codeText(node) })
     else blocks.push(...readTable(node))
     return true
@@ -90,7 +91,8 @@ function isHidden(node: HtmlNode): boolean {
 /** Spaces become one, line breaks that were asked for stay. */
 function tidy(text: string): string {
   return text
-    .replace(/[^\S\n]*\n[^\S\n]*/g, '\n')
+    .replace(/(?<![^\S\n])[^\S\n]+\n/g, '\n')
+    .replace(/\n[^\S\n]+/g, '\n')
     .replace(/[^\S\n]+/g, ' ')
     .trim()
 }

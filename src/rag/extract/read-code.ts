@@ -47,14 +47,17 @@ export function readCode(text: string): ReadDocument {
 
 const definition =
   /^(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\([^)]*\))?|unsafe|extern|inline|open|data|sealed|override)\s+)*(?:function\*?|class|interface|type|enum|struct|trait|impl|module|namespace|object|record|def|fn|func|fun|proc|sub|const|let|var|val|macro_rules!)\s+(?:\([^)]*\)\s*)?([\p{L}_$][\p{L}\p{N}_$!?]*(?:(?:\.|::)[\p{L}\p{N}_$]+)*)/u
-/** `int main(void) {`, `static char *name(…)`. */
-const typedDefinition = /^(?:[\p{L}_][\p{L}\p{N}_<>,*&:]*[\s*&]+)+([\p{L}_][\p{L}\p{N}_:]*)\s*\(/u
+/**
+ * `int main(void) {`, `static char *name(…)`. Each word is taken as it is found first: a line of `a*a*a*` can be cut into words in more ways
+ * than there is time for.
+ */
+const typedDefinition = /^(?:(?=(?<word>[\p{L}_][\p{L}\p{N}_<>,*&:]*[\s*&]+))\k<word>)+(?<name>[\p{L}_][\p{L}\p{N}_:]*)\s*\(/u
 
 function nameOfDefinition(lines: readonly string[]): string | undefined {
   for (const line of lines) {
     if (/^(?:$|\s|[/*#@]|--|"""|''')/.test(line)) continue
     if (/^(?:return|if|for|while|else|switch|import|from|using|package)\b/.test(line)) return undefined
-    return definition.exec(line)?.[1] ?? typedDefinition.exec(line)?.[1]
+    return definition.exec(line)?.[1] ?? typedDefinition.exec(line)?.groups?.name
   }
   return undefined
 }

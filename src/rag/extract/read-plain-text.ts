@@ -17,7 +17,8 @@ export function readPlainText(text: string): ReadDocument {
 }
 
 function readParagraphs(text: string): Block[] {
-  const paragraphs = text.split(/(?:\r\n?|\n)[^\S\n\r]*(?:\r\n?|\n)\s*?(?=\S|[ \t])/)
+  // Empty lines at the end would be looked through from each of them.
+  const paragraphs = text.trimEnd().split(/(?:\r\n?|\n)[^\S\n\r]*(?:\r\n?|\n)\s*?(?=\S|[ \t])/)
   return paragraphs.flatMap((paragraph) => {
     const lines = paragraph.split(/\r\n?|\n/).filter((line) => line.trim() !== '')
     return lines.length === 0 ? [] : toBlocks(lines)

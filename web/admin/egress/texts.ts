@@ -35,4 +35,5 @@ export const texts = {
   'model-download': { en: 'model download', es: 'descarga de modelo' },
   'package-download': { en: 'package download', es: 'descarga de paquete' },
   'page-fetch': { en: 'page fetch', es: 'lectura de página' },
+  telemetry: { en: 'traces', es: 'trazas' },
 } as const satisfies Readonly<Record<string, Text>>

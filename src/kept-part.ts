@@ -1,0 +1,20 @@
+import { statfs } from 'node:fs/promises'
+import { bucketOf } from './asker.ts'
+import type { Config } from './config.ts'
+import { createKeptBytes, type KeepRoutes } from './usage/kept-bytes.ts'
+
+/** What callers may hand in to be kept, by day and by what room the disk has. A part of the composition root. */
+export function openKeptBytes({ dataDir, keptBytesPerDay, minFreeDisk }: Config, now: () => number): KeepRoutes {
+  return createKeptBytes({
+    bytesPerDay: keptBytesPerDay,
+    minFreeBytes: minFreeDisk,
+    // Before the first start there is no such folder, and nothing in it to protect.
+    readSpace: () =>
+      statfs(dataDir).then(
+        ({ bavail, blocks, bsize }) => ({ freeBytes: bavail * bsize, totalBytes: blocks * bsize }),
+        () => undefined,
+      ),
+    keyOf: bucketOf,
+    now,
+  })
+}

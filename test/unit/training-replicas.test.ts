@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import { endOf, plan, stepOf } from '../trainer.ts'
+import { openTrainingWorld, until } from '../training-world.ts'
+
+test('two machines work on two runs of one queue at a time, each run on one of them', async () => {
+  const world = await openTrainingWorld()
+  const other = await world.openBeside('two', 'another machine')
+  const first = await world.create()
+  const second = await world.create()
+  await world.trainer(1)
+  await other.look()
+  await world.trainer(2)
+  const rows = await Promise.all([first, second].map(({ row }) => other.get(row.id)))
+  expect(rows.map(({ row }) => [row.state, row.instanceId])).toEqual([
+    ['running', 'one'],
+    ['running', 'two'],
+  ])
+  await other.look()
+  await world.runs().look()
+  expect(world.trainers).toHaveLength(2)
+})
+
+test('two processes of one machine never train at a time', async () => {
+  const world = await openTrainingWorld()
+  const other = await world.openBeside('two', 'this')
+  await world.create()
+  await world.create()
+  const trainer = await world.trainer(1)
+  await other.look()
+  await until(async () => (await world.stateOf('run-1')) === 'queued')
+  trainer.send(plan, stepOf(1), endOf('completed', 1, await world.adapterOf(trainer)))
+  await world.trainer(2)
+  expect(await world.stateOf('run-1')).toBe('running')
+})
+
+test('a run is stopped and looked at through another process, and none that lives is taken for dead', async () => {
+  const world = await openTrainingWorld()
+  const { row } = await world.create()
+  const trainer = await world.trainer(1)
+  const other = await world.openBeside('two', 'another machine')
+  trainer.send(plan, stepOf(1))
+  await until(async () => (await other.get(row.id)).row.step === 1)
+  expect((await other.get(row.id)).row.state).toBe('running')
+  const stopping = other.pause(row.id)
+  await until(async () => (await other.get(row.id)).isStopping)
+  await world.runs().look()
+  expect(trainer.told).toContain('stop')
+  trainer.send(endOf('stopped', 1))
+  expect((await stopping).row.state).toBe('paused')
+})
+
+test('a run of a process that has gone is interrupted by another one, and goes on there', async () => {
+  const world = await openTrainingWorld()
+  const { row } = await world.create()
+  const trainer = await world.trainer(1)
+  const other = await world.openBeside('two', 'another machine')
+  await world.db.deleteFrom('instances').where('id', '=', 'one').execute()
+  await other.look()
+  await until(async () => (await other.get(row.id)).row.state === 'interrupted')
+  await other.resume(row.id)
+  await world.trainer(2)
+  expect((await other.get(row.id)).row).toMatchObject({ state: 'running', instanceId: 'two' })
+  // The first was only away: what it does counts no more.
+  await world.runs().look()
+  await until(() => trainer.told.includes('kill'))
+  await until(async () =>
+    world
+      .runs()
+      .numbers()
+      .then(({ step }) => step === 0),
+  )
+  expect((await other.get(row.id)).row).toMatchObject({ state: 'running', instanceId: 'two' })
+})
