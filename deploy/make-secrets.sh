@@ -20,7 +20,7 @@ word | tr -d '\n' | keep grafana_password
 printf 'postgres://simpleia:%s@postgres:5432/simpleia' "$(cat secrets/postgres_password)" | keep database_url
 if [ ! -s secrets/valkey.conf ]; then
   password=$(word)
-  printf 'requirepass %s\nmaxmemory 384mb\nmaxmemory-policy volatile-ttl\nsave ""\n' "$password" | keep valkey.conf
+  printf 'requirepass %s\nmaxmemory 384mb\nmaxmemory-policy volatile-lru\nsave ""\n' "$password" | keep valkey.conf
   printf 'redis://:%s@valkey:6379' "$password" | keep redis_url
 fi
 # An API key of the scope "metrics", once there is an admin who can make one.

@@ -6,6 +6,7 @@ arch=$(node -p process.arch)
 
 # Libraries for other systems and processors, and the sources of those that are built already.
 find "$modules/onnxruntime-node/bin" -mindepth 3 -maxdepth 3 ! -path "*/linux/$arch" -exec rm -rf {} +
+find "$modules/@node-llama-cpp" -mindepth 1 -maxdepth 1 ! -name "linux-$arch*" -exec rm -rf {} +
 for package in better-sqlite3 usearch; do
   find "$modules/$package/prebuilds" -mindepth 1 -maxdepth 1 ! -name "linux-$arch*" -exec rm -rf {} +
 done

@@ -150,3 +150,12 @@ test('a port that another program has is named, with how to choose another', asy
     notes: expect.stringMatching(new RegExp(`Port ${port} .* --port ${port + 10}`)),
   })
 })
+
+test('setup needs no secret and starts nothing: with a model there it is done, without one it says what to do', async () => {
+  const { run, environment } = await createCli({ LOCAL_ONLY: 'true', ENVIRONMENT: 'production', HOST: '0.0.0.0' })
+  expect(await run('setup')).toMatchObject({ code: 1, notes: expect.stringContaining('LOCAL_ONLY') })
+  await mkdir(environment.MODELS_DIR, { recursive: true })
+  await writeFile(join(environment.MODELS_DIR, 'tiny.gguf'), 'GGUF')
+  const { code, notes } = await run('setup')
+  expect([code, notes]).toEqual([0, expect.stringContaining('Without the embedding model there is no search by meaning')])
+})

@@ -93,7 +93,7 @@ test('the image has what Kubernetes and the settings count on', async () => {
   const last = text.slice(text.lastIndexOf('\nFROM '))
   expect(last).toContain('USER 10001:10001')
   expect(last).toContain('STOPSIGNAL SIGTERM')
-  expect(last).toMatch(/^ENTRYPOINT \["node"/m)
+  expect(last).toMatch(/^ENTRYPOINT \["\/usr\/local\/bin\/node"/m)
   expect(last).not.toMatch(/^RUN /m)
   const known = new Set(settingRows.map(([, { env }]) => env))
   const variables = [...last.matchAll(/^\s*(?:ENV )?([A-Z_]+)=\S+(?: \\)?$/gm)].map(([, name = '']) => name)
