@@ -104,9 +104,10 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
     if (first || allowRegistration) return first
     throw new AppError('forbidden', 'Registration is closed. Ask an admin for an account.')
   }
-  // Asked before as well, so that a closed door costs no hash.
+  // Asked before as well, so that a closed door, or a name that is taken, costs no hash.
   await mayRegister(db)
   refuseCommonPassword('password', typed.password, username)
+  await refuseTaken(db, username)
   const passwordHash = await passwords.hash(typed.password)
   const createdAt = new Date(now()).toISOString()
   return writeAlone(db, async (transaction) => {
@@ -114,6 +115,13 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
     return insertUser(transaction, { username, passwordHash, role, createdAt })
   })
 }
+
+async function refuseTaken(db: Database, username: string): Promise<void> {
+  const known = await db.selectFrom('users').select('id').where('usernameKey', '=', usernameKey(username)).executeTakeFirst()
+  if (known !== undefined) throw taken(username)
+}
+
+const taken = (username: string) => new AppError('conflict', `The username "${username}" is taken. Choose another one.`)
 
 type NewUser = Readonly<Pick<UsersTable, 'username' | 'passwordHash' | 'role' | 'createdAt'>>
 
@@ -132,7 +140,7 @@ async function insertUser(db: Database, { username, createdAt, ...user }: NewUse
     .onConflict((conflict) => conflict.column('usernameKey').doNothing())
     .returning(userColumns)
     .executeTakeFirst()
-  if (inserted === undefined) throw new AppError('conflict', `The username "${username}" is taken. Choose another one.`)
+  if (inserted === undefined) throw taken(username)
   return inserted
 }
 
