@@ -32,6 +32,8 @@ export interface Users {
    * A new role ends all tokens of the user, and a lower one their API keys. Throws `not_found`, and `conflict` for the last admin.
    */
   change(id: string, changes: UserChanges): Promise<User>
+  /** Ends all tokens of the user; API keys live on. Throws `not_found`. */
+  endSessions(id: string): Promise<void>
   /** Throws `not_found`, and `conflict` for the last admin. */
   remove(id: string): Promise<void>
 }
@@ -88,6 +90,15 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
           .executeTakeFirstOrThrow()
       }),
 
+    async endSessions(id) {
+      const { numUpdatedRows } = await db
+        .updateTable('users')
+        .set(({ eb }) => ({ tokenGeneration: eb('tokenGeneration', '+', 1), updatedAt: time() }))
+        .where('id', '=', id)
+        .executeTakeFirst()
+      if (numUpdatedRows === 0n) throw noUser(id)
+    },
+
     remove: (id) =>
       withLastAdminKept(db, id, async (transaction) => {
         // Their answers go with them, so what they would have had them say goes too.
@@ -115,6 +126,8 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
     return insertUser(transaction, { username, passwordHash, role, createdAt })
   })
 }
+
+const noUser = (id: string) => new AppError('not_found', `No user has the id "${id}".`)
 
 async function refuseTaken(db: Database, username: string): Promise<void> {
   const known = await db.selectFrom('users').select('id').where('usernameKey', '=', usernameKey(username)).executeTakeFirst()
@@ -181,7 +194,7 @@ async function withLastAdminKept<T>(
 ): Promise<T> {
   return writeAlone(db, async (transaction) => {
     const user = await transaction.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst()
-    if (user === undefined) throw new AppError('not_found', `No user has the id "${id}".`)
+    if (user === undefined) throw noUser(id)
     const result = await change(transaction, user)
     if (user.role === 'admin' && (await countUsers(transaction, 'admin')) === 0) {
       throw new AppError('conflict', `"${user.username}" is the last admin. Make another user an admin first.`)

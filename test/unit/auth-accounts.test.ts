@@ -86,3 +86,23 @@ describe('a password that is tried first by those who guess', () => {
     },
   )
 })
+
+test('an admin ends the sessions of a user, and theirs alone', async () => {
+  const world = await open()
+  const root = await world.join('root')
+  const [ana, bea] = [await world.join('ana'), await world.join('bea')]
+  const again = await world.tokenFor('ana')
+  const users = (await world.http.inject({ url: '/admin/users', headers: root.headers })).json<{
+    items: { id: string; username: string }[]
+  }>()
+  const id = users.items.find(({ username }) => username === 'ana')?.id
+  const end = (headers: Record<string, string>, whose = id) =>
+    world.http.inject({ method: 'DELETE', url: `/admin/users/${whose}/sessions`, headers })
+  expect((await end(bea.headers)).statusCode).toBe(403)
+  expect((await end(root.headers, 'nobody')).statusCode).toBe(404)
+  expect((await world.me(ana.token)).statusCode).toBe(200)
+  expect((await end(root.headers)).statusCode).toBe(204)
+  const statuses = [ana.token, again, bea.token, root.token].map(async (token) => (await world.me(token)).statusCode)
+  expect(await Promise.all(statuses)).toEqual([401, 401, 200, 200])
+  expect((await world.login('ana')).statusCode).toBe(200)
+})

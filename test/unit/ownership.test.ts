@@ -29,6 +29,7 @@ const ownedByNobody = [
   'path:/v1/models/{*}',
   'path:/api/blobs/{digest}',
   'path:/admin/users/{id}',
+  'path:/admin/users/{id}/sessions',
   'path:/admin/keys/{id}',
   'path:/admin/predictions/{id}',
   // Its own test: an admin may take any feedback back.
