@@ -213,6 +213,15 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
     )
 
     scope.delete<{ Params: Static<typeof userPath> }>(
+      '/admin/users/:id/sessions',
+      { schema: { tags: ['admin'], summary: 'End every token of a user; their API keys live on', params: userPath } },
+      async (request, reply) => {
+        await users.endSessions(request.params.id)
+        return reply.code(204).send()
+      },
+    )
+
+    scope.delete<{ Params: Static<typeof userPath> }>(
       '/admin/users/:id',
       { schema: { tags: ['admin'], summary: 'Delete a user', params: userPath, response: { 204: Type.Null() } } },
       async (request, reply) => {

@@ -32,6 +32,8 @@ export interface Users {
    * A new role ends all tokens of the user, and a lower one their API keys. Throws `not_found`, and `conflict` for the last admin.
    */
   change(id: string, changes: UserChanges): Promise<User>
+  /** Ends all tokens of the user; API keys live on. Throws `not_found`. */
+  endSessions(id: string): Promise<void>
   /** Throws `not_found`, and `conflict` for the last admin. */
   remove(id: string): Promise<void>
 }
@@ -88,6 +90,15 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
           .executeTakeFirstOrThrow()
       }),
 
+    async endSessions(id) {
+      const { numUpdatedRows } = await db
+        .updateTable('users')
+        .set(({ eb }) => ({ tokenGeneration: eb('tokenGeneration', '+', 1), updatedAt: time() }))
+        .where('id', '=', id)
+        .executeTakeFirst()
+      if (numUpdatedRows === 0n) throw noUser(id)
+    },
+
     remove: (id) =>
       withLastAdminKept(db, id, async (transaction) => {
         // Their answers go with them, so what they would have had them say goes too.
@@ -104,9 +115,10 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
     if (first || allowRegistration) return first
     throw new AppError('forbidden', 'Registration is closed. Ask an admin for an account.')
   }
-  // Asked before as well, so that a closed door costs no hash.
+  // Asked before as well, so that a closed door, or a name that is taken, costs no hash.
   await mayRegister(db)
   refuseCommonPassword('password', typed.password, username)
+  await refuseTaken(db, username)
   const passwordHash = await passwords.hash(typed.password)
   const createdAt = new Date(now()).toISOString()
   return db.transaction().execute(async (transaction) => {
@@ -114,6 +126,15 @@ async function register({ db, passwords, now, allowRegistration }: UsersOptions,
     return insertUser(transaction, { username, passwordHash, role, createdAt })
   })
 }
+
+const noUser = (id: string) => new AppError('not_found', `No user has the id "${id}".`)
+
+async function refuseTaken(db: Database, username: string): Promise<void> {
+  const known = await db.selectFrom('users').select('id').where('usernameKey', '=', usernameKey(username)).executeTakeFirst()
+  if (known !== undefined) throw taken(username)
+}
+
+const taken = (username: string) => new AppError('conflict', `The username "${username}" is taken. Choose another one.`)
 
 type NewUser = Readonly<Pick<UsersTable, 'username' | 'passwordHash' | 'role' | 'createdAt'>>
 
@@ -132,7 +153,7 @@ async function insertUser(db: Database, { username, createdAt, ...user }: NewUse
     .onConflict((conflict) => conflict.column('usernameKey').doNothing())
     .returning(userColumns)
     .executeTakeFirst()
-  if (inserted === undefined) throw new AppError('conflict', `The username "${username}" is taken. Choose another one.`)
+  if (inserted === undefined) throw taken(username)
   return inserted
 }
 
@@ -173,7 +194,7 @@ async function withLastAdminKept<T>(
 ): Promise<T> {
   return db.transaction().execute(async (transaction) => {
     const user = await transaction.selectFrom('users').select(userColumns).where('id', '=', id).executeTakeFirst()
-    if (user === undefined) throw new AppError('not_found', `No user has the id "${id}".`)
+    if (user === undefined) throw noUser(id)
     const result = await change(transaction, user)
     if (user.role === 'admin' && (await countUsers(transaction, 'admin')) === 0) {
       throw new AppError('conflict', `"${user.username}" is the last admin. Make another user an admin first.`)

@@ -82,66 +82,12 @@ describe('registering', () => {
     expect(answer.json()).toMatchObject({ error: { details: [{ field: expect.stringMatching(/username|password/) }] } })
   })
 
-  test('is possible so often from one address in an hour; what fails counts for nothing, and admins go on', async () => {
-    const world = await open({ maxAccounts: 3 })
-    const { headers } = await world.join('root')
-    for (const name of ['root', 'root', 'root', 'x']) expect((await world.register(name)).statusCode).toBeOneOf([400, 409])
-    expect([(await world.register('ana')).statusCode, (await world.register('bob')).statusCode]).toEqual([201, 201])
-    const refused = await world.register('carmen')
-    expect(refused.json()).toMatchObject({ error: { code: 'rate_limited' } })
-    expect(refused.headers['retry-after']).toBe('3600')
-    const elsewhere = await world.http.inject({
-      method: 'POST',
-      url: '/auth/register',
-      payload: { username: 'dora', password },
-      remoteAddress: '192.0.2.7',
-    })
-    expect(elsewhere.statusCode).toBe(201)
-    expect((await world.post('/admin/users', { username: 'eva', password }, headers)).statusCode).toBe(201)
-    world.clock.ms += 3_600_000
-    expect((await world.register('carmen')).statusCode).toBe(201)
-  })
-
   test('can be closed, but for the first user', async () => {
     const world = await open({ allowRegistration: false })
     expect((await world.register('ana')).statusCode).toBe(201)
     expect((await world.register('bob')).statusCode).toBe(403)
     expect((await world.register('ana')).statusCode).toBe(403)
   })
-})
-
-describe('a password that is tried first by those who guess', () => {
-  test.each([
-    'password1',
-    'PASSWORD1',
-    'qwertyuiop',
-    '1234567890',
-    'ana-maria',
-    'Ana-Maria1!',
-    '..simpleia..',
-    'SimpleIA2026',
-    'contraseña1',
-  ])('is refused when it is chosen: %s', async (guessed) => {
-    const world = await open()
-    const admin = await world.join('root')
-    const own = await world.join('ana-maria')
-    expect((await world.register('ana-maria', guessed)).json()).toMatchObject({ error: { details: [{ field: 'password' }] } })
-    const added = await world.post('/admin/users', { username: 'Ana-Maria', password: guessed }, admin.headers)
-    expect(added.json()).toMatchObject({ error: { code: 'invalid', details: [{ field: 'password' }] } })
-    const change = { current_password: password, new_password: guessed }
-    const changed = await world.post('/auth/password', change, own.headers)
-    expect(changed.json()).toMatchObject({ error: { code: 'invalid', details: [{ field: 'new_password' }] } })
-    expect(added.body + changed.body).not.toContain(guessed)
-  })
-
-  test.each(['p4ssw0rd of nobody else', 'simpleia and three words', 'ana-maria has a dog', '☃☃☃☃☃☃☃☃', ' '.repeat(8)])(
-    'is not any other, whatever it is made of: %j',
-    async (own) => {
-      const world = await open()
-      expect((await world.register('ana-maria', own)).statusCode).toBe(201)
-      expect((await world.login('ana-maria', own)).statusCode).toBe(200)
-    },
-  )
 })
 
 describe('the state before a login', () => {

@@ -31,6 +31,7 @@ const ownedByNobody = [
   'path:/v1/models/{name}',
   'path:/api/blobs/{digest}',
   'path:/admin/users/{id}',
+  'path:/admin/users/{id}/sessions',
   'path:/admin/keys/{id}',
   'path:/admin/predictions/{id}',
   // Its own test: an admin may take any feedback back.

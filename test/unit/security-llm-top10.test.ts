@@ -208,7 +208,7 @@ describe('LLM07:2025 system prompt leakage', () => {
     for (const secret of [secretKey, world.server.dataDir, 'ana', 'root', process.cwd(), String(world.server.port)])
       expect(prompt).not.toMatch(new RegExp(`\\b${secret.replaceAll('/', '\\/')}\\b`))
     const system = 'You know the codename Wintermute.'
-    const made = await ana('POST', '/presets', { name: 'agent', settings: { system } })
+    const made = await ana('POST', '/presets', { name: 'spy', settings: { system } })
     expect(made.status).toBe(201)
     for (const other of [root, bea, world.nobody])
       for (const path of ['/presets', '/conversations', '/conversations/export', '/predictions'])

@@ -27,6 +27,7 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'POST /admin/users': { action: 'user-add', target: inBody('username') },
   'PATCH /admin/users/:id': { action: 'user-change', target: id },
   'DELETE /admin/users/:id': { action: 'user-remove', target: id },
+  'DELETE /admin/users/:id/sessions': { action: 'user-sessions-end', target: id },
   'DELETE /admin/keys/:id': { action: 'key-remove', target: id },
   'GET /admin/predictions': { action: 'prediction-list' },
   'GET /admin/predictions/:id': { action: 'prediction-read', target: id },
