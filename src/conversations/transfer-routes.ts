@@ -1,11 +1,11 @@
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
-import multipart from '@fastify/multipart'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
+import { readForms, toFormError } from '../http/forms.ts'
 import { formatLine, ndjson } from '../http/ndjson.ts'
 import type { TempFile, TempFiles } from '../rag/temp-files.ts'
 import type { Exports } from './export.ts'
@@ -75,8 +75,7 @@ const attachment = (name: string) => `attachment; filename*=UTF-8''${encodeURICo
 
 function importRoutes({ owners, importFrom, tempFiles, maxBytes }: TransferRoutesOptions): FastifyPluginAsync {
   return async (http) => {
-    // Here alone: elsewhere a form that a foreign page can send must not be understood.
-    await http.register(multipart)
+    await readForms(http)
     const schema = {
       tags,
       summary: 'Import conversations: lines that were exported here, or the conversations.json of ChatGPT',
@@ -109,7 +108,7 @@ async function receiveFile(request: FastifyRequest, { tempFiles, maxBytes, signa
   const saved: TempFile[] = []
   try {
     for await (const part of request.parts({ limits: { files: 2, fields: 1, fileSize: maxBytes + 1 } })) {
-      if (part.type !== 'file') throw wrongForm(`the field "${part.fieldname.slice(0, 100)}"`)
+      if (part.type !== 'file') throw wrongForm(`the field "${String(part.fieldname).slice(0, 100)}"`)
       if (saved.length > 0) throw wrongForm('several files')
       saved.push(await tempFiles.save(part.file, maxBytes, signal))
     }
@@ -118,7 +117,7 @@ async function receiveFile(request: FastifyRequest, { tempFiles, maxBytes, signa
     return file
   } catch (error) {
     await tempFiles.remove(saved)
-    throw toFormError(error, maxBytes)
+    throw toUploadError(error, maxBytes)
   }
 }
 
@@ -133,10 +132,7 @@ function tooLarge(maxBytes: number): AppError {
 }
 
 /** What the reader of forms and the temporary files say, in the words of this feature. */
-function toFormError(error: unknown, maxBytes: number): unknown {
+function toUploadError(error: unknown, maxBytes: number): unknown {
   if (error instanceof AppError) return error.code === 'too_large' ? tooLarge(maxBytes) : error
-  const isForm = error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('FST_')
-  return isForm
-    ? new AppError('invalid', 'The form cannot be read: it is cut off or not what its header says.', { cause: error })
-    : error
+  return toFormError(error)
 }

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import Value from 'typebox/value'
 import { AppError } from '../errors.ts'
+import { toFormError } from '../http/forms.ts'
 import type { TempFile, TempFiles } from '../rag/temp-files.ts'
 import { type UploadFields, uploadFields } from './schema.ts'
 
@@ -31,7 +32,7 @@ export async function receiveUpload(request: FastifyRequest, { tempFiles, maxByt
     return { ...upload, fields: readFields(fields) }
   } catch (error) {
     await tempFiles.remove(saved.map(({ file }) => file))
-    throw toFormError(error, maxBytes)
+    throw toUploadError(error, maxBytes)
   }
 }
 
@@ -90,12 +91,8 @@ function invalid(field: string, expected: string, got: string): AppError {
 }
 
 /** What the reader of forms and the temporary files say, in the words of this feature. */
-function toFormError(error: unknown, maxBytes: number): unknown {
+function toUploadError(error: unknown, maxBytes: number): unknown {
   if (error instanceof AppError) return error.code === 'too_large' ? datasetTooLarge(maxBytes) : error
-  if (!(error instanceof Error) || !('code' in error)) return error
-  if (error.code === 'FST_FILES_LIMIT') return invalid('file', 'one file', 'several')
-  const isForm = typeof error.code === 'string' && error.code.startsWith('FST_')
-  return isForm
-    ? new AppError('invalid', 'The form cannot be read: it is cut off or not what its header says.', { cause: error })
-    : error
+  const isTooMany = error instanceof Error && 'code' in error && error.code === 'FST_FILES_LIMIT'
+  return isTooMany ? invalid('file', 'one file', 'several') : toFormError(error)
 }

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
-import multipart from '@fastify/multipart'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { AppError } from '../errors.ts'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
+import { readForms } from '../http/forms.ts'
 import { toAnswer, toItem, toPreviewAnswer, toRow } from './answers.ts'
 import type { Datasets } from './datasets.ts'
 import { type MakeDataset, type Maker, type Making, splitOptions } from './make-dataset.ts'
@@ -36,8 +36,7 @@ type Params = Static<typeof referenceParams>
 export function datasetRoutes(options: DatasetRoutesOptions): Readonly<Record<'admin', FastifyPluginAsync>> {
   return {
     admin: async (http) => {
-      // Here alone: elsewhere a form that a foreign page can send must not be understood.
-      await http.register(multipart)
+      await readForms(http)
       await http.register(makingRoutes(options))
       await http.register(readingRoutes(options.datasets))
     },

@@ -1,5 +1,6 @@
 import { errorsOfKind, meaningOf, statusesOf } from './api-errors.ts'
 import { type MediaType, type RouteFacts, routeFacts, tagDescriptions } from './api-facts.ts'
+import { withNulls } from './api-nulls.ts'
 import { errorBody } from './error-reply.ts'
 import type { Scope } from './server.ts'
 
@@ -9,12 +10,16 @@ export type JsonSchema = Readonly<{
   properties?: Readonly<Record<string, JsonSchema>>
   required?: readonly string[]
   items?: JsonSchema
-  additionalProperties?: boolean
+  additionalProperties?: boolean | JsonSchema
+  anyOf?: readonly JsonSchema[]
+  oneOf?: readonly JsonSchema[]
+  allOf?: readonly JsonSchema[]
   format?: string
   enum?: readonly string[]
+  default?: unknown
 }>
-type Content = Readonly<Record<string, Readonly<{ schema?: object; example?: unknown }>>>
-type ResponseObject = Readonly<{ $ref?: string; description?: string; headers?: object; content?: Content }>
+type Content<Schema = JsonSchema> = Readonly<Record<string, Readonly<{ schema?: Schema; example?: unknown }>>>
+type ResponseObject = Readonly<{ $ref?: string; description?: string; headers?: object; content?: Content<object> }>
 export type Parameter = Readonly<{ in: string; name: string; required?: boolean; description?: string; schema: JsonSchema }>
 export type Operation = Readonly<{
   operationId?: string
@@ -84,8 +89,8 @@ function completeOperation(making: Making, options: DocumentOptions): Operation 
   const { method, path, operation } = making
   const facts = routeFacts[`${method.toUpperCase()} ${path}`] ?? {}
   const { 'x-callers': scope = 'public', requestBody } = operation
-  const { parameters = [] } = operation
-  const body = bodyOf(requestBody, facts)
+  const parameters = (operation.parameters ?? []).map(toOptional)
+  const body = nullable(operation, bodyOf(requestBody, facts))
   const kind = {
     method: method.toUpperCase(),
     path,
@@ -98,6 +103,7 @@ function completeOperation(making: Making, options: DocumentOptions): Operation 
   const errors = [...errorsOfKind(kind), ...loopback, ...(facts.errors ?? [])]
   return {
     ...operation,
+    ...(parameters.length === 0 ? {} : { parameters }),
     operationId: operationIdOf(method, path),
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {
@@ -106,6 +112,11 @@ function completeOperation(making: Making, options: DocumentOptions): Operation 
     },
     security: securityOf(operation, facts, options),
   }
+}
+
+/** What is put in where it is missing need not be given. */
+function toOptional(parameter: Parameter): Parameter {
+  return parameter.in === 'query' && parameter.schema.default !== undefined ? { ...parameter, required: false } : parameter
 }
 
 /** post /v1/chat/completions: postV1ChatCompletions. */
@@ -123,6 +134,18 @@ function bodyOf(requestBody: Operation['requestBody'], { example, form }: RouteF
     content: { ...content, ...(form === undefined ? {} : { 'multipart/form-data': { schema: formOf(json, form) } }) },
   }
 }
+
+/** In the APIs of others a null is the same as a field that is left out. */
+function nullable(operation: Operation, body: Operation['requestBody']): Operation['requestBody'] {
+  if (body === undefined || dialectOf(operation) === undefined) return body
+  const content = mapValues(body.content, ({ schema, ...media }) => ({
+    ...media,
+    ...(schema === undefined ? {} : { schema: withNulls(schema) }),
+  }))
+  return { ...body, content }
+}
+
+const dialectOf = ({ tags = [] }: Operation) => tags.find((tag) => ['openai', 'anthropic', 'ollama'].includes(tag))
 
 function formOf({ properties = {}, required = [] }: JsonSchema, { files, without }: NonNullable<RouteFacts['form']>): JsonSchema {
   const binary = { type: 'string', format: 'binary' }
@@ -171,7 +194,7 @@ const describe = (status: number) => ({ 201: 'Made.', 202: 'Begun.', 204: 'Done;
 
 /** The shapes of errors: one for each API, as its routes declare it. */
 function failuresOf({ operation, responses }: Making, statuses: readonly number[]): Operation['responses'] {
-  const dialect = (operation.tags ?? []).find((tag) => ['openai', 'anthropic', 'ollama'].includes(tag)) ?? 'own'
+  const dialect = dialectOf(operation) ?? 'own'
   const schema = operation.responses['4XX']?.content?.['application/json']?.schema ?? errorBody
   return Object.fromEntries(
     statuses.map((status) => {

@@ -1,7 +1,7 @@
 import type { ApiDocument, Operation, Parameter } from './api-document.ts'
 import { meaningOf } from './api-errors.ts'
 import { tagDescriptions } from './api-facts.ts'
-import { constraintsOf, propertiesOf, type Readable, typeOf } from './schema-words.ts'
+import { constraintsOf, propertiesOf, type Readable, typeOf, withoutNull } from './schema-words.ts'
 
 /** The text of docs/api.md. */
 export function apiReference(document: ApiDocument): string {
@@ -56,7 +56,7 @@ function toParameterRow({ name, in: place, required, schema, description }: Para
 }
 
 function row(name: string, place: string, schema: Readable, description = schema.description ?? ''): string {
-  const meaning = [description, constraintsOf(schema)].filter((text) => text !== '').join(' ')
+  const meaning = [description, constraintsOf(withoutNull(schema))].filter((text) => text !== '').join(' ')
   return `| \`${name}\` | ${place} | ${cell(typeOf(schema))} | ${cell(meaning)} |`
 }
 

@@ -67,6 +67,13 @@ export function typeOf(schema: Readable): string {
 
 const formats: Readonly<Record<string, string>> = { uuid: 'UUID', 'date-time': 'time', date: 'day', uri: 'address' }
 
+/** Of "this or null" what is there beside null. */
+export function withoutNull(schema: Readable): Readable {
+  const kinds = schema.anyOf?.filter(({ type }) => type !== 'null') ?? []
+  const [only] = kinds
+  return kinds.length === 1 && only !== undefined ? only : schema
+}
+
 /** "1 to 512; default 64." */
 export function constraintsOf(schema: Readable): string {
   const { minimum = schema.exclusiveMinimum, maximum, minLength, maxLength, minItems, maxItems } = schema

@@ -2,6 +2,7 @@ import type { MultipartFile } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import Value from 'typebox/value'
 import { AppError } from '../errors.ts'
+import { toFormError } from '../http/forms.ts'
 import { type UploadFields, uploadFields } from './document-schema.ts'
 import type { IncomingFile } from './documents.ts'
 import { type TempFile, type TempFiles, tooLarge } from './temp-files.ts'
@@ -98,13 +99,8 @@ function invalid(field: string, expected: string, got: string): AppError {
   })
 }
 
-/** What the reader of forms says, in the words of this service. */
 function toInvalid(error: unknown): unknown {
-  if (error instanceof AppError || !(error instanceof Error) || !('code' in error)) return error
-  if (error.code === 'FST_FILES_LIMIT')
-    return new AppError('too_large', `A request may have ${mostFiles} files at most.`, { cause: error })
-  const isForm = typeof error.code === 'string' && error.code.startsWith('FST_')
-  return isForm
-    ? new AppError('invalid', 'The form cannot be read: it is cut off or not what its header says.', { cause: error })
-    : error
+  const isTooMany = error instanceof Error && 'code' in error && error.code === 'FST_FILES_LIMIT'
+  if (isTooMany) return new AppError('too_large', `A request may have ${mostFiles} files at most.`, { cause: error })
+  return toFormError(error)
 }

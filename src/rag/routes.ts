@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
-import multipart from '@fastify/multipart'
 import type { FastifyBaseLogger, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import type { Collections, Document, Owner, Passage, Passages } from '../embed/collection.ts'
@@ -8,6 +7,7 @@ import { usualCollection } from '../embed/schema.ts'
 import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
+import { readForms } from '../http/forms.ts'
 import { readCursor, writeCursor } from '../storage/place-cursor.ts'
 import {
   type DocumentAnswer,
@@ -50,8 +50,7 @@ const silenceMs = 15_000
 /** /rag/documents and /rag/documents/{id}, for the user scope. */
 export function documentRoutes(options: DocumentRoutesOptions): FastifyPluginAsync {
   return async (http) => {
-    // Here alone: elsewhere a form that a foreign page can send must not be understood.
-    await http.register(multipart)
+    await readForms(http)
     await http.register(ingestRoutes(options))
     await http.register(readRoutes(options))
   }

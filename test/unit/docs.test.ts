@@ -41,6 +41,7 @@ test('links between the documents lead to files that exist', async () => {
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
     'docs/anthropic.md',
+    'docs/api.md',
     'docs/cloud.md',
     'docs/compatibility.md',
     'docs/conversations.md',
@@ -78,4 +79,12 @@ test('each test that docs/peer-behaviours.md names is there', async () => {
     const tests = await readFile(join('test', `${file}.test.ts`), 'utf8')
     for (const [, title = ''] of titles.matchAll(/“([^”]+)”/g)) expect(tests, `${file}: ${title}`).toContain(title)
   }
+})
+
+test('each check that docs/quality.md names is there', async () => {
+  const text = await readFile('docs/quality.md', 'utf8')
+  const named = [...text.matchAll(/`((?:unit|model|clients)\/[a-z-]+)`/g)].map(([, name = '']) => name)
+  expect(named.length).toBeGreaterThan(20)
+  const files = new Set((await readdir('test', { recursive: true })).map((file) => file.replaceAll('\\', '/')))
+  expect(named.filter((name) => !files.has(`${name}.test.ts`))).toEqual([])
 })
