@@ -54,7 +54,7 @@ export async function startServer({ settings = {}, ...parts }: StartOptions): Pr
       RATE_LIMIT_REQUESTS: '100000',
       LOG_LEVEL: 'silent',
       ...settings,
-      DATABASE_URL: await databaseAt(settings.DATABASE_URL ?? join(dataDir, 'simpleia.db')),
+      DATABASE_URL: await databaseAt(settings.DATABASE_URL ?? join(settings.DATA_DIR ?? dataDir, 'simpleia.db')),
     },
   })
   await untilLoaded(parts.host)

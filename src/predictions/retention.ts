@@ -148,7 +148,7 @@ export function openRetention({ db, days, log, now, waitADay = aDay }: Retention
       } catch (error) {
         log.error({ err: error }, 'Old predictions could not be deleted')
       }
-      await waitADay(signal).catch(() => undefined)
+      if (!signal.aborted) await waitADay(signal).catch(() => undefined)
     }
   }
   const running = run()

@@ -65,7 +65,8 @@ async function* tellMetrics(
     }
     const steps = await listSteps(db, id, { after: told.step, limit: pieceSize })
     const isLast = steps.length < pieceSize
-    const reached = isLast ? Number.POSITIVE_INFINITY : (steps.at(-1)?.step ?? 0)
+    // What was stored between the two readings is told with its steps, the next time.
+    const reached = steps.at(-1)?.step ?? told.step
     const epochs = (await listEpochs(db, id, told.epochs.at(-1)?.epoch)).filter(({ step }) => step <= reached)
     for (const event of inOrder(steps, epochs)) {
       // Read before they were forgotten.

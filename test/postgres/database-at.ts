@@ -26,7 +26,7 @@ const prefix = `w${process.env.VITEST_POOL_ID ?? '0'}_`
 /** Whether the test runs on PostgreSQL. */
 export const onPostgres = process.env.TEST_POSTGRES_URL !== undefined
 
-let swept: Promise<void> | undefined
+let listed: Promise<void> | undefined
 
 /**
  * Where a test keeps the database that it calls by the path of a file: that file, or in the project `postgres` a database for it, with all
@@ -35,8 +35,8 @@ let swept: Promise<void> | undefined
 export async function databaseAt(path: string): Promise<string> {
   const server = process.env.TEST_POSTGRES_URL
   if (server === undefined || path.startsWith('postgres://')) return path
-  swept ??= askServer(server, sweep)
-  await swept
+  listed ??= sweep(server)
+  await listed
   const name = `${prefix}${createHash('sha256').update(path).digest('hex').slice(0, 24)}`
   await askServer(server, async (client) => {
     const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [name])
@@ -45,9 +45,14 @@ export async function databaseAt(path: string): Promise<string> {
   return urlOf(server, name)
 }
 
-async function sweep(client: Client): Promise<void> {
-  const { rows } = await client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [
-    prefix,
-  ])
-  for (const { datname } of rows) await client.query(`drop database if exists ${datname} with (force)`)
+/** Resolves once it is known what is to go. It goes meanwhile: a file with many tests has left many. */
+async function sweep(server: string): Promise<void> {
+  const { rows } = await askServer(server, (client) =>
+    client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [prefix]),
+  )
+  const drop = async (client: Client) => {
+    for (const { datname } of rows) await client.query(`drop database if exists ${datname} with (force)`)
+  }
+  // What is cut off by the end of this file goes with the next one.
+  void askServer(server, drop).catch(() => {})
 }

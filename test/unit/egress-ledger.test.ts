@@ -219,7 +219,9 @@ test('an errand whose process was killed stays in the ledger; the next start say
   const dataDir = await mkdtemp(join(tmpdir(), 'simpleia-egress-'))
   onTestFinished(() => rm(dataDir, { recursive: true }))
   const path = join(dataDir, 'simpleia.db')
-  const child = spawn(process.execPath, ['test/unit/egress-process.ts', path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['test/unit/egress-process.ts', await databaseAt(path)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   await once(child.stdout, 'data')
   child.kill('SIGKILL')
   await once(child, 'exit')

@@ -197,7 +197,7 @@ describe('closing', () => {
         closes += 1
       },
     }
-    await expect(startServer({ host, settings: { DATABASE_URL: tmpdir() } })).rejects.toThrow(AppError)
+    await expect(startServer({ host, settings: { DATABASE_URL: 'postgres://127.0.0.1:1/none' } })).rejects.toThrow(AppError)
     expect(closes).toBe(1)
   })
 })
