@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import type { TakeTurn } from './turns.ts'
+import { createTurns, type TakeTurn } from './turns.ts'
 import type { OpenWindows, Windows } from './windows.ts'
 
 /** What was guessed, and from where. */
@@ -25,6 +25,9 @@ export type LoginThrottleOptions = Readonly<{
 }>
 
 const maxKeys = 20_000
+/** Logins from one address that are tried at a time: no more can pass its limit, and it is more than are computed at a time. */
+const atOnce = 8
+const maxWaiting = 1000
 
 export function createLoginThrottle({
   windows,
@@ -36,17 +39,19 @@ export function createLoginThrottle({
   const options = { windowMs: windowSeconds * 1000, maxKeys }
   const failures = windows('logins', options)
   const failuresOfAddress = windows('logins-of-address', options)
+  const takePlace = createTurns({ atOnce, maxWaiting })
   return {
     attempt({ address, usernameKey }, work) {
       const name = `${address} ${usernameKey}`
-      return takeTurn(name, async () => {
+      const tryOnce = async () => {
         await refuseAfter(failures, name, maxFailures)
         await refuseAfter(failuresOfAddress, address, maxFailuresPerAddress)
         const result = await work()
         if (result === undefined) await Promise.all([failures.add(name), failuresOfAddress.add(address)])
         else await failures.clear(name)
         return result
-      })
+      }
+      return takePlace(address, () => takeTurn(name, tryOnce))
     },
   }
 }

@@ -56,7 +56,7 @@ export async function openRedis({ url, log, now }: RedisConnectionOptions): Prom
     if (!isClosing) outage.failed('connection', lastError ?? new Error('Redis has closed the connection.'))
   })
   client.on('ready', () => {
-    isUsable = true
+    isUsable = !isClosing
     lastError = undefined
     outage.worked()
   })

@@ -54,6 +54,7 @@ test('links between the documents lead to files that exist', async () => {
     'docs/rag.md',
     'docs/egress.md',
     'docs/ollama.md',
+    'docs/operations.md',
     'docs/vectors.md',
     'docs/embedding-models.md',
     'docs/chat-formats.md',

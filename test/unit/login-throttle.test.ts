@@ -112,6 +112,25 @@ describe.each(forms)('the login throttle of %s', (_form, open) => {
     }
     expect(await codeOf(one.attempt({ address, usernameKey: 'user 60' }, wrong))).toBe('rate_limited')
   })
+
+  test('limits it also where all come at the same time, but for those under way', async () => {
+    const [one, other] = await open()
+    const { address } = somebody()
+    let tried = 0
+    const guess = async () => {
+      tried += 1
+      await new Promise((resolve) => setImmediate(resolve))
+      return undefined
+    }
+    const codes = await Promise.all(
+      Array.from({ length: 300 }, (_, user) =>
+        codeOf((user % 2 === 0 ? one : other).attempt({ address, usernameKey: `user ${user}` }, guess)),
+      ),
+    )
+    expect(tried).toBeGreaterThanOrEqual(60)
+    expect(tried).toBeLessThan(60 + 2 * 8)
+    expect(codes.filter((code) => code === 'rate_limited')).toHaveLength(300 - tried)
+  })
 })
 
 describe.skipIf(server === undefined)('the login throttle of several replicas', () => {

@@ -32,6 +32,18 @@ describe('past the limit', () => {
   })
 })
 
+test('a clock that jumps neither opens nor prolongs a window', async () => {
+  let nowMs = Date.UTC(2026, 0, 1)
+  await using server = await startServer({ host: host(), settings: { RATE_LIMIT_REQUESTS: '1' }, now: () => nowMs })
+  await server.predict({ prompt: 'x' })
+  for (const jumpMs of [86_400_000, -2 * 86_400_000]) {
+    nowMs += jumpMs
+    const { status, headers } = await server.predict({ prompt: 'x' })
+    expect(status).toBe(429)
+    expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(60)
+  }
+})
+
 describe('one client', () => {
   const disguises = (number: number): Record<string, string> => {
     const address = `10.0.${Math.floor(number / 250)}.${number % 250}`
