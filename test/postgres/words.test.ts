@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
+import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import type { FoundPassage } from '../../src/embed/collection.ts'
 import { clearCollection, insertPassages } from '../../src/embed/passage-rows.ts'
 import { searchWords } from '../../src/embed/word-search.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { allBeginnings } from '../../src/storage/postgres-search.ts'
 import type { Database } from '../../src/storage/tables.ts'
 import { openFolder } from '../temp-folder.ts'
 import { databaseAt } from './database-at.ts'
@@ -106,4 +108,19 @@ test('what is no word and what is cut from none are no words in either', async (
   await both.postgres.fill(texts)
   for (const query of ['two', 'one', 'here', 'a b', 'path', 'example', 'end', '5e3', 'été', 'two one', 'q 1'])
     expect(await both.postgres.find(query, 20), query).toMatchObject(told(await both.sqlite.find(query, 20)))
+})
+
+test.each([
+  ['नमस्ते दुनिया', 'नमस्ते'],
+  ['नमस्ते दुनिया', 'दुनि'],
+  ['สวัสดีครับ', 'สวัสดี'],
+  ['Acción rápida', 'ACCIO'],
+])('"%s" is found by "%s", whatever signs stand inside its words', async (text, word) => {
+  await using folder = await openFolder()
+  const { db, close } = await openStorage({ url: await databaseAt(join(folder.path, 'simpleia.db')) })
+  const found = async (words: readonly string[]) =>
+    (await sql<{ found: boolean }>`select simpleia_words(${text}) @@ ${allBeginnings(words)} as found`.execute(db)).rows
+  expect(await found([word])).toEqual([{ found: true }])
+  expect(await found([word, 'missing'])).toEqual([{ found: false }])
+  await close()
 })
