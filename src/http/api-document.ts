@@ -1,39 +1,9 @@
-import { errorsOfKind, meaningOf, statusesOf } from './api-errors.ts'
-import { type MediaType, type RouteFacts, routeFacts, tagDescriptions } from './api-facts.ts'
+import { failuresOf, requestIdHeader, successesOf } from './api-answers.ts'
+import { errorsOfKind, statusesOf } from './api-errors.ts'
+import { type RouteFacts, routeFacts, tagDescriptions } from './api-facts.ts'
 import { withNulls } from './api-nulls.ts'
-import { errorBody } from './error-reply.ts'
-import type { Scope } from './server.ts'
+import { dialectOf, type JsonSchema, type Operation, type Parameter, type ResponseObject } from './api-operation.ts'
 
-export type JsonSchema = Readonly<{
-  type?: string
-  description?: string
-  properties?: Readonly<Record<string, JsonSchema>>
-  required?: readonly string[]
-  items?: JsonSchema
-  additionalProperties?: boolean | JsonSchema
-  anyOf?: readonly JsonSchema[]
-  oneOf?: readonly JsonSchema[]
-  allOf?: readonly JsonSchema[]
-  format?: string
-  enum?: readonly string[]
-  default?: unknown
-}>
-type Content<Schema = JsonSchema> = Readonly<Record<string, Readonly<{ schema?: Schema; example?: unknown }>>>
-type ResponseObject = Readonly<{ $ref?: string; description?: string; headers?: object; content?: Content<object> }>
-export type Parameter = Readonly<{ in: string; name: string; required?: boolean; description?: string; schema: JsonSchema }>
-export type Operation = Readonly<{
-  operationId?: string
-  summary?: string
-  description?: string
-  tags?: readonly string[]
-  parameters?: readonly Parameter[]
-  requestBody?: Readonly<{ required: boolean; content: Content }>
-  responses: Readonly<Record<string, ResponseObject>>
-  security?: ReadonlyArray<Readonly<Record<string, readonly string[]>>>
-  /** Who may call it, and what a key must be allowed; without it no key may. */
-  'x-callers'?: Scope
-  'x-key-scope'?: string
-}>
 type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>
 export type ApiDocument = Readonly<{
   openapi: string
@@ -145,8 +115,6 @@ function nullable(operation: Operation, body: Operation['requestBody']): Operati
   return { ...body, content }
 }
 
-const dialectOf = ({ tags = [] }: Operation) => tags.find((tag) => ['openai', 'anthropic', 'ollama'].includes(tag))
-
 function formOf({ properties = {}, required = [] }: JsonSchema, { files, without }: NonNullable<RouteFacts['form']>): JsonSchema {
   const binary = { type: 'string', format: 'binary' }
   const fields = Object.entries(properties).filter(([name]) => !without.includes(name))
@@ -155,79 +123,6 @@ function formOf({ properties = {}, required = [] }: JsonSchema, { files, without
     properties: { file: files === 'one' ? binary : { type: 'array', items: binary }, ...Object.fromEntries(fields) },
     required: ['file', ...required.filter((name) => !without.includes(name))],
     additionalProperties: false,
-  }
-}
-
-const schemaOfMedia: Readonly<Partial<Record<MediaType, JsonSchema>>> = {
-  'text/event-stream': { type: 'string', description: 'Server-sent events, as the description says.' },
-  'application/x-ndjson': { type: 'string', description: 'A JSON object a line.' },
-  'text/csv': { type: 'string' },
-  'text/markdown': { type: 'string' },
-  'text/plain': { type: 'string' },
-  'application/json': { type: 'object' },
-}
-
-const requestIdHeader = {
-  description: 'Names the request in the log.',
-  required: true,
-  schema: { type: 'string', minLength: 1 },
-}
-const usualHeaders = { 'x-request-id': { $ref: '#/components/headers/x-request-id' } }
-
-function successesOf(responses: Operation['responses'], facts: RouteFacts, path: string): Operation['responses'] {
-  if (path.endsWith('/ws')) return { 101: { description: 'The socket is open.' } }
-  const { answers, alsoAnswers = [] } = facts
-  const wanted = (media: readonly MediaType[]) =>
-    Object.fromEntries(media.map((type) => [type, { schema: schemaOfMedia[type] ?? {} }]))
-  if (answers !== undefined) return { 200: { description: describe(200), headers: usualHeaders, content: wanted(answers) } }
-  const entries = Object.entries(responses).filter(([status]) => status.startsWith('2'))
-  return Object.fromEntries(
-    entries.map(([status, { content, ...response }]) => {
-      const forms = { ...content, ...wanted(alsoAnswers) }
-      const body = Object.keys(forms).length === 0 ? {} : { content: forms }
-      return [status, { ...response, description: describe(Number(status)), headers: usualHeaders, ...body }]
-    }),
-  )
-}
-
-const describe = (status: number) => ({ 201: 'Made.', 202: 'Begun.', 204: 'Done; there is no body.' })[status] ?? 'Done.'
-
-/** The shapes of errors: one for each API, as its routes declare it. */
-function failuresOf({ operation, responses }: Making, statuses: readonly number[]): Operation['responses'] {
-  const dialect = dialectOf(operation) ?? 'own'
-  const schema = operation.responses['4XX']?.content?.['application/json']?.schema ?? errorBody
-  return Object.fromEntries(
-    statuses.map((status) => {
-      const name = `${dialect}-${status}`
-      responses.set(name, {
-        description: meaningOf[status] ?? 'Failed.',
-        headers: { ...usualHeaders, ...headersOf(status) },
-        content: { 'application/json': { schema } },
-      })
-      return [status, { $ref: `#/components/responses/${name}` }]
-    }),
-  )
-}
-
-function headersOf(status: number): object {
-  const seconds = { schema: { type: 'integer', minimum: 1 } }
-  const retry = { 'retry-after': { description: 'Seconds to wait before the next try.', required: true, ...seconds } }
-  const count = (description: string) => ({ description, schema: { type: 'integer', minimum: 0 } })
-  switch (status) {
-    case 401:
-      return { 'www-authenticate': { description: 'How to sign in.', schema: { type: 'string' } } }
-    case 429:
-      return {
-        ...retry,
-        'ratelimit-limit': count('Requests in a window; where the rate was the matter.'),
-        'ratelimit-remaining': count('Requests that are left in it.'),
-        'ratelimit-reset': count('Seconds until it begins anew.'),
-      }
-    case 503:
-    case 529:
-      return retry
-    default:
-      return {}
   }
 }
 

@@ -1,4 +1,4 @@
-import type { JsonSchema } from './api-document.ts'
+import type { JsonSchema } from './api-operation.ts'
 
 const nothing: JsonSchema = { type: 'null' }
 

@@ -1,6 +1,7 @@
-import type { ApiDocument, Operation, Parameter } from './api-document.ts'
+import type { ApiDocument } from './api-document.ts'
 import { meaningOf } from './api-errors.ts'
 import { tagDescriptions } from './api-facts.ts'
+import type { Operation, Parameter } from './api-operation.ts'
 import { constraintsOf, propertiesOf, type Readable, typeOf, withoutNull } from './schema-words.ts'
 
 /** The text of docs/api.md. */
