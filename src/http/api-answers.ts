@@ -9,9 +9,10 @@ export const requestIdHeader = {
   schema: { type: 'string', minLength: 1 },
 }
 
+// Of events and lines the schema would be that of each one, as some readers of such documents have it: they have several.
 const schemaOfMedia: Readonly<Partial<Record<MediaType, JsonSchema>>> = {
-  'text/event-stream': { type: 'string', description: 'Server-sent events, as the description says.' },
-  'application/x-ndjson': { type: 'string', description: 'A JSON object a line.' },
+  'text/event-stream': { description: 'Server-sent events, as the description says.' },
+  'application/x-ndjson': { description: 'A JSON object a line.' },
   'text/csv': { type: 'string' },
   'text/markdown': { type: 'string' },
   'text/plain': { type: 'string' },

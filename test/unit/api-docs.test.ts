@@ -89,3 +89,26 @@ test('anonymous callers are in the document where they are let in', async () => 
   expect(document.paths['/predict']?.post?.security).not.toContainEqual({})
   expect(paths['/auth/me']?.get?.security).not.toContainEqual({})
 })
+
+test('a parameter that has a default need not be given, and in the APIs of others a null is a field that is left out', () => {
+  const format = document.paths['/conversations/{id}/export']?.get?.parameters?.find(({ name }) => name === 'format')
+  expect(format).toMatchObject({ in: 'query', required: false })
+  const bodyOfPath = (path: string) => document.paths[path]?.post?.requestBody?.content['application/json']?.schema
+  expect(bodyOfPath('/v1/rerank')).toMatchObject({
+    additionalProperties: { type: 'null' },
+    properties: { model: { anyOf: [{ type: 'string' }, { type: 'null' }] }, query: { type: 'string' } },
+  })
+  expect(bodyOfPath('/predict')).toMatchObject({ additionalProperties: false, properties: { model: { type: 'string' } } })
+})
+
+test('uploads are forms with files, and answers that stream have both forms', () => {
+  const content = document.paths['/rag/documents']?.post?.requestBody?.content
+  expect(content?.['multipart/form-data']?.schema).toMatchObject({
+    properties: { file: { items: { format: 'binary' } } },
+    required: ['file'],
+  })
+  expect(content?.['multipart/form-data']?.schema?.properties).not.toHaveProperty('url')
+  const forms = (path: string) => Object.keys(document.paths[path]?.post?.responses['200']?.content ?? {})
+  expect(forms('/predict')).toEqual(['application/json', 'text/event-stream'])
+  expect(forms('/api/chat')).toEqual(['application/json', 'application/x-ndjson'])
+})
