@@ -105,9 +105,7 @@ async function settledHeapBytes(): Promise<number> {
 
 async function countRows(db: Database): Promise<Record<string, number>> {
   const tables = await sql<{ name: string }>`
-    select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not glob '*_search*'`.execute(
-    db,
-  )
+    select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not glob '*_search*'`.execute(db)
   const counts: Record<string, number> = {}
   for (const { name } of tables.rows) {
     const { rows } = await sql<{ count: number }>`select count(*) as count from ${sql.table(name)}`.execute(db)
