@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CallerName, type ContractWorld, callers, openContractWorld } from './contract-world.ts'
@@ -31,7 +31,12 @@ afterAll(async () => {
 })
 
 async function run(...parts: readonly string[]): Promise<Readonly<{ code: number | null; said: string }>> {
-  const child = spawn(python, ['-B', '-m', ...parts], { env: pythonEnvironment, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(resolve(python), ['-B', '-m', ...parts], {
+    // It keeps what it has found in its folder.
+    cwd: folder,
+    env: pythonEnvironment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const [said, problems] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   return { code: child.exitCode, said: said + problems }
 }
@@ -39,7 +44,7 @@ async function run(...parts: readonly string[]): Promise<Readonly<{ code: number
 async function tryAs(caller: CallerName, ...filters: readonly string[]): Promise<void> {
   const authorization = world.authorizationOf(caller)
   const { code, said } = await run(
-    ...['schemathesis.cli', '--config-file', 'test/clients/schemathesis.toml'],
+    ...['schemathesis.cli', '--config-file', resolve('test/clients/schemathesis.toml')],
     ...['run', `${world.url}/openapi.json`, '--phases', phases, '--seed', seed, '--no-color'],
     ...['--max-examples', examples ?? String(usualExamples[caller])],
     ...['--generation-database', 'none', '--report-dir', folder],
