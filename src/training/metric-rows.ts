@@ -15,8 +15,7 @@ export async function saveMetrics(
 ): Promise<void> {
   await writeLightly(db, async (transaction) => {
     // SQLite allows some 32,000 values in a statement.
-    for (let from = 0; from < steps.length; from += 1000)
-      await saveSteps(transaction, steps.slice(from, from + 1000))
+    for (let from = 0; from < steps.length; from += 1000) await saveSteps(transaction, steps.slice(from, from + 1000))
     if (epochs.length > 0) await saveEpochs(transaction, epochs)
     await also(transaction)
   })
