@@ -46,7 +46,7 @@ export const asideEnding = '.before-restore'
 export async function restoreBackup(backup: Backup, { places, openStorage, layouts }: RestoreParts): Promise<Restored> {
   const marker = join(places.dataDir, markerFile)
   const identity = identityOf(backup)
-  const begun = await readMarker(marker)
+  const begun = await findBegun(marker)
   if (begun !== undefined && begun !== identity)
     throw new AppError(
       'conflict',
@@ -93,6 +93,14 @@ export async function refuseUnfinishedRestore(dataDir: string): Promise<void> {
 
 function identityOf({ manifest }: Backup): string {
   return createHash('sha256').update(JSON.stringify(manifest)).digest('hex')
+}
+
+/** Whose restore was begun. A note that was not written whole is older than the first change, and goes. */
+async function findBegun(marker: string): Promise<string | undefined> {
+  const text = await readMarker(marker)
+  if (text === undefined || /^[0-9a-f]{64}$/.test(text)) return text
+  await rm(marker)
+  return undefined
 }
 
 async function readMarker(path: string): Promise<string | undefined> {

@@ -236,6 +236,14 @@ describe('what is restored', () => {
     await refuseUnfinishedRestore(at('first', 'data'))
   })
 
+  test('one that was killed before it had said so begins anew', async () => {
+    await backUp()
+    await write('first/data/restore-unfinished.json', '12ab')
+    await expect(refuseUnfinishedRestore(at('first', 'data'))).rejects.toMatchObject({ code: 'unavailable' })
+    const { url } = await restoreInto('first')
+    expect(await sumsAt(url)).toEqual(await sumsOf(source))
+  })
+
   test('a backup of an older program becomes one of this', async () => {
     const older = migrations.slice(0, 18)
     const its = await readLayouts(older)
