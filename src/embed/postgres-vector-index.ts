@@ -20,7 +20,7 @@ export type PostgresVectorIndexParts = Readonly<{
   lookAgainMs?: number
 }>
 
-/** Comparing so many takes PostgreSQL 10 to 20 ms (docs/vectors.md), about as long as the vector of the query takes to make. */
+/** Comparing so many takes PostgreSQL about 10 ms (docs/vectors.md), about as long as the vector of the query takes to make. */
 const usualGraphNumbers = 8_000_000
 const usualLookAgainMs = 30_000
 /** What is known of more spaces than this is forgotten. */
