@@ -354,7 +354,9 @@ describe('API9:2023 improper inventory management', () => {
   test('every route that is there is described, with what it does, and the description names no other', async () => {
     const world = await openSecurityWorld()
     const operations = await readOperations(world.server)
-    const asMounted = (path: string) => path.replaceAll(/\{(\w+|\*)\}/g, (_, name) => (name === '*' ? name : `:${name}`))
+    // The name of a model may hold slashes, so one route takes all that comes after it; the description tells its endpoints apart.
+    const asMounted = (path: string) =>
+      path.replace(/^(\/v1)?\/models\/\{name\}(\/(un)?load)?$/, '$1/models/*').replaceAll(/\{(\w+)\}/g, ':$1')
     const told = new Set(operations.map(({ method, path }) => `${method} ${asMounted(path)}`))
     const there = world.server.app.routes.map(({ method, url }) => ({ url, name: `${method} ${url}` }))
     const hidden = there.filter(({ name, url }) => !told.has(name) && !untold.some((pattern) => pattern.test(url)))
