@@ -4,9 +4,15 @@ import { defineConfig } from 'vitest/config'
 /** Tests of PostgreSQL itself. */
 const ofPostgres = 'test/unit/postgres-*.test.ts'
 
-/** The unit tests that keep something: they say so by what they start. */
-const keepSomething = globSync('test/unit/*.test.ts').filter((file) =>
-  /startServer|databaseAt|World\(|from '\.\.\/(server|collections-world)/.test(readFileSync(file, 'utf8')),
+/** Of what is said on the wire, of engines, models and the outside: the same whatever the service keeps its rows in. */
+const ofOtherThings =
+  /\/(anthropic|api-docs|bench|broken|cli-(line|providers|quantize|web)|cloud-|doctor|embed-(batches|process)|embedd|engine|given|http|json|lifecycle|merge|models|ollama|openai-(?!stored|responses)|peer|predict-(?!cache)|providers|pull|quantize|rate|setup|signed|tool|tracing|user-given|vector|watching|web|wire)/
+
+/** The unit tests that keep something: they say so by what they start. `ALL_ON_POSTGRES=true` runs those of other things, too. */
+const keepSomething = globSync('test/unit/*.test.ts').filter(
+  (file) =>
+    /startServer|databaseAt|World\(|from '\.\.\/(server|collections-world)/.test(readFileSync(file, 'utf8')) &&
+    (process.env.ALL_ON_POSTGRES !== undefined || !ofOtherThings.test(file)),
 )
 
 // unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; replicas: processes behind nginx; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
@@ -28,8 +34,6 @@ export default defineConfig({
         test: {
           name: 'postgres',
           include: [...keepSomething, ofPostgres, 'test/postgres/**/*.test.ts'],
-          // What is told to a collector is the same, wherever it is kept.
-          exclude: ['test/unit/tracing.test.ts', 'test/unit/watching.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
