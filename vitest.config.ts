@@ -33,6 +33,7 @@ export default defineConfig({
       {
         test: {
           name: 'postgres',
+          env: { TEST_ON_POSTGRES: 'true' },
           include: [...keepSomething, ofPostgres, 'test/postgres/**/*.test.ts'],
           globalSetup: ['test/web/build-pages.ts', 'test/postgres/setup.ts'],
           testTimeout: 60_000,

@@ -214,7 +214,14 @@ function adminRoutes({ users }: AuthRoutesOptions): FastifyPluginAsync {
 
     scope.delete<{ Params: Static<typeof userPath> }>(
       '/admin/users/:id/sessions',
-      { schema: { tags: ['admin'], summary: 'End every token of a user; their API keys live on', params: userPath } },
+      {
+        schema: {
+          tags: ['admin'],
+          summary: 'End every token of a user; their API keys live on',
+          params: userPath,
+          response: { 204: Type.Null() },
+        },
+      },
       async (request, reply) => {
         await users.endSessions(request.params.id)
         return reply.code(204).send()

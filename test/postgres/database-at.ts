@@ -23,8 +23,11 @@ export async function askServer<T>(serverUrl: string, work: (client: Client) => 
 /** The files of one worker come one after the other, and each has this module anew: what an earlier one has left can go. */
 const prefix = `w${process.env.VITEST_POOL_ID ?? '0'}_`
 
+/** The server of the project `postgres`. What starts it tells all projects of one run where it is, and only that project is to use it. */
+const server = process.env.TEST_ON_POSTGRES === undefined ? undefined : process.env.TEST_POSTGRES_URL
+
 /** Whether the test runs on PostgreSQL. */
-export const onPostgres = process.env.TEST_POSTGRES_URL !== undefined
+export const onPostgres = server !== undefined
 
 let listed: Promise<void> | undefined
 
@@ -33,7 +36,6 @@ let listed: Promise<void> | undefined
  * tables. The same path is the same database; an address is what it is.
  */
 export async function databaseAt(path: string): Promise<string> {
-  const server = process.env.TEST_POSTGRES_URL
   if (server === undefined || path.startsWith('postgres://')) return path
   listed ??= sweep(server)
   await listed

@@ -6,7 +6,7 @@ import { beatMs, goneMs, type Instances, openInstances } from '../../src/instanc
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { endedPid } from '../ended-process.ts'
 import { createFakeClock } from '../fake-clock.ts'
-import { databaseAt } from '../postgres/database-at.ts'
+import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 
 /** A database and the processes on it, whose time goes when it is told to. */
 async function openWorld() {
@@ -162,6 +162,6 @@ test('others are told at once where there is something to look at', async () => 
   })
   await other.instances.hint()
   // SQLite carries no hints: there the next beat looks.
-  if (process.env.TEST_POSTGRES_URL === undefined) await one.beat()
+  if (!onPostgres) await one.beat()
   await expect.poll(() => looks).toBeGreaterThan(0)
 })
