@@ -50,10 +50,11 @@ export function createHeldHost(): ModelHost & { readonly answers: readonly HeldA
 export type Client = ReturnType<typeof createClient>
 
 /** A browser: it keeps the cookies that it is given, and may have some from before. */
-export function createBrowser(baseUrl: string, before: readonly string[] = []) {
+export function createBrowser(baseUrl: string, before: readonly string[] = [], always: Readonly<Record<string, string>> = {}) {
   const given = [...before]
   const fetchWithCookies: typeof fetch = async (input, init) => {
     const headers = new Headers(init?.headers)
+    for (const [name, value] of Object.entries(always)) headers.set(name, value)
     const cookies = new Map(given.map((cookie) => [cookie.split('=')[0], cookie.split(';')[0] ?? '']))
     if (cookies.size > 0) headers.set('cookie', [...cookies.values()].join('; '))
     const response = await fetch(input, { ...init, headers })

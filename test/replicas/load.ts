@@ -19,7 +19,7 @@ const newName = (client: number, number: number) => `Q-${client}-${number}-${ran
 /** A caller with an address of its own, so that it has a share of its own of the limits. */
 function createCaller(url: string, client: number): Caller {
   const headers = { 'x-forwarded-for': `10.1.${Math.floor(client / 250)}.${(client % 250) + 1}` }
-  const { client: browser } = createBrowser(url, [`address=${client}`])
+  const { client: browser } = createBrowser(url, [`address=${client}`], headers)
   return {
     post: (path, body) =>
       fetch(`${url}${path}`, {
