@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { access, chmod, chown, cp, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client } from 'pg'
+import { freePort } from '../free-port.ts'
 
 /** PostgreSQL with pgvector, as `test/clients/requirements.txt` installs it. */
 const installed = ['.cache', 'python', 'lib', 'python3.11', 'site-packages']
@@ -108,13 +108,4 @@ async function untilItAnswers(url: string, child: ChildProcess): Promise<void> {
     }
   }
   throw new Error('PostgreSQL does not answer.')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('No port is free.')
-  return address.port
 }

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { freePort } from '../nginx.ts'
+import { freePort } from '../free-port.ts'
 
 export type Replica = Readonly<{
   port: number
