@@ -1,5 +1,18 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync, statfsSync } from 'node:fs'
+import { freemem } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { isLong } from './test/case-count.ts'
+
+// Each test has a folder and a database of its own, for a second: in memory where there is room, as a disk would be most of the time.
+const memory = '/dev/shm'
+if (process.env.TMPDIR === undefined && hasRoom(memory)) process.env.TMPDIR = memory
+
+function hasRoom(folder: string): boolean {
+  const enough = 8 * 1024 ** 3
+  if (!existsSync(folder)) return false
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize > enough && freemem() > enough
+}
 
 /** Tests of PostgreSQL itself. */
 const ofPostgres = 'test/unit/postgres-*.test.ts'
@@ -8,11 +21,11 @@ const ofPostgres = 'test/unit/postgres-*.test.ts'
 const ofOtherThings =
   /\/(anthropic|api-docs|bench|broken|cli-(line|providers|quantize|web)|cloud-|doctor|embed-(batches|process)|embedd|engine|given|http|json|lifecycle|merge|models|ollama|openai-(?!stored|responses)|peer|predict-(?!cache)|providers|pull|quantize|rate|setup|signed|tool|tracing|user-given|vector|watching|web|wire)/
 
-/** The unit tests that keep something: they say so by what they start. `ALL_ON_POSTGRES=true` runs those of other things, too. */
+/** The unit tests that keep something: they say so by what they start. A long run has those of other things, too. */
 const keepSomething = globSync('test/unit/*.test.ts').filter(
   (file) =>
     /startServer|databaseAt|World\(|from '\.\.\/(server|collections-world)/.test(readFileSync(file, 'utf8')) &&
-    (process.env.ALL_ON_POSTGRES !== undefined || !ofOtherThings.test(file)),
+    (isLong || !ofOtherThings.test(file)),
 )
 
 // unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; replicas: processes behind nginx; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.
@@ -74,7 +87,7 @@ export default defineConfig({
           globalSetup: 'test/web/build-pages.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
+          maxWorkers: 2,
         },
       },
       {

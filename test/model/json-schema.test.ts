@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { openService } from '../../src/service.ts'
+import { someOf } from '../case-count.ts'
 import { type OpenaiError, postV1 } from '../openai-client.ts'
 import { bodyOf } from '../server.ts'
 
@@ -35,9 +36,9 @@ type Answer = Readonly<{ choices: ReadonlyArray<Readonly<{ message: { content: s
 
 const topics = ['dogs', 'Spain', 'a red car', 'tea', 'the sea', 'music', 'a small town', 'rain', 'bread', 'a bicycle'] as const
 
-/** Fifty answers: to each question one without chance, and four as OpenAI has it. */
-async function askFifty(format: object, ask: (topic: string) => string) {
-  const bodies = [...topics.entries()].flatMap(([seed, topic]) => {
+/** Five answers to each question: one without chance, and four as OpenAI has it. */
+async function askAll(format: object, ask: (topic: string) => string) {
+  const bodies = [...someOf(topics, 3).entries()].flatMap(([seed, topic]) => {
     const body = { messages: [{ role: 'user', content: ask(topic) }], seed, max_tokens: 256, response_format: format }
     return [
       { ...body, temperature: 0 },
@@ -77,20 +78,18 @@ describe('answers in JSON', () => {
   test('keep to their schema, all of them', { timeout: 600_000 }, async () => {
     const validate = new Ajv2020({ strict: false }).compile(person)
     const format = { type: 'json_schema', json_schema: { name: 'person', schema: person, strict: true } }
-    const answers = await askFifty(
+    const answers = await askAll(
       format,
       (topic) => `Describe, as JSON, a person who likes ${topic}: name, age, tags, color, code, note.`,
     )
-    expect(answers).toHaveLength(50)
     const whole = answers.filter(({ reason }) => reason === 'stop')
     for (const { text } of whole) expect([text, validate(JSON.parse(text))]).toEqual([text, true])
     expect(answers.filter(({ reason }) => reason !== 'stop').every(({ reason }) => reason === 'length')).toBe(true)
-    expect(whole.length).toBeGreaterThan(25)
+    expect(whole.length).toBeGreaterThan(answers.length / 2)
   })
 
   test('are objects that white space does not fill', { timeout: 600_000 }, async () => {
-    const answers = await askFifty({ type: 'json_object' }, (topic) => `Write a JSON object about ${topic}.`)
-    expect(answers).toHaveLength(50)
+    const answers = await askAll({ type: 'json_object' }, (topic) => `Write a JSON object about ${topic}.`)
     for (const { text, reason } of answers) {
       expect(text).toMatch(/^\{/)
       expect(text).not.toMatch(/\s{21}/)

@@ -6,6 +6,7 @@ import type { App } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
 import { jsonSchemaToGrammar } from '../../src/engine/json-grammar.ts'
 import { openService } from '../../src/service.ts'
+import { isLong, someOf } from '../case-count.ts'
 import { beginGrammar, follow, parseGbnf } from '../gbnf.ts'
 import { type NamedSchema, namedSchemas } from '../json-schemas.ts'
 import { postV1 } from '../openai-client.ts'
@@ -59,7 +60,7 @@ async function write([name, schema]: NamedSchema, seed: number): Promise<Written
 /** All of them, so many at a time, in order. */
 async function writeAll(): Promise<readonly Written[]> {
   const written: Written[] = []
-  const waiting = namedSchemas.entries()
+  const waiting = someOf(namedSchemas, 4).entries()
   const work = async () => {
     for (const [place, one] of waiting) written[place] = await write(one, place)
   }
@@ -70,7 +71,7 @@ async function writeAll(): Promise<readonly Written[]> {
 test('two hundred schemas: at temperature 1 each answer that ends fits its schema', { timeout: 600_000 }, async () => {
   const ajv = createSchemaValidator()
   const written = await writeAll()
-  expect(written.length).toBeGreaterThanOrEqual(200)
+  expect(written.length).toBeGreaterThanOrEqual(isLong ? 200 : 50)
   const ended = written.filter(({ reason }) => reason === 'stop')
   for (const { name, schema, text } of ended) {
     const fits = ajv.validate(schema, JSON.parse(text))

