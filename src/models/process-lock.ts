@@ -17,6 +17,8 @@ export type LockOptions = Readonly<{
 
 const beatMs = 2000
 const staleMs = 30_000
+/** Its owner is written right after it is made: one without has nobody who will. */
+const namelessMs = 2000
 
 /** What this process holds now. After a restart its number may be that of a process that died with a lock: the file says the same. */
 const held = new Set<string>()
@@ -70,7 +72,8 @@ async function removeStale(path: string, time: number, host: string): Promise<bo
   if (owner === undefined) return true
   const beaten = await stat(path).catch(() => undefined)
   if (beaten === undefined) return true
-  if (time - beaten.mtimeMs <= staleMs && (owner === '' || isAlive(owner, host))) return false
+  const patienceMs = owner === '' ? namelessMs : staleMs
+  if (time - beaten.mtimeMs <= patienceMs && (owner === '' || isAlive(owner, host))) return false
   const aside = `${path}.${randomUUID()}`
   try {
     await rename(path, aside)
