@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { isProcessAlive } from '../storage/left-behind.ts'
+import { writeBesidePlace } from '../storage/write-beside.ts'
 
 export type LockOptions = Readonly<{
   path: string
@@ -17,8 +18,6 @@ export type LockOptions = Readonly<{
 
 const beatMs = 2000
 const staleMs = 30_000
-/** Its owner is written right after it is made: one without has nobody who will. */
-const namelessMs = 2000
 
 /** What this process holds now. After a restart its number may be that of a process that died with a lock: the file says the same. */
 const held = new Set<string>()
@@ -53,8 +52,7 @@ async function takeLock(
     if (signal?.aborted) throw new AppError('aborted', 'The download was stopped.')
     held.add(owner)
     try {
-      const file = await open(path, 'wx')
-      await file.writeFile(owner).finally(() => file.close())
+      await make(path, owner)
       return
     } catch (error) {
       held.delete(owner)
@@ -66,14 +64,25 @@ async function takeLock(
   }
 }
 
+/** With its owner in it from the first moment: one of nobody would hold up all others for as long as it takes to be stale. */
+async function make(path: string, owner: string): Promise<void> {
+  await writeBesidePlace(path, async (beside) => {
+    await writeFile(beside, owner, { flag: 'wx' })
+    await link(beside, path).catch(async (error: unknown) => {
+      // Some disks know no second names.
+      if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error
+      await writeFile(path, owner, { flag: 'wx' })
+    })
+  })
+}
+
 /** Whether there was a lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
 async function removeStale(path: string, time: number, host: string): Promise<boolean> {
   const owner = await findOwner(path)
   if (owner === undefined) return true
   const beaten = await stat(path).catch(() => undefined)
   if (beaten === undefined) return true
-  const patienceMs = owner === '' ? namelessMs : staleMs
-  if (time - beaten.mtimeMs <= patienceMs && (owner === '' || isAlive(owner, host))) return false
+  if (time - beaten.mtimeMs <= staleMs && (owner === '' || isAlive(owner, host))) return false
   const aside = `${path}.${randomUUID()}`
   try {
     await rename(path, aside)
