@@ -34,7 +34,7 @@ const longestStartMs = 60_000
 /**
  * Has a program save along all of its paths at once, and kills it at random moments. The one that is started next checks what was left, and
  * goes on saving. The moments are spread evenly over the time in which each path saves once; they follow from a seed, which an error names
- * (`KILL_SEED` gives it). Throws what a check has found.
+ * (`KILL_SEED` gives it). Throws what a check has found, and where the kills did not come in the middle of saves.
  */
 export async function killAtRandom({ program, parametersIn, kills = usualKills }: KilledProgram): Promise<Map<string, Killed>> {
   const seed = Number(process.env.KILL_SEED ?? randomInt(1_000_000))
@@ -57,6 +57,7 @@ export async function killAtRandom({ program, parametersIn, kills = usualKills }
     throw new Error(`${program}, ${now}, with KILL_SEED=${seed}; what was left is in ${folder}`, { cause: error })
   }
   const killed = summarize(readJournal(await readFile(join(folder, journalFile), 'utf8')))
+  refuseMissed(killed, kills)
   await rm(folder, { recursive: true, force: true })
   return killed
 }
@@ -122,6 +123,13 @@ function startProgram(parameters: readonly string[]) {
     },
     end: () => ends({ code: 0, signal: null }),
   }
+}
+
+/** A kill between two saves shows little. */
+function refuseMissed(killed: ReadonlyMap<string, Killed>, kills: number): void {
+  for (const [path, { saved, cut }] of killed)
+    if (cut < kills * 0.9 || saved === 0)
+      throw new Error(`${path} was saved ${saved} times, and cut off by ${cut} of ${kills} kills`)
 }
 
 function summarize(lives: readonly Life[]): Map<string, Killed> {

