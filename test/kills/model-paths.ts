@@ -27,7 +27,7 @@ type Models = Readonly<{
   modelsDir: string
   registry: ModelRegistry
   checkMade(left: Left): Promise<void>
-  clear(): Promise<void>
+  keepOnly(name: string): Promise<void>
 }>
 
 /** A folder of models of its own, with a base and an adapter. */

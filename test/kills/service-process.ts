@@ -1,4 +1,5 @@
 // The service with a scripted model and a toy that is trained, to be killed: node service-process.ts FOLDER DATABASE
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createApp } from '../../src/app.ts'
@@ -44,6 +45,9 @@ async function* eventsOf(job: TrainJob, signal: AbortSignal): AsyncGenerator<Tra
   }
   await training
 }
+
+// A process that is killed keeps nothing of what it has compiled: the next one is to begin sooner.
+flushCompileCache()
 
 const config = loadConfig({
   environment: {

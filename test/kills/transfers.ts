@@ -69,8 +69,7 @@ function openBackupPath(world: World): SavePath {
   return {
     name: 'backup',
     async check({ newest }) {
-      const names = await readdir(dirname(file)).catch(() => [])
-      if (!names.includes('simpleia.tar')) return ok(newest.has(undefined), 'the backup is gone')
+      if (!existsSync(file)) return ok(newest.has(undefined), 'the backup is gone')
       // Reads it whole.
       const backup = await openBackup(file)
       const note = Buffer.concat(await Array.fromAsync(backup.read(`data/${noteName}`))).toString()
