@@ -3,7 +3,7 @@ import { chmod, link, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
-import { writeBesidePlace } from '../storage/write-beside.ts'
+import { removeLeftBeside, writeBesidePlace } from '../storage/write-beside.ts'
 
 const minBytes = 32
 /** Fewer different characters than this is a row of the same key, not a secret. */
@@ -62,7 +62,11 @@ function toKey(secret: string, subject: string): KeyObject {
 }
 
 async function readOrMake(path: string, dataDir: string): Promise<string> {
-  return (await findKept(path)) ?? (await make(path, dataDir))
+  const kept = await findKept(path)
+  if (kept === undefined) return make(path, dataDir)
+  // A start that was killed may have left a second name of it.
+  await removeLeftBeside(path)
+  return kept
 }
 
 async function findKept(path: string): Promise<string | undefined> {

@@ -22,8 +22,8 @@ export async function writeBesidePlace<T>(place: string, work: (beside: string) 
   }
 }
 
-/** What cannot be removed is no reason to write nothing. */
-async function removeLeftBeside(place: string): Promise<void> {
+/** Removes what ended processes left beside a place. What cannot be removed is no reason to do nothing. */
+export async function removeLeftBeside(place: string): Promise<void> {
   const [folder, prefix] = [dirname(resolve(place)), `${basename(place)}.`]
   for (const name of await readdir(folder).catch(() => [])) {
     const [, mark] = name.startsWith(prefix) ? (partFormat.exec(name.slice(prefix.length)) ?? []) : []
