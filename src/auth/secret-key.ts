@@ -1,8 +1,9 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
-import { chmod, link, open, readFile, rm } from 'node:fs/promises'
+import { chmod, link, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
+import { removeLeftBeside, writeBesidePlace } from '../storage/write-beside.ts'
 
 const minBytes = 32
 /** Fewer different characters than this is a row of the same key, not a secret. */
@@ -61,7 +62,11 @@ function toKey(secret: string, subject: string): KeyObject {
 }
 
 async function readOrMake(path: string, dataDir: string): Promise<string> {
-  return (await findKept(path)) ?? (await make(path, dataDir))
+  const kept = await findKept(path)
+  if (kept === undefined) return make(path, dataDir)
+  // A start that was killed may have left a second name of it.
+  await removeLeftBeside(path)
+  return kept
 }
 
 async function findKept(path: string): Promise<string | undefined> {
@@ -78,9 +83,9 @@ async function findKept(path: string): Promise<string | undefined> {
 /** Written beside and linked into place: the file is never half there, and of two processes the first wins. */
 async function make(path: string, dataDir: string): Promise<string> {
   makeFolder(dataDir, 0o700)
-  const draft = `${path}.${randomBytes(6).toString('hex')}`
   const secret = randomBytes(48).toString('base64url')
-  try {
+  // A name that no backup takes: it holds the key as long as it is there.
+  return writeBesidePlace(path, async (draft) => {
     const file = await open(draft, 'wx', 0o600)
     try {
       await file.writeFile(secret)
@@ -88,15 +93,15 @@ async function make(path: string, dataDir: string): Promise<string> {
     } finally {
       await file.close()
     }
-    await link(draft, path)
-    return secret
-  } catch (error) {
-    const other = hasCode(error, 'EEXIST') ? await findKept(path) : undefined
-    if (other === undefined) throw error
-    return other
-  } finally {
-    await rm(draft, { force: true })
-  }
+    try {
+      await link(draft, path)
+      return secret
+    } catch (error) {
+      const other = hasCode(error, 'EEXIST') ? await findKept(path) : undefined
+      if (other === undefined) throw error
+      return other
+    }
+  })
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -56,7 +56,8 @@ export async function restoreBackup(backup: Backup, { places, openStorage, layou
   else await removeBegun(places)
   refuseDatabases(backup, places)
   try {
-    await writeMarker(marker, identity)
+    // One that is there is not touched: were it cut off now, what was begun would not be known any more.
+    if (begun === undefined) await writeMarker(marker, identity)
     const rows = await restoreDatabase(backup, await openStorage(), layouts, begun !== undefined)
     const { files, keptAside } = await restoreFiles(backup, places)
     await rm(marker)

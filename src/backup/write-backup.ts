@@ -1,14 +1,13 @@
-import { randomUUID } from 'node:crypto'
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { type FileHandle, open, rename } from 'node:fs/promises'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { AppError } from '../errors.ts'
-import { isLeftBehind } from '../storage/left-behind.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import { toStorageError } from '../storage/storage-error.ts'
 import type { TableLayout } from '../storage/transfer/layout.ts'
 import { readLastNumber, readRows } from '../storage/transfer/read-rows.ts'
 import { createTableSum } from '../storage/transfer/table-sum.ts'
+import { writeBesidePlace } from '../storage/write-beside.ts'
 import { backupsFolder, type KeptFile, type KeptFolders, listKeptFiles } from './kept-files.ts'
 import { format, type Manifest, manifestName, rowsName } from './manifest.ts'
 import { createTarWriter, type TarWriter } from './tar-file.ts'
@@ -37,17 +36,16 @@ const pieceBytes = 4 * 1024 * 1024
  */
 export async function writeBackup(path: string, parts: BackupParts): Promise<Manifest> {
   refuseInside(parts.folders.dataDir, path)
-  await removeLeftBehind(path)
-  const beside = `${path}.${process.pid}.${randomUUID()}.part`
   try {
-    makeFolder(dirname(resolve(path)))
-    // Password hashes and conversations are in it.
-    const file = await open(beside, 'wx', 0o600)
-    const manifest = await writeAll(file, parts).finally(() => file.close())
-    await rename(beside, path)
-    return manifest
+    return await writeBesidePlace(path, async (beside) => {
+      makeFolder(dirname(resolve(path)))
+      // Password hashes and conversations are in it.
+      const file = await open(beside, 'wx', 0o600)
+      const manifest = await writeAll(file, parts).finally(() => file.close())
+      await rename(beside, path)
+      return manifest
+    })
   } catch (error) {
-    await rm(beside, { force: true }).catch(() => {})
     throw toStorageError(error, path)
   }
 }
@@ -131,12 +129,4 @@ async function writeFile(tar: TarWriter, { path, name }: KeptFile, files: FileSu
     }
   }
   throw new AppError('conflict', `${path} changes faster than it can be read. Try again later.`)
-}
-
-async function removeLeftBehind(path: string): Promise<void> {
-  const prefix = `${basename(path)}.`
-  for (const name of await readdir(dirname(resolve(path))).catch(() => [])) {
-    const [, pid] = name.startsWith(prefix) ? (/^(\d+)\.[0-9a-f-]{36}\.part$/.exec(name.slice(prefix.length)) ?? []) : []
-    if (pid !== undefined && isLeftBehind(Number(pid))) await rm(join(dirname(resolve(path)), name), { force: true })
-  }
 }

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Type from 'typebox'
@@ -7,6 +6,7 @@ import { Value } from 'typebox/value'
 import type { Environment } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
+import { writeBesidePlace } from '../storage/write-beside.ts'
 import type { Say } from './messages.ts'
 
 type Place = Readonly<{ environment: Environment; say: Say }>
@@ -27,14 +27,11 @@ export async function saveToken(place: Place, baseUrl: string, token: string | u
   const path = credentialsPath(place.environment)
   const { [baseUrl]: _, ...others } = await readAll(place)
   const all = token === undefined ? others : { ...others, [baseUrl]: { token } }
-  const beside = `${path}.${randomUUID()}.part`
   makeFolder(dirname(path), 0o700)
-  try {
+  await writeBesidePlace(path, async (beside) => {
     await writeFile(beside, `${JSON.stringify(all, null, 2)}\n`, { mode: 0o600 })
     await rename(beside, path)
-  } finally {
-    await rm(beside, { force: true })
-  }
+  })
 }
 
 async function readAll({ environment, say }: Place): Promise<Readonly<Record<string, Readonly<{ token: string }>>>> {

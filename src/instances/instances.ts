@@ -79,9 +79,11 @@ export async function openInstances({ db, url, clock, log }: InstancesParts): Pr
     if (left.length > 0 || [...others].some((one) => !there.has(one))) isRecoveryDue = true
     if (left.length > 0) log.info({ instances: left.map((row) => row.id) }, 'Other processes of the service have gone')
     others = there
+    // What one that has gone leaves is for those that are there, be it this one alone.
+    const isLookDue = others.size > 0 || isRecoveryDue
     if (isRecoveryDue) for (const mark of recoveries) await mark()
     isRecoveryDue = false
-    if (others.size > 0) look()
+    if (isLookDue) look()
   }
 
   function beatOn(): void {

@@ -6,6 +6,8 @@ export type BossQueueParts = Readonly<{
   url: string
   /** What the queue is called in the database. */
   name: string
+  /** A process that has not said for so long that it works on a job has died; at least 10. */
+  heartbeatSeconds?: number
   log: Readonly<{ error(details: object, message: string): void }>
 }>
 
@@ -14,8 +16,7 @@ const schema = 'simpleia_jobs'
 /** Connections of its own. */
 const mostConnections = 2
 const lookSeconds = 1
-/** A process that has not said for so long that it works on a job has died. */
-const heartbeatSeconds = 20
+const usualHeartbeatSeconds = 20
 /** As long as pg-boss lets work take; then it is begun again, and goes on where it was. */
 const longestSeconds = 23 * 3600
 const mostTries = 1_000_000
@@ -27,7 +28,7 @@ class TryAgain extends Error {}
  * before there is work.
  */
 export const openBossQueue =
-  ({ url, name, log }: BossQueueParts): OpenJobQueue =>
+  ({ url, name, heartbeatSeconds = usualHeartbeatSeconds, log }: BossQueueParts): OpenJobQueue =>
   (work) => {
     const closing = new AbortController()
     const stops = new Map<string, AbortController>()

@@ -1,7 +1,7 @@
 import { copyFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { toDiskError } from '../engine/disk.ts'
-import { adapterPartOf, installPart, newModelFile } from './quantize-files.ts'
+import { adapterPartOf, installPart, newModelFile, removeLeftovers } from './quantize-files.ts'
 import { findSize, hashFile, saveRecord } from './verified-file.ts'
 
 /**
@@ -16,6 +16,7 @@ export async function installAdapter(modelsDir: string, file: string, name: stri
   const target = await newModelFile(modelsDir, name)
   const part = adapterPartOf(target)
   try {
+    await removeLeftovers(dirname(target))
     await copyFile(file, part)
     await installPart(part, target, name)
     await saveRecord(target, { sha256, origin: undefined }).catch(async (error: unknown) => {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { isProcessAlive } from '../storage/left-behind.ts'
+import { writeBesidePlace } from '../storage/write-beside.ts'
 
 export type LockOptions = Readonly<{
   path: string
@@ -51,8 +52,7 @@ async function takeLock(
     if (signal?.aborted) throw new AppError('aborted', 'The download was stopped.')
     held.add(owner)
     try {
-      const file = await open(path, 'wx')
-      await file.writeFile(owner).finally(() => file.close())
+      await make(path, owner)
       return
     } catch (error) {
       held.delete(owner)
@@ -62,6 +62,18 @@ async function takeLock(
     if (!told) onWait()
     await wait(500)
   }
+}
+
+/** With its owner in it from the first moment: one of nobody would hold up all others for as long as it takes to be stale. */
+async function make(path: string, owner: string): Promise<void> {
+  await writeBesidePlace(path, async (beside) => {
+    await writeFile(beside, owner, { flag: 'wx' })
+    await link(beside, path).catch(async (error: unknown) => {
+      // Some disks know no second names.
+      if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error
+      await writeFile(path, owner, { flag: 'wx' })
+    })
+  })
 }
 
 /** Whether there was a lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */

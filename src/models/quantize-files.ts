@@ -87,7 +87,8 @@ export async function createPart(file: string): Promise<string> {
   return part
 }
 
-async function removeLeftovers(folder: string): Promise<void> {
+/** What processes that are gone had half made in a folder. */
+export async function removeLeftovers(folder: string): Promise<void> {
   for (const file of await readdir(folder)) {
     const [, kind, number] = unfinished.exec(file) ?? []
     const pid = Number(number)

@@ -1,10 +1,11 @@
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openSecretKey } from '../../src/auth/secret-key.ts'
 import { AppError } from '../../src/errors.ts'
+import { endedPid } from '../ended-process.ts'
 
 let dataDir: string
 
@@ -53,6 +54,14 @@ describe('the secret key', () => {
     chmodSync(join(dataDir, 'secret-key'), 0o644)
     await open(undefined)
     expect(statSync(join(dataDir, 'secret-key')).mode & 0o777).toBe(0o600)
+  })
+
+  test('has no second name any more once a start that was killed is followed by another one', async () => {
+    const first = await open(undefined)
+    const left = `secret-key.${endedPid()}.0ce1b0a4-0000-4000-8000-000000000000.part`
+    linkSync(join(dataDir, 'secret-key'), join(dataDir, left))
+    expect((await open(undefined)).equals(first)).toBe(true)
+    expect(readdirSync(dataDir)).toEqual(['secret-key'])
   })
 
   test('in production must be given', async () => {

@@ -236,6 +236,16 @@ describe('what is restored', () => {
     await refuseUnfinishedRestore(at('first', 'data'))
   })
 
+  test('the note of one that was begun is not written again, so that it is there whenever the next one is killed', async () => {
+    await backUp()
+    await write('first/models', 'in the way')
+    await expect(restoreInto('first')).rejects.toThrow()
+    const note = at('first', 'data', 'restore-unfinished.json')
+    const before = await stat(note, { bigint: true })
+    await expect(restoreInto('first')).rejects.toThrow()
+    expect((await stat(note, { bigint: true })).mtimeNs).toBe(before.mtimeNs)
+  })
+
   test('one that was killed before it had said so begins anew', async () => {
     await backUp()
     await write('first/data/restore-unfinished.json', '12ab')

@@ -100,6 +100,23 @@ test('one that ends while others are there is noticed by them', async () => {
   expect(recoveries()).toBe(2)
 })
 
+test('what the last of the others has left is looked at by the one that remains', async () => {
+  const world = await openWorld()
+  const { instances, beat } = await world.join()
+  let looks = 0
+  instances.onLook(() => {
+    looks += 1
+  })
+  const { instances: other } = await world.join()
+  await beat()
+  await expect.poll(() => looks).toBeGreaterThan(0)
+  // It is the only one now, and has nothing more to look at.
+  const seen = looks
+  await other.close()
+  await beat()
+  await expect.poll(() => looks).toBeGreaterThan(seen)
+})
+
 test('one of another machine has gone when it was not seen for long, look after look', async () => {
   const world = await openWorld()
   const { instances, beat, recoveries } = await world.join()

@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
 import { copyDatabase, databaseSource, fillDatabase, type TableCopied } from '../../src/storage/transfer/fill-database.ts'
@@ -138,24 +136,6 @@ describe('refusing', () => {
       message: expect.stringMatching(/^The database does not take a row of the table "api_keys" \(\w+\)\.$/),
     })
   })
-})
-
-test('a copy that is killed leaves the target empty, and it can begin anew', async () => {
-  const from = await openFile('first.db')
-  const target = await databaseAt(join(folder, 'second.db'))
-  await fillTables(from.db, layouts, 300)
-  const child = spawn(process.execPath, [resolve('test/transfer-process.ts'), join(folder, 'first.db'), target])
-  let told = ''
-  child.stdout.on('data', (chunk: Buffer) => {
-    told += String(chunk)
-    if (told.split('\n').length > 12) child.kill('SIGKILL')
-  })
-  const [, signal] = await once(child, 'exit')
-  expect(signal).toBe('SIGKILL')
-  const to = await openAt(target)
-  expect(await findFilledTable(to.db, layouts)).toBeUndefined()
-  await copy(from, to)
-  expect(await sumAll(to)).toEqual(await sumAll(from))
 })
 
 test('each table of the database is among those that are copied, with all its columns', async () => {

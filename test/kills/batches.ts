@@ -1,5 +1,5 @@
-import type { NewDocument, NewItem, NewPassage } from '../src/embed/collection.ts'
-import { createFakeModel, embeddersOf } from './fake-models.ts'
+import type { NewDocument, NewItem, NewPassage } from '../../src/embed/collection.ts'
+import { createFakeModel, embeddersOf } from '../fake-models.ts'
 
 export const killedOwner = 'user-ana'
 /** Items that one transaction writes. */
