@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { isSystemError } from '../engine/disk.ts'
+import { discard, isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { isProcessAlive } from '../storage/left-behind.ts'
 
@@ -20,6 +20,8 @@ const staleMs = 30_000
 
 /** What this process holds now. After a restart its number may be that of a process that died with a lock: the file says the same. */
 const held = new Set<string>()
+/** Locks that this process began to write, and could neither finish nor remove. */
+const broken = new Set<string>()
 
 /**
  * Runs `work` while nobody else does, in this process or another, so that two who want the same file share one download.
@@ -38,7 +40,8 @@ export async function withLock<T>(options: LockOptions, work: () => Promise<T>, 
   } finally {
     clearInterval(beat)
     held.delete(owner)
-    if ((await findOwner(options.path)) === owner) await rm(options.path, { force: true })
+    // One that stays is taken over: nobody holds it.
+    if ((await findOwner(options.path).catch(() => undefined)) === owner) await discard(options.path)
   }
 }
 
@@ -51,8 +54,7 @@ async function takeLock(
     if (signal?.aborted) throw new AppError('aborted', 'The download was stopped.')
     held.add(owner)
     try {
-      const file = await open(path, 'wx')
-      await file.writeFile(owner).finally(() => file.close())
+      await writeLock(path, owner)
       return
     } catch (error) {
       held.delete(owner)
@@ -64,13 +66,30 @@ async function takeLock(
   }
 }
 
+async function writeLock(path: string, owner: string): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(owner).finally(() => file.close())
+    broken.delete(path)
+  } catch (error) {
+    await rm(path).catch(() => broken.add(path))
+    throw error
+  }
+}
+
+/** Removes a lock of nobody. */
+export async function removeLeftLock(path: string, now: number): Promise<void> {
+  await removeStale(path, now, hostname())
+}
+
 /** Whether there was a lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
 async function removeStale(path: string, time: number, host: string): Promise<boolean> {
   const owner = await findOwner(path)
   if (owner === undefined) return true
   const beaten = await stat(path).catch(() => undefined)
   if (beaten === undefined) return true
-  if (time - beaten.mtimeMs <= staleMs && (owner === '' || isAlive(owner, host))) return false
+  const isHeld = !broken.has(path) && (owner === '' || isAlive(owner, host))
+  if (time - beaten.mtimeMs <= staleMs && isHeld) return false
   const aside = `${path}.${randomUUID()}`
   try {
     await rename(path, aside)
