@@ -184,7 +184,8 @@ function wrapSynchronous(): void {
     })
 }
 
-const changing = /^\s*(insert|update|delete|replace|begin|start transaction|commit|create|alter|drop|with\b[^]*\b(insert|update|delete)\b)/i
+const changing =
+  /^\s*(insert|update|delete|replace|begin|start transaction|commit|create|alter|drop|with\b.*\b(insert|update|delete)\b)/is
 
 function wrapSqlite(): void {
   wrap(Sqlite.prototype, 'prepare', (self, parameters, original) => {

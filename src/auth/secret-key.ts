@@ -1,7 +1,8 @@
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
-import { chmod, link, open, readFile, rm } from 'node:fs/promises'
+import { chmod, link, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
+import { removeLeftBeside, workBeside } from '../storage/beside.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 
 const minBytes = 32
@@ -61,6 +62,7 @@ function toKey(secret: string, subject: string): KeyObject {
 }
 
 async function readOrMake(path: string, dataDir: string): Promise<string> {
+  await removeLeftBeside(path)
   return (await findKept(path)) ?? (await make(path, dataDir))
 }
 
@@ -78,24 +80,23 @@ async function findKept(path: string): Promise<string | undefined> {
 /** Written beside and linked into place: the file is never half there, and of two processes the first wins. */
 async function make(path: string, dataDir: string): Promise<string> {
   makeFolder(dataDir, 0o700)
-  const draft = `${path}.${randomBytes(6).toString('hex')}`
   const secret = randomBytes(48).toString('base64url')
   try {
-    const file = await open(draft, 'wx', 0o600)
-    try {
-      await file.writeFile(secret)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await link(draft, path)
+    await workBeside(path, async (draft) => {
+      const file = await open(draft, 'wx', 0o600)
+      try {
+        await file.writeFile(secret)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await link(draft, path)
+    })
     return secret
   } catch (error) {
     const other = hasCode(error, 'EEXIST') ? await findKept(path) : undefined
     if (other === undefined) throw error
     return other
-  } finally {
-    await rm(draft, { force: true })
   }
 }
 

@@ -1,12 +1,12 @@
-import { randomUUID } from 'node:crypto'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
 import type { Environment } from '../config.ts'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
-import { makeFolder } from '../storage/make-folder.ts'
+import { replaceFile } from '../storage/replace-file.ts'
 import type { Say } from './messages.ts'
 
 type Place = Readonly<{ environment: Environment; say: Say }>
@@ -27,13 +27,10 @@ export async function saveToken(place: Place, baseUrl: string, token: string | u
   const path = credentialsPath(place.environment)
   const { [baseUrl]: _, ...others } = await readAll(place)
   const all = token === undefined ? others : { ...others, [baseUrl]: { token } }
-  const beside = `${path}.${randomUUID()}.part`
-  makeFolder(dirname(path), 0o700)
   try {
-    await writeFile(beside, `${JSON.stringify(all, null, 2)}\n`, { mode: 0o600 })
-    await rename(beside, path)
-  } finally {
-    await rm(beside, { force: true })
+    await replaceFile(path, `${JSON.stringify(all, null, 2)}\n`, { folderMode: 0o700, mode: 0o600 })
+  } catch (error) {
+    throw toDiskError(error, dirname(path))
   }
 }
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { isMarkLeftBehind, processMark } from '../storage/left-behind.ts'
 import { removeLeftLock } from './process-lock.ts'
 
-type Kind = 'quantize' | 'merge' | 'adapter'
+type Kind = 'quantize' | 'merge' | 'adapter' | 'convert'
 
 /** Where a model is written before it has its name; no list shows it. */
 export function partOf(file: string, kind: Kind): string {
@@ -17,7 +17,7 @@ export function removalFolderOf(file: string): string {
 }
 
 const unfinished = [
-  /\.gguf\.(?<kind>quantize|merge|adapter)-(?<mark>[\w@-]+)\.part(?:\.part)?$/,
+  /\.gguf\.(?<kind>quantize|merge|adapter|convert)-(?<mark>[\w@-]+)\.part(?:\.part)?$/,
   // What is known of one.
   /\.(?:sha256|report\.json)\.(?<mark>[\w@-]+)\.part$/,
   /^\.removed-(?<mark>[\w@-]+)\.[\w-]+$/,
