@@ -6,7 +6,7 @@ import { join, relative } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { expect } from 'vitest'
 import { AppError } from '../src/errors.ts'
-import { type Fault, failAt } from './failing-disk.ts'
+import { type Fault, failAt, onceBroken } from './failing-disk.ts'
 
 /** A way in which the service keeps something. */
 export type SavePath<World> = Readonly<{
@@ -40,9 +40,6 @@ export const isPartOf = ({ files }: State, whole: State): boolean =>
 
 /** In memory, where that is one: a disk takes its time. */
 const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
-
-/** The one that reaches each operation with all others done. */
-export const onceBroken: Fault = { code: 'EIO', lasts: false }
 
 const faults: readonly Fault[] = [onceBroken, { code: 'ENOSPC', lasts: true }, { code: 'EIO', lasts: true }]
 

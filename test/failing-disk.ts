@@ -8,6 +8,9 @@ import { Client } from 'pg'
 /** How a disk fails: it is full, or broken; once, or from then on. */
 export type Fault = Readonly<{ code: 'ENOSPC' | 'EIO'; lasts: boolean }>
 
+/** The one that reaches each operation with all others done. */
+export const onceBroken: Fault = { code: 'EIO', lasts: false }
+
 type Injection = Readonly<{ folder: string; at: number; fault: Fault }> & { seen: number; isMet: boolean }
 
 let injection: Injection | undefined
