@@ -39,7 +39,7 @@ export const isPartOf = ({ files }: State, whole: State): boolean =>
   Object.entries(files).every(([name, content]) => whole.files[name] === content)
 
 /** In memory, where that is one: a disk takes its time. */
-const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+export const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 const faults: readonly Fault[] = [onceBroken, { code: 'ENOSPC', lasts: true }, { code: 'EIO', lasts: true }]
 
