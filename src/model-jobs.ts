@@ -28,6 +28,7 @@ import { createQuantizations } from './models/quantize.ts'
 import { quantizeRoutes } from './models/quantize-routes.ts'
 import { createModelRegistry } from './models/registry.ts'
 import { removeModel } from './models/remove-model.ts'
+import { removeUnfinished } from './models/unfinished.ts'
 
 export type ModelJobParts = Readonly<{
   host: ModelHost
@@ -59,7 +60,7 @@ export type ModelJobs = Readonly<{
 }>
 
 /** What changes the installed models: downloads with their conversions, removals, quantizations, merges. A part of the composition root. */
-export function openModelJobs(
+export async function openModelJobs(
   config: Config,
   {
     host,
@@ -72,8 +73,9 @@ export function openModelJobs(
     now,
   }: ModelJobParts,
   closer: Closer,
-): ModelJobs {
+): Promise<ModelJobs> {
   const { modelsDir, hfEndpoint: endpoint, hfToken: token, localOnly } = config
+  await removeUnfinished(modelsDir, { isStart: true })
   const registry = createModelRegistry(modelsDir)
   const wait = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal })
   const memoryBudget = () => config.memoryBudget ?? 0.7 * process.availableMemory()

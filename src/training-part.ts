@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +10,7 @@ import type { Config } from './config.ts'
 import type { Datasets } from './datasets/datasets.ts'
 import type { Activity } from './engine/activity.ts'
 import type { Clock } from './engine/cloud/clock.ts'
-import { freeBytes, toDiskError } from './engine/disk.ts'
+import { discard, freeBytes, toDiskError } from './engine/disk.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { inspectTrainable } from './engine/train/open-trainable.ts'
 import { runTraining, spawnTrainer } from './engine/train/train-process.ts'
@@ -19,8 +19,9 @@ import type { Instances } from './instances/instances.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { installAdapter } from './models/install-adapter.ts'
 import { readModelKind } from './models/model-kind.ts'
-import { adapterPartOf, newModelFile } from './models/quantize-files.ts'
+import { newModelFile } from './models/quantize-files.ts'
 import { createModelRegistry } from './models/registry.ts'
+import { partOf } from './models/unfinished.ts'
 import type { Database } from './storage/tables.ts'
 import type { BaseModel } from './training/check-run.ts'
 import { trainingRoutes } from './training/routes.ts'
@@ -118,13 +119,13 @@ async function findBase({ modelsDir, modelAliases }: Config, host: ModelHost, gi
 
 /** A folder that cannot be written would be noticed only when all is learned. */
 export async function checkName(modelsDir: string, name: string): Promise<void> {
-  const probe = adapterPartOf(await newModelFile(modelsDir, name))
+  const probe = partOf(await newModelFile(modelsDir, name), 'adapter')
   try {
     await writeFile(probe, '')
   } catch (error) {
     throw toDiskError(error, modelsDir)
   } finally {
-    await rm(probe, { force: true })
+    await discard(probe)
   }
 }
 

@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { createDatasets } from '../src/datasets/datasets.ts'
 import { createActivity } from '../src/engine/activity.ts'
+import { toDiskError } from '../src/engine/disk.ts'
 import type { ModelShape } from '../src/engine/train/model-shape.ts'
 import { AppError } from '../src/errors.ts'
 import { openStorage } from '../src/storage/open-storage.ts'
@@ -127,7 +128,10 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
       async checkName(name) {
         if ((await readdir(modelsDir)).includes(`${name}.gguf`)) throw new AppError('conflict', 'taken')
       },
-      installAdapter: (file, name) => copyFile(file, join(modelsDir, `${name}.gguf`)),
+      installAdapter: (file, name) =>
+        copyFile(file, join(modelsDir, `${name}.gguf`)).catch((error: unknown) => {
+          throw toDiskError(error, modelsDir)
+        }),
       machine: async () => ({ threads: 2, device: 'cpu', memoryBytes: 1e9 }),
       freeBytes: async () => freeBytes,
       createId: () => `run-${ids++}`,

@@ -2,8 +2,8 @@ import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { chmod, link, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.ts'
+import { removeLeftBeside, workBeside } from '../storage/beside.ts'
 import { makeFolder } from '../storage/make-folder.ts'
-import { removeLeftBeside, writeBesidePlace } from '../storage/write-beside.ts'
 
 const minBytes = 32
 /** Fewer different characters than this is a row of the same key, not a secret. */
@@ -85,7 +85,7 @@ async function make(path: string, dataDir: string): Promise<string> {
   makeFolder(dataDir, 0o700)
   const secret = randomBytes(48).toString('base64url')
   // A name that no backup takes: it holds the key as long as it is there.
-  return writeBesidePlace(path, async (draft) => {
+  return workBeside(path, async (draft) => {
     const file = await open(draft, 'wx', 0o600)
     try {
       await file.writeFile(secret)

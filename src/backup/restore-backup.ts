@@ -44,6 +44,18 @@ export const asideEnding = '.before-restore'
  * `conflict` for a place that is not empty, and what filling a database and opening storage throw.
  */
 export async function restoreBackup(backup: Backup, { places, openStorage, layouts }: RestoreParts): Promise<Restored> {
+  try {
+    return await restoreInto(places, backup, { openStorage, layouts })
+  } catch (error) {
+    throw toStorageError(error, places.dataDir)
+  }
+}
+
+async function restoreInto(
+  places: RestorePlaces,
+  backup: Backup,
+  { openStorage, layouts }: Omit<RestoreParts, 'places'>,
+): Promise<Restored> {
   const marker = join(places.dataDir, markerFile)
   const identity = identityOf(backup)
   const begun = await findBegun(marker)
@@ -65,7 +77,7 @@ export async function restoreBackup(backup: Backup, { places, openStorage, layou
   } catch (error) {
     // Nothing has been changed: it is the database of somebody who is to keep it.
     if (error instanceof AppError && error.code === 'conflict' && begun === undefined) await rm(marker, { force: true })
-    throw toStorageError(error, places.dataDir)
+    throw error
   }
 }
 

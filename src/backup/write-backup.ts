@@ -1,13 +1,13 @@
 import { type FileHandle, open, rename } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { AppError } from '../errors.ts'
+import { workBeside } from '../storage/beside.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import { toStorageError } from '../storage/storage-error.ts'
 import type { TableLayout } from '../storage/transfer/layout.ts'
 import { readLastNumber, readRows } from '../storage/transfer/read-rows.ts'
 import { createTableSum } from '../storage/transfer/table-sum.ts'
-import { writeBesidePlace } from '../storage/write-beside.ts'
 import { backupsFolder, type KeptFile, type KeptFolders, listKeptFiles } from './kept-files.ts'
 import { format, type Manifest, manifestName, rowsName } from './manifest.ts'
 import { createTarWriter, type TarWriter } from './tar-file.ts'
@@ -37,7 +37,7 @@ const pieceBytes = 4 * 1024 * 1024
 export async function writeBackup(path: string, parts: BackupParts): Promise<Manifest> {
   refuseInside(parts.folders.dataDir, path)
   try {
-    return await writeBesidePlace(path, async (beside) => {
+    return await workBeside(path, async (beside) => {
       makeFolder(dirname(resolve(path)))
       // Password hashes and conversations are in it.
       const file = await open(beside, 'wx', 0o600)

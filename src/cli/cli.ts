@@ -1,4 +1,6 @@
+import { dirname } from 'node:path'
 import type { Environment } from '../config.ts'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { type Terminal, writeLine } from './context.ts'
 import { helpText } from './help.ts'
@@ -51,9 +53,15 @@ export async function runCli({ args, environment, readEnvFile, terminal, fetch, 
       version,
     }
     return await command.run(context)
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
+  } catch (failure) {
+    const error = toDiskError(failure, placeOf(failure))
+    if (!(error instanceof AppError)) throw failure
     writeLine(terminal.notes, error.message)
     return exitCodes.failure
   }
+}
+
+/** The folder that an error of the system is about. */
+function placeOf(error: unknown): string {
+  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? dirname(error.path) : process.cwd()
 }

@@ -2,9 +2,10 @@ import { basename, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { runConversion } from '../models/convert/convert-process.ts'
+import { installConverted } from '../models/install-converted.ts'
 import { isInside, modelEnding } from '../models/model-name.ts'
 import { withLock } from '../models/process-lock.ts'
-import { findSize, hashFile, saveRecord } from '../models/verified-file.ts'
+import { findSize } from '../models/verified-file.ts'
 import { type Context, configOf, describeFailure } from './context.ts'
 import { showSetup } from './show-setup.ts'
 import { waitForStop } from './stop-signals.ts'
@@ -30,11 +31,8 @@ export async function convertModel(context: Context, { signal } = waitForStop(co
       wait: (ms: number) => setTimeout(ms),
       onWait: () => show({ type: 'download-wait' }),
     }
-    const convert = async () => {
-      await runConversion({ folder, target, onnxTarget, outputType: 'auto' }, report, signal)
-      await saveRecord(target, { sha256: await hashFile(target), origin: undefined })
-    }
-    await withLock(lock, convert, signal)
+    const convert = (file: string) => runConversion({ folder, target: file, onnxTarget, outputType: 'auto' }, report, signal)
+    await withLock(lock, () => installConverted({ target, origin: undefined, convert }, signal), signal)
     show({ type: 'model-ready', file: target, name })
     return 0
   } catch (error) {

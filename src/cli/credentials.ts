@@ -1,12 +1,12 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
 import type { Environment } from '../config.ts'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
-import { makeFolder } from '../storage/make-folder.ts'
-import { writeBesidePlace } from '../storage/write-beside.ts'
+import { replaceFile } from '../storage/replace-file.ts'
 import type { Say } from './messages.ts'
 
 type Place = Readonly<{ environment: Environment; say: Say }>
@@ -27,11 +27,11 @@ export async function saveToken(place: Place, baseUrl: string, token: string | u
   const path = credentialsPath(place.environment)
   const { [baseUrl]: _, ...others } = await readAll(place)
   const all = token === undefined ? others : { ...others, [baseUrl]: { token } }
-  makeFolder(dirname(path), 0o700)
-  await writeBesidePlace(path, async (beside) => {
-    await writeFile(beside, `${JSON.stringify(all, null, 2)}\n`, { mode: 0o600 })
-    await rename(beside, path)
-  })
+  try {
+    await replaceFile(path, `${JSON.stringify(all, null, 2)}\n`, { folderMode: 0o700, mode: 0o600 })
+  } catch (error) {
+    throw toDiskError(error, dirname(path))
+  }
 }
 
 async function readAll({ environment, say }: Place): Promise<Readonly<Record<string, Readonly<{ token: string }>>>> {

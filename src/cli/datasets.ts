@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { basename, dirname, extname, resolve } from 'node:path'
 import { excludable } from '../datasets/kinds.ts'
 import type { DatasetAnswer, DatasetBody, DatasetItem } from '../datasets/schema.ts'
-import { isSystemError, toDiskError } from '../engine/disk.ts'
+import { discard, isSystemError, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { allPages } from './admin.ts'
 import { type Context, printable, refusal, withService, writeLine } from './context.ts'
@@ -94,6 +94,10 @@ export async function exportDataset(context: Context): Promise<number> {
       const file = await openNew(path, speakOfDatasets(language))
       try {
         for await (const piece of pieces) await file.writeFile(piece)
+      } catch (error) {
+        // Half of a dataset looks like one.
+        await discard(path)
+        throw toDiskError(error, dirname(path))
       } finally {
         await file.close()
       }

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Client, DocumentChunk } from '../client.ts'
 import { usualCollection } from '../embed/schema.ts'
+import { discard, isSystemError } from '../engine/disk.ts'
 import { createRandom } from '../engine/local/random.ts'
 import { AppError } from '../errors.ts'
 import { type Complete, makeQuestion, type QuestionMaterial } from '../rag/make-questions.ts'
@@ -22,7 +23,8 @@ export async function makeQuestionSet(context: Context, say: SayOfDocsEval): Pro
   const file = values.get('output') ?? 'questions.jsonl'
   const questions = await withService(context, (client) => makeQuestions({ client, context, say }, wanted))
   // A person may have worked on the file that is there.
-  await writeFile(file, formatQuestions(questions), { flag: 'wx' }).catch((cause: unknown) => {
+  await writeFile(file, formatQuestions(questions), { flag: 'wx' }).catch(async (cause: unknown) => {
+    if (!isSystemError(cause, 'EEXIST')) await discard(file)
     throw new AppError('invalid', say('unwritableFile', { file }), { cause })
   })
   const model = questions.filter(({ made_by: by }) => by === 'model').length

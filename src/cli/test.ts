@@ -30,7 +30,12 @@ export async function runTests(context: Context): Promise<number> {
 }
 
 /** Debian's packages of programs. */
-const packageOf = { 'chromium-headless-shell': 'chromium-headless-shell', nginx: 'nginx', 'redis-server': 'redis-server', promtool: 'prometheus' }
+const packageOf = {
+  'chromium-headless-shell': 'chromium-headless-shell',
+  nginx: 'nginx',
+  'redis-server': 'redis-server',
+  promtool: 'prometheus',
+}
 
 /** Programs that some tests run against. Only a build machine's root user gets them installed. */
 async function installPrograms({ environment, say, terminal }: Context): Promise<void> {

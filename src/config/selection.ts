@@ -5,6 +5,7 @@ import type { Config } from '../config.ts'
 import type { Selected } from '../engine/providers.ts'
 import { AppError } from '../errors.ts'
 import { replaceFile } from '../storage/replace-file.ts'
+import { toStorageError } from '../storage/storage-error.ts'
 
 /** What can change while the service runs: the file config/config.json. */
 export type Selection = Readonly<{
@@ -47,7 +48,9 @@ export async function writeSelection(path: string, selection: Selection): Promis
   const content = { selected_model: selection.selectedModel ?? null, provider: selection.provider ?? null }
   try {
     await replaceFile(path, `${JSON.stringify(content, null, 2)}\n`)
-  } catch (cause) {
+  } catch (error) {
+    const cause = toStorageError(error, path)
+    if (cause instanceof AppError && cause.code === 'storage_full') throw cause
     throw new AppError('unavailable', `${path} cannot be written. Check the disk, its owner and permissions.`, { cause })
   }
 }

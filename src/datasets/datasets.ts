@@ -79,6 +79,7 @@ const mostReads = 5
 /** Datasets, of which none ever changes. What a killed service has left of some is removed. */
 export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
   const importing = new Set<string>()
+  const unwanted = new Set<string>()
   let turn: Promise<unknown> = Promise.resolve()
   let sweeping = removeOrphans(db, importing).catch(() => {})
 
@@ -97,9 +98,17 @@ export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
     return id
   }
 
-  /** Where removing fails, the next start goes on with it. */
-  function sweep(id: string): Promise<void> {
-    sweeping = sweeping.then(() => removeRows(db, id)).catch(() => {})
+  /** Removes the rows of what is no dataset. Where that fails, the next time goes on with it, or the next start. */
+  function sweep(...ids: readonly string[]): Promise<void> {
+    for (const id of ids) unwanted.add(id)
+    sweeping = sweeping
+      .then(async () => {
+        for (const id of unwanted) {
+          await removeRows(db, id)
+          unwanted.delete(id)
+        }
+      })
+      .catch(() => {})
     return sweeping
   }
 
@@ -151,7 +160,9 @@ export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
     async add(dataset, signal) {
       const id = beginReading()
       try {
-        return await inTurn(() => importFile(id, dataset, signal))
+        const added = await inTurn(() => importFile(id, dataset, signal))
+        if (unwanted.size > 0) await sweep()
+        return added
       } catch (error) {
         await sweep(id)
         throw error

@@ -70,7 +70,7 @@ export async function openSnapshotFiles(folder: string, openFile: typeof open = 
 
     async remove(owner, name) {
       await rm(pathOf(owner, name)).catch((error: unknown) => {
-        throw isMissing(error) ? noSnapshot(name) : error
+        throw isMissing(error) ? noSnapshot(name) : toStorageError(error, 'the snapshots')
       })
     },
   }

@@ -20,7 +20,17 @@ export function toDiskError(error: unknown, folder: string): unknown {
   if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS')) {
     return unusableFolder(folder, error)
   }
+  if (isSystemError(error, 'EIO')) {
+    return new AppError('unavailable', `The disk of ${folder} cannot be read or written (EIO). Check the disk itself.`, {
+      cause: error,
+    })
+  }
   return error
+}
+
+/** Removes files that were begun and are of no use. That this fails, too, is not to hide why; whoever begins anew removes them. */
+export async function discard(...paths: readonly string[]): Promise<void> {
+  for (const path of paths) await rm(path, { force: true }).catch(() => {})
 }
 
 export function unusableFolder(folder: string, cause: unknown): AppError {
@@ -60,7 +70,7 @@ export async function writeBeside(target: string, pieces: AsyncIterable<Uint8Arr
     await rename(part, target)
     await syncFolder(dirname(target))
   } catch (error) {
-    await rm(part, { force: true })
+    await discard(part)
     throw toDiskError(error, dirname(target))
   }
 }

@@ -9,6 +9,8 @@ export interface EvaluationQueue {
   refuseMore(): void
   add(id: string, plan: Plan): void
   has(id: string): boolean
+  /** Tries again to write down how evaluations have ended, where that has failed. */
+  saveEnds(): Promise<void>
   progressOf(id: string): Progress | undefined
   /** Tells how far one is, and ends when it has ended. A slow reader is told the newest. */
   watch(id: string, signal: AbortSignal): AsyncGenerator<Progress>
@@ -45,6 +47,8 @@ const mostWaiting = 16
 export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
   const jobs = new Map<string, Job>()
   const waiting: Job[] = []
+  /** Ends that could not be written down yet. */
+  const unsaved = new Map<string, Partial<EvaluationRow>>()
   let running: Promise<void> | undefined
   let isClosing = false
   const isEnding = () => isClosing || parts.isEnding()
@@ -55,16 +59,24 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
   }
 
   async function run(job: Job): Promise<void> {
-    try {
-      if (!job.stopping.signal.aborted) await parts.save(job.id, { state: 'running' })
-      await parts.save(job.id, { ...(await outcomeOf(job, parts, isEnding)), endedAt: parts.time() })
-    } catch (error) {
-      // Its row stays as it was; the next start marks it.
-      parts.onError(error)
-    } finally {
-      jobs.delete(job.id)
-      job.changed.resolve()
-      job.ended.resolve()
+    // That it runs can be seen by its progress, too.
+    if (!job.stopping.signal.aborted) await parts.save(job.id, { state: 'running' }).catch(parts.onError)
+    unsaved.set(job.id, { ...(await outcomeOf(job, parts, isEnding)), endedAt: parts.time() })
+    await saveEnds()
+    jobs.delete(job.id)
+    job.changed.resolve()
+    job.ended.resolve()
+  }
+
+  /** A disk that is full may have room again. What is unsaved at the end of the service is marked by the next start. */
+  async function saveEnds(): Promise<void> {
+    for (const [id, values] of unsaved) {
+      try {
+        await parts.save(id, values)
+        unsaved.delete(id)
+      } catch (error) {
+        parts.onError(error)
+      }
     }
   }
 
@@ -82,6 +94,7 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
       running ??= runAll()
     },
     has: (id) => jobs.has(id),
+    saveEnds,
     progressOf: (id) => jobs.get(id)?.progress,
     async *watch(id, signal) {
       const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
@@ -111,6 +124,7 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
       isClosing = true
       for (const { stopping } of jobs.values()) stopping.abort()
       await running
+      await saveEnds()
     },
   }
 }

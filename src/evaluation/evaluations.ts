@@ -87,6 +87,7 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
     },
     get,
     async look() {
+      await queue.saveEnds()
       for (const id of await listWished(db, instances.id)) await queue.stop(id)
     },
     close: queue.close,
@@ -104,6 +105,7 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
     },
     async cancel(id, viewer) {
       await get(id, viewer)
+      await queue.saveEnds()
       if (!(await queue.stop(id))) {
         if (!(await wishEnd(db, id))) throw new AppError('conflict', `The evaluation "${id}" has ended already.`)
         await instances.hint()
@@ -113,6 +115,7 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
     },
     async remove(id, viewer) {
       await get(id, viewer)
+      await queue.saveEnds()
       if (queue.has(id) || !(await removeEnded(db, id)))
         throw new AppError('conflict', `The evaluation "${id}" has not ended yet. Cancel it first.`)
     },

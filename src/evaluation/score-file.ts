@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { toDiskError } from '../engine/disk.ts'
+import { discard, toDiskError } from '../engine/disk.ts'
 import type { ScoreEvent, ScoreJob, TextScore } from '../engine/train/score-protocol.ts'
 import { AppError } from '../errors.ts'
 import { findProcessFolder } from '../storage/process-folder.ts'
@@ -34,7 +34,7 @@ export async function openScore({ runScoring, folder: shared, maxLength, threads
     } catch (error) {
       throw toDiskError(error, folder)
     } finally {
-      await rm(examplesFile, { force: true })
+      await discard(examplesFile)
     }
   }
 }

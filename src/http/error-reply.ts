@@ -96,6 +96,10 @@ export function toAppError(error: unknown, log: Pick<FastifyBaseLogger, 'error'>
     log.error({ err: error }, 'The disk is full')
     return new AppError('storage_full', 'There is no room left on the disk of the service.', { cause: error })
   }
+  if (isBroken(error)) {
+    log.error({ err: error }, 'The disk cannot be read or written')
+    return new AppError('unavailable', 'The disk of the service cannot be read or written.', { cause: error })
+  }
   log.error({ err: error }, 'Unforeseen error')
   return new AppError('internal', 'Something failed inside simpleIA. The log has the details.', { cause: error })
 }
@@ -105,8 +109,11 @@ function isRequestError(error: unknown): error is FastifyError & { statusCode: n
   return typeof error.statusCode === 'number' && error.statusCode >= 400 && error.statusCode < 500
 }
 
-function isStorageFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'SQLITE_FULL')
+const isStorageFull = (error: unknown) => hasCode(error, 'ENOSPC', 'EDQUOT', 'SQLITE_FULL')
+const isBroken = (error: unknown) => hasCode(error, 'EIO', 'EROFS')
+
+function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }
 
 const messageOf: Readonly<Record<string, string>> = {

@@ -4,11 +4,12 @@ import { isBert } from './convert/bert-checkpoint.ts'
 import type { Conversion } from './convert/convert.ts'
 import type { PullEvent } from './download-events.ts'
 import { createEventFeed, type EventFeed } from './event-feed.ts'
+import { installConverted } from './install-converted.ts'
 import { modelEnding } from './model-name.ts'
 import { listOnnxModels, onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import type { PullOptions } from './pull.ts'
-import { findRecord, findSize, hashFile, type Origin, saveRecord } from './verified-file.ts'
+import { findRecord, findSize, type Origin } from './verified-file.ts'
 
 type Checkpoint = Extract<PullEvent, { type: 'checkpoint-ready' }>
 
@@ -72,8 +73,8 @@ async function convertToGguf(
   const name = relative(modelsDir, target).slice(0, -modelEnding.length).replaceAll(sep, '/')
   if (isDone) return { path: target, name }
   const report = ({ done, total }: TensorWritten) => feed.push({ type: 'convert-progress', done, total })
-  await convert({ folder, target, outputType: 'auto' }, report, signal)
-  await saveRecord(target, { sha256: await hashFile(target, signal), origin })
+  const convertTo = (file: string) => convert({ folder, target: file, outputType: 'auto' }, report, signal)
+  await installConverted({ target, origin, convert: convertTo }, signal)
   return { path: target, name }
 }
 

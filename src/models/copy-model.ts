@@ -1,10 +1,10 @@
-import { link, mkdir, rm } from 'node:fs/promises'
+import { link, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { toDiskError } from '../engine/disk.ts'
+import { discard, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { modelEnding, parseModelName, quoted } from './model-name.ts'
 import { listParts, type ModelDetails, type ModelRegistry } from './registry.ts'
-import { findRecord, findSize, saveRecord } from './verified-file.ts'
+import { findRecord, findSize, recordOf, saveRecord } from './verified-file.ts'
 
 export type CopyOptions = Readonly<{ modelsDir: string; registry: Pick<ModelRegistry, 'find' | 'describe'> }>
 
@@ -19,23 +19,32 @@ export async function copyModel({ modelsDir, registry }: CopyOptions, source: st
   if (name === undefined)
     throw new AppError('invalid', `A new name must be a path inside the models folder, but is ${quoted(target)}.`)
   const files = toPairs(modelsDir, model, name)
-  for (const { to } of files)
-    if ((await findSize(to)) !== undefined) throw new AppError('conflict', `There is a model called ${quoted(name)} already.`)
+  for (const [index, { from, to }] of files.entries())
+    if ((await findSize(to)) !== undefined && (index === 0 || !(await isSameFile(from, to))))
+      throw new AppError('conflict', `There is a model called ${quoted(name)} already.`)
   const made: string[] = []
   try {
     await mkdir(dirname(join(modelsDir, name)), { recursive: true })
     // The first file last: with it the model is listed.
     for (const { from, to } of files.toReversed()) {
+      const record = await findRecord(from)
+      made.push(recordOf(to))
+      // Not where it came from: by that name the first one is found.
+      if (record !== undefined) await saveRecord(to, { sha256: record.sha256, origin: undefined }, from)
+      if (await isSameFile(from, to)) continue
       await link(from, to)
       made.push(to)
-      const record = await findRecord(from)
-      // Not where it came from: by that name the first one is found.
-      if (record !== undefined) await saveRecord(to, { sha256: record.sha256, origin: undefined })
     }
   } catch (error) {
-    for (const file of made) await rm(file, { force: true })
+    await discard(...made)
     throw toDiskError(error, modelsDir)
   }
+}
+
+/** A copy that came to a sudden end has left some of its names. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [its, others] = await Promise.all([stat(one), stat(other).catch(() => undefined)])
+  return its.ino === others?.ino && its.dev === others.dev
 }
 
 function toPairs(modelsDir: string, { name: source, files }: ModelDetails, target: string) {

@@ -1,7 +1,8 @@
-import { copyFile, rm, stat } from 'node:fs/promises'
+import { copyFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { toDiskError } from '../engine/disk.ts'
-import { adapterPartOf, installPart, newModelFile, removeLeftovers } from './quantize-files.ts'
+import { discard, toDiskError } from '../engine/disk.ts'
+import { installPart, newModelFile } from './quantize-files.ts'
+import { partOf, removeUnfinished } from './unfinished.ts'
 import { findSize, hashFile, saveRecord } from './verified-file.ts'
 
 /**
@@ -10,24 +11,22 @@ import { findSize, hashFile, saveRecord } from './verified-file.ts'
  * is another such model, `storage_full`, `unavailable` (the folder cannot be written).
  */
 export async function installAdapter(modelsDir: string, file: string, name: string): Promise<void> {
-  const sha256 = await hashFile(file)
   const there = join(modelsDir, `${name}.gguf`)
-  if (await holds(there, file, sha256)) return saveRecord(there, { sha256, origin: undefined })
-  const target = await newModelFile(modelsDir, name)
-  const part = adapterPartOf(target)
   try {
-    await removeLeftovers(dirname(target))
-    await copyFile(file, part)
-    await installPart(part, target, name)
-    await saveRecord(target, { sha256, origin: undefined }).catch(async (error: unknown) => {
-      await rm(target, { force: true })
-      throw error
-    })
+    const sha256 = await hashFile(file)
+    if (await holds(there, file, sha256)) return await saveRecord(there, { sha256, origin: undefined })
+    const target = await newModelFile(modelsDir, name)
+    const part = partOf(target, 'adapter')
+    try {
+      await removeUnfinished(dirname(target), { isStart: false })
+      await copyFile(file, part)
+      await installPart(part, target, { name, sha256 })
+    } finally {
+      // Where it was installed it has gone already.
+      await discard(part)
+    }
   } catch (error) {
-    throw toDiskError(error, dirname(target))
-  } finally {
-    // Where it was installed it has gone already.
-    await rm(part, { force: true })
+    throw toDiskError(error, dirname(there))
   }
 }
 

@@ -1,6 +1,5 @@
-import { rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
-import { toDiskError } from '../engine/disk.ts'
+import { discard, toDiskError } from '../engine/disk.ts'
 import type { QuantizeEvent, QuantizeJob } from '../engine/local/quantize-protocol.ts'
 import { isQuantization, type Quantization, quantizations } from '../engine/quantization.ts'
 import type { MergeJob } from '../engine/train/merge-adapter.ts'
@@ -8,9 +7,10 @@ import type { MergeEvent } from '../engine/train/merge-protocol.ts'
 import { AppError } from '../errors.ts'
 import type { ModelFacts } from './model-kind.ts'
 import type { OneJob } from './one-job.ts'
-import { createPart, installPart, mergedName, mergePartOf, modelBytes, newModelFile } from './quantize-files.ts'
+import { createPart, installPart, mergedName, modelBytes, newModelFile } from './quantize-files.ts'
 import type { InstalledModel, ModelRegistry } from './registry.ts'
-import { hashFile, saveRecord } from './verified-file.ts'
+import { partOf } from './unfinished.ts'
+import { hashFile } from './verified-file.ts'
 
 export type MergeRequest = Readonly<{
   /** `base+adapter`, or an alias of it. */
@@ -67,14 +67,13 @@ async function* merge(parts: MergesParts, request: MergeRequest, signal: AbortSi
   try {
     const fallbackTensors = yield* write(parts, { base, adapter, quantization, file, part }, signal)
     const sha256 = await hashFile(part, signal)
-    await installPart(part, file, name)
-    await saveRecord(file, { sha256, origin: undefined })
+    await installPart(part, file, { name, sha256 })
     yield { type: 'merge-end', name, quantization, sizeBytes: await modelBytes(file), fallbackTensors }
   } catch (error) {
     throw signal.aborted ? new AppError('aborted', 'Merging was stopped.', { cause: error }) : toDiskError(error, dirname(file))
   } finally {
     // Where it was installed it has gone already.
-    await rm(part, { force: true })
+    await discard(part)
   }
 }
 
@@ -117,7 +116,7 @@ async function* write(
   { base, adapter, quantization, file, part }: Work,
   signal: AbortSignal,
 ): AsyncGenerator<MergeProgress, number> {
-  const merged = mergePartOf(file)
+  const merged = partOf(file, 'merge')
   // BF16 reaches further than F16, and F32 loses nothing before it is rounded.
   const outputType = quantization === 'BF16' ? 'F32' : 'F16'
   try {
@@ -130,6 +129,6 @@ async function* write(
     }
     throw new AppError('internal', `Making ${basename(file)} ended without a result.`)
   } finally {
-    await rm(merged, { force: true })
+    await discard(merged)
   }
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { isSystemError } from '../engine/disk.ts'
+import { discard, isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
+import { workBeside } from '../storage/beside.ts'
 import { isProcessAlive } from '../storage/left-behind.ts'
-import { writeBesidePlace } from '../storage/write-beside.ts'
 
 export type LockOptions = Readonly<{
   path: string
@@ -21,6 +21,8 @@ const staleMs = 30_000
 
 /** What this process holds now. After a restart its number may be that of a process that died with a lock: the file says the same. */
 const held = new Set<string>()
+/** Locks that this process began to write, and could neither finish nor remove. */
+const broken = new Set<string>()
 
 /**
  * Runs `work` while nobody else does, in this process or another, so that two who want the same file share one download.
@@ -39,7 +41,8 @@ export async function withLock<T>(options: LockOptions, work: () => Promise<T>, 
   } finally {
     clearInterval(beat)
     held.delete(owner)
-    if ((await findOwner(options.path)) === owner) await rm(options.path, { force: true })
+    // One that stays is taken over: nobody holds it.
+    if ((await findOwner(options.path).catch(() => undefined)) === owner) await discard(options.path)
   }
 }
 
@@ -66,14 +69,30 @@ async function takeLock(
 
 /** With its owner in it from the first moment: one of nobody would hold up all others for as long as it takes to be stale. */
 async function make(path: string, owner: string): Promise<void> {
-  await writeBesidePlace(path, async (beside) => {
+  await workBeside(path, async (beside) => {
     await writeFile(beside, owner, { flag: 'wx' })
     await link(beside, path).catch(async (error: unknown) => {
       // Some disks know no second names.
       if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error
-      await writeFile(path, owner, { flag: 'wx' })
+      await writeLock(path, owner)
     })
   })
+  broken.delete(path)
+}
+
+async function writeLock(path: string, owner: string): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    await file.writeFile(owner).finally(() => file.close())
+  } catch (error) {
+    await rm(path).catch(() => broken.add(path))
+    throw error
+  }
+}
+
+/** Removes a lock of nobody. */
+export async function removeLeftLock(path: string, now: number): Promise<void> {
+  await removeStale(path, now, hostname())
 }
 
 /** Whether there was a lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
@@ -82,7 +101,8 @@ async function removeStale(path: string, time: number, host: string): Promise<bo
   if (owner === undefined) return true
   const beaten = await stat(path).catch(() => undefined)
   if (beaten === undefined) return true
-  if (time - beaten.mtimeMs <= staleMs && (owner === '' || isAlive(owner, host))) return false
+  const isHeld = !broken.has(path) && (owner === '' || isAlive(owner, host))
+  if (time - beaten.mtimeMs <= staleMs && isHeld) return false
   const aside = `${path}.${randomUUID()}`
   try {
     await rename(path, aside)

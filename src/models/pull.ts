@@ -2,7 +2,7 @@ import { lookup as dnsLookup } from 'node:dns/promises'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import type { Egress, EgressCall } from '../engine/cloud/egress.ts'
-import { toDiskError } from '../engine/disk.ts'
+import { discard, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { type Choice, chooseFiles } from './choose-files.ts'
@@ -14,7 +14,7 @@ import { modelEnding, parseHubName, quoted } from './model-name.ts'
 import { checkpointsFolder, onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import { receiveFile, type TransferLimits, type TransferOptions, transferLimits } from './transfer.ts'
-import { countBytes, readState, removePart } from './transfer-state.ts'
+import { countBytes, filesOfPart, readState, removePart } from './transfer-state.ts'
 import { checkSpace, findRecord, hashFile, hashGitBlob, installFile, type Origin, recordOf, saveRecord } from './verified-file.ts'
 
 export type PullOptions = Readonly<{
@@ -178,7 +178,10 @@ type Received = Readonly<{ target: string; install: () => Promise<void> }>
 /** Fetches what is missing into `.part` files and checks it; nothing is installed until all is there. */
 async function receiveAll(job: Job, wanted: readonly Wanted[], name: string, signal: AbortSignal): Promise<readonly Received[]> {
   const missing: Wanted[] = []
-  for (const one of wanted) if (!(await isWhole(job, one, signal))) missing.push(one)
+  for (const one of wanted) {
+    if (!(await isWhole(job, one, signal))) missing.push(one)
+    else await discard(...filesOfPart(`${one.target}.part`))
+  }
   if (missing.length === 0) return []
   for (const { target } of missing) await mkdir(dirname(target), { recursive: true })
   const sizeOf = (files: readonly Wanted[]) => files.reduce((sum, { file }) => sum + file.sizeBytes, 0)
@@ -215,7 +218,8 @@ async function receiveOne(
     if (sha256 !== undefined) {
       const install = async () => {
         await installFile(part, target, { sha256, origin: originOf(job, file) })
-        await removePart(part)
+        // It is installed: what stays of the transfer goes with the next pull.
+        await discard(...filesOfPart(part))
       }
       return { target, install }
     }

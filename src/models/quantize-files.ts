@@ -1,10 +1,11 @@
-import { open, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { open, realpath, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
-import { toDiskError } from '../engine/disk.ts'
+import { discard, toDiskError } from '../engine/disk.ts'
 import { quantizationNames } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
 import { isInside } from './model-name.ts'
-import { findSize } from './verified-file.ts'
+import { partOf, removeUnfinished } from './unfinished.ts'
+import { findSize, recordOf, saveRecord, syncFile } from './verified-file.ts'
 
 /** A name that ends like one of these says its quantization. */
 const quantizationEnding = new RegExp(`[-._](${[...quantizationNames, 'F32'].join('|')})$`, 'i')
@@ -59,26 +60,14 @@ export function mergedName(base: string, adapter: string, quantization: string):
   return `${stem}${basename(adapter)}-${name.slice(stem.length)}`
 }
 
-const unfinished = /\.gguf\.(quantize|merge|adapter)-(\d+)\.part(?:\.part)?$/
-
-/** Where a model is merged, before it is quantized; no list shows it, and what is left of it is removed as other parts are. */
-export function mergePartOf(file: string): string {
-  return `${file}.merge-${process.pid}.part`
-}
-
-/** Where an adapter is copied to, before it has its name. */
-export function adapterPartOf(file: string): string {
-  return `${file}.adapter-${process.pid}.part`
-}
-
 /**
  * An empty file to write a model into, whose name no list shows. What processes that are gone have left in the folder is removed.
- * Throws `unavailable` when the folder cannot be written.
+ * Throws `storage_full`, and `unavailable` when the folder cannot be written.
  */
 export async function createPart(file: string): Promise<string> {
   const folder = dirname(file)
-  await removeLeftovers(folder)
-  const part = join(folder, `${basename(file)}.quantize-${process.pid}.part`)
+  await removeUnfinished(folder, { isStart: false })
+  const part = partOf(file, 'quantize')
   try {
     await (await open(part, 'w')).close()
   } catch (error) {
@@ -87,33 +76,25 @@ export async function createPart(file: string): Promise<string> {
   return part
 }
 
-/** What processes that are gone had half made in a folder. */
-export async function removeLeftovers(folder: string): Promise<void> {
-  for (const file of await readdir(folder)) {
-    const [, kind, number] = unfinished.exec(file) ?? []
-    const pid = Number(number)
-    // One at a time, but for adapters: what this process has left is from an earlier one with the same number, as in a container.
-    const isLeft = pid === process.pid && kind !== 'adapter'
-    if (pid > 0 && (isLeft || !isAlive(pid))) await rm(join(folder, file), { force: true })
-  }
-}
+export type NewModel = Readonly<{
+  name: string
+  /** Recorded beside it; undefined: nothing is recorded. */
+  sha256?: string
+}>
 
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
-}
-
-/** Forces the finished part to the disk and gives it its name. Throws `conflict` when somebody else has taken that meanwhile. */
-export async function installPart(part: string, file: string, name: string): Promise<void> {
-  const written = await open(part, 'r+')
-  try {
-    await written.sync()
-  } finally {
-    await written.close()
-  }
+/**
+ * Forces the finished part to the disk and gives it its name, with what is to be known of it: both are there in the end, or none.
+ * Throws `conflict` when somebody else has taken the name meanwhile.
+ */
+export async function installPart(part: string, file: string, { name, sha256 }: NewModel): Promise<void> {
+  await syncFile(part)
   await refuseExisting(file, name)
-  await rename(part, file)
+  try {
+    // Before the file: it is the one that makes the model.
+    if (sha256 !== undefined) await saveRecord(file, { sha256, origin: undefined }, part)
+    await rename(part, file)
+  } catch (error) {
+    if (sha256 !== undefined) await discard(recordOf(file))
+    throw error
+  }
 }

@@ -1,8 +1,10 @@
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readFile, rename, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { Value } from 'typebox/value'
-import { isSystemError } from '../engine/disk.ts'
+import { discard, isSystemError, toDiskError } from '../engine/disk.ts'
 import type { ModelMeasures } from '../engine/local/quantize-protocol.ts'
+import { processMark } from '../storage/left-behind.ts'
 
 const row = {
   model: Type.String(),
@@ -56,10 +58,10 @@ export function reportOf(modelFile: string): string {
   return modelFile.replace(/(\.gguf)?$/, '.report.json')
 }
 
-/** Written beside and renamed. */
+/** Written beside and renamed. Throws `storage_full`, `unavailable`. */
 export async function saveReport(modelFile: string, report: QuantizeReport): Promise<void> {
   const path = reportOf(modelFile)
-  const beside = `${path}.part`
+  const beside = `${path}.${processMark}.part`
   try {
     const file = await open(beside, 'w')
     try {
@@ -70,8 +72,8 @@ export async function saveReport(modelFile: string, report: QuantizeReport): Pro
     }
     await rename(beside, path)
   } catch (error) {
-    await rm(beside, { force: true }).catch(() => {})
-    throw error
+    await discard(beside)
+    throw toDiskError(error, dirname(path))
   }
 }
 

@@ -1,6 +1,5 @@
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { toDiskError } from '../engine/disk.ts'
+import { discard, toDiskError } from '../engine/disk.ts'
 import type { MeasureEvent, MeasureJob, Measurement, QuantizeEvent, QuantizeJob } from '../engine/local/quantize-protocol.ts'
 import { type Quantization, quantizations } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
@@ -124,13 +123,13 @@ async function* write(
       if (event.type === 'quantize-end') fallbackTensors = event.fallbackTensors
       else yield event
     }
-    await installPart(part, file, name)
+    await installPart(part, file, { name })
     return fallbackTensors
   } catch (error) {
     throw toDiskError(error, join(file, '..'))
   } finally {
     // Where it was installed it has gone already.
-    await rm(part, { force: true })
+    await discard(part)
   }
 }
 

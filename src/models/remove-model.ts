@@ -1,11 +1,13 @@
-import { rm, rmdir } from 'node:fs/promises'
+import { mkdir, rename, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
+import { isSystemError, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import { reportOf } from './quantize-report.ts'
 import { isLaterPart, type ModelDetails } from './registry.ts'
-import { removePart } from './transfer-state.ts'
+import { filesOfPart } from './transfer-state.ts'
+import { removalFolderOf } from './unfinished.ts'
 import { recordOf } from './verified-file.ts'
 
 export type RemoveOptions = Readonly<{
@@ -42,17 +44,49 @@ export async function removeModel(options: RemoveOptions, name: string): Promise
   // As those who write it have it: a checkpoint is its folder.
   const locked = first.endsWith(onnxFile) ? dirname(first) : join(modelsDir, basename(first))
   const lock = { path: `${locked}.lock`, now, wait, onWait }
-  await withLock(lock, async () => {
-    // The first file first: without it the others are no model.
-    for (const file of model.files) {
-      await rm(file, { force: true })
-      await rm(recordOf(file), { force: true })
-      await rm(reportOf(file), { force: true })
-      await removePart(`${file}.part`)
-    }
+  const work = async () => {
+    const besides = (file: string) => [recordOf(file), reportOf(file), ...filesOfPart(`${file}.part`)]
+    // The first file last: as long as it is there, the removal can be asked for again.
+    await removeTogether(first, [...model.files.flatMap(besides), ...model.files.toReversed()])
     for (const folder of new Set(model.files.map(dirname).reverse())) await removeEmptyFolders(modelsDir, folder)
-  })
+  }
+  try {
+    // Where there is no room for a lock nobody can download either, and who removes a model wants room.
+    await withLock(lock, work).catch((error: unknown) => (isFull(error) ? work() : Promise.reject(error)))
+  } catch (error) {
+    throw toDiskError(error, modelsDir)
+  }
   return model.name
+}
+
+const isFull = (error: unknown) => isSystemError(error, 'ENOSPC', 'EDQUOT')
+
+/** Puts all aside, beside the first, before anything is gone: where one cannot be moved, all come back. */
+async function removeTogether(first: string, paths: readonly string[]): Promise<void> {
+  const aside = removalFolderOf(first)
+  const moved: Array<readonly [from: string, to: string]> = []
+  try {
+    await mkdir(aside)
+    for (const [index, path] of paths.entries()) {
+      const place = join(aside, String(index))
+      if (await rename(path, place).then(() => true, unlessMissing)) moved.push([path, place])
+    }
+  } catch (error) {
+    // A folder takes room, too.
+    if (isFull(error)) for (const path of paths) await rm(path, { force: true })
+    else {
+      for (const [from, to] of moved.toReversed()) await rename(to, from).catch(() => {})
+      await rmdir(aside).catch(() => {})
+      throw error
+    }
+  }
+  // What stays is removed by the next start.
+  await rm(aside, { recursive: true, force: true }).catch(() => {})
+}
+
+function unlessMissing(error: unknown): false {
+  if (isSystemError(error, 'ENOENT')) return false
+  throw error
 }
 
 async function removeEmptyFolders(modelsDir: string, from: string): Promise<void> {

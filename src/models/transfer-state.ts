@@ -1,7 +1,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
-import { isSystemError } from '../engine/disk.ts'
+import { discard, isSystemError } from '../engine/disk.ts'
 import type { HubFile } from './hub-listing.ts'
 import { findSize } from './verified-file.ts'
 
@@ -30,19 +30,27 @@ export async function readState(part: string, file: HubFile): Promise<readonly R
 /** Notes which bytes of the part are on the disk: call it only when they are. A crash leaves the old note or the new one. */
 export async function saveState(part: string, file: HubFile, ranges: readonly Range[]): Promise<void> {
   const beside = `${stateOf(part)}.new`
-  const note = await open(beside, 'w')
   try {
-    await note.writeFile(JSON.stringify({ size: file.sizeBytes, digest: digestOf(file), ranges }))
-    await note.sync()
-  } finally {
-    await note.close()
+    const note = await open(beside, 'w')
+    try {
+      await note.writeFile(JSON.stringify({ size: file.sizeBytes, digest: digestOf(file), ranges }))
+      await note.sync()
+    } finally {
+      await note.close()
+    }
+    await rename(beside, stateOf(part))
+  } catch (error) {
+    await discard(beside)
+    throw error
   }
-  await rename(beside, stateOf(part))
 }
 
 export async function removePart(part: string): Promise<void> {
-  await Promise.all([part, stateOf(part), `${stateOf(part)}.new`].map((path) => rm(path, { force: true })))
+  await Promise.all(filesOfPart(part).map((path) => rm(path, { force: true })))
 }
+
+/** All that an unfinished transfer leaves. */
+export const filesOfPart = (part: string): readonly string[] => [part, stateOf(part), `${stateOf(part)}.new`]
 
 /** The ranges with one more, in ascending order; those that touch become one. */
 export function addRange(ranges: readonly Range[], [from, to]: Range): readonly Range[] {

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { isSystemError } from '../engine/disk.ts'
+import { discard, isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
+import { processMark } from '../storage/left-behind.ts'
 
 /** The SHA-256 of a file as lower-case hex. */
 export async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
@@ -52,15 +53,20 @@ export async function installFile(part: string, target: string, record: FileReco
 
 /**
  * Also holds size and time of last change, so that a later start need not read the whole file again. The first line is what
- * `sha256sum -c` reads.
+ * `sha256sum -c` reads. `file`: where the bytes are, before they get their name.
  */
-export async function saveRecord(path: string, { sha256, origin }: FileRecord): Promise<void> {
-  const { size, mtimeMs } = await stat(path)
+export async function saveRecord(path: string, { sha256, origin }: FileRecord, file = path): Promise<void> {
+  const { size, mtimeMs } = await stat(file)
   const from = origin === undefined ? '' : `# from ${origin.repository} ${origin.commit} ${origin.path}\n`
   const text = `${sha256}  ${basename(path)}\n# size ${size} modified ${Math.trunc(mtimeMs)}\n${from}`
-  const beside = `${recordOf(path)}.part`
-  await writeFile(beside, text)
-  await rename(beside, recordOf(path))
+  const beside = `${recordOf(path)}.${processMark}.part`
+  try {
+    await writeFile(beside, text)
+    await rename(beside, recordOf(path))
+  } catch (error) {
+    await discard(beside)
+    throw error
+  }
 }
 
 /** What is recorded of a file; undefined when nothing is, or the file has changed since. */

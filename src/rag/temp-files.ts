@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { findProcessFolder } from '../storage/process-folder.ts'
+import { toStorageError } from '../storage/storage-error.ts'
 
 export type TempFile = Readonly<{
   path: string
@@ -21,7 +22,7 @@ export interface TempFiles {
   readonly folder: string
   /** Throws `too_large` past the limit, and whatever the source throws; the file is then gone. */
   save(source: AsyncIterable<Uint8Array>, maxBytes: number, signal: AbortSignal): Promise<TempFile>
-  /** One that is gone already is no error. */
+  /** One that is gone already is no error; one that cannot go now goes at the end of the service, or at the next start. */
   remove(files: readonly TempFile[]): Promise<void>
   /** Removes all. */
   close(): Promise<void>
@@ -36,8 +37,6 @@ export async function openTempFiles(path: string): Promise<TempFiles> {
   return {
     folder,
     async save(source, maxBytes, signal) {
-      // Not before the first file: the data folder of a service without documents need not be writable.
-      makeFolder(folder, 0o700)
       const file = join(folder, randomUUID())
       const hash = createHash('sha256')
       let sizeBytes = 0
@@ -50,15 +49,19 @@ export async function openTempFiles(path: string): Promise<TempFiles> {
         },
       })
       try {
+        // Not before the first file: the data folder of a service without documents need not be writable.
+        makeFolder(folder, 0o700)
         await pipeline(source, measure, createWriteStream(file, { mode: 0o600, flags: 'wx' }), { signal })
       } catch (error) {
-        await rm(file, { force: true })
-        throw signal.aborted ? new AppError('aborted', 'The upload was stopped.', { cause: error }) : error
+        await rm(file, { force: true }).catch(() => {})
+        throw signal.aborted
+          ? new AppError('aborted', 'The upload was stopped.', { cause: error })
+          : toStorageError(error, 'the uploads')
       }
       return { path: file, sizeBytes, sha256: hash.digest('hex') }
     },
     async remove(files) {
-      await Promise.all(files.map(({ path: file }) => rm(file, { force: true })))
+      await Promise.all(files.map(({ path: file }) => rm(file, { force: true }).catch(() => {})))
     },
     close: () => rm(folder, { recursive: true, force: true }),
   }

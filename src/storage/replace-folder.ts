@@ -3,6 +3,9 @@ import { readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isLeftBehind } from './left-behind.ts'
 
+/** What this process makes now. */
+const underWay = new Set<string>()
+
 /**
  * Has a folder made beside the place of another and puts it there: whoever looks, and whoever comes after a sudden end, finds the old one,
  * the new one or none, and never a part of one. Of two that are made at once one stays. What ended processes left beside it is removed.
@@ -11,13 +14,20 @@ export async function replaceFolder(place: string, make: (beside: string) => Pro
   await removeLeftBehind(place)
   const beside = `${place}.${process.pid}.${randomUUID()}`
   const old = `${beside}.old`
+  underWay.add(basename(beside)).add(basename(old))
   try {
     await make(beside)
     await rename(place, old).catch(unless('ENOENT'))
-    // Another process was faster.
-    await rename(beside, place).catch(unless('ENOTEMPTY', 'EEXIST'))
+    try {
+      // Another process was faster.
+      await rename(beside, place).catch(unless('ENOTEMPTY', 'EEXIST'))
+    } catch (error) {
+      await rename(old, place).catch(() => {})
+      throw error
+    }
   } finally {
-    for (const path of [old, beside]) await rm(path, { recursive: true, force: true })
+    for (const path of [old, beside]) await rm(path, { recursive: true, force: true }).catch(() => {})
+    for (const path of [old, beside]) underWay.delete(basename(path))
   }
 }
 
@@ -32,7 +42,7 @@ async function removeLeftBehind(place: string): Promise<void> {
   const folder = dirname(place)
   for (const name of await readdir(folder).catch(() => [])) {
     const [pid] = name.startsWith(`${basename(place)}.`) ? name.slice(basename(place).length + 1).split('.') : []
-    const isOthers = pid !== undefined && /^\d+$/.test(pid) && Number(pid) !== process.pid
-    if (isOthers && isLeftBehind(Number(pid))) await rm(join(folder, name), { recursive: true, force: true })
+    const isOnes = pid !== undefined && /^\d+$/.test(pid) && !underWay.has(name)
+    if (isOnes && isLeftBehind(Number(pid))) await rm(join(folder, name), { recursive: true, force: true })
   }
 }

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, rename, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { isSystemError, toDiskError } from '../engine/disk.ts'
+import { dirname, join } from 'node:path'
+import { discard, isSystemError, toDiskError } from '../engine/disk.ts'
 import type { LearnedDatasets } from './trainer.ts'
 
 export type RunFiles = Readonly<{ trainFile: string; heldOutFile: string; replayFile: string | undefined }>
@@ -36,7 +36,8 @@ async function writeOnce(file: string, write: (file: string) => Promise<void>): 
     await write(unfinished)
     await rename(unfinished, file)
   } catch (error) {
-    throw toDiskError(error, file)
+    await discard(unfinished)
+    throw toDiskError(error, dirname(file))
   }
   return file
 }

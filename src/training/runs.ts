@@ -187,7 +187,10 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
       if (queue.stands(id) || (await removal.executeTakeFirstOrThrow()).numDeletedRows === 0n)
         throw new AppError('conflict', `The run "${run.name}" is running. Cancel it first.`)
       feeds.allChanged()
-      await rm(join(trainingDir, id), { recursive: true, force: true })
+      // The run is gone: what stays of its folder goes at the next start.
+      await rm(join(trainingDir, id), { recursive: true, force: true }).catch((error: unknown) =>
+        parts.log.error({ err: error }, 'The files of a training run could not be removed'),
+      )
     },
     watch: (id, gone) => watchRun({ db, id, feed: feeds.subscribe(id), view: () => get(id) }, gone),
     async numbers() {

@@ -42,8 +42,8 @@ test('a model of the same name stays as it is, and so does what is being downloa
 
 test('what cannot be recorded is not installed', async () => {
   const { modelsDir, adapter, target } = await createFolders()
-  // Nothing can be written there.
-  await mkdir(`${target}.sha256.part`)
+  // No file can have its place.
+  await mkdir(`${target}.sha256`)
   await expect(installAdapter(modelsDir, adapter, 'polite')).rejects.toThrow()
-  expect(await readdir(modelsDir)).toEqual(['polite.gguf.sha256.part'])
+  expect(await readdir(modelsDir)).toEqual(['polite.gguf.sha256'])
 })

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ToQuantizer } from '../../src/engine/local/quantize-protocol.ts'
 import { quantizedName } from '../../src/models/quantize-files.ts'
 import { createModelRegistry } from '../../src/models/registry.ts'
+import { processMark } from '../../src/storage/left-behind.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { measurement, scriptedQuantizers } from '../quantizer.ts'
 import { bodyOf, startServer } from '../server.ts'
@@ -183,7 +184,7 @@ describe('who asks for a quantization', () => {
     const leaving = new AbortController()
     const response = await post({}, leaving.signal)
     await response.body?.getReader().read()
-    expect(await files()).toEqual(['big-f16.gguf', `big-q8_0.gguf.quantize-${process.pid}.part`])
+    expect(await files()).toEqual(['big-f16.gguf', `big-q8_0.gguf.quantize-${processMark}.part`])
     expect(await failureOf({ name: 'other' })).toMatchObject({ status: 503, code: 'busy' })
     leaving.abort()
     await expect.poll(files).toEqual(['big-f16.gguf'])

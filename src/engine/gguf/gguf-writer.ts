@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError } from '../../errors.ts'
-import { freeBytes, writeBeside } from '../disk.ts'
+import { freeBytes, toDiskError, writeBeside } from '../disk.ts'
 import { ggmlTypes } from './ggml-types.ts'
 import { createGgufOutput, type GgufOutput, type GgufValue } from './gguf-output.ts'
 
@@ -59,13 +59,21 @@ export async function writeGguf(gguf: GgufFile, report: (event: TensorWritten) =
 }
 
 async function checkSpace(folder: string, needed: number): Promise<void> {
-  await mkdir(folder, { recursive: true })
-  const free = await freeBytes(folder)
+  const free = await makeAndAsk(folder)
   if (free >= needed) return
   throw new AppError(
     'storage_full',
     `The file needs ${needed} bytes, but the disk of ${folder} has ${free} free. Free some space and start again.`,
   )
+}
+
+async function makeAndAsk(folder: string): Promise<number> {
+  try {
+    await mkdir(folder, { recursive: true })
+    return await freeBytes(folder)
+  } catch (error) {
+    throw toDiskError(error, folder)
+  }
 }
 
 type FileParts = Readonly<{ head: Uint8Array; tensors: readonly GgufTensor[]; alignment: number }>

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { discard } from '../disk.ts'
 import { type JobOptions, runJob } from '../local/run-job.ts'
 import { type ProcessChild, spawnFile } from '../local/spawn-process.ts'
 import type { MergeJob } from './merge-adapter.ts'
@@ -25,8 +25,8 @@ export async function* runMerge(job: MergeJob, options: JobOptions<ToMerger, Fro
       yield event
     }
   } finally {
-    await rm(`${job.target}.part`, { force: true })
-    if (!isMade) await rm(job.target, { force: true })
+    await discard(`${job.target}.part`)
+    if (!isMade) await discard(job.target)
   }
 }
 

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../../errors.ts'
+import { toDiskError } from '../disk.ts'
 import type { AdapterFile } from './adapter-file.ts'
 import { tokensOf } from './batches.ts'
 import { type CheckpointOptions, createCheckpoints } from './checkpoint.ts'
@@ -36,7 +37,9 @@ export const adapterName = 'adapter.gguf'
  */
 export async function train(job: TrainJob, parts: TrainParts): Promise<void> {
   const { folder, parameters } = job
-  await mkdir(folder, { recursive: true })
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw toDiskError(error, folder)
+  })
   const data = await readTrainData(job, parts)
   const options: TrainableOptions = {
     path: job.modelPath,

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
-import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { discard } from '../../engine/disk.ts'
 import type { TensorWritten } from '../../engine/gguf/gguf-writer.ts'
 import { AppError } from '../../errors.ts'
 import type { Conversion } from './convert.ts'
@@ -80,8 +80,7 @@ export async function runConversion(
   } catch (error) {
     child.kill()
     await ended.promise
-    for (const target of [conversion.target, conversion.onnxTarget])
-      if (target !== undefined) await rm(`${target}.part`, { force: true })
+    for (const target of [conversion.target, conversion.onnxTarget]) if (target !== undefined) await discard(`${target}.part`)
     throw error
   } finally {
     signal?.removeEventListener('abort', abort)
