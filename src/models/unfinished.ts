@@ -20,6 +20,8 @@ const unfinished = [
   /\.gguf\.(?<kind>quantize|merge|adapter|convert)-(?<mark>[\w@-]+)\.part(?:\.part)?$/,
   // What is known of one.
   /\.(?:sha256|report\.json)\.(?<mark>[\w@-]+)\.part$/,
+  // The lock on one.
+  /\.lock\.(?<mark>[\w@-]+)\.[0-9a-f-]{36}\.part$/,
   /^\.removed-(?<mark>[\w@-]+)\.[\w-]+$/,
 ]
 

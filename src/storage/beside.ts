@@ -26,10 +26,12 @@ export async function workBeside<T>(path: string, work: (beside: string) => Prom
 export async function removeLeftBeside(path: string): Promise<void> {
   const folder = resolve(dirname(path))
   for (const name of await readdir(folder).catch(() => [])) {
-    const [, mark] = name.startsWith(`${basename(path)}.`) ? (/\.(\d+@[\w-]+)\.[0-9a-f-]{36}\.part$/.exec(name) ?? []) : []
+    const [, mark] = name.startsWith(`${basename(path)}.`) ? (partFormat.exec(name.slice(basename(path).length)) ?? []) : []
     const left = join(folder, name)
     if (mark === undefined || underWay.has(left)) continue
     const facts = await stat(left).catch(() => undefined)
     if (facts !== undefined && isMarkLeftBehind(mark, Date.now() - facts.mtimeMs)) await rm(left, { force: true }).catch(() => {})
   }
 }
+
+const partFormat = /^\.([\w@-]+)\.[0-9a-f-]{36}\.part$/

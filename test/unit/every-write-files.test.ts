@@ -177,14 +177,18 @@ test('the tables of a new installation', async () => {
 
 test('rows that move to another database', async () => {
   const layouts = await layoutsOf('users', 'collections', 'documents')
-  const source = await openStorage({ url: ':memory:' })
+  const sourceFolder = await mkdtemp(join(tmpdir(), 'simpleia-source-'))
+  const { storage: source } = await openDatabase(sourceFolder)
+  onTestFinished(async () => {
+    await source.close()
+    await rm(sourceFolder, { recursive: true })
+  })
   await fillTables(source.db, layouts)
   await everyFailure({
     open: openDatabase,
     close: closeDatabase,
     save: ({ storage }) => copyDatabase({ ...source, readSnapshot: (work) => work(source.db) }, storage, layouts, () => {}),
   })
-  await source.close()
 })
 
 const placesIn = (folder: string) => ({
