@@ -102,7 +102,7 @@ export async function openRedis({ url, log, now }: RedisConnectionOptions): Prom
 }
 
 /** What is lost is told at once; a server that hangs is noticed by the connection's own commands, too. */
-const behaviour = {
+export const behaviour = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
@@ -114,9 +114,10 @@ const behaviour = {
 } as const satisfies RedisOptions
 
 /** Taken apart here: the client would let the rest of an address change how it behaves. */
-type Place = Pick<RedisOptions, 'host' | 'port' | 'db' | 'username' | 'password' | 'tls'>
+export type Place = Pick<RedisOptions, 'host' | 'port' | 'db' | 'username' | 'password' | 'tls'>
 
-function placeOf(url: string): Place {
+/** Throws `invalid`. */
+export function placeOf(url: string): Place {
   try {
     return readPlace(new URL(url))
   } catch (cause) {
