@@ -71,6 +71,13 @@ const explanations: readonly Explanation[] = [
     says: 'The database refuses its user, or there is none of that name. Check DATABASE_URL and the rights of its user.',
   },
   {
+    codes: [],
+    message: /^SASL\b.*password must be/,
+    as: 'unavailable',
+    says: 'The database asks for a password, and none is given. Put it into DATABASE_URL, or into PGPASSWORD.',
+    retryAfterSeconds: 2,
+  },
+  {
     codes: tlsCodes,
     message: /^The server does not support SSL connections/,
     as: 'unavailable',

@@ -77,6 +77,7 @@ describe('at the start', () => {
     await run('select pg_reload_conf()')
     const wrong = [
       [as(url, role, 'canary-password'), /the password is not that of the user.*\(28P01\)$/],
+      [as(url, role), /asks for a password, and none is given/],
       [as(url, 'no_such_user'), /there is no such user.*\(28000\)$/],
       [urlOf(server, 'no_such_database'), /"no_such_database".*there is no such database.*\(3D000\)$/],
       [`${url}?sslmode=verify-full`, /not as safe as it was asked for/],
