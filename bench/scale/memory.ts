@@ -31,8 +31,10 @@ export const measureMemory: Part = async function* (world) {
       rows.push(['… with a small model', ...totals(await settled(service))])
       rows.push(["of these, the model's process", ...totals(await settled(service), (one) => one.program === 'worker')])
     })
-    starts.push(['With a small model', ...(await medianStart(world, own))])
-    rows.push(...(await measureContexts(world, own)))
+    if (!world.isQuick) {
+      starts.push(['With a small model', ...(await medianStart(world, own))])
+      rows.push(...(await measureContexts(world, own)))
+    }
   }
   if (!world.isQuick && modelFile !== undefined) rows.push(...(await measureEmbedding(world)))
   yield { name: 'memory', columns: ['', 'MiB in memory', 'of these in no file'], rows }
@@ -40,7 +42,7 @@ export const measureMemory: Part = async function* (world) {
   yield await measureStreams(world)
 }
 
-async function measureContexts({ isQuick, note }: World, own: Environment) {
+async function measureContexts({ note }: World, own: Environment) {
   const rows: Array<readonly [string, ...Cell[]]> = []
   const wanted = [
     { MAX_PARALLEL: '1', CONTEXT_SIZE: '4096' },
@@ -48,7 +50,7 @@ async function measureContexts({ isQuick, note }: World, own: Environment) {
     { MAX_PARALLEL: '16', CONTEXT_SIZE: '32768' },
     { MAX_PARALLEL: '16', CONTEXT_SIZE: '32768', KV_CACHE_TYPE: 'q8_0' },
   ]
-  for (const settings of isQuick ? wanted.slice(0, 1) : wanted) {
+  for (const settings of wanted) {
     const label = Object.entries(settings).map(([name, value]) => `\`${name}=${value}\``)
     note(`memory: ${label.join(' ')}`)
     await withService({ KV_CACHE_TYPE: 'f16', ...own, ...settings }, true, async (service) => {
@@ -85,13 +87,13 @@ async function encode({ url, token }: Service, texts: readonly string[]): Promis
 
 /** Streams of a model that never ends, each with somebody who reads it. */
 async function measureStreams({ isQuick, note }: World): Promise<Table> {
-  const streams = isQuick ? 50 : 400
+  const streams = isQuick ? 20 : 400
   note(`memory: ${streams} streams`)
   await using service = await startScripted({ BENCH_PAUSE_MS: '250' })
   const before = await settled(service)
   const leaving = new AbortController()
   const reading = Array.from({ length: streams }, () => readForever(service, leaving.signal))
-  await wait(isQuick ? 2000 : 6000)
+  await wait(isQuick ? 700 : 6000)
   const during = await service.memory()
   leaving.abort()
   await Promise.all(reading)
@@ -113,10 +115,10 @@ async function readForever({ client }: Service, signal: AbortSignal): Promise<vo
   }
 }
 
-async function medianStart({ isQuick, note }: World, own: Environment): Promise<readonly number[]> {
+async function medianStart({ note }: World, own: Environment): Promise<readonly number[]> {
   note('memory: starts')
   const starts: Array<readonly [number, number]> = []
-  for (let round = 0; round < (isQuick ? 1 : 5); round += 1) {
+  for (let round = 0; round < 5; round += 1) {
     await withService(own, true, async ({ listeningMs, readyMs }) => void starts.push([listeningMs, readyMs]))
   }
   return [0, 1].map((index) =>

@@ -56,11 +56,11 @@ async function measureClients(
   asked: Asked,
 ): Promise<readonly Measured[]> {
   const measured: Measured[] = []
-  await load(service.url, { clients: 8, seconds: isQuick ? 0.2 : 1, next: () => asked })
+  await load(service.url, { clients: 8, seconds: isQuick ? 0.1 : 1, next: () => asked })
   for (const clients of clientCounts) {
     note(`requests: ${label}, ${clients} clients`)
     const before = await service.cpuSeconds()
-    const figures = await load(service.url, { clients, seconds: isQuick ? 0.4 : 4, next: () => asked })
+    const figures = await load(service.url, { clients, seconds: isQuick ? 0.2 : 4, next: () => asked })
     const cpuMs = (((await service.cpuSeconds()) - before) * 1000) / figures.requests
     measured.push({ ...figures, cpuMs })
   }

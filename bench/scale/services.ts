@@ -30,6 +30,8 @@ export type Service = AsyncDisposable &
 const startLimitMs = 60_000
 const pollMs = 10
 const scripted = join(import.meta.dirname, 'scripted-service.ts')
+/** As run_llm.sh and the image start it. */
+const flags = ['--max-semi-space-size=1', '--v8-pool-size=1']
 const program = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 /** The service with a scripted model. */
@@ -57,7 +59,7 @@ async function start(words: readonly string[], settings: Environment): Promise<S
     ...settings,
   }
   const startedAt = performance.now()
-  const child = spawn(process.execPath, words, { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [...flags, ...words], { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
   stack.defer(() => end(child))
   const url = await addressOf(child)
   const listeningMs = performance.now() - startedAt

@@ -101,8 +101,16 @@ export async function openRedis({ url, log, now }: RedisConnectionOptions): Prom
   }
 }
 
+/** A connection for one look, which is not made again, and what it leads to. Throws `invalid` for another address. */
+export async function createLookingClient(url: string): Promise<Readonly<{ client: Client; place: string }>> {
+  const place = placeOf(url)
+  const { Redis: RedisClient } = await import('ioredis')
+  const client = new RedisClient({ ...place, ...behaviour, lazyConnect: true, retryStrategy: () => null })
+  return { client, place: `${place.host}:${place.port}` }
+}
+
 /** What is lost is told at once; a server that hangs is noticed by the connection's own commands, too. */
-export const behaviour = {
+const behaviour = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
@@ -114,10 +122,9 @@ export const behaviour = {
 } as const satisfies RedisOptions
 
 /** Taken apart here: the client would let the rest of an address change how it behaves. */
-export type Place = Pick<RedisOptions, 'host' | 'port' | 'db' | 'username' | 'password' | 'tls'>
+type Place = Pick<RedisOptions, 'host' | 'port' | 'db' | 'username' | 'password' | 'tls'>
 
-/** Throws `invalid`. */
-export function placeOf(url: string): Place {
+function placeOf(url: string): Place {
   try {
     return readPlace(new URL(url))
   } catch (cause) {

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import { behaviour, placeOf } from './connection.ts'
+import { createLookingClient } from './connection.ts'
 import { codeOf } from './outage.ts'
 
 export type RedisFacts = Readonly<{
@@ -11,9 +11,7 @@ export type RedisFacts = Readonly<{
 
 /** Looks at a Redis as it is. Throws `unavailable` with the reason, without the password. */
 export async function lookAtRedis(url: string): Promise<RedisFacts> {
-  const place = placeOf(url)
-  const { Redis: RedisClient } = await import('ioredis')
-  const client = new RedisClient({ ...place, ...behaviour, lazyConnect: true, retryStrategy: () => null })
+  const { client, place } = await createLookingClient(url)
   let lastError: unknown
   client.on('error', (error) => {
     lastError = error
@@ -24,7 +22,7 @@ export async function lookAtRedis(url: string): Promise<RedisFacts> {
     const of = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(text)?.[1] ?? ''
     return { version: of('redis_version'), maxBytes: Number(of('maxmemory')), policy: of('maxmemory_policy') }
   } catch (cause) {
-    throw new AppError('unavailable', `Redis at ${place.host}:${place.port}: ${reasonOf(lastError ?? cause)}`, { cause })
+    throw new AppError('unavailable', `Redis at ${place}: ${reasonOf(lastError ?? cause)}`, { cause })
   } finally {
     client.disconnect()
   }

@@ -16,14 +16,17 @@ const later: Migration = {
   id: '999-later',
   async up(db) {
     for (const table of await tablesOf(db))
-      await db.schema.alterTable(table).addColumn('later', 'text', (column) => column.notNull().defaultTo('later')).execute()
+      await db.schema
+        .alterTable(table)
+        .addColumn('later', 'text', (column) => column.notNull().defaultTo('later'))
+        .execute()
     await db.schema.createTable('later').addColumn('id', 'text').execute()
   },
 }
 
 async function tablesOf(db: Database): Promise<readonly string[]> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: false })
-  return tables.filter(({ name, isView }) => !isView && !/^(passages_search|sqlite_)/.test(name)).map(({ name }) => name)
+  return tables.filter(({ name, isView }) => !isView && !/^sqlite_|_(search|words)/.test(name)).map(({ name }) => name)
 }
 
 test('a process of the version before goes on while a newer one has changed the tables, and is not started again', async () => {
