@@ -33,5 +33,6 @@ function reasonOf(error: unknown): string {
   if (code === 'NOAUTH' || code === 'WRONGPASS') return `it lets nobody in with the user and password of REDIS_URL (${code}).`
   const system = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (system === 'ECONNREFUSED') return 'nobody listens there (ECONNREFUSED).'
+  if (system === 'ETIMEDOUT') return 'no answer in time: a firewall, or TLS (rediss://) on one side alone (ETIMEDOUT).'
   return error instanceof Error ? error.message : String(error)
 }
