@@ -4,7 +4,8 @@ import { AppError } from '../errors.ts'
 import { migrations } from './migrations.ts'
 import { isPostgresUrl } from './postgres.ts'
 import { toPostgresError } from './postgres-error.ts'
-import { refuseServer, toStartError } from './postgres-start.ts'
+import { needsVector } from './postgres-search.ts'
+import { mayNotMakeTables, refuseServer, toStartError } from './postgres-start.ts'
 import { openSqliteSnapshot } from './sqlite.ts'
 import { damagedMessage, toStorageError } from './storage-error.ts'
 
@@ -46,6 +47,8 @@ type Server = Readonly<{
   encoding: string
   vector: string | null
   available: string | null
+  mayCreateVector: boolean
+  mayMakeTables: boolean
   now: number
   left: number
   hasTables: boolean
@@ -54,6 +57,9 @@ type Server = Readonly<{
 const asked = `select current_setting('server_version') as version, current_setting('server_encoding') as encoding,
   (select extversion from pg_extension where extname = 'vector') as vector,
   (select default_version from pg_available_extensions where name = 'vector') as available,
+  coalesce((select rolsuper from pg_roles where rolname = current_user), false) or exists (
+    select 1 from pg_available_extension_versions where name = 'vector' and trusted) as "mayCreateVector",
+  coalesce(has_schema_privilege(current_schema(), 'create'), false) as "mayMakeTables",
   extract(epoch from clock_timestamp())::float8 * 1000 as now,
   (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
     - (select count(*) from pg_stat_activity where backend_type = 'client backend') + 1)::int as left,
@@ -71,7 +77,8 @@ async function lookAtPostgres(url: string): Promise<DatabaseFacts> {
     if (server === undefined) throw new Error('The database has answered nothing.')
     const { version, encoding, vector, available, now, left } = server
     refuseServer(version, encoding)
-    refuseVector(vector ?? available)
+    refuseVector(server)
+    if (!server.hasTables && !server.mayMakeTables) throw new AppError('unavailable', mayNotMakeTables)
     const applied = server.hasTables ? (await client.query<{ id: string }>('select id from schema_migrations')).rows : []
     return {
       name: `PostgreSQL ${version.split(' ')[0]}, pgvector ${vector ?? available}`,
@@ -86,11 +93,11 @@ async function lookAtPostgres(url: string): Promise<DatabaseFacts> {
   }
 }
 
-function refuseVector(version: string | null): void {
-  const [major = 0, minor = 0] = (version ?? '').split('.').map(Number)
-  if (major > 0 || minor >= 8) return
-  const has = version === null ? 'is not installed on the server' : `is too old (${version})`
-  throw new AppError('unavailable', `The extension pgvector ${has}: install 0.8 or newer beside PostgreSQL.`)
+function refuseVector({ vector, available, mayCreateVector }: Server): void {
+  const [major = 0, minor = 0] = (vector ?? available ?? '').split('.').map(Number)
+  const isNew = major > 0 || minor >= 8
+  if (isNew && (vector !== null || mayCreateVector)) return
+  throw new AppError('unavailable', needsVector(vector === null ? 'create extension vector' : 'alter extension vector update'))
 }
 
 function ageOf(applied: readonly string[]): DatabaseFacts['tables'] {

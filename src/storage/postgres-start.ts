@@ -46,6 +46,8 @@ function codeOf(cause: unknown): string {
   return isCoded ? String(cause.code) : ''
 }
 
+export const mayNotMakeTables = 'the user may not make tables there. Make it the owner: alter database NAME owner to USER;'
+
 const reasons: ReadonlyArray<Readonly<{ codes: readonly string[]; says: string }>> = [
   { codes: ['ECONNREFUSED'], says: 'nobody listens there. Start PostgreSQL, or mend host and port in DATABASE_URL.' },
   {
@@ -62,6 +64,6 @@ const reasons: ReadonlyArray<Readonly<{ codes: readonly string[]; says: string }
     says: 'there is no such user, or pg_hba.conf lets it not come from here, or not without TLS (?sslmode=verify-full at the end of DATABASE_URL).',
   },
   { codes: ['3D000'], says: 'there is no such database. Make it: create database NAME owner USER;' },
-  { codes: ['42501'], says: 'the user may not make tables there. Make it the owner: alter database NAME owner to USER;' },
+  { codes: ['42501'], says: mayNotMakeTables },
   { codes: ['53300'], says: 'no connection is left. Each replica takes up to 14: raise max_connections of the server.' },
 ]

@@ -97,14 +97,21 @@ describe('at the start', () => {
     await run(`grant create on schema public to ${role}`, name)
     const error = await failureOf(open(as(url, role)))
     expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('create extension vector;') })
+    expect((await failureOf(lookAtDatabase(as(url, role)))).message).toBe(error.message)
     await run('create extension vector', name)
+    expect(await lookAtDatabase(as(url, role))).toMatchObject({ name: expect.stringContaining('pgvector 0.8') })
     await addRow((await open(as(url, role))).db, 'first')
   })
 
   test('a user who may create nothing is told to be given rights', async () => {
-    const { url } = await createDatabase()
-    const error = await failureOf(open(as(url, await createRole('login'))))
-    expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('may not make tables there') })
+    const { name, url } = await createDatabase()
+    await run('create extension vector', name)
+    const role = await createRole('login')
+    for (const work of [open(as(url, role)), lookAtDatabase(as(url, role))])
+      expect(await failureOf(work)).toMatchObject({
+        code: 'unavailable',
+        message: expect.stringContaining('may not make tables there'),
+      })
   })
 
   test('an old server, and a database that is not in UTF-8, are told', async () => {
