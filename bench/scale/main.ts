@@ -51,7 +51,8 @@ const world: World = {
   note,
 }
 
-const tables: Table[] = []
+/** By their names; one that comes again has more in it. */
+const tables = new Map<string, Table>()
 const failures: string[] = []
 const busyBefore = values.quick ? undefined : await waitUntilCalm(10_000)
 const about = { version, node: process.versions.node, machine: describeMachine(), date: new Date() }
@@ -60,7 +61,7 @@ async function measure(): Promise<void> {
   for (const [name, part] of parts) {
     if (!wanted.includes(name)) continue
     try {
-      for await (const table of part(world)) tables.push(table)
+      for await (const table of part(world)) tables.set(table.name, table)
     } catch (error) {
       failures.push(`${name}: ${messageOf(error)}`)
       process.stderr.write(`${name} failed: ${messageOf(error)}\n`)
@@ -69,12 +70,20 @@ async function measure(): Promise<void> {
 }
 
 async function report(): Promise<void> {
-  const text = tables.map((table) => `${table.name}\n\n${toMarkdown(table)}`).join('\n\n')
+  const measured = [...tables.values()]
+  const text = measured.map((table) => `${table.name}\n\n${toMarkdown(table)}`).join('\n\n')
   process.stdout.write(`${formatAbout(about)}\n\n${text}\n`)
-  const all = { ...about, seconds: (performance.now() - startedAt) / 1000, busyBefore, quick: values.quick, failures, tables }
+  const all = {
+    ...about,
+    seconds: (performance.now() - startedAt) / 1000,
+    busyBefore,
+    quick: values.quick,
+    failures,
+    tables: measured,
+  }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(all, null, 2)}\n`)
   if (values.write === undefined) return
-  const missing = await writeInto(values.write, tables)
+  const missing = await writeInto(values.write, measured)
   if (missing.length > 0) process.stderr.write(`${values.write} has no place for: ${missing.join(', ')}\n`)
 }
 

@@ -13,8 +13,8 @@ const settleMs = 1500
 
 /** What the service takes with nothing to do, with a model, for its context, and for who listens; and how long it takes to start. */
 export const measureMemory: Part = async function* (world) {
-  const rows: Array<readonly [string, ...Cell[]]> = []
-  const starts: Array<readonly [string, ...Cell[]]> = []
+  const rows: Row[] = []
+  const starts: Row[] = []
   const { modelFile } = world
   await using stack = new AsyncDisposableStack()
   const empty = stack.adopt(await mkdtemp(join(tmpdir(), 'simpleia-scale-')), (path) => rm(path, { recursive: true }))
@@ -23,53 +23,60 @@ export const measureMemory: Part = async function* (world) {
     rows.push(['The service without a model', ...totals(await settled(service))])
     starts.push(['Without a model', service.listeningMs, undefined])
   })
+  const memory = (): Table => ({ name: 'memory', columns: ['', 'MiB in memory', 'of these in no file'], rows: [...rows] })
+  yield memory()
   if (modelFile !== undefined) {
     const own = { MODELS_DIR: world.modelsDir, DEFAULT_MODEL: modelFile }
     world.note('memory: with a model')
     await withService(own, true, async (service) => {
       await answerOnce(service)
-      rows.push(['… with a small model', ...totals(await settled(service))])
-      rows.push(["of these, the model's process", ...totals(await settled(service), (one) => one.program === 'worker')])
+      const sample = await settled(service)
+      rows.push(['… with a small model', ...totals(sample)])
+      rows.push(["of these, the model's process", ...totals(sample, isEngine)])
+      if (world.isQuick) starts.push(['With a small model', service.listeningMs, service.readyMs])
     })
+    yield memory()
     if (!world.isQuick) {
       starts.push(['With a small model', ...(await medianStart(world, own))])
-      rows.push(...(await measureContexts(world, own)))
+      for await (const row of measureContexts(world, own)) {
+        rows.push(row)
+        yield memory()
+      }
+      rows.push(await measureEmbedding(world))
+      yield memory()
     }
   }
-  if (!world.isQuick && modelFile !== undefined) rows.push(...(await measureEmbedding(world)))
-  yield { name: 'memory', columns: ['', 'MiB in memory', 'of these in no file'], rows }
   yield { name: 'start', columns: ['ms from the start of the process', 'until it listens', 'until it answers'], rows: starts }
   yield await measureStreams(world)
 }
 
-async function measureContexts({ note }: World, own: Environment) {
-  const rows: Array<readonly [string, ...Cell[]]> = []
-  const wanted = [
+type Row = readonly [string, ...Cell[]]
+
+const isEngine = ({ program }: ProcessMemory) => program === 'worker'
+
+async function* measureContexts({ note }: World, own: Environment): AsyncGenerator<Row> {
+  const wanted: readonly Environment[] = [
     { MAX_PARALLEL: '1', CONTEXT_SIZE: '4096' },
     { MAX_PARALLEL: '16', CONTEXT_SIZE: '4096' },
     { MAX_PARALLEL: '16', CONTEXT_SIZE: '32768' },
     { MAX_PARALLEL: '16', CONTEXT_SIZE: '32768', KV_CACHE_TYPE: 'q8_0' },
   ]
   for (const settings of wanted) {
-    const label = Object.entries(settings).map(([name, value]) => `\`${name}=${value}\``)
-    note(`memory: ${label.join(' ')}`)
-    await withService({ KV_CACHE_TYPE: 'f16', ...own, ...settings }, true, async (service) => {
-      await answerOnce(service)
-      const of = totals(await settled(service), (one) => one.program === 'worker')
-      rows.push([`the model's process with ${label.join(' ')}`, ...of])
-    })
+    const label = Object.entries(settings)
+      .map(([name, value]) => `\`${name}=${value}\``)
+      .join(' ')
+    note(`memory: ${label}`)
+    await using service = await startReal({ KV_CACHE_TYPE: 'f16', ...own, ...settings })
+    await answerOnce(service)
+    yield [`The model's process with ${label}`, ...totals(await settled(service), isEngine)]
   }
-  return rows
 }
 
-async function measureEmbedding({ note, modelsDir }: World) {
+async function measureEmbedding({ note, modelsDir }: World): Promise<Row> {
   note('memory: the embedding model')
-  const rows: Array<readonly [string, ...Cell[]]> = []
-  await withService({ MODELS_DIR: modelsDir, KEEP_ALIVE: '0' }, false, async (service) => {
-    await encode(service, passagesOf(64, 7))
-    rows.push(['The process of the embedding model, after 64 passages', ...totals(await service.memory(), isEmbedder)])
-  })
-  return rows
+  await using service = await startReal({ MODELS_DIR: modelsDir }, false)
+  await encode(service, passagesOf(64, 7))
+  return ['The process of the embedding model, after 64 passages', ...totals(await service.memory(), isEmbedder)]
 }
 
 const isEmbedder = ({ program }: ProcessMemory) => program === 'embed-worker'

@@ -14,7 +14,7 @@ export type World = Readonly<{
   note(text: string): void
 }>
 
-/** Gives its tables as they come, so that what was measured is there when time is up. */
+/** Gives its tables as they grow, so that what was measured is there when time is up. */
 export type Part = (world: World) => AsyncGenerator<Table>
 
 export type DatabaseKind = 'SQLite' | 'PostgreSQL'
