@@ -9,7 +9,7 @@ import { renderChat } from './engine/chat-format-render.ts'
 import { createChatTemplateRenderer } from './engine/chat-template.ts'
 import { spawnEmbedder } from './engine/local/embed-process.ts'
 import { createEmbedders } from './engine/local/embedders.ts'
-import { openEngine, spawnChild } from './engine/local/engine-process.ts'
+import { likelyCause, openEngine, spawnChild } from './engine/local/engine-process.ts'
 import { createLocalProvider, localProvider } from './engine/local/local-provider.ts'
 import { adviseOnMemory, estimateMemory } from './engine/local/memory-estimate.ts'
 import { createVectorIndex, spawnVectorIndex } from './engine/local/vector-process.ts'
@@ -117,6 +117,8 @@ export async function openHost(config: Config, model: string | undefined, catalo
     now: Date.now,
     clock: () => performance.now(),
     onChange: (names) => loaded.note({ selected: host.selected()?.name, loaded: names }),
+    onDeath: (name, reason) =>
+      logEngine(`The process of the model "${name}" has ended (${reason}), and is started again. ${likelyCause(reason)}\n`),
   })
   const { done } = await beginLoading({ host, chosen: model, before: await loaded.read(), budgetBytes })
   void done.then(loaded.begin)
@@ -130,25 +132,29 @@ type Beginning = Readonly<{ host: ModelHost; chosen: string | undefined; before:
  * A model that fails to load is no reason not to start: the log says why, and so does the host's status.
  */
 async function beginLoading({ host, chosen, before, budgetBytes }: Beginning): Promise<Readonly<{ done: Promise<void> }>> {
-  const listed = (await host.list()).filter(({ kind }) => kind === 'chat')
+  const all = await host.list()
+  const listed = all.filter(({ kind }) => kind === 'chat')
   const names = listed.map(({ name }) => name)
   const last = before.selected !== undefined && names.includes(before.selected) ? before.selected : names[0]
-  const first = chosen ?? last
-  const selection = first === undefined ? undefined : host.select(first).catch(tellProblem)
+  const broken = all.filter(({ problem }) => problem !== undefined).map(({ name }) => name)
+  // Where nothing else is there, it is the reason why nothing answers.
+  const first = chosen ?? last ?? broken[0]
+  const selection = first === undefined ? undefined : host.select(first).catch(tellProblemOf(first))
+  for (const { name, problem } of all) if (problem !== undefined && name !== first) tellProblemOf(name)(new Error(problem))
   async function loadOthers(): Promise<void> {
     await selection
     for (const { name, header } of listed.filter((model) => model.name !== first && before.loaded.includes(model.name))) {
       const used = (await host.list()).reduce((sum, model) => sum + (model.name === model.base ? model.memoryBytes : 0), 0)
       // Only where there is room: none pushes out another.
-      if (used + (header?.estimatedBytes ?? 0) <= budgetBytes) await host.load(name).catch(tellProblem)
+      if (used + (header?.estimatedBytes ?? 0) <= budgetBytes) await host.load(name).catch(tellProblemOf(name))
     }
   }
   return { done: loadOthers() }
 }
 
-function tellProblem(error: unknown): void {
+const tellProblemOf = (name: string) => (error: unknown) => {
   if (error instanceof AppError && error.code === 'aborted') return
-  logEngine(`${error instanceof Error ? error.message : String(error)}\n`)
+  logEngine(`The model "${name}" cannot be used: ${error instanceof Error ? error.message : String(error)}\n`)
 }
 
 /** What is to be known when a model or its process fails. It holds no prompts. */

@@ -26,6 +26,11 @@ export interface Users {
   findByPassword(credentials: Credentials): Promise<Account | undefined>
   /** Undefined when the current password is another. Ends all tokens of the user. Throws `invalid` (easily guessed). */
   changePassword(id: string, current: string, next: string): Promise<true | undefined>
+  /**
+   * For whoever may write to the database itself: the current password is not asked for. Ends all tokens of the user. Undefined where there
+   * is none of that name. Throws `invalid` (easily guessed).
+   */
+  setPassword(username: string, next: string): Promise<User | undefined>
   /** In the order of their names. */
   list(options: Readonly<{ limit: number; cursor: string | undefined }>): Promise<UserPage>
   /**
@@ -70,6 +75,18 @@ export function createUsers({ db, passwords, now, allowRegistration }: UsersOpti
         .where('passwordHash', '=', user.passwordHash)
         .executeTakeFirst()
       return numUpdatedRows === 1n ? true : undefined
+    },
+
+    async setPassword(typed, next) {
+      const username = normalizeUsername(typed)
+      refuseCommonPassword('new_password', next, username)
+      const passwordHash = await passwords.hash(next)
+      return db
+        .updateTable('users')
+        .set(({ eb }) => ({ passwordHash, tokenGeneration: eb('tokenGeneration', '+', 1), updatedAt: time() }))
+        .where('usernameKey', '=', usernameKey(username))
+        .returning(userColumns)
+        .executeTakeFirst()
     },
 
     list: (options) => list(db, options),

@@ -267,6 +267,16 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./admin.ts')).changeRole(context),
   },
   {
+    path: ['admin', 'users', 'password'],
+    arguments: ['USERNAME'],
+    flags: [],
+    help: {
+      en: 'Sets a forgotten password, in the database itself; asks for it.',
+      es: 'Pone otra contraseña si se olvidó, en la propia base de datos; la pide.',
+    },
+    run: async (context) => (await import('./reset-password.ts')).resetPassword(context),
+  },
+  {
     path: ['admin', 'users', 'delete'],
     arguments: ['USERNAME'],
     flags: [],

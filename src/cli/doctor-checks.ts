@@ -1,6 +1,7 @@
 import type { Language } from '../config/kinds.ts'
 import type { Config } from '../config.ts'
 import { type DoctorMessage, doctorMessages } from './doctor-messages.ts'
+import type { Neighbours } from './doctor-shared.ts'
 import { formatBytes } from './format.ts'
 import { fill, type Values } from './language.ts'
 
@@ -9,7 +10,13 @@ export type Status = 'ok' | 'warn' | 'fail'
 export type Finding = Readonly<{ check: string; status: Status; text: string; fix?: string }>
 
 /** A model file as it lies in the folder. */
-export type ModelFile = Readonly<{ name: string; sizeBytes: number; hasMagic: boolean; isRecorded: boolean }>
+export type ModelFile = Readonly<{
+  name: string
+  sizeBytes: number
+  /** Why it is no model that can be used, as far as its header tells. */
+  problem: string | undefined
+  isRecorded: boolean
+}>
 
 /** What `doctor` asks of a machine. Each answer that is a text is the reason why something does not work. */
 export type Machine = Readonly<{
@@ -29,7 +36,8 @@ export type Machine = Readonly<{
   gpu: () => Promise<Readonly<{ name: string; isInstalled: boolean }> | undefined>
   whyPortBlocked: (host: string, port: number) => Promise<string | undefined>
   modelFiles: (folder: string) => Promise<readonly ModelFile[]>
-}>
+}> &
+  Neighbours
 
 const megabyte = 1024 ** 2
 
@@ -110,8 +118,8 @@ async function checkFolder(machine: Machine, { env, folder }: { env: string; fol
 }
 
 function checkModels(files: readonly ModelFile[], { modelsDir, localOnly, ...config }: Config, tell: Tell): Finding[] {
-  const findings = files.map(({ name, sizeBytes, hasMagic, isRecorded }) => {
-    if (!hasMagic) return tell('model', 'fail', 'modelDamaged', { name }, 'modelDamagedFix')
+  const findings = files.map(({ name, sizeBytes, problem, isRecorded }) => {
+    if (problem !== undefined) return tell('model', 'fail', 'modelDamaged', { name, problem }, 'modelDamagedFix')
     const checked = isRecorded ? tell('', 'ok', 'modelChecked').text : ''
     return tell('model', 'ok', 'model', { name, size: formatBytes(sizeBytes), checked })
   })

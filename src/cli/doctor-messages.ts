@@ -61,7 +61,7 @@ export const doctorMessages = {
   },
   model: { en: 'Model {name}, {size}{checked}', es: 'Modelo {name}, {size}{checked}' },
   modelChecked: { en: ', checksum verified at its download', es: ', suma verificada al descargarlo' },
-  modelDamaged: { en: '{name} is no GGUF file.', es: '{name} no es un archivo GGUF.' },
+  modelDamaged: { en: 'Model {name} cannot be used: {problem}', es: 'El modelo {name} no se puede usar: {problem}' },
   modelDamagedFix: {
     en: 'Remove it, or download it again.',
     es: 'Bórralo o descárgalo otra vez.',
@@ -84,6 +84,62 @@ export const doctorMessages = {
   key: { en: '{env} looks right.', es: '{env} tiene buen aspecto.' },
   keyOdd: { en: '{env} does not begin with {prefix}.', es: '{env} no empieza por {prefix}.' },
   keyOddFix: { en: 'Compare it with what its service shows.', es: 'Compárala con la que muestra su servicio.' },
+  reason: { en: '{reason}', es: '{reason}' },
+  database: { en: 'Database: {name}, its tables up to date', es: 'Base de datos: {name}, con las tablas al día' },
+  databaseEmpty: {
+    en: 'Database: {name}, without tables; the first start makes them',
+    es: 'Base de datos: {name}, sin tablas; las crea el primer arranque',
+  },
+  databaseOlder: {
+    en: 'Database: {name}, with the tables of an older version',
+    es: 'Base de datos: {name}, con las tablas de una versión anterior',
+  },
+  databaseOlderFix: {
+    en: 'The next start brings them up to date, which cannot be taken back. Have a backup that the older version wrote.',
+    es: 'El próximo arranque las pone al día, y no hay vuelta atrás. Ten una copia hecha con la versión anterior.',
+  },
+  databaseNewer: {
+    en: 'Database: {name}, with the tables of a newer version',
+    es: 'Base de datos: {name}, con las tablas de una versión posterior',
+  },
+  databaseNewerFix: {
+    en: 'Start that version, or restore a backup that this one wrote (docs/operations-backup.md).',
+    es: 'Arranca esa versión o recupera una copia hecha con esta (docs/operations-backup.md, en inglés).',
+  },
+  databaseFix: {
+    en: 'DATABASE_URL says which database; docs/operations-trouble.md tells more.',
+    es: 'DATABASE_URL dice qué base es; docs/operations-trouble.md cuenta más (en inglés).',
+  },
+  clockAhead: {
+    en: 'The clock of this machine is {seconds} s ahead of that of the database.',
+    es: 'El reloj de esta máquina va {seconds} s por delante del de la base de datos.',
+  },
+  clockBehind: {
+    en: 'The clock of this machine is {seconds} s behind that of the database.',
+    es: 'El reloj de esta máquina va {seconds} s por detrás del de la base de datos.',
+  },
+  clockFix: {
+    en: 'Let NTP set both clocks (timedatectl set-ntp true): with more than 30 s between replicas, logins of one are refused by another.',
+    es: 'Deja que NTP ponga en hora los dos relojes (timedatectl set-ntp true): con más de 30 s entre réplicas, una rechaza las sesiones de otra.',
+  },
+  connectionsFew: {
+    en: 'The database has {left} connections left; a replica takes up to {needed}.',
+    es: 'A la base de datos le quedan {left} conexiones; una réplica usa hasta {needed}.',
+  },
+  connectionsFewFix: {
+    en: 'Raise max_connections of the server to 20 for each replica, or start fewer.',
+    es: 'Sube max_connections del servidor a 20 por réplica, o arranca menos.',
+  },
+  redis: { en: 'Redis {version} answers.', es: 'Redis {version} responde.' },
+  redisNoEviction: {
+    en: 'Redis keeps everything until its memory is full, then refuses to write (maxmemory-policy noeviction).',
+    es: 'Redis lo guarda todo hasta llenar su memoria y entonces no escribe (maxmemory-policy noeviction).',
+  },
+  redisNoEvictionFix: { en: 'Set maxmemory-policy volatile-lru.', es: 'Pon maxmemory-policy volatile-lru.' },
+  redisFix: {
+    en: 'The service runs without it, and each replica counts for itself. REDIS_URL says which one it is.',
+    es: 'El servicio funciona sin él, y cada réplica cuenta por su lado. REDIS_URL dice cuál es.',
+  },
   providers: {
     en: 'Providers besides this machine: {names} (not asked now)',
     es: 'Proveedores además de esta máquina: {names} (no se les pregunta ahora)',

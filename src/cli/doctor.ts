@@ -5,6 +5,7 @@ import { addressOf, type Context, configOf, environmentOf, writeLine } from './c
 import { checkPlaces, checkProgram, createTell, type Finding, type Machine, type Status, type Tell } from './doctor-checks.ts'
 import { doctorMessages } from './doctor-messages.ts'
 import { checkProviders } from './doctor-providers.ts'
+import { checkNeighbours } from './doctor-shared.ts'
 import { fill } from './language.ts'
 import { thisMachine } from './machine.ts'
 
@@ -33,6 +34,7 @@ async function examine(context: Context, machine: Machine): Promise<readonly Fin
     ...program,
     ...findings,
     ...(await checkPlaces(machine, config, tell)),
+    ...(await checkNeighbours(machine, config, tell)),
     ...(await checkProviders(config, environmentOf(context), tell)),
     ...(await checkService(context, machine, config, tell)),
   ]

@@ -48,12 +48,15 @@ export async function runLogout(context: Context): Promise<number> {
 }
 
 /** The name, if none is given, and the password of an account. */
-export async function askCredentials({ words, say, terminal }: Context): Promise<{ username: string; password: string }> {
+export async function askCredentials(
+  { words, say, terminal }: Context,
+  question: 'askPassword' | 'askNewPassword' = 'askPassword',
+): Promise<{ username: string; password: string }> {
   const [given] = words
   if (!terminal.input.isTTY) return readCredentials(terminal.input, given)
   const io = { input: terminal.input, output: terminal.notes }
   const username = given ?? answered(await promptText({ ...io, message: say('askUsername') }))
-  return { username, password: answered(await promptPassword({ ...io, message: say('askPassword') })) }
+  return { username, password: answered(await promptPassword({ ...io, message: say(question) })) }
 }
 
 async function readCredentials(input: NodeJS.ReadableStream, given: string | undefined) {

@@ -4,8 +4,17 @@ import { createServer } from 'node:net'
 import { availableParallelism, freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { freeBytes } from '../engine/disk.ts'
+import { readModelKind } from '../models/model-kind.ts'
 import { findRecord } from '../models/verified-file.ts'
 import type { Machine, ModelFile } from './doctor-checks.ts'
+import type { Neighbours } from './doctor-shared.ts'
+
+/** Their code is loaded by who asks. */
+const neighbours: Neighbours = {
+  database: async (url) => (await import('../storage/look-at-database.ts')).lookAtDatabase(url),
+  redis: async (url) => (await import('../redis/look-at-redis.ts')).lookAtRedis(url),
+  refuseUnfinishedRestore: async (dataDir) => (await import('../backup/restore-backup.ts')).refuseUnfinishedRestore(dataDir),
+}
 
 /** This machine, as `doctor` looks at it. */
 export function thisMachine(): Machine {
@@ -24,6 +33,7 @@ export function thisMachine(): Machine {
     gpu,
     whyPortBlocked,
     modelFiles,
+    ...neighbours,
   }
 }
 
@@ -119,13 +129,23 @@ async function modelFiles(folder: string): Promise<readonly ModelFile[]> {
   return Promise.all(names.map((name) => readModelFile(join(folder, name), name)))
 }
 
+/** The later files of a model that is split are read with its first. */
+const laterPart = /-(?!00001)\d{5}-of-\d{5}\.gguf$/
+
+async function problemOf(path: string): Promise<string | undefined> {
+  if (laterPart.test(path)) return undefined
+  return readModelKind(path).then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  )
+}
+
 async function readModelFile(path: string, name: string): Promise<ModelFile> {
   const file = await open(path)
   try {
-    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0)
     const { size } = await file.stat()
     const isRecorded = (await findRecord(path)) !== undefined
-    return { name, sizeBytes: size, hasMagic: buffer.toString('latin1') === 'GGUF', isRecorded }
+    return { name, sizeBytes: size, problem: await problemOf(path), isRecorded }
   } finally {
     await file.close()
   }

@@ -22,12 +22,13 @@ export async function runAll(context: Context): Promise<number> {
   })
 }
 
-/** `setup`: gets the models that `all` would get, and ends. */
+/** `setup`: gets and builds what `all` would, and ends: `api` may then run as a user who can write nothing of the program. */
 export async function runSetup(context: Context): Promise<number> {
   const config = configOf(context, { serves: false })
   const { signal } = waitForStop(context)
   await prepareModel(context, config, signal)
   await prepareEmbeddingModel(context, config, signal)
+  await preparePages(context)
   return 0
 }
 

@@ -32,6 +32,8 @@ export type ModelLoad = Readonly<{
   queueLimit: number
   queued: number
   memory: ContextMemory
+  /** Processes of it that ended by themselves. */
+  deaths: number
   /** Of all its processes. */
   work: EngineWork
 }>

@@ -121,7 +121,7 @@ const messageOf: Readonly<Record<string, string>> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty, but JSON was expected.',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'This Content-Type is not accepted here: send application/json.',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'The body is not as long as Content-Length says.',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'The body is larger than this endpoint takes.',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'The body is larger than this endpoint takes (MAX_BODY_BYTES, or less).',
 }
 
 const codeOfStatus: Readonly<Record<number, ErrorCode>> = {

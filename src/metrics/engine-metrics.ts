@@ -51,6 +51,11 @@ function registerWork(registry: Registry, engine: () => EngineStatus): void {
       'Tokens that were guessed from a passage, to be checked together (speculative decoding).',
       ({ work }) => work.draftedTokens,
     ],
+    [
+      'simpleia_engine_deaths_total',
+      'Processes of the model that ended by themselves, as where the system had no memory for them; each is started again.',
+      ({ deaths }) => deaths,
+    ],
     ['simpleia_draft_accepted_tokens_total', 'Those of the guessed tokens that were right.', ({ work }) => work.acceptedTokens],
   ]
   for (const [name, help, pick] of counters) {

@@ -101,6 +101,14 @@ export async function openRedis({ url, log, now }: RedisConnectionOptions): Prom
   }
 }
 
+/** A connection for one look, which is not made again, and what it leads to. Throws `invalid` for another address. */
+export async function createLookingClient(url: string): Promise<Readonly<{ client: Client; place: string }>> {
+  const place = placeOf(url)
+  const { Redis: RedisClient } = await import('ioredis')
+  const client = new RedisClient({ ...place, ...behaviour, lazyConnect: true, retryStrategy: () => null })
+  return { client, place: `${place.host}:${place.port}` }
+}
+
 /** What is lost is told at once; a server that hangs is noticed by the connection's own commands, too. */
 const behaviour = {
   enableOfflineQueue: false,

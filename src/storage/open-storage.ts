@@ -1,6 +1,7 @@
 import { CamelCasePlugin, type Dialect, HandleEmptyInListsPlugin, Kysely, replaceWithNoncontingentExpression, sql } from 'kysely'
 import { migrations as allMigrations, type Migration, migrate } from './migrations.ts'
 import { countConnections, isPostgresUrl, openPostgres, postgresDialect } from './postgres.ts'
+import { checkServer, toStartError } from './postgres-start.ts'
 import { openSqlite, openSqliteInMemory, openSqliteSnapshot, sqliteDialect } from './sqlite.ts'
 import type { Database, Tables } from './tables.ts'
 import { type ConnectionCounts, type QueryListener, tellQueries } from './watch-queries.ts'
@@ -36,7 +37,8 @@ export type Storage = Readonly<{
 /**
  * Opens the database with its tables up to date. SQLite runs in this thread, and transactions take turns: keep them short.
  * Throws `busy` (locked by another program), `storage_full`, and `unavailable` for what cannot be reached or written, is damaged
- * (the file stays as it was), or belongs to a newer version. Queries throw the same.
+ * (the file stays as it was), or belongs to a newer version. The message says where the database was looked for; queries throw the same
+ * without it.
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const { url, now = Date.now, busyTimeoutMs = 2000, queryTimeoutMs, migrations, onQuery } = options
@@ -45,10 +47,11 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     pool === undefined ? sqliteDialect(openSqlite(url, busyTimeoutMs)) : postgresDialect(pool, { queryTimeoutMs, onQuery })
   const db = createDatabase(dialect, onQuery)
   try {
+    if (pool !== undefined) await checkServer(db)
     await migrate(db, now, migrations)
   } catch (error) {
     await db.destroy()
-    throw error
+    throw pool === undefined ? error : toStartError(error, url)
   }
   return {
     db,

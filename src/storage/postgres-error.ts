@@ -31,6 +31,9 @@ type Explanation = Readonly<{
   retryAfterSeconds?: number
 }>
 
+/** How Node.js calls what is wrong with a certificate. */
+const tlsCodes = ['DEPTH_ZERO', 'SELF_SIGNED', 'UNABLE_TO_', 'CERT_', 'ERR_TLS', 'ERR_SSL', 'HOSTNAME_MISMATCH', 'EPROTO']
+
 const explanations: readonly Explanation[] = [
   {
     codes: ['53100', '53200', 'ENOSPC'],
@@ -66,6 +69,20 @@ const explanations: readonly Explanation[] = [
     codes: ['28', '3D000', '42501'],
     as: 'unavailable',
     says: 'The database refuses its user, or there is none of that name. Check DATABASE_URL and the rights of its user.',
+  },
+  {
+    codes: [],
+    message: /^SASL\b.*password must be/,
+    as: 'unavailable',
+    says: 'The database asks for a password, and none is given. Put it into DATABASE_URL, or into PGPASSWORD.',
+    retryAfterSeconds: 2,
+  },
+  {
+    codes: tlsCodes,
+    message: /^The server does not support SSL connections/,
+    as: 'unavailable',
+    says: 'The way to the database is not as safe as it was asked for: its certificate is not trusted, or it has none. Check sslmode in DATABASE_URL, and NODE_EXTRA_CA_CERTS for authorities of your own.',
+    retryAfterSeconds: 2,
   },
   {
     codes: ['25006'],

@@ -2,6 +2,9 @@ import { type RawBuilder, sql } from 'kysely'
 import { AppError } from '../errors.ts'
 import type { Database } from './tables.ts'
 
+export const needsVector = (update: string) =>
+  `PostgreSQL needs the extension pgvector (0.8 or newer). Install it, and let a superuser run in this database: ${update};`
+
 /** pgvector: https://github.com/pgvector/pgvector. Throws `unavailable` where it is not installed, or too old to search on past a filter. */
 export async function createVectorExtension(db: Database): Promise<void> {
   const { rows } = await sql<{ isNew: boolean }>`
@@ -9,7 +12,7 @@ export async function createVectorExtension(db: Database): Promise<void> {
   const [installed] = rows
   if (installed?.isNew === true) return
   const update = installed === undefined ? 'create extension vector' : 'alter extension vector update'
-  const message = `PostgreSQL needs the extension pgvector (0.8 or newer). Install it, and let a superuser run in this database: ${update};`
+  const message = needsVector(update)
   if (installed !== undefined) throw new AppError('unavailable', message)
   try {
     await sql`create extension vector`.execute(db)

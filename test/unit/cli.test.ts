@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createClient } from '../../src/client.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { createCli, createServedCli } from './cli-world.ts'
 
 const password = 'a-long-password-of-ana'
@@ -61,6 +62,34 @@ test('an admin adds a user, who can log in then', async () => {
   })
   expect((await run('login luis', `${password}2\n`)).code).toBe(0)
   expect((await run('admin users add eva', `${password}\n`)).code).toBe(1)
+})
+
+test('a forgotten password is set anew in the database while the service runs: the old one and old logins are dead, and it is in the audit', async () => {
+  const { run, server } = await createServedCli()
+  await run('login ana --register', `${password}\n`)
+  const beside = await createCli({
+    DATABASE_URL: await databaseAt(join(server.dataDir, 'simpleia.db')),
+    DATA_DIR: server.dataDir,
+  })
+  expect(await beside.run('admin users password eva', 'another-long-password\n')).toMatchObject({
+    code: 1,
+    notes: expect.stringContaining('There is no user "eva"'),
+  })
+  for (const wrong of ['short', 'password1'])
+    expect(await beside.run('admin users password ana', `${wrong}\n`)).toMatchObject({
+      code: 1,
+      notes: expect.stringMatching(/8 to 1,024|guessed/),
+    })
+  expect(await beside.run('admin users password ANA', 'another-long-password\n')).toMatchObject({
+    code: 0,
+    notes: 'ana has a new password, and is logged out everywhere. API keys live on.\n',
+  })
+  expect((await run('admin users')).code).toBe(1)
+  expect((await run('login ana', `${password}\n`)).code).toBe(1)
+  expect((await run('login ana', 'another-long-password\n')).code).toBe(0)
+  const { access_token: token } = await createClient({ baseUrl: server.url }).login('ana', 'another-long-password')
+  const { items } = await createClient({ baseUrl: server.url, token }).audit({ action: 'password-reset' })
+  expect(items).toContainEqual(expect.objectContaining({ action: 'password-reset', address: 'command line' }))
 })
 
 test('feedback is listed page by page without its control characters, and exported exactly', async () => {

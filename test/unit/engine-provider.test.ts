@@ -30,6 +30,7 @@ function ask(text: string, more: Partial<GenerateRequest> = {}): Omit<GenerateRe
 /** A provider over scripted processes that can be killed, and files that may be broken. */
 function createWorld(answer: (prompt: string, model: string) => Script = (prompt, model) => ({ pieces: [`${model}:`, prompt] })) {
   const children: Array<ReturnType<typeof createFakeChild>> = []
+  const deaths: string[] = []
   const held = new Map<string, { waits: boolean; go: () => void; readonly gone: Promise<void> }>()
 
   /** Keeps the next processes of a model from starting until `go`. */
@@ -50,6 +51,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
       children.push(child)
       return openEngine(child, { ...loadOptions, path, maxParallel: 4 }, signal)
     },
+    onDeath: (name, reason) => deaths.push(`${name}: ${reason}`),
     findModel: async (name) => ({ name, path: name, identity: name }),
     listModels: async () => ['a', 'b', 'broken'].map(listed),
     renderChat: async () => noPrompt,
@@ -57,7 +59,7 @@ function createWorld(answer: (prompt: string, model: string) => Script = (prompt
     maxParallel: 4,
     maxQueue: 4,
   })
-  return { host, children, hold }
+  return { host, children, deaths, hold }
 }
 
 /** As the rest of the service asks: first what would answer, then the answer. */
@@ -149,7 +151,7 @@ describe('switching', () => {
 
 describe('a process that dies', () => {
   test('ends its answers with an error, and the next request is answered', async () => {
-    const { host, children } = createWorld((prompt) => (prompt === 'long' ? endless() : { pieces: ['fine'] }))
+    const { host, children, deaths } = createWorld((prompt) => (prompt === 'long' ? endless() : { pieces: ['fine'] }))
     await host.select('a')
     const answers = generate(host, ask('long'), never)[Symbol.asyncIterator]()
     await answers.next()
@@ -162,6 +164,9 @@ describe('a process that dies', () => {
     expect(host.selected()?.name).toBe('a')
     expect(await read(host, ask('short'))).toBe('fine')
     expect(host.status()).toMatchObject({ state: 'ready', active: 0, queued: 0 })
+    // One that is put aside has not died.
+    await host.select('b')
+    expect(deaths).toEqual(['a: SIGKILL'])
   })
 
   test('again and again is given up, with the reason', async () => {

@@ -51,7 +51,7 @@ test('a failed request is no success', async () => {
   ])
 })
 
-test('errors are counted by code, those on a socket too', async () => {
+test('errors are counted by code, those on a socket too, and processes of models that died', async () => {
   const failing = createFakeEngine({ answer: () => ({ pieces: ['a', 'b'], failAfter: 1 }) })
   await using server = await startServer({ host: failing })
   await server.predict({ prompt: '' })
@@ -60,7 +60,9 @@ test('errors are counted by code, those on a socket too', async () => {
   await socket.answer()
   socket.send({ prompt: 'x' })
   await socket.answer()
-  const errors = (await seriesOf(server)).filter((line) => line.startsWith('simpleia_errors_total'))
+  const series = await seriesOf(server)
+  expect(series).toContain('simpleia_engine_deaths_total{model="fake"} 1')
+  const errors = series.filter((line) => line.startsWith('simpleia_errors_total'))
   expect(errors.sort()).toEqual(['simpleia_errors_total{code="invalid"} 2', 'simpleia_errors_total{code="unavailable"} 1'])
 })
 

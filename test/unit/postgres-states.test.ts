@@ -5,9 +5,11 @@ import { sql } from 'kysely'
 import { DatabaseError } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
+import { lookAtDatabase } from '../../src/storage/look-at-database.ts'
 import { migrations } from '../../src/storage/migrations.ts'
 import { openStorage, type Storage, type StorageOptions } from '../../src/storage/open-storage.ts'
 import { toPostgresError } from '../../src/storage/postgres-error.ts'
+import { refuseServer } from '../../src/storage/postgres-start.ts'
 import { askServer, urlOf } from '../postgres/database-at.ts'
 
 const server = process.env.TEST_POSTGRES_URL ?? ''
@@ -57,25 +59,35 @@ const addRow = (db: Storage['db'], id: string) =>
   db.insertInto('revokedTokens').values({ tokenId: id, expiresAt: '2026-01-01T00:00:00.000Z' }).execute()
 
 describe('at the start', () => {
-  test('a database that cannot be reached is told without its address', async () => {
+  test('a database that cannot be reached is told with its place, and without its password', async () => {
     const error = await failureOf(open('postgres://ana:canary-password@127.0.0.1:1/simpleia'))
-    expect(error).toMatchObject({ code: 'unavailable', retryAfterSeconds: 1 })
-    expect(error.message).toMatch(/^The database cannot be reached\. .* \(ECONNREFUSED\)$/)
-    expect(error.message).not.toMatch(/canary|127\.0\.0\.1|:1\b/)
+    expect(error.code).toBe('unavailable')
+    expect(error.message).toMatch(
+      /^PostgreSQL at 127\.0\.0\.1:1, database "simpleia", user "ana": nobody listens .*\(ECONNREFUSED\)$/,
+    )
+    expect((await failureOf(open('postgres://ana@no-such-host.invalid/simpleia'))).message).toMatch(/no host of that name/)
   })
 
-  test('a wrong password, an unknown user and a database that is not there are told, without their names', async () => {
+  test('a wrong password, an unknown user and a database that is not there are told apart, without a password', async () => {
     const { url } = await createDatabase()
     const role = await createRole("login password 'the right one'")
     const folder = (await run('show data_directory')).rows[0].data_directory
     const rules = [`host all ${role} 127.0.0.1/32 scram-sha-256`, 'host all all 127.0.0.1/32 trust']
     await run(`copy (values ${rules.map((rule) => `('${rule}')`).join(',')}) to '${folder}/pg_hba.conf'`)
     await run('select pg_reload_conf()')
-    const wrong = [as(url, role, 'canary-password'), as(url, 'canary_user'), urlOf(server, 'canary_database')]
-    for (const one of wrong) {
+    const wrong = [
+      [as(url, role, 'canary-password'), /the password is not that of the user.*\(28P01\)$/],
+      [as(url, role), /asks for a password, and none is given/],
+      [as(url, 'no_such_user'), /there is no such user.*\(28000\)$/],
+      [urlOf(server, 'no_such_database'), /"no_such_database".*there is no such database.*\(3D000\)$/],
+      [`${url}?sslmode=verify-full`, /not as safe as it was asked for/],
+    ] as const
+    for (const [one, says] of wrong) {
       const error = await failureOf(open(one))
-      expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('refuses its user') })
+      expect(error).toMatchObject({ code: 'unavailable', message: expect.stringMatching(says) })
       expect(error.message).not.toContain('canary')
+      // As `doctor` says it.
+      expect((await failureOf(lookAtDatabase(one))).message).toBe(error.message)
     }
   })
 
@@ -85,14 +97,46 @@ describe('at the start', () => {
     await run(`grant create on schema public to ${role}`, name)
     const error = await failureOf(open(as(url, role)))
     expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('create extension vector;') })
+    expect((await failureOf(lookAtDatabase(as(url, role)))).message).toBe(error.message)
     await run('create extension vector', name)
+    expect(await lookAtDatabase(as(url, role))).toMatchObject({ name: expect.stringContaining('pgvector 0.8') })
     await addRow((await open(as(url, role))).db, 'first')
   })
 
   test('a user who may create nothing is told to be given rights', async () => {
-    const { url } = await createDatabase()
-    const error = await failureOf(open(as(url, await createRole('login'))))
-    expect(error).toMatchObject({ code: 'unavailable', message: expect.stringContaining('rights of its user') })
+    const { name, url } = await createDatabase()
+    await run('create extension vector', name)
+    const role = await createRole('login')
+    for (const work of [open(as(url, role)), lookAtDatabase(as(url, role))])
+      expect(await failureOf(work)).toMatchObject({
+        code: 'unavailable',
+        message: expect.stringContaining('may not make tables there'),
+      })
+  })
+
+  test('an old server, and a database that is not in UTF-8, are told', async () => {
+    names += 1
+    const name = `latin_${process.pid}_${names}`
+    await run(`create database ${name} encoding 'LATIN1' locale 'C' template template0`)
+    for (const work of [open(urlOf(server, name)), lookAtDatabase(urlOf(server, name))])
+      expect(await failureOf(work)).toMatchObject({ code: 'unavailable', message: expect.stringContaining('encoding LATIN1') })
+    expect(() => refuseServer('13.14 (Debian 13.14-1)', 'UTF8')).toThrow('PostgreSQL 14 or newer is needed; this one is 13.14')
+    expect(() => refuseServer('14.0', 'UTF8')).not.toThrow()
+  })
+
+  test('doctor tells of one what it is and how full, and changes nothing', async () => {
+    const { name, url } = await createDatabase()
+    expect(await lookAtDatabase(url)).toMatchObject({
+      name: expect.stringMatching(/^PostgreSQL \d+.*, pgvector 0\.8/),
+      tables: 'none',
+    })
+    expect((await run("select 1 from pg_tables where schemaname = 'public'", name)).rows).toEqual([])
+    await (await openStorage({ url })).close()
+    const { tables, aheadMs = Number.NaN, connectionsLeft = Number.NaN } = await lookAtDatabase(url)
+    expect(tables).toBe('current')
+    expect(Math.abs(aheadMs)).toBeLessThan(2000)
+    expect(connectionsLeft).toBeGreaterThan(0)
+    expect(connectionsLeft).toBeLessThan(400)
   })
 
   test('one that a newer program has changed is refused, and left as it is', async () => {

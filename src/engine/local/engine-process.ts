@@ -182,8 +182,10 @@ function died(id: number, reason: string): GenerationEvent {
 
 const hasEnded = (reason: string) => new AppError('unavailable', `The engine's process ended (${reason}).`)
 
-function likelyCause(reason: string): string {
-  if (reason === 'SIGKILL') return 'Most likely there was not enough memory: choose a smaller model or quantization.'
+/** What an end that nobody asked for comes of, as a sentence. */
+export function likelyCause(reason: string): string {
+  if (reason === 'SIGKILL')
+    return 'Most likely there was not enough memory: choose a smaller model or quantization, or lower CONTEXT_SIZE or MAX_PARALLEL.'
   if (reason === 'SIGABRT' || reason === 'SIGSEGV')
     return 'Most likely the file is damaged or of a kind that llama.cpp cannot read.'
   return 'The log has the details.'

@@ -52,7 +52,7 @@ type Place = {
 }
 
 export function createModelPool(parts: ModelPoolParts): ModelPool {
-  const { openEngine, maxParallel, maxQueue, now, keepAliveMs } = parts
+  const { openEngine, maxParallel, maxQueue, now, keepAliveMs, onDeath } = parts
   const places = new Map<ServedModel, Place>()
   const byName = new Map<string, Place>()
   const closing = new AbortController()
@@ -62,7 +62,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     const known = byName.get(file.name)
     if (known?.model.file.identity === file.identity) return known.model
     const onIdle = () => closeLater(place)
-    const place: Place = { model: createServedModel({ file, openEngine, maxParallel, maxQueue, now, onIdle }), bytes: 0 }
+    const place: Place = { model: createServedModel({ file, openEngine, maxParallel, maxQueue, now, onIdle, onDeath }), bytes: 0 }
     byName.set(file.name, place)
     places.set(place.model, place)
     if (known !== undefined) void takeOut([known]).finally(() => places.delete(known.model))

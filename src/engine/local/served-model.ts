@@ -60,6 +60,8 @@ export type ServedModelParts = Readonly<{
   now(): number
   /** Called when nobody uses it any more. */
   onIdle(): void
+  /** Told that its process has ended by itself, and why. */
+  onDeath?: ((name: string, reason: string) => void) | undefined
 }>
 
 /** A model that is not in memory yet. Its process is started again when it dies. */
@@ -70,7 +72,9 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
   let lastInfo: ModelInfo | undefined
   let opening: Readonly<{ done: Promise<OpenModel>; stop: AbortController }> | undefined
   let failure: AppError | undefined
+  /** In a row: an answer between them begins anew. */
   let deaths = 0
+  let allDeaths = 0
   let held = 0
   let openedAt: number | undefined
   /** Of processes that have ended. */
@@ -121,6 +125,8 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
   function restart(reason: string): void {
     letGoOfEngine()
     deaths += 1
+    allDeaths += 1
+    parts.onDeath?.(file.name, reason)
     failure = new AppError('unavailable', `The engine's process ended (${reason}).`)
     // Who waits for it hears of a failure from `open`.
     if (deaths <= maxRestarts) start().catch(() => {})
@@ -191,6 +197,7 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
         queueLimit: parts.maxQueue,
         queued: queue.waiting,
         memory: report?.memory ?? noContextMemory,
+        deaths: allDeaths,
         work: report === undefined ? pastWork : addWork(pastWork, report.work),
       }
     },
