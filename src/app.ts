@@ -239,7 +239,7 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   const answering = { ...common, predict, providers, limit, isDraining }
   const knowledge = await openKnowledge(config, { ...answering, storage, metered: accounting.metered }, closer)
   const { refuseRemoval } = answers.rollouts
-  const jobs = openModelJobs(config, { ...common, activity, refuseRemoval }, closer)
+  const jobs = await openModelJobs(config, { ...common, activity, refuseRemoval, isDraining }, closer)
   const dialects = openDialects(config, { ...common, answers, limits, jobs })
   const conversations = await openConversations(config, { ...answering, ...knowledge, lifecycle }, closer)
   const learning = await openLearning(config, { ...answering, answers, predictions, activity }, closer)

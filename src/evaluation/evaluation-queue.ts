@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import type { GatheredSaves } from '../storage/gather-saves.ts'
 import type { Evaluate, Plan, Progress } from './evaluation.ts'
 import type { EvaluationRow } from './evaluation-rows.ts'
 import type { EvaluationReport } from './report-schema.ts'
@@ -22,6 +23,8 @@ export type QueueParts = Readonly<{
   evaluate: Evaluate
   /** Writes down what has become of one. */
   save: (id: string, values: Partial<EvaluationRow>) => Promise<unknown>
+  /** Tells the other processes how far one is. */
+  tellOthers: (id: string) => GatheredSaves<Progress>
   /** Whether the service is shutting down: what fails then is interrupted. */
   isEnding: () => boolean
   /** Told of errors that nobody has foreseen. */
@@ -57,7 +60,7 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
   async function run(job: Job): Promise<void> {
     try {
       if (!job.stopping.signal.aborted) await parts.save(job.id, { state: 'running' })
-      await parts.save(job.id, { ...(await outcomeOf(job, parts, isEnding)), endedAt: parts.time() })
+      await parts.save(job.id, { ...(await outcomeOf(job, parts, isEnding)), progress: null, endedAt: parts.time() })
     } catch (error) {
       // Its row stays as it was; the next start marks it.
       parts.onError(error)
@@ -120,10 +123,13 @@ function createJob(id: string, plan: Plan): Job {
   return { id, plan, stopping: new AbortController(), ended, progress: undefined, changed }
 }
 
-async function outcomeOf(job: Job, { evaluate, onError }: QueueParts, isEnding: () => boolean): Promise<Partial<EvaluationRow>> {
+async function outcomeOf(job: Job, parts: QueueParts, isEnding: () => boolean): Promise<Partial<EvaluationRow>> {
+  const { evaluate, onError } = parts
   const { signal } = job.stopping
+  const others = parts.tellOthers(job.id)
   const onProgress = (progress: Progress) => {
     job.progress = progress
+    others.put(progress)
     job.changed.resolve()
     job.changed = Promise.withResolvers()
   }
@@ -137,6 +143,8 @@ async function outcomeOf(job: Job, { evaluate, onError }: QueueParts, isEnding: 
     onError(error)
     const errorMessage = 'Something failed inside simpleIA. The log has the details.'
     return { state: 'failed', errorCode: 'internal', errorMessage }
+  } finally {
+    await others.close()
   }
 }
 

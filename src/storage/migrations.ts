@@ -4,7 +4,7 @@ import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
 import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
 import { isPostgres } from './dialect.ts'
-import { createInstanceTables } from './instance-migrations.ts'
+import { createInstanceTables, createModelJobsTable } from './instance-migrations.ts'
 import {
   createDatasetTables,
   createEvaluationsTable,
@@ -41,6 +41,7 @@ export const migrations: readonly Migration[] = [
   { id: '018-admin', up: createAdminTables },
   { id: '019-conversation-use', up: addConversationUse },
   { id: '020-instances', up: createInstanceTables },
+  { id: '021-model-jobs', up: createModelJobsTable },
 ]
 
 /**
