@@ -21,6 +21,8 @@ import { installAdapter } from './models/install-adapter.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { adapterPartOf, newModelFile } from './models/quantize-files.ts'
 import { createModelRegistry } from './models/registry.ts'
+import { traceTraining } from './observe/observe-training.ts'
+import type { Tracing } from './observe/tracing.ts'
 import type { Database } from './storage/tables.ts'
 import type { BaseModel } from './training/check-run.ts'
 import { trainingRoutes } from './training/routes.ts'
@@ -38,6 +40,7 @@ export type TrainingParts = Readonly<{
   /** The one of the activity. */
   clock: Clock
   metrics: Pick<Metrics, 'watchTraining'>
+  tracing: Tracing
   log: RunsParts['log']
   /** Milliseconds since 1970. */
   now: () => number
@@ -56,14 +59,14 @@ const replayTextFile = fileURLToPath(new URL('./training/replay-text.jsonl', imp
 
 /** The training of installed models. A part of the composition root. */
 export async function openTraining(config: Config, parts: TrainingParts, closer: Closer): Promise<Training> {
-  const { host, db, instances, datasets, startTrainer = startTrainerProcess, activity, clock, metrics, log, now } = parts
+  const { host, db, instances, datasets, startTrainer = startTrainerProcess, activity, clock, metrics, tracing, log, now } = parts
   const { modelsDir } = config
   const runs = closer.use(
     await createTrainingRuns({
       db,
       instances,
       datasets: toLearned(datasets),
-      startTrainer,
+      startTrainer: traceTraining(startTrainer, tracing),
       log,
       now,
       modelsDir,

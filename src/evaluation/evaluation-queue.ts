@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts'
 import type { GatheredSaves } from '../storage/gather-saves.ts'
-import type { Evaluate, Plan, Progress } from './evaluation.ts'
+import type { Evaluate, Progress, Started } from './evaluation.ts'
 import type { EvaluationRow } from './evaluation-rows.ts'
 import type { EvaluationReport } from './report-schema.ts'
 
@@ -8,7 +8,7 @@ import type { EvaluationReport } from './report-schema.ts'
 export interface EvaluationQueue {
   /** Throws `busy` when too many wait, `unavailable` when the service is shutting down. */
   refuseMore(): void
-  add(id: string, plan: Plan): void
+  add(started: Started): void
   has(id: string): boolean
   progressOf(id: string): Progress | undefined
   /** Tells how far one is, and ends when it has ended. A slow reader is told the newest. */
@@ -35,7 +35,7 @@ export type QueueParts = Readonly<{
 
 type Job = {
   readonly id: string
-  readonly plan: Plan
+  readonly started: Started
   readonly stopping: AbortController
   readonly ended: PromiseWithResolvers<void>
   progress: Progress | undefined
@@ -78,9 +78,9 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
       const message = `${mostWaiting} evaluations wait already. Try again when some have ended.`
       throw new AppError('busy', message, { retryAfterSeconds: 60 })
     },
-    add(id, plan) {
-      const job = createJob(id, plan)
-      jobs.set(id, job)
+    add(started) {
+      const job = createJob(started)
+      jobs.set(job.id, job)
       waiting.push(job)
       running ??= runAll()
     },
@@ -118,9 +118,9 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
   }
 }
 
-function createJob(id: string, plan: Plan): Job {
+function createJob(started: Started): Job {
   const [ended, changed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  return { id, plan, stopping: new AbortController(), ended, progress: undefined, changed }
+  return { id: started.id, started, stopping: new AbortController(), ended, progress: undefined, changed }
 }
 
 async function outcomeOf(job: Job, parts: QueueParts, isEnding: () => boolean): Promise<Partial<EvaluationRow>> {
@@ -135,7 +135,7 @@ async function outcomeOf(job: Job, parts: QueueParts, isEnding: () => boolean): 
   }
   try {
     signal.throwIfAborted()
-    return toOutcome(await evaluate(job.plan, onProgress, signal))
+    return toOutcome(await evaluate(job.started, onProgress, signal))
   } catch (error) {
     if (isEnding()) return { state: 'interrupted' }
     if (signal.aborted) return { state: 'cancelled' }

@@ -55,7 +55,7 @@ export type EvaluationsParts = PlanParts &
   Readonly<{
     db: Database
     /** This process, and the others on the database: an evaluation is worked on by the one that was asked for it. */
-    instances: Pick<Instances, 'id' | 'recover' | 'hint' | 'isAlone'>
+    instances: Pick<Instances, 'id' | 'recover' | 'hint'>
     /** Milliseconds since 1970. */
     now: () => number
     /** How often is looked at one that another process works on. */
@@ -73,7 +73,7 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
   const save: QueueParts['save'] = (id, values) => db.updateTable('evaluations').set(values).where('id', '=', id).execute()
   const tellOthers: QueueParts['tellOthers'] = (id) =>
     gatherSaves({
-      save: async (progress) => (instances.isAlone() ? undefined : saveProgress(db, id, progress)),
+      save: (progress) => saveProgress(db, id, progress),
       everyMs: lookEveryMs,
       onError: parts.onError,
     })
@@ -107,7 +107,7 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
       const planned = await makePlan(parts, body, caller)
       const row = toRow(planned, { body, userId: caller.userId, createdAt: time(), instanceId: instances.id })
       await db.insertInto('evaluations').values(row).execute()
-      queue.add(row.id, planned.plan)
+      queue.add({ id: row.id, runId: planned.runId, plan: planned.plan })
       return { row, progress: undefined }
     },
     async list(options) {

@@ -48,7 +48,7 @@ export interface SharedJobs {
 
 export type SharedJobsParts = Readonly<{
   db: Database
-  instances: Pick<Instances, 'id' | 'recover' | 'hint' | 'isAlone'>
+  instances: Pick<Instances, 'id' | 'recover' | 'hint'>
   /** Milliseconds since 1970. */
   now: () => number
   log: Readonly<{ error(details: object, message: string): void }>
@@ -82,7 +82,7 @@ export async function openSharedJobs(parts: SharedJobsParts): Promise<SharedJobs
     const noted = insertJob(db, row).catch(onError)
     const save = async (progress: object) => {
       await noted
-      if (!instances.isAlone()) await saveJobProgress(db, id, progress)
+      await saveJobProgress(db, id, progress)
     }
     const others = gatherSaves({ save, everyMs, onError })
     return {
@@ -112,7 +112,7 @@ export async function openSharedJobs(parts: SharedJobsParts): Promise<SharedJobs
     }
   }
 
-  /** What this process has told may not be written yet, or need not be. */
+  /** What this process has told may not be written yet. */
   function withProgress(row: JobRow): JobRow {
     const told = own.get(row.id)?.progress
     return told === undefined || row.state !== 'running' ? row : { ...row, progress: JSON.stringify(told) }

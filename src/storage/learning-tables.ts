@@ -170,7 +170,7 @@ export interface EvaluationsTable {
   instanceId: string | null
   /** What that process is asked to do. */
   wish: 'cancel' | null
-  /** A JSON object: how far it is, while it runs and others may ask. */
+  /** A JSON object: how far it is, while it runs. */
   progress: string | null
 }
 
