@@ -88,7 +88,7 @@ const dataOf = (event: ParsedEvent | undefined): Json => JSON.parse(event?.data 
 test('a pull of one replica is listed, followed and seen to end through another', async () => {
   const { gate, one, other, pulls } = await openReplicas()
   const pulling = one('POST', '/models/pull', { name: repository, stream: false })
-  await expect.poll(pulls, patient).toMatchObject({ pulls: [{ name: repository, stage: { type: 'download-start', file } }] })
+  await expect.poll(() => pulls(), patient).toMatchObject({ pulls: [{ name: repository, stage: { type: 'download-start', file } }] })
   const [{ id } = { id: '' }] = (await pulls()).pulls
   expect(await bodyOf(await other('GET', `/models/pulls/${id}`))).toMatchObject({ id, name: repository })
   const following = collect(await other('GET', `/models/pulls/${id}?stream=true`))
@@ -125,7 +125,7 @@ test('a quantization is listed, followed and stopped through another replica; wh
   const making = one('POST', '/models/quantize', body).then(collect)
   const progress = { stage: 'tensor', done: 2, total: 9 }
   const running = { kind: 'quantization', model: 'big-f16', quantization: 'Q8_0', state: 'running', progress }
-  await expect.poll(jobs, patient).toMatchObject({ items: [running] })
+  await expect.poll(() => jobs(), patient).toMatchObject({ items: [running] })
   const [{ id } = { id: '' }] = (await jobs()).items
   expect(await bodyOf(await other('GET', `/models/jobs/${id}`))).toMatchObject(running)
   const following = collect(await other('GET', `/models/jobs/${id}?stream=true`))
