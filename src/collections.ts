@@ -49,7 +49,7 @@ export async function openCollections(
   closer: Closer,
 ): Promise<CollectionParts> {
   const readVectors = createReadVectors(db)
-  const files = await openSnapshotFiles(join(dataDir, 'snapshots'))
+  const files = await openSnapshotFiles(join(dataDir, 'snapshots'), { isAlone: instances.isAlone })
   // PostgreSQL finds the nearest vectors itself; nothing of them is kept in memory here.
   const vectorIndex = closer.use(
     isPostgres(db) ? createPostgresVectorIndex({ db, now, maxWaiting }) : openVectorIndex(readVectors),

@@ -13,7 +13,7 @@ import {
   createTrainingTables,
   extendFeedback,
 } from './learning-migrations.ts'
-import { addCollectionOfVectors, createMetadataFunction, createPassagesWords } from './postgres-passages.ts'
+import { addCollectionOfVectors, addWaitingVectors, createMetadataFunction, createPassagesWords } from './postgres-passages.ts'
 import { createVectorExtension } from './postgres-search.ts'
 import type { Database } from './tables.ts'
 
@@ -42,6 +42,7 @@ export const migrations: readonly Migration[] = [
   { id: '019-conversation-use', up: addConversationUse },
   { id: '020-instances', up: createInstanceTables },
   { id: '021-model-jobs', up: createModelJobsTable },
+  { id: '022-waiting-vectors', up: addWaitingVectors },
 ]
 
 /**
