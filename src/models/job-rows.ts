@@ -69,7 +69,7 @@ async function removeOld(db: Database, kind: JobKind, now: string): Promise<void
     .deleteFrom('modelJobs')
     .where('kind', '=', kind)
     .where('state', '!=', 'running')
-    .where(({ eb, or }) => or([eb('id', 'not in', kept), eb('endedAt', '<', oldest)]))
+    .where(({ eb, or }) => or([eb('id', 'not in', kept), eb('endedAt', '<=', oldest)]))
     .execute()
 }
 /** Those of a process that has gone will never end. */

@@ -117,7 +117,7 @@ export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): Fastif
       const pull = await pulls.get(id)
       if (request.query.stream !== true) return isEnded(pull) ? toEndedBody(pull) : toPullBody(pull)
       const gone = clientGone(reply)
-      return streamEvents(id, pulls.watch(id, gone), { request, reply, gone })
+      return streamEvents(id, pulls.watch(id, gone), { request, reply, gone, opening: ': following\n\n' })
     })
 
     const cancel = {
@@ -144,11 +144,17 @@ export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): Fastif
   }
 }
 
-type StreamParts = Readonly<{ request: FastifyRequest; reply: FastifyReply; gone: AbortSignal }>
+type StreamParts = Readonly<{
+  request: FastifyRequest
+  reply: FastifyReply
+  gone: AbortSignal
+  /** Sent at once; without it a pull that fails at once is answered by an ordinary error. */
+  opening?: string
+}>
 
-async function streamEvents(id: string, events: AsyncIterable<PullEvent>, { request, reply, gone }: StreamParts) {
+async function streamEvents(id: string, events: AsyncIterable<PullEvent>, { request, reply, gone, opening }: StreamParts) {
   await sendEventStream(reply, {
-    frames: withHeartbeats(toFrames(id, events), (signal) => setTimeout(silenceMs, undefined, { signal })),
+    frames: withHeartbeats(toFrames(id, events, opening), (signal) => setTimeout(silenceMs, undefined, { signal })),
     gone,
     toAppError: (error) => toAppError(error, request.log),
     formatFailure: (error) => formatEvent(JSON.stringify(toErrorBody(error)), 'error'),
@@ -156,7 +162,8 @@ async function streamEvents(id: string, events: AsyncIterable<PullEvent>, { requ
   return reply
 }
 
-async function* toFrames(id: string, events: AsyncIterable<PullEvent>): AsyncGenerator<string> {
+async function* toFrames(id: string, events: AsyncIterable<PullEvent>, opening = ''): AsyncGenerator<string> {
+  if (opening !== '') yield opening
   for await (const event of events) {
     if (event.type === 'model-ready') yield formatEvent(JSON.stringify({ name: event.name }), 'done')
     else yield formatEvent(JSON.stringify({ id, ...toEventBody(event) }), 'progress')

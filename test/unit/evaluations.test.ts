@@ -283,7 +283,9 @@ test('an evaluation of one replica is seen, waited for and cancelled through ano
   await hold.begun
   const second = await startEvaluationWorld({ settings: { DATABASE_URL: join(first.folder, 'simpleia.db') } })
   const progress = { stage: 'score-baseline', done: 1, total: 50 }
-  expect((await second.admin('GET', `${path}/${id}`)).json).toMatchObject({ state: 'running', progress })
+  // Others are told once a second.
+  const seen = async () => (await second.admin('GET', `${path}/${id}`)).json
+  await expect.poll(seen, { timeout: 5000 }).toMatchObject({ state: 'running', progress })
   expect((await second.admin('GET', path)).json.items).toMatchObject([{ id, progress }])
   expect((await second.admin('DELETE', `${path}/${id}`)).status).toBe(409)
   const following = readAll(await second.follow(`${path}/${id}?stream=true`))

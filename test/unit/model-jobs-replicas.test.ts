@@ -3,11 +3,13 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { completed, endOfFailure, openSharedJobs } from '../../src/models/shared-jobs.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { patient } from '../conversations-world.ts'
 import { endedPid } from '../ended-process.ts'
 import { type Fault, sendRange, startHub } from '../hub.ts'
-import { databaseAt } from '../postgres/database-at.ts'
+import { loneInstance } from '../lone-instance.ts'
+import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 import { scriptedQuantizers } from '../quantizer.ts'
 import { bodyOf, startServer } from '../server.ts'
 import { type ParsedEvent, readEvents } from '../sse-parser.ts'
@@ -88,7 +90,9 @@ const dataOf = (event: ParsedEvent | undefined): Json => JSON.parse(event?.data 
 test('a pull of one replica is listed, followed and seen to end through another', async () => {
   const { gate, one, other, pulls } = await openReplicas()
   const pulling = one('POST', '/models/pull', { name: repository, stream: false })
-  await expect.poll(() => pulls(), patient).toMatchObject({ pulls: [{ name: repository, stage: { type: 'download-start', file } }] })
+  await expect
+    .poll(() => pulls(), patient)
+    .toMatchObject({ pulls: [{ name: repository, stage: { type: 'download-start', file } }] })
   const [{ id } = { id: '' }] = (await pulls()).pulls
   expect(await bodyOf(await other('GET', `/models/pulls/${id}`))).toMatchObject({ id, name: repository })
   const following = collect(await other('GET', `/models/pulls/${id}?stream=true`))
@@ -104,7 +108,8 @@ test('a pull of one replica is listed, followed and seen to end through another'
   }
 })
 
-test('a pull is stopped through another replica, and whoever follows it anywhere is told', async () => {
+// With SQLite one looks every few seconds whether something is asked of one.
+test.runIf(onPostgres)('a pull is stopped through another replica, and whoever follows it anywhere is told', async () => {
   const { folder, gate, one, other, pulls } = await openReplicas()
   const pulling = one('POST', '/models/pull', { name: repository }).then(collect)
   await expect.poll(gate.isReached, patient).toBe(true)
@@ -119,28 +124,31 @@ test('a pull is stopped through another replica, and whoever follows it anywhere
   expect(await readdir(join(folder, 'first'))).toContain(`${file}.part`)
 })
 
-test('a quantization is listed, followed and stopped through another replica; whoever asked for it is told', async () => {
-  const { folder, one, other, jobs } = await openReplicas()
-  const body = { model: 'big-f16', quantization: 'Q8_0', report: false }
-  const making = one('POST', '/models/quantize', body).then(collect)
-  const progress = { stage: 'tensor', done: 2, total: 9 }
-  const running = { kind: 'quantization', model: 'big-f16', quantization: 'Q8_0', state: 'running', progress }
-  await expect.poll(() => jobs(), patient).toMatchObject({ items: [running] })
-  const [{ id } = { id: '' }] = (await jobs()).items
-  expect(await bodyOf(await other('GET', `/models/jobs/${id}`))).toMatchObject(running)
-  const following = collect(await other('GET', `/models/jobs/${id}?stream=true`))
-  expect((await other('DELETE', `/models/jobs/${id}`)).status).toBe(204)
-  expect((await making).at(-1)).toMatchObject({ event: 'error', data: expect.stringContaining('"aborted"') })
-  const events = await following
-  expect(dataOf(events[0])).toEqual(progress)
-  expect(events.at(-1)?.event).toBe('done')
-  expect(dataOf(events.at(-1))).toMatchObject({ id, state: 'cancelled', progress: null, error: { code: 'aborted' } })
-  expect((await other('DELETE', `/models/jobs/${id}`)).status).toBe(409)
-  expect((await other('GET', '/models/jobs/nothing')).status).toBe(404)
-  expect(await readdir(join(folder, 'first'))).toEqual(['big-f16.gguf'])
-})
+test.runIf(onPostgres)(
+  'a quantization is listed, followed and stopped through another replica; whoever asked for it is told',
+  async () => {
+    const { folder, one, other, jobs } = await openReplicas()
+    const body = { model: 'big-f16', quantization: 'Q8_0', report: false }
+    const making = one('POST', '/models/quantize', body).then(collect)
+    const progress = { stage: 'tensor', done: 2, total: 9 }
+    const running = { kind: 'quantization', model: 'big-f16', quantization: 'Q8_0', state: 'running', progress }
+    await expect.poll(() => jobs(), patient).toMatchObject({ items: [running] })
+    const [{ id } = { id: '' }] = (await jobs()).items
+    expect(await bodyOf(await other('GET', `/models/jobs/${id}`))).toMatchObject(running)
+    const following = collect(await other('GET', `/models/jobs/${id}?stream=true`))
+    expect((await other('DELETE', `/models/jobs/${id}`)).status).toBe(204)
+    expect((await making).at(-1)).toMatchObject({ event: 'error', data: expect.stringContaining('"aborted"') })
+    const events = await following
+    expect(dataOf(events[0])).toEqual(progress)
+    expect(events.at(-1)?.event).toBe('done')
+    expect(dataOf(events.at(-1))).toMatchObject({ id, state: 'cancelled', progress: null, error: { code: 'aborted' } })
+    expect((await other('DELETE', `/models/jobs/${id}`)).status).toBe(409)
+    expect((await other('GET', '/models/jobs/nothing')).status).toBe(404)
+    expect(await readdir(join(folder, 'first'))).toEqual(['big-f16.gguf'])
+  },
+)
 
-test('what a replica that was killed left is told as broken off, once, and what others do stays', async () => {
+test.runIf(onPostgres)('what a replica that was killed left is told as broken off, once, and what others do stays', async () => {
   const { one, other, pulls, db, gate } = await openReplicas()
   const leaving = new AbortController()
   const left = one('POST', '/models/pull', { name: repository }, leaving.signal).catch(() => undefined)
@@ -165,7 +173,7 @@ test('what a replica that was killed left is told as broken off, once, and what 
   await left
 })
 
-test('what the end of the service broke off says so at the next start, and of old ones the last twenty are kept', async () => {
+test('what the end of the service broke off says so', async () => {
   const { db, first, gate, one, pulls } = await openReplicas()
   const pulling = one('POST', '/models/pull', { name: repository }).then(collect)
   await expect.poll(gate.isReached, patient).toBe(true)
@@ -175,4 +183,65 @@ test('what the end of the service broke off says so at the next start, and of ol
   expect(await db.selectFrom('modelJobs').select(['state', 'progress']).execute()).toEqual([
     { state: 'interrupted', progress: null },
   ])
+})
+
+/** Work of a process on a database of its own, at a time that the test says. */
+async function openJobs() {
+  const folder = await mkdtemp(join(tmpdir(), 'simpleia-jobs-'))
+  const storage = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')) })
+  onTestFinished(async () => {
+    await storage.close()
+    await rm(folder, { recursive: true })
+  })
+  let ms = Date.UTC(2026, 0, 1)
+  const instances = loneInstance()
+  const { id: instanceId } = instances
+  await storage.db.insertInto('instances').values({ id: instanceId, host: 'this', pid: 1, startedAt: 0, seenAt: 0 }).execute()
+  const failures: object[] = []
+  const log = { error: (details: object) => void failures.push(details) }
+  const open = () => openSharedJobs({ db: storage.db, instances, now: () => ms, log, isEnding: () => false, everyMs: 1 })
+  const pass = (more: number) => {
+    ms += more
+  }
+  return { db: storage.db, instanceId, failures, open, pass }
+}
+
+const pull = { kind: 'pull', name: repository, quantization: null } as const
+
+test('of those that have ended the last twenty of a kind are kept, for a day', async () => {
+  const { open, pass, db } = await openJobs()
+  const jobs = await open()
+  const merge = jobs.begin({ kind: 'merge', name: 'a+b', quantization: null }, () => {})
+  await merge.end(completed('a-b'))
+  for (let count = 1; count <= 25; count += 1) {
+    pass(1000)
+    await jobs.begin(pull, () => {}).end(completed(`model-${count}`))
+  }
+  expect((await jobs.list(['pull'])).map(({ model }) => model)).toEqual(
+    Array.from({ length: 20 }, (_, index) => `model-${25 - index}`),
+  )
+  expect(await jobs.list(['merge', 'quantization'])).toMatchObject([{ state: 'completed', model: 'a-b' }])
+  pass(24 * 3600 * 1000)
+  expect(await jobs.list(['pull'])).toEqual([])
+  await jobs.begin(pull, () => {}).end(endOfFailure(new Error('x')))
+  expect(await jobs.list(['pull'])).toMatchObject([{ state: 'failed', errorCode: 'internal' }])
+  expect(await db.selectFrom('modelJobs').selectAll().where('kind', '=', 'pull').execute()).toHaveLength(1)
+})
+
+test('what a killed process left is told at the next start; what could not be written down is written later', async () => {
+  const { open, db, instanceId, failures } = await openJobs()
+  const before = await open()
+  const left = before.begin(pull, () => {})
+  await left.noted
+  await db.updateTable('modelJobs').set({ instanceId: 'gone' }).execute()
+  const jobs = await open()
+  expect(await jobs.list(['pull'])).toMatchObject([{ id: left.id, state: 'interrupted', errorCode: 'aborted' }])
+  await db.schema.alterTable('model_jobs').renameTo('model_jobs_away').execute()
+  const lost = jobs.begin(pull, () => {})
+  lost.tell({ done: 1 })
+  await lost.end(completed('late'))
+  expect(failures.length).toBeGreaterThan(0)
+  await db.schema.alterTable('model_jobs_away').renameTo('model_jobs').execute()
+  await jobs.look()
+  expect(await jobs.find(lost.id)).toMatchObject({ state: 'completed', model: 'late', instanceId, progress: null })
 })
