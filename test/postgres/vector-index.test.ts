@@ -62,7 +62,7 @@ test('a large space gets a graph in the background, which finds what comparing a
     .poll(async () => {
       const { rows } = await sql<{ scans: number }>`
         select pg_stat_force_next_flush(), idx_scan as scans from pg_stat_user_indexes
-        where indexrelname like 'vectors_near%'`.execute(db)
+        where indexrelname like 'vectors_graph%'`.execute(db)
       return rows[0]?.scans
     })
     .toBeGreaterThanOrEqual(queries.length)
@@ -100,6 +100,7 @@ test('what is added to a large space waits outside of its graph, is found at onc
   await expect.poll(() => countWaiting(world), { timeout: 10_000 }).toBe(0)
   await findsAll()
   await findsAll([...stored.keys(), ...added.keys()])
+  await world.close()
 })
 
 test('what waited when a process died is taken in by the next one', async () => {
@@ -112,6 +113,7 @@ test('what waited when a process died is taken in by the next one', async () => 
     await expect.poll(() => countWaiting(world), { timeout: 10_000 }).toBe(0)
   } finally {
     await next.close()
+    await world.close()
   }
 })
 
