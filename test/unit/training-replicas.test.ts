@@ -91,8 +91,8 @@ test('a run whose checkpoint is on the disk of a process that lives goes on ther
   await other.resume(id)
   world.pass(60_000)
   await other.look()
-  await other.look()
-  expect(await world.stateOf(id)).toBe('queued')
+  // The queue looks at it meanwhile.
+  for (let turn = 0; turn < 50; turn += 1) expect(await world.stateOf(id)).toBe('queued')
   await world.runs().look()
   await world.trainer(2)
   expect((await other.get(id)).row).toMatchObject({ state: 'running', instanceId: 'one', checkpointStep: 1 })
@@ -105,7 +105,7 @@ test('a run whose checkpoint is on a disk that is not there says so, keeps its p
   await other.resume(id)
   await other.look()
   // Who has it may be about to come back.
-  expect(await world.stateOf(id)).toBe('queued')
+  for (let turn = 0; turn < 50; turn += 1) expect(await world.stateOf(id)).toBe('queued')
   world.pass(60_000)
   await other.look()
   await until(async () => (await other.get(id)).row.state === 'failed')
