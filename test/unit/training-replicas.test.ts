@@ -90,11 +90,12 @@ test('a run whose checkpoint is on the disk of a process that lives goes on ther
   const { world, other, id } = await pauseElsewhere()
   await other.resume(id)
   world.pass(60_000)
-  await other.look()
-  // The queue looks at it meanwhile.
-  for (let turn = 0; turn < 50; turn += 1) expect(await world.stateOf(id)).toBe('queued')
+  // It passes that one by, and takes the next.
+  const { row: next } = await other.create(world.wanted())
+  expect((await world.trainer(2)).job.adapter.run).toBe(next.id)
+  expect(await world.stateOf(id)).toBe('queued')
   await world.runs().look()
-  await world.trainer(2)
+  expect((await world.trainer(3)).job.adapter.run).toBe(id)
   expect((await other.get(id)).row).toMatchObject({ state: 'running', instanceId: 'one', checkpointStep: 1 })
 })
 
@@ -103,11 +104,12 @@ test('a run whose checkpoint is on a disk that is not there says so, keeps its p
   await world.runs().close()
   await world.db.deleteFrom('instances').where('id', '=', 'one').execute()
   await other.resume(id)
-  await other.look()
   // Who has it may be about to come back.
-  for (let turn = 0; turn < 50; turn += 1) expect(await world.stateOf(id)).toBe('queued')
+  await other.create(world.wanted())
+  const next = await world.trainer(2)
+  expect(await world.stateOf(id)).toBe('queued')
   world.pass(60_000)
-  await other.look()
+  next.send(plan, endOf('stopped', 0))
   await until(async () => (await other.get(id)).row.state === 'failed')
   expect((await other.get(id)).row).toMatchObject({
     checkpointStep: 1,
@@ -115,8 +117,8 @@ test('a run whose checkpoint is on a disk that is not there says so, keeps its p
     errorCode: 'conflict',
     errorMessage: expect.stringContaining('(step 1) is not in'),
   })
-  expect(world.trainers).toHaveLength(1)
+  expect(world.trainers).toHaveLength(2)
   await other.resume(id, true)
-  await world.trainer(2)
+  expect((await world.trainer(3)).job.adapter.run).toBe(id)
   expect((await other.get(id)).row).toMatchObject({ state: 'running', instanceId: 'two', checkpointStep: null })
 })
