@@ -1,4 +1,4 @@
-import { open, readdir, readFile } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../../src/config.ts'
@@ -9,6 +9,7 @@ import { createRandom } from './data.ts'
 //   [--sentences N] [--models-dir model_llm]
 // FOLDER holds Python packages; the sentences are those of the documentation in their code, without those that are there twice, in an
 // order drawn by chance, so that the last ones, the queries, are like the others. They are embedded as documents are, by all-MiniLM-L6-v2.
+// Where FILE holds some already, it goes on behind them.
 
 const { values } = parseArgs({
   options: {
@@ -53,9 +54,15 @@ function shuffled<T>(all: readonly T[]): readonly T[] {
 const all = shuffled(await readSentences(folder)).slice(0, Number(sentences))
 const config = loadConfig({ environment: { MODELS_DIR: values['models-dir'] }, serves: false })
 const { embedders } = await openEmbedders(config, openCatalog(config))
-const output = await open(file, 'w')
+const bytesEach = 384 * Float32Array.BYTES_PER_ELEMENT
+const written = await stat(file).then(
+  ({ size }) => Math.floor(size / bytesEach),
+  () => 0,
+)
+const output = await open(file, 'a')
 try {
-  for (let from = 0; from < all.length; from += atOnce) {
+  await output.truncate(written * bytesEach)
+  for (let from = written; from < all.length; from += atOnce) {
     const texts = all.slice(from, from + atOnce)
     const { vectors } = await embedders.usual.encode({ texts, truncate: true, purpose: 'document' }, never)
     for (const vector of vectors) await output.write(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))

@@ -81,6 +81,7 @@ async function pauseElsewhere() {
   trainer.send(plan, stepOf(1), { type: 'train-checkpoint', step: 1 })
   await until(async () => (await other.get(row.id)).row.checkpointStep === 1)
   const pausing = world.runs().pause(row.id)
+  await until(() => trainer.told.includes('stop'))
   trainer.send(endOf('stopped', 1))
   await pausing
   return { world, other, id: row.id }
