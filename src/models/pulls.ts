@@ -61,6 +61,8 @@ type Job = {
 
 const maxPulls = 8
 
+type Relaying = Readonly<{ end(): Promise<void> }>
+
 export function createPulls({ pull, convert, shared }: PullsOptions): Pulls {
   const jobs = new Map<string, Job>()
   const endings = new Map<string, Promise<void>>()
@@ -84,18 +86,44 @@ export function createPulls({ pull, convert, shared }: PullsOptions): Pulls {
   async function run(job: Job): Promise<void> {
     const { signal } = job.stop
     let failure: unknown
+    let relaying: Relaying | undefined
     try {
       for await (const event of pull(job.name, signal, job.user)) {
+        await relaying?.end()
+        relaying = event.type === 'download-wait' ? relay(job) : undefined
         publish(job, event)
         if (event.type === 'checkpoint-ready') for await (const next of convert(event, signal)) publish(job, next)
       }
     } catch (error) {
       failure = error
     }
+    await relaying?.end()
     await job.own.end(failure === undefined ? completed(modelOf(job)) : endOfFailure(failure))
     jobs.delete(job.id)
     endings.delete(job.id)
     for (const watcher of job.watchers) watcher.end(failure)
+  }
+
+  /** Has those who watch a pull that waits for another process see how far that is. */
+  function relay(job: Job): Relaying {
+    const over = new AbortController()
+    async function follow(): Promise<void> {
+      const rows = await shared.list(['pull'])
+      const other = rows.find(({ id, name, state }) => state === 'running' && !jobs.has(id) && keyOf(name) === job.key)
+      if (other === undefined) return
+      for await (const row of shared.watch(other.id, over.signal)) {
+        const { progress } = toRunning(row)
+        if (progress !== undefined && !over.signal.aborted) publish(job, progress)
+      }
+    }
+    // It is only told of; what is waited for is another matter.
+    const following = follow().catch(() => {})
+    return {
+      end() {
+        over.abort()
+        return following
+      },
+    }
   }
 
   async function* watchHere(job: Job, gone: AbortSignal): AsyncGenerator<PullEvent, void, undefined> {

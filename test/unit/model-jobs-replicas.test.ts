@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import type { PullEvent } from '../../src/models/download-events.ts'
+import { createPulls } from '../../src/models/pulls.ts'
 import { completed, endOfFailure, openSharedJobs } from '../../src/models/shared-jobs.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { patient } from '../conversations-world.ts'
@@ -244,4 +246,32 @@ test('what a killed process left is told at the next start; what could not be wr
   await db.schema.alterTable('model_jobs_away').renameTo('model_jobs').execute()
   await jobs.look()
   expect(await jobs.find(lost.id)).toMatchObject({ state: 'completed', model: 'late', instanceId, progress: null })
+})
+
+test('who waits for the pull of another process into the same folder sees how far that is', async () => {
+  const { open, db } = await openJobs()
+  const jobs = await open()
+  await db.insertInto('instances').values({ id: 'two', host: 'that', pid: 1, startedAt: 0, seenAt: 0 }).execute()
+  const theirs = (await open()).begin({ ...pull, name: `hf:${repository}` }, () => {})
+  const progress = { type: 'download-progress', receivedBytes: 7, totalBytes: 9, bytesPerSecond: 1, secondsLeft: 2 } as const
+  theirs.tell({ progress })
+  await theirs.noted
+  const ended = Promise.withResolvers<void>()
+  const pulls = createPulls({
+    shared: jobs,
+    convert: async function* () {},
+    pull: async function* () {
+      yield { type: 'download-wait' }
+      await ended.promise
+      yield { type: 'model-ready', file, name: 'some-model' }
+    },
+  })
+  const watched = pulls.watch(pulls.start(repository).id, new AbortController().signal)
+  expect((await watched.next()).value).toEqual({ type: 'download-wait' })
+  expect((await watched.next()).value).toEqual(progress)
+  ended.resolve()
+  const rest: PullEvent[] = []
+  for await (const event of watched) rest.push(event)
+  expect(rest).toEqual([{ type: 'model-ready', file, name: 'some-model' }])
+  await theirs.end(completed('some-model'))
 })
