@@ -23,8 +23,9 @@ if [ ! -s secrets/valkey.conf ]; then
   printf 'requirepass %s\nmaxmemory 384mb\nmaxmemory-policy volatile-lru\nsave ""\n' "$password" | keep valkey.conf
   printf 'redis://:%s@valkey:6379' "$password" | keep redis_url
 fi
-# An API key of the scope "metrics", once there is an admin who can make one.
-printf 'none-yet' | keep metrics_token
+# What Prometheus shows, and the service knows (METRICS_TOKEN); earlier versions left a placeholder here.
+if [ "$(cat secrets/metrics_token 2>/dev/null)" = none-yet ]; then rm secrets/metrics_token; fi
+word | tr -d '\n' | keep metrics_token
 if [ ! -s secrets/tls.crt ]; then
   # For a first try: a certificate that no browser trusts. Put a real one in its place.
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj /CN=localhost \

@@ -137,7 +137,7 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const { outside, ...opened } = features
   const { answers } = opened
   const following = followingOf(parts.host, answers, outside.prices)
-  const health = { version: versionOf(parts), uptimeSeconds, checkDatabase: createDatabaseCheck(base.db) }
+  const health = { version: versionOf(parts), uptimeSeconds, checkDatabase: base.checkDatabase }
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
@@ -176,6 +176,8 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   await refuseUnfinishedRestore(config.dataDir)
   const storage = closer.use(await openStorage({ url: config.databaseUrl, now, onQuery: metrics.queryEnd }))
   metrics.watchConnections(storage.connections)
+  const checkDatabase = createDatabaseCheck(storage.db)
+  metrics.watchDatabase(checkDatabase)
   metrics.watchDisks(() => readDiskRooms({ data: config.dataDir, models: config.modelsDir }))
   const { db } = storage
   const lifecycle = createLifecycle()
@@ -193,7 +195,7 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   if (sharing.redis !== undefined) metrics.watchRedis(sharing.redis)
   const access = openAccess(config, { db, secretKey, ...sharing, now })
   const parts = { ...given, ...observeWork(watchWork(given, activity), { metrics, tracing }) }
-  const shared = { storage, db, instances, selection, sharing, cache }
+  const shared = { storage, db, checkDatabase, instances, selection, sharing, cache }
   return { now, clock, activity, parts, access, lifecycle, sources, watch, metrics, outside, tracing, log, ...shared }
 }
 
@@ -239,7 +241,7 @@ async function openFeatures(config: Config, opened: Base & Front, closer: Closer
   const answering = { ...common, predict, providers, limit, isDraining }
   const knowledge = await openKnowledge(config, { ...answering, storage, metered: accounting.metered }, closer)
   const { refuseRemoval } = answers.rollouts
-  const jobs = await openModelJobs(config, { ...common, activity, refuseRemoval }, closer)
+  const jobs = await openModelJobs(config, { ...common, activity, refuseRemoval, isDraining }, closer)
   const dialects = openDialects(config, { ...common, answers, limits, jobs })
   const conversations = await openConversations(config, { ...answering, ...knowledge, lifecycle }, closer)
   const learning = await openLearning(config, { ...answering, answers, predictions, activity }, closer)

@@ -24,8 +24,10 @@ import { openBossQueue } from './jobs/boss-queue.ts'
 import { openLocalQueue } from './jobs/job-queue.ts'
 import { isPostgres } from './storage/dialect.ts'
 import type { Storage } from './storage/open-storage.ts'
+import type { Metered } from './usage/metered.ts'
 
 export type CollectionsOptions = Readonly<{
+  metered: Metered
   instances: Instances
   log: FastifyBaseLogger
   embedders: Embedders
@@ -44,12 +46,12 @@ export type CollectionParts = Readonly<{
 /** Collections, what they hold, the searches in them, and their routes. */
 export async function openCollections(
   { dataDir, databaseUrl: url, maxQueue: maxWaiting }: Pick<Config, 'dataDir' | 'databaseUrl' | 'maxQueue'>,
-  { embedders: models, openVectorIndex, instances, log, now }: CollectionsOptions,
+  { embedders: models, openVectorIndex, instances, metered, log, now }: CollectionsOptions,
   { db, readSnapshot }: Storage,
   closer: Closer,
 ): Promise<CollectionParts> {
   const readVectors = createReadVectors(db)
-  const files = await openSnapshotFiles(join(dataDir, 'snapshots'))
+  const files = await openSnapshotFiles(join(dataDir, 'snapshots'), { isAlone: instances.isAlone })
   // PostgreSQL finds the nearest vectors itself; nothing of them is kept in memory here.
   const vectorIndex = closer.use(
     isPostgres(db) ? createPostgresVectorIndex({ db, now, maxWaiting }) : openVectorIndex(readVectors),
@@ -65,7 +67,7 @@ export async function openCollections(
   instances.onLook(() =>
     reEmbedding.look().catch((err: unknown) => log.error({ err }, 'Collections that wait could not be looked for')),
   )
-  const items = itemRoutes({ collections, passages, search })
+  const items = itemRoutes({ collections, passages, search, metered })
   const whole = collectionRoutes({ collections, passages, vectorIndex, reEmbedding })
   return {
     collections,

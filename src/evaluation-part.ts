@@ -9,7 +9,7 @@ import type { Config } from './config.ts'
 import { type Activity, tellWork } from './engine/activity.ts'
 import { runScoring, spawnScorer } from './engine/train/score-process.ts'
 import { createAsk } from './evaluation/ask.ts'
-import type { Contestant, ModelFiles, Work } from './evaluation/evaluation.ts'
+import type { Contestant, Evaluate, ModelFiles, Work } from './evaluation/evaluation.ts'
 import { type Evaluations, openEvaluations } from './evaluation/evaluations.ts'
 import { runGate } from './evaluation/gate.ts'
 import { getCompletedRun, getDatasetId, readHeldOut } from './evaluation/read-learned.ts'
@@ -21,6 +21,8 @@ import type { Instances } from './instances/instances.ts'
 import { createCatalog } from './models/catalog.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
+import { traceEvaluations } from './observe/observe-training.ts'
+import type { Tracing } from './observe/tracing.ts'
 import type { Predict } from './predict/predict.ts'
 import type { Predictions } from './predictions/prediction.ts'
 import type { Database } from './storage/tables.ts'
@@ -37,6 +39,7 @@ export type EvaluationParts = Readonly<{
   isDraining: () => boolean
   /** Told of the scoring, so that training gives way to it. */
   activity: Activity
+  tracing: Tracing
   log: FastifyBaseLogger
   /** Milliseconds since 1970. */
   now: () => number
@@ -66,6 +69,8 @@ export async function openEvaluation(config: Config, parts: EvaluationParts, clo
     recentConversations: createRecentConversations(parts.predictions),
     wait: (ms, signal) => setTimeout(ms, undefined, { signal }),
   }
+  const evaluate: Evaluate = ({ plan }, onProgress, signal) =>
+    plan.kind === 'gate' ? runGate(work, plan, { onProgress, signal }) : runUpgrade(work, plan, { onProgress, signal })
   const evaluations = closer.use(
     await openEvaluations({
       db,
@@ -75,8 +80,7 @@ export async function openEvaluation(config: Config, parts: EvaluationParts, clo
       localOnly: config.localOnly,
       getRun: (name) => getCompletedRun(db, name),
       getDatasetId: (name) => getDatasetId(db, name),
-      evaluate: (plan, onProgress, signal) =>
-        plan.kind === 'gate' ? runGate(work, plan, { onProgress, signal }) : runUpgrade(work, plan, { onProgress, signal }),
+      evaluate: traceEvaluations(evaluate, parts.tracing),
       isEnding: parts.isDraining,
       onError: (err) => log.error({ err }, 'Unforeseen error in an evaluation'),
     }),

@@ -71,7 +71,9 @@ function publicRoutes(parts: RouteParts): readonly FastifyPluginAsync[] {
   return [
     asNoTraffic([
       healthRoutes({ ...health, localOnly: config.localOnly, engine, isLeaving }),
-      openToKeys('metrics', [metricsRoutes({ metrics, requireToken: access.guard.requireUser })]),
+      openToKeys('metrics', [
+        metricsRoutes({ metrics, collectorToken: config.metricsToken, requireToken: access.guard.requireUser }),
+      ]),
       webPages,
     ]),
     access.auth.public,

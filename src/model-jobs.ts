@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Closer } from './closer.ts'
 import type { Config } from './config.ts'
 import { type Activity, tellWork } from './engine/activity.ts'
@@ -12,9 +11,12 @@ import type { MeasureJob, QuantizeJob } from './engine/local/quantize-protocol.t
 import type { ModelHost } from './engine/provider.ts'
 import { type MergerChild, runMerge, spawnMerger as spawnMergerProcess } from './engine/train/merge-process.ts'
 import { AppError } from './errors.ts'
+import type { Instances } from './instances/instances.ts'
 import { runConversion } from './models/convert/convert-process.ts'
 import { convertPulled } from './models/convert-pulled.ts'
 import { copyModel } from './models/copy-model.ts'
+import { shareMaking } from './models/making-jobs.ts'
+import { makingRoutes } from './models/making-routes.ts'
 import { createMerges } from './models/merge.ts'
 import { mergeRoutes } from './models/merge-routes.ts'
 import { createModelFiles, type ModelFiles } from './models/model-files.ts'
@@ -28,9 +30,15 @@ import { createQuantizations } from './models/quantize.ts'
 import { quantizeRoutes } from './models/quantize-routes.ts'
 import { createModelRegistry } from './models/registry.ts'
 import { removeModel } from './models/remove-model.ts'
+import { openSharedJobs } from './models/shared-jobs.ts'
 import { removeUnfinished } from './models/unfinished.ts'
+import type { Database } from './storage/tables.ts'
 
 export type ModelJobParts = Readonly<{
+  db: Database
+  instances: Instances
+  isDraining: () => boolean
+  log: Pick<FastifyBaseLogger, 'error'>
   host: ModelHost
   spawnQuantizer?: () => QuantizerChild
   spawnMerger?: () => MergerChild
@@ -63,6 +71,10 @@ export type ModelJobs = Readonly<{
 export async function openModelJobs(
   config: Config,
   {
+    db,
+    instances,
+    isDraining: isEnding,
+    log: serviceLog,
     host,
     spawnQuantizer: spawn = spawnLogged,
     spawnMerger = spawnLoggedMerger,
@@ -79,12 +91,15 @@ export async function openModelJobs(
   const registry = createModelRegistry(modelsDir)
   const wait = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal })
   const memoryBudget = () => config.memoryBudget ?? 0.7 * process.availableMemory()
+  const shared = await openSharedJobs({ db, instances, isEnding, log: serviceLog, now })
+  instances.onLook(() =>
+    shared.look().catch((err: unknown) => serviceLog.error({ err }, 'Work on models that is to end could not be looked for')),
+  )
   const pull = createPull({ egress, modelsDir, endpoint, token, localOnly, freeBytes, memoryBudget, now, wait })
   const pulls = createPulls({
     pull,
     convert: (checkpoint, signal) => convertPulled({ modelsDir, now, wait, convert: runConversion }, checkpoint, signal),
-    createId: randomUUID,
-    now,
+    shared,
   })
   const remove = (name: string) =>
     removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, refuse, now, wait }, name)
@@ -93,6 +108,7 @@ export async function openModelJobs(
     findModel: registry.find,
     quantize: (job: QuantizeJob, signal: AbortSignal) => tellWork(activity, () => runQuantization(job, { spawn, signal })),
     oneJob: closer.use(createOneJob()),
+    share: shareMaking(shared),
     threads: config.threads > 0 ? config.threads : availableParallelism(),
   }
   const measure = (job: MeasureJob, signal: AbortSignal) => tellWork(activity, () => runMeasurement(job, { spawn, signal }))
@@ -108,7 +124,7 @@ export async function openModelJobs(
   const install: ModelJobs['install'] = (name, signal, user) => installFromHub({ host, pulls, user }, name, signal)
   return {
     caller: [quantize.caller],
-    admin: [quantize.admin, merge, pullRoutes({ pulls, remove, userOf })],
+    admin: [quantize.admin, merge, makingRoutes({ shared }), pullRoutes({ pulls, remove, userOf })],
     install,
     files: createModelFiles(registry),
     pulls,

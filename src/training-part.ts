@@ -22,6 +22,8 @@ import { readModelKind } from './models/model-kind.ts'
 import { newModelFile } from './models/quantize-files.ts'
 import { createModelRegistry } from './models/registry.ts'
 import { partOf } from './models/unfinished.ts'
+import { traceTraining } from './observe/observe-training.ts'
+import type { Tracing } from './observe/tracing.ts'
 import type { Database } from './storage/tables.ts'
 import type { BaseModel } from './training/check-run.ts'
 import { trainingRoutes } from './training/routes.ts'
@@ -39,6 +41,7 @@ export type TrainingParts = Readonly<{
   /** The one of the activity. */
   clock: Clock
   metrics: Pick<Metrics, 'watchTraining'>
+  tracing: Tracing
   log: RunsParts['log']
   /** Milliseconds since 1970. */
   now: () => number
@@ -57,14 +60,14 @@ const replayTextFile = fileURLToPath(new URL('./training/replay-text.jsonl', imp
 
 /** The training of installed models. A part of the composition root. */
 export async function openTraining(config: Config, parts: TrainingParts, closer: Closer): Promise<Training> {
-  const { host, db, instances, datasets, startTrainer = startTrainerProcess, activity, clock, metrics, log, now } = parts
+  const { host, db, instances, datasets, startTrainer = startTrainerProcess, activity, clock, metrics, tracing, log, now } = parts
   const { modelsDir } = config
   const runs = closer.use(
     await createTrainingRuns({
       db,
       instances,
       datasets: toLearned(datasets),
-      startTrainer,
+      startTrainer: traceTraining(startTrainer, tracing),
       log,
       now,
       modelsDir,

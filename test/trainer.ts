@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { TrainEvent, TrainJob, TrainPlan } from '../src/engine/train/protocol.ts'
 import { AppError } from '../src/errors.ts'
 import type { StartTrainer } from '../src/training/trainer.ts'
@@ -37,6 +39,7 @@ export function scriptedTrainers(onStart: (trainer: ScriptedTrainer) => void = (
       isStill: () => isStill,
       isOver: () => isOver,
       send(...more) {
+        for (const { type } of more) if (type === 'train-checkpoint') writeFileSync(join(job.folder, 'checkpoint-0.bin'), '')
         events.push(...more)
         wake()
       },

@@ -112,12 +112,12 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
     ms += 1
     return ms
   }
-  const open = (instanceId = 'one') =>
+  const open = (instanceId = 'one', its: Readonly<{ trainingDir?: string; isAlone?: boolean }> = {}) =>
     createTrainingRuns({
       db,
-      instances: loneInstance(instanceId),
+      instances: { ...loneInstance(instanceId), isAlone: () => its.isAlone ?? true },
       datasets: toLearned(datasets),
-      trainingDir,
+      trainingDir: its.trainingDir ?? trainingDir,
       modelsDir,
       replayTextFile,
       startTrainer: start,
@@ -168,6 +168,10 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
     activity,
     trainers,
     trainingDir,
+    /** Has time go by. */
+    pass(more: number) {
+      ms += more
+    },
     runs: () => runs,
     create: (more?: Partial<NewRun>) => runs.create(wanted(more)),
     stateOf: async (id: string) => (await runs.get(id)).row.state,
@@ -187,7 +191,7 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
       return file
     },
     /** Another process of the service, on a machine of that name; its processes are the test's, too. */
-    async openBeside(instanceId: string, host: string) {
+    async openBeside(instanceId: string, host: string, { hasOwnDisk = false } = {}) {
       for (const [id, on] of [
         ['one', 'this'],
         [instanceId, host],
@@ -197,7 +201,7 @@ export async function openTrainingWorld({ freeBytes = 1e12, gatherMs = 0, base =
           .values({ id, host: on, pid: 1, startedAt: 0, seenAt: 0 })
           .onConflict((conflict) => conflict.column('id').doNothing())
           .execute()
-      const beside = await open(instanceId)
+      const beside = await open(instanceId, hasOwnDisk ? { trainingDir: join(folder, instanceId), isAlone: false } : {})
       onTestFinished(() => {
         endAll()
         return beside.close()

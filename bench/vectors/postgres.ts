@@ -15,8 +15,10 @@ import { percentile } from '../statistics.ts'
 import { createRandom, writeVectors } from './data.ts'
 import { type Data, openProcess, readPieces, waitForGraph } from './ours.ts'
 
-// Measures the vectors of collections in PostgreSQL beside the index that stands beside SQLite, over the same made vectors, one query at a
-// time: node bench/vectors/postgres.ts [--vectors N] [--dimensions N] [--queries N] [--database URL]. Without a URL it starts PostgreSQL.
+// Measures the vectors of collections in PostgreSQL beside the index that stands beside SQLite, over the same vectors, one query at a time:
+//   node bench/vectors/postgres.ts [--data FILE] [--vectors N] [--dimensions N] [--queries N] [--database URL]
+// --data names raw 32-bit floats as for main.ts (sentences.ts writes some), whose last ones are the queries;
+// without it vectors are made. Without a URL it starts PostgreSQL.
 
 const k = 10
 const never = new AbortController().signal
@@ -26,9 +28,10 @@ const { values } = parseArgs({
     dimensions: { type: 'string', default: '384' },
     queries: { type: 'string', default: '100' },
     database: { type: 'string' },
+    data: { type: 'string' },
   },
 })
-const count = Number(values.vectors)
+let count = Number(values.vectors)
 const dimensions = Number(values.dimensions)
 const space = spaceOf({ id: 'bench', model: 'made', dimensions })
 
@@ -53,6 +56,7 @@ async function main(db: Database, data: Data): Promise<void> {
   await measure('PostgreSQL, graph', data, truth, (vector) => index.search(space, { vector, k }, never))
   await measureBreadths(db, data, truth)
   await measureFilters(db, data, index)
+  for (const size of batchSizes) await measureTurn(db, data, size)
   await index.close()
 
   for (const method of ['exact', 'hnsw'] as const) {
@@ -70,6 +74,37 @@ async function measureBreadths(db: Database, data: Data, truth: Truth): Promise<
     const search: Search = async (vector) => (await findAlongGraph(db, space, { vector, k }, { breadth, vectors: count })) ?? []
     await measure(`PostgreSQL, graph, ${breadth} candidates`, data, truth, search)
   }
+}
+
+/** Texts of a short document, of a long one, and of the largest request. */
+const batchSizes = [64, 512, 2048]
+
+/** How long a batch that is added keeps the turn to write, and how long the graph takes beside it. Its vectors are those of others, blended: no two are the same. */
+async function measureTurn(db: Database, { vectors }: Data, size: number): Promise<void> {
+  const { rows } = await sql<{ last: number }>`select max(id) as last from passages`.execute(db)
+  const first = (rows[0]?.last ?? 0) + 1
+  const ids = Array.from({ length: size }, (_, place) => first + place)
+  const added = ids.map((id) => {
+    const sum = Float32Array.from({ length: dimensions }, (_, part) => {
+      const at = (place: number) => vectors[((id * place) % count) * dimensions + part] ?? 0
+      return at(7) + 0.5 * at(13)
+    })
+    const length = Math.hypot(...sum)
+    return sum.map((value) => value / length)
+  })
+  const seconds = await timed(() =>
+    db.transaction().execute(async (transaction) => {
+      await sql`insert into passages (id, collection_id, item_id, position, text, metadata, created_at)
+        select id, 'bench', id::text, 0, 'passage ' || id, '{}', '' from generate_series(${first}::bigint, ${first + size - 1}::bigint) as id`.execute(
+        transaction,
+      )
+      await insertVectors(transaction, 'made', ids, added)
+    }),
+  )
+  const taking = await timed(() => sql`update vectors set awaits_graph = false where awaits_graph`.execute(db))
+  console.log(
+    `${size} added keep the turn for ${seconds.toFixed(2)} s; the graph takes them in in ${taking.toFixed(2)} s, outside of it`,
+  )
 }
 
 async function measureFilters(db: Database, data: Data, index: VectorIndex): Promise<void> {
@@ -126,7 +161,20 @@ async function* readNumbered(data: Data): AsyncGenerator<VectorBatch> {
   for await (const { ids, vectors } of readPieces(data)) yield { ids: ids.map((id) => id + 1), vectors }
 }
 
+async function readData(file: string): Promise<Data> {
+  const all = new Float32Array(new Uint8Array(await readFile(file)).buffer)
+  const queries = Number(values.queries)
+  count = all.length / dimensions - queries
+  const vectorAt = (place: number) => all.slice(place * dimensions, (place + 1) * dimensions)
+  return {
+    dimensions,
+    vectors: all.slice(0, count * dimensions),
+    queries: Array.from({ length: queries }, (_, place) => vectorAt(count + place)),
+  }
+}
+
 async function makeData(): Promise<Data> {
+  if (values.data !== undefined) return readData(values.data)
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-vectors-'))
   try {
     const file = join(folder, 'vectors.f32')

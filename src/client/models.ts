@@ -49,6 +49,7 @@ export type RunningPull = Readonly<{ id: string; name: string; progress: PullPro
 export type EndedPull = Readonly<{
   id: string
   name: string
+  outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted'
   ended_at: string
   model: string | null
   error: Readonly<{ code: string; message: string }> | null

@@ -146,6 +146,24 @@ export const serviceSettings = {
       es: 'Firma los tokens de los usuarios. Obligatoria en producción y en toda dirección que no sea la local.',
     },
   },
+  metricsToken: {
+    env: 'METRICS_TOKEN',
+    group: 'access',
+    kind: text({
+      pattern: /^[\x21-\x7e]{32,512}$/,
+      expected: { en: '32 to 512 characters without blanks', es: 'de 32 a 512 caracteres sin espacios' },
+    }),
+    default: undefined,
+    defaultText: {
+      en: 'none: collectors elsewhere need an API key',
+      es: 'ninguno: los recolectores de otras máquinas necesitan una clave de API',
+    },
+    secret: true,
+    help: {
+      en: 'Lets a collector on another machine read /metrics, also while the database is away. It opens nothing else.',
+      es: 'Permite que un recolector de otra máquina lea /metrics, también mientras falta la base de datos. No abre nada más.',
+    },
+  },
   tokenTtlSeconds: {
     env: 'TOKEN_TTL_SECONDS',
     group: 'access',

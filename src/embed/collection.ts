@@ -127,6 +127,8 @@ export type PassageQuery = Readonly<{
   filter?: MetadataFilter
   /** Whether a text that is longer than the model's window is looked for by its beginning; otherwise it is refused. */
   truncate?: boolean
+  /** Told of the tokens of the text, each time that its vector is made. */
+  onEmbedded?: (tokens: number) => void
 }>
 
 /** Finds passages of one collection, best first. */

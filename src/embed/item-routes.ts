@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { errorBody } from '../http/error-reply.ts'
 import { clientGone } from '../http/event-stream.ts'
+import type { Metered } from '../usage/metered.ts'
 import type { Collections, FoundPassage, NewItem, PassageSearch, Passages } from './collection.ts'
 import { noCollection } from './collections.ts'
 import { readFilter } from './metadata-filter.ts'
@@ -19,7 +20,13 @@ import {
   usualCollection,
 } from './schema.ts'
 
-export type ItemRoutesOptions = Readonly<{ collections: Collections; passages: Passages; search: PassageSearch }>
+export type ItemRoutesOptions = Readonly<{
+  collections: Collections
+  passages: Passages
+  search: PassageSearch
+  /** Counts the work of embedding models. */
+  metered: Metered
+}>
 
 const tags = ['embed']
 const failures = { '4xx': errorBody, '5xx': errorBody }
@@ -29,7 +36,7 @@ export function itemRoutes(options: ItemRoutesOptions): Readonly<Record<'caller'
   return { caller: searchRoutes(options), user: changeRoutes(options) }
 }
 
-function searchRoutes({ collections, search }: ItemRoutesOptions): FastifyPluginAsync {
+function searchRoutes({ collections, search, metered }: ItemRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     const schema = {
       summary: 'Find the texts of a collection that are nearest in meaning',
@@ -45,7 +52,14 @@ function searchRoutes({ collections, search }: ItemRoutesOptions): FastifyPlugin
         if (name !== usualCollection) throw noCollection(name)
         return { results: [], model: '', ran_on: 'local' }
       }
-      const found = await search.byVector(collection, { text: query, k, ...where }, clientGone(reply))
+      let count = 0
+      const onEmbedded = (tokens: number) => {
+        count += tokens
+      }
+      const { found } = await metered(request, collection.model, async () => ({
+        found: await search.byVector(collection, { text: query, k, onEmbedded, ...where }, clientGone(reply)),
+        tokens: [count],
+      }))
       return { results: found.map(toResult), model: collection.model, ran_on: 'local' }
     })
   }

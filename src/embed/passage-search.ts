@@ -71,13 +71,14 @@ async function byVector(
 async function searchOnce(
   { db, models, vectorIndex }: PassageSearchParts,
   collection: Collection,
-  { text, k, filter, truncate = false }: PassageQuery,
+  { text, k, filter, truncate = false, onEmbedded = () => {} }: PassageQuery,
   signal: AbortSignal,
 ): Promise<readonly FoundPassage[]> {
   const model = await modelOf(models, collection)
   const within = filter === undefined ? undefined : await idsThrough(db, collection.id, filter)
   if (within?.length === 0) return []
-  const { vectors } = await model.encode({ texts: [text], truncate, purpose: 'query' }, signal)
+  const { vectors, tokens } = await model.encode({ texts: [text], truncate, purpose: 'query' }, signal)
+  onEmbedded(tokens[0] ?? 0)
   const [vector] = vectors
   if (vector?.length !== collection.dimensions) {
     const size = vector === undefined ? {} : { dimensions: vector.length }

@@ -3,10 +3,12 @@ import { sql } from 'kysely'
 import Type, { type Static } from 'typebox'
 import { Value } from 'typebox/value'
 import type { VectorSpace } from '../engine/vector-index.ts'
+import { graphPrefix } from '../storage/postgres-passages.ts'
 import { escapeNul } from '../storage/postgres-text.ts'
 import type { Database } from '../storage/tables.ts'
 import { measureBreadth } from './postgres-breadth.ts'
 import { type GraphBreadth, inSpace, mostGraphDimensions } from './postgres-nearest.ts'
+import { createSettling, listWaiting } from './postgres-waiting.ts'
 import { readKey, spaceOf } from './vector-rows.ts'
 
 /** Of pgvector's HNSW: the neighbours of a node, and the candidates among which they are chosen. */
@@ -20,7 +22,6 @@ const leastMemoryMegabytes = 64
 const mostMemoryMegabytes = 1024
 /** After a failure (no room, no right to) nothing is tried for so long. */
 const restMs = 10 * 60_000
-const prefix = 'vectors_near_'
 
 /** A graph that can be asked, and how broadly: undefined where no breadth is enough. */
 export type Graph = Readonly<{ breadth: GraphBreadth | undefined; bytes: number }>
@@ -34,6 +35,8 @@ export interface VectorGraphs {
   wantedFrom(space: VectorSpace): number
   /** In the background: makes the graph of the space, or drops it, and drops those that nobody needs any more. */
   tend(space?: VectorSpace): void
+  /** In the background: takes into the graph of the space what waits outside of it, a few vectors at a time. */
+  settle(space: VectorSpace): void
   /** Ends what is being made. */
   close(): Promise<void>
 }
@@ -46,6 +49,7 @@ const note = Type.Object({ breadth: Type.Union([Type.Integer(), Type.Null()]), v
 type Maker = { readonly pid: number }
 
 export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts): VectorGraphs {
+  const settling = createSettling(db)
   const waiting = new Set<string>()
   let last: Promise<void> = Promise.resolve()
   const closing = new AbortController()
@@ -67,6 +71,9 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
         await sweep(connection)
         if (space !== undefined) await arrange(connection, space)
         await sweep(connection)
+        // What those have left that have died.
+        if (space === undefined) for (const one of await listWaiting(connection)) settling.begin(one)
+        else settling.begin(space)
       } finally {
         maker = undefined
         await begun.end()
@@ -103,8 +110,10 @@ export function createVectorGraphs({ db, now, graphNumbers }: VectorGraphsParts)
         })
         .finally(() => waiting.delete(key))
     },
+    settle: settling.begin,
     async close() {
       closing.abort()
+      await settling.close()
       if (maker !== undefined) await sql`select pg_cancel_backend(${maker.pid}::integer)`.execute(db).catch(() => {})
       await last
     },
@@ -117,11 +126,11 @@ async function countUpTo(db: Database, space: VectorSpace, most: number): Promis
   return rows[0]?.count ?? 0
 }
 
-const nameOf = ({ key }: VectorSpace) => `${prefix}${createHash('sha256').update(key).digest('hex').slice(0, 16)}`
+const nameOf = ({ key }: VectorSpace) => `${graphPrefix}${createHash('sha256').update(key).digest('hex').slice(0, 16)}`
 
 type Listed = Readonly<{ name: string; isValid: boolean; note: string | null; bytes: number }>
 
-async function listGraphs(db: Database, name = `${prefix}%`): Promise<readonly Listed[]> {
+async function listGraphs(db: Database, name = `${graphPrefix}%`): Promise<readonly Listed[]> {
   const { rows } = await sql<Listed>`
     select class.relname as name, index.indisvalid as is_valid, obj_description(class.oid, 'pg_class') as note,
       pg_relation_size(class.oid) as bytes
@@ -174,7 +183,9 @@ async function makeGraph(connection: Database, space: VectorSpace, vectors: numb
     create index concurrently ${sql.id(nameOf(space))} on vectors
     using hnsw ((vector::halfvec(${sql.lit(dimensions)})) halfvec_cosine_ops)
     with (m = ${sql.lit(neighbours)}, ef_construction = ${sql.lit(constructionBreadth)})
-    where collection_id = ${sql.lit(collectionId)} and model = ${sql.lit(escapeNul(model))}`.execute(connection)
+    where collection_id = ${sql.lit(collectionId)} and model = ${sql.lit(escapeNul(model))} and not awaits_graph`.execute(
+    connection,
+  )
 }
 
 async function writeNote(connection: Database, space: VectorSpace, content: Static<typeof note>): Promise<void> {

@@ -57,10 +57,15 @@ export async function findAlongGraph(
         select set_config('hnsw.ef_search', ${candidates}, true), set_config('hnsw.iterative_scan', 'relaxed_order', true)`.execute(
         transaction,
       )
+      // What waits outside of the graph is compared one by one.
       const { rows } = await sql<VectorHit & { passing: number }>`
-        select passage_id as id, 1 - (vector <=> ${vector}::vector) as score, count(*) over () as passing from (
-          select passage_id, vector from vectors where ${inSpace(space)}
-          order by vector::${half} <=> ${vector}::${half} limit ${wanted}
+        select passage_id as id, 1 - (vector <=> ${vector}::vector) as score,
+          count(*) filter (where in_graph) over () as passing from (
+          (select passage_id, vector, true as in_graph from vectors where ${inSpace(space)} and not awaits_graph
+          order by vector::${half} <=> ${vector}::${half} limit ${wanted})
+          union all
+          (select passage_id, vector, false as in_graph from vectors where ${inSpace(space)} and awaits_graph ${among(query)}
+          order by vector <=> ${vector}::vector limit ${k})
         ) as candidates
         where true ${among(query)}
         order by vector <=> ${vector}::vector, passage_id limit ${k}`.execute(transaction)

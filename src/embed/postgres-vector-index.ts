@@ -86,6 +86,7 @@ export function createPostgresVectorIndex(parts: PostgresVectorIndexParts): Vect
       }, signal),
     async add(space, batch) {
       cutBatch(space, batch)
+      graphs.settle(space)
     },
     async remove(_space, ids) {
       checkIds(ids)

@@ -24,13 +24,24 @@ export type SnapshotFiles = Readonly<{
 const ending = '.snapshot'
 const partEnding = '.part'
 
+export type SnapshotFilesParts = Readonly<{
+  /** A test can fill the disk. */
+  openFile?: typeof open
+  /** Whether no other process may have what is not found here. */
+  isAlone?: () => boolean
+}>
+
 /**
  * The snapshots of all owners, each in a folder of their own. What a process that was killed had begun is removed at the start,
- * and nothing of one that runs: a second one may be started by mistake. `openFile` is a parameter so that a test can fill the disk.
+ * and nothing of one that runs: a second one may be started by mistake.
  */
-export async function openSnapshotFiles(folder: string, openFile: typeof open = open): Promise<SnapshotFiles> {
+export async function openSnapshotFiles(
+  folder: string,
+  { openFile = open, isAlone = () => true }: SnapshotFilesParts = {},
+): Promise<SnapshotFiles> {
   for (const path of await listFiles(folder, true))
     if (await isDeadPart(folder, path)) await rm(join(folder, path), { force: true })
+  const missing = (name: string) => noSnapshot(name, isAlone())
   const pathOf = (owner: Owner, name: string) => join(folderOf(folder, owner), `${checkName(name)}${ending}`)
   return {
     async replace(owner, name, write) {
@@ -50,7 +61,7 @@ export async function openSnapshotFiles(folder: string, openFile: typeof open = 
     async read(owner, name, read) {
       const path = pathOf(owner, name)
       try {
-        return await useFile(await openPlainFile(path, name), read)
+        return await useFile(await openPlainFile(path, missing(name)), read)
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'invalid') throw error
         await rename(path, `${path}.damaged`).catch(() => {})
@@ -70,7 +81,7 @@ export async function openSnapshotFiles(folder: string, openFile: typeof open = 
 
     async remove(owner, name) {
       await rm(pathOf(owner, name)).catch((error: unknown) => {
-        throw isMissing(error) ? noSnapshot(name) : toStorageError(error, 'the snapshots')
+        throw isMissing(error) ? missing(name) : toStorageError(error, 'the snapshots')
       })
     },
   }
@@ -92,20 +103,23 @@ async function useFile<T>(file: FileHandle, work: (file: FileHandle) => Promise<
 }
 
 /** Never through a link: it may lead out of the folder. */
-async function openPlainFile(path: string, name: string): Promise<FileHandle> {
+async function openPlainFile(path: string, missing: AppError): Promise<FileHandle> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
-    throw isMissing(error) ? noSnapshot(name) : error
+    throw isMissing(error) ? missing : error
   })
   if ((await file.stat()).isFile()) return file
   await file.close()
-  throw noSnapshot(name)
+  throw missing
 }
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ELOOP')
 }
 
-const noSnapshot = (name: string) => new AppError('not_found', `You have no snapshot "${name}".`)
+function noSnapshot(name: string, isAlone: boolean): AppError {
+  const others = ' on the disk of this replica. It may be on that of another one: let all of them share DATA_DIR.'
+  return new AppError('not_found', `You have no snapshot "${name}"${isAlone ? '.' : others}`)
+}
 
 /** A name that is no path on any system. */
 const nameFormat = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/

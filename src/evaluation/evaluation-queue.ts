@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts'
-import type { Evaluate, Plan, Progress } from './evaluation.ts'
+import type { GatheredSaves } from '../storage/gather-saves.ts'
+import type { Evaluate, Progress, Started } from './evaluation.ts'
 import type { EvaluationRow } from './evaluation-rows.ts'
 import type { EvaluationReport } from './report-schema.ts'
 
@@ -7,7 +8,7 @@ import type { EvaluationReport } from './report-schema.ts'
 export interface EvaluationQueue {
   /** Throws `busy` when too many wait, `unavailable` when the service is shutting down. */
   refuseMore(): void
-  add(id: string, plan: Plan): void
+  add(started: Started): void
   has(id: string): boolean
   /** Tries again to write down how evaluations have ended, where that has failed. */
   saveEnds(): Promise<void>
@@ -24,6 +25,8 @@ export type QueueParts = Readonly<{
   evaluate: Evaluate
   /** Writes down what has become of one. */
   save: (id: string, values: Partial<EvaluationRow>) => Promise<unknown>
+  /** Tells the other processes how far one is. */
+  tellOthers: (id: string) => GatheredSaves<Progress>
   /** Whether the service is shutting down: what fails then is interrupted. */
   isEnding: () => boolean
   /** Told of errors that nobody has foreseen. */
@@ -34,7 +37,7 @@ export type QueueParts = Readonly<{
 
 type Job = {
   readonly id: string
-  readonly plan: Plan
+  readonly started: Started
   readonly stopping: AbortController
   readonly ended: PromiseWithResolvers<void>
   progress: Progress | undefined
@@ -61,7 +64,7 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
   async function run(job: Job): Promise<void> {
     // That it runs can be seen by its progress, too.
     if (!job.stopping.signal.aborted) await parts.save(job.id, { state: 'running' }).catch(parts.onError)
-    unsaved.set(job.id, { ...(await outcomeOf(job, parts, isEnding)), endedAt: parts.time() })
+    unsaved.set(job.id, { ...(await outcomeOf(job, parts, isEnding)), progress: null, endedAt: parts.time() })
     await saveEnds()
     jobs.delete(job.id)
     job.changed.resolve()
@@ -87,9 +90,9 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
       const message = `${mostWaiting} evaluations wait already. Try again when some have ended.`
       throw new AppError('busy', message, { retryAfterSeconds: 60 })
     },
-    add(id, plan) {
-      const job = createJob(id, plan)
-      jobs.set(id, job)
+    add(started) {
+      const job = createJob(started)
+      jobs.set(job.id, job)
       waiting.push(job)
       running ??= runAll()
     },
@@ -129,21 +132,24 @@ export function createEvaluationQueue(parts: QueueParts): EvaluationQueue {
   }
 }
 
-function createJob(id: string, plan: Plan): Job {
+function createJob(started: Started): Job {
   const [ended, changed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-  return { id, plan, stopping: new AbortController(), ended, progress: undefined, changed }
+  return { id: started.id, started, stopping: new AbortController(), ended, progress: undefined, changed }
 }
 
-async function outcomeOf(job: Job, { evaluate, onError }: QueueParts, isEnding: () => boolean): Promise<Partial<EvaluationRow>> {
+async function outcomeOf(job: Job, parts: QueueParts, isEnding: () => boolean): Promise<Partial<EvaluationRow>> {
+  const { evaluate, onError } = parts
   const { signal } = job.stopping
+  const others = parts.tellOthers(job.id)
   const onProgress = (progress: Progress) => {
     job.progress = progress
+    others.put(progress)
     job.changed.resolve()
     job.changed = Promise.withResolvers()
   }
   try {
     signal.throwIfAborted()
-    return toOutcome(await evaluate(job.plan, onProgress, signal))
+    return toOutcome(await evaluate(job.started, onProgress, signal))
   } catch (error) {
     if (isEnding()) return { state: 'interrupted' }
     if (signal.aborted) return { state: 'cancelled' }
@@ -151,6 +157,8 @@ async function outcomeOf(job: Job, { evaluate, onError }: QueueParts, isEnding: 
     onError(error)
     const errorMessage = 'Something failed inside simpleIA. The log has the details.'
     return { state: 'failed', errorCode: 'internal', errorMessage }
+  } finally {
+    await others.close()
   }
 }
 

@@ -3,6 +3,8 @@ import type { EvaluationsTable } from '../storage/learning-tables.ts'
 import { isOrphaned } from '../storage/orphaned.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
+import { writeOneLightly } from '../storage/write-lightly.ts'
+import type { Progress } from './evaluation.ts'
 
 export type EvaluationRow = Readonly<EvaluationsTable>
 /** Without what can be long. */
@@ -23,6 +25,7 @@ const listed = [
   'createdBy',
   'createdAt',
   'endedAt',
+  'progress',
 ] as const satisfies readonly (keyof EvaluationsTable)[]
 
 /** Another user's conversations are nobody's business: their evaluations do not exist for anybody else. */
@@ -58,7 +61,7 @@ export async function listRows(db: Database, { userId, limit, cursor, candidate 
 export async function interruptOrphans(db: Database, endedAt: string): Promise<void> {
   await db
     .updateTable('evaluations')
-    .set({ state: 'interrupted', endedAt })
+    .set({ state: 'interrupted', endedAt, progress: null })
     .where('state', 'in', underWay)
     .where(isOrphaned)
     .execute()
@@ -66,6 +69,22 @@ export async function interruptOrphans(db: Database, endedAt: string): Promise<v
 
 const underWay = ['queued', 'running'] as const
 export const isUnderWay = ({ state }: Pick<EvaluationRow, 'state'>): boolean => underWay.some((one) => one === state)
+
+/** While it runs; what comes late changes nothing. */
+export async function saveProgress(db: Database, id: string, progress: Progress): Promise<void> {
+  await writeOneLightly(db, (through) =>
+    through
+      .updateTable('evaluations')
+      .set({ progress: JSON.stringify(progress) })
+      .where('id', '=', id)
+      .where('state', '=', 'running')
+      .execute(),
+  )
+}
+
+/** Of one that another process works on. */
+export const progressOf = ({ progress }: Pick<EvaluationRow, 'progress'>): Progress | undefined =>
+  progress === null ? undefined : JSON.parse(progress)
 
 /** Asks the process that has it to end it; false where it has ended. */
 export async function wishEnd(db: Database, id: string): Promise<boolean> {

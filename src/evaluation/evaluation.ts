@@ -104,5 +104,12 @@ export type Work = Readonly<{
   wait: (ms: number, signal: AbortSignal) => Promise<unknown>
 }>
 
+/** `runId`: the training run whose adapter it is about. */
+export type Started = Readonly<{ id: string; runId: string | undefined; plan: Plan }>
+
 /** Runs one evaluation to its end. The same plan over the same models gives the same report, but for speeds. */
-export type Evaluate = (plan: Plan, onProgress: (progress: Progress) => void, signal: AbortSignal) => Promise<EvaluationReport>
+export type Evaluate = (
+  started: Started,
+  onProgress: (progress: Progress) => void,
+  signal: AbortSignal,
+) => Promise<EvaluationReport>

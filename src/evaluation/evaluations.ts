@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import type { Instances } from '../instances/instances.ts'
 import type { Asker } from '../predict/predict.ts'
+import { gatherSaves } from '../storage/gather-saves.ts'
 import type { Database } from '../storage/tables.ts'
 import type { Progress } from './evaluation.ts'
 import { createEvaluationQueue, type EvaluationQueue, type QueueParts } from './evaluation-queue.ts'
@@ -15,7 +16,9 @@ import {
   type ListOptions,
   listRows,
   listWished,
+  progressOf,
   removeEnded,
+  saveProgress,
   wishEnd,
 } from './evaluation-rows.ts'
 import { makePlan, type Planned, type PlanParts } from './make-plan.ts'
@@ -68,15 +71,24 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
   const time = () => new Date(now()).toISOString()
   await instances.recover(() => interruptOrphans(db, time()))
   const save: QueueParts['save'] = (id, values) => db.updateTable('evaluations').set(values).where('id', '=', id).execute()
-  const queue = createEvaluationQueue({ ...parts, save, time })
-  const get = async (id: string, { userId }: Viewer) => {
-    return { row: await getRow(db, id, userId), progress: queue.progressOf(id) }
-  }
+  const tellOthers: QueueParts['tellOthers'] = (id) =>
+    gatherSaves({
+      save: (progress) => saveProgress(db, id, progress),
+      everyMs: lookEveryMs,
+      onError: parts.onError,
+    })
+  const queue = createEvaluationQueue({ ...parts, save, tellOthers, time })
+  const withProgress = <Row extends ListedRow>(row: Row) => ({ row, progress: queue.progressOf(row.id) ?? progressOf(row) })
+  const get = async (id: string, { userId }: Viewer) => withProgress(await getRow(db, id, userId))
 
   async function* watchElsewhere(id: string, signal: AbortSignal): AsyncGenerator<Progress> {
-    while (!signal.aborted) {
-      const row = await db.selectFrom('evaluations').select(['state', 'instanceId']).where('id', '=', id).executeTakeFirst()
+    const standing = db.selectFrom('evaluations').select(['state', 'instanceId', 'progress']).where('id', '=', id)
+    for (let told: string | null = null; !signal.aborted; ) {
+      const row = await standing.executeTakeFirst()
       if (row === undefined || !isUnderWay(row) || row.instanceId === instances.id) return
+      const progress = row.progress === told ? undefined : progressOf(row)
+      told = row.progress
+      if (progress !== undefined) yield progress
       await wait(lookEveryMs, undefined, { signal }).catch(() => undefined)
     }
   }
@@ -96,12 +108,12 @@ export async function openEvaluations(parts: EvaluationsParts): Promise<Evaluati
       const planned = await makePlan(parts, body, caller)
       const row = toRow(planned, { body, userId: caller.userId, createdAt: time(), instanceId: instances.id })
       await db.insertInto('evaluations').values(row).execute()
-      queue.add(row.id, planned.plan)
+      queue.add({ id: row.id, runId: planned.runId, plan: planned.plan })
       return { row, progress: undefined }
     },
     async list(options) {
       const { items, nextCursor } = await listRows(db, options)
-      return { items: items.map((row) => ({ row, progress: queue.progressOf(row.id) })), nextCursor }
+      return { items: items.map(withProgress), nextCursor }
     },
     async cancel(id, viewer) {
       await get(id, viewer)
@@ -144,5 +156,6 @@ function toRow({ plan, runId }: Planned, { body, userId, createdAt, instanceId }
     endedAt: null,
     instanceId,
     wish: null,
+    progress: null,
   }
 }

@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ConnectionCounts, QueryKind } from '../storage/watch-queries.ts'
 import { querySeconds } from './buckets.ts'
 import { readGauge, readGauges } from './register.ts'
@@ -11,6 +11,8 @@ export interface StorageMetrics {
   queryEnd(kind: QueryKind, seconds: number, failure: string | undefined): void
   /** Adds what a pool of connections tells when somebody reads the metrics. */
   watchConnections(read: () => ConnectionCounts | undefined): void
+  /** Adds whether the database answers when somebody reads the metrics; `check` throws where it does not, after a moment at most. */
+  watchDatabase(check: () => Promise<void>): void
   /** Adds how full disks are when somebody reads the metrics. */
   watchDisks(read: () => Promise<readonly DiskRoom[]>): void
 }
@@ -36,6 +38,7 @@ export function registerStorage(registry: Registry): StorageMetrics {
       if (failure !== undefined) errors.inc({ code: failure })
     },
     watchConnections: (read) => registerConnections(registry, read),
+    watchDatabase: (check) => registerDatabase(registry, check),
     watchDisks: (read) => registerDisks(registry, read),
   }
 }
@@ -54,6 +57,22 @@ function registerConnections(registry: Registry, read: () => ConnectionCounts | 
   readGauge(registry, { name: `${name}_limit`, help: 'Connections to PostgreSQL at most.' }, () => read()?.limit)
   const waiting = { name: `${name}_waiting`, help: 'Statements that wait for a connection to PostgreSQL.' }
   readGauge(registry, waiting, () => read()?.waiting)
+}
+
+function registerDatabase(registry: Registry, check: () => Promise<void>): void {
+  new Gauge({
+    name: 'simpleia_database_up',
+    help: '1 where the database answers, 0 while it is lost.',
+    registers: [registry],
+    async collect() {
+      this.set(
+        await check().then(
+          () => 1,
+          () => 0,
+        ),
+      )
+    },
+  })
 }
 
 function registerDisks(registry: Registry, read: () => Promise<readonly DiskRoom[]>): void {

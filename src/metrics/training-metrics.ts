@@ -44,15 +44,20 @@ export function registerTraining(registry: Registry, read: () => Promise<Trainin
   }
 }
 
-/** Asks once for all who ask at the same time. Undefined where it cannot be read. */
+/** A database that hangs keeps nobody from the other numbers for longer. */
+const patienceMs = 2000
+
+/** Asks once for all who ask at the same time. Undefined where it cannot be read, or not soon. */
 function sharedReading<T>(read: () => Promise<T>): () => Promise<T | undefined> {
   let reading: Promise<T | undefined> | undefined
-  return () => {
+  return async () => {
     reading ??= read()
       .catch(() => undefined)
       .finally(() => {
         reading = undefined
       })
-    return reading
+    const late = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => late.resolve(undefined), patienceMs)
+    return Promise.race([reading, late.promise]).finally(() => clearTimeout(timer))
   }
 }

@@ -5,6 +5,7 @@ import { isQuantization, type Quantization, quantizations } from '../engine/quan
 import type { MergeJob } from '../engine/train/merge-adapter.ts'
 import type { MergeEvent } from '../engine/train/merge-protocol.ts'
 import { AppError } from '../errors.ts'
+import type { ShareMaking, Told } from './making-jobs.ts'
 import type { ModelFacts } from './model-kind.ts'
 import type { OneJob } from './one-job.ts'
 import { createPart, installPart, mergedName, modelBytes, newModelFile } from './quantize-files.ts'
@@ -50,11 +51,23 @@ export type MergesParts = Readonly<{
   merge: (job: MergeJob, signal: AbortSignal) => AsyncIterable<MergeEvent>
   quantize: (job: QuantizeJob, signal: AbortSignal) => AsyncIterable<QuantizeEvent>
   oneJob: OneJob
+  share: ShareMaking
   threads: number
 }>
 
 export function createMerges(parts: MergesParts): Merges {
-  return { run: (request, given) => parts.oneJob.run((signal) => merge(parts, request, signal), given) }
+  return {
+    run(request, given) {
+      const { model: name, quantization = null } = request
+      const work = (signal: AbortSignal) => merge(parts, request, signal)
+      return parts.oneJob.run(parts.share({ job: { kind: 'merge', name, quantization }, work, told }), given)
+    },
+  }
+}
+
+function told(event: MergeProgress): Told {
+  if (event.type === 'merge-end') return event.name
+  return { stage: event.type === 'merge-progress' ? 'merge' : 'tensor', done: event.tensor, total: event.tensors }
 }
 
 async function* merge(parts: MergesParts, request: MergeRequest, signal: AbortSignal): AsyncGenerator<MergeProgress> {

@@ -5,7 +5,8 @@ import { AppError } from '../errors.ts'
 import { errorBody, toAppError, toErrorBody } from '../http/error-reply.ts'
 import { clientGone, formatEvent, sendEventStream, withHeartbeats } from '../http/event-stream.ts'
 import type { PullEvent } from './download-events.ts'
-import type { EndedPull, Pulls, RunningPull } from './pulls.ts'
+import { type EndedPull, isEnded, type RunningPull } from './pull-rows.ts'
+import type { Pulls } from './pulls.ts'
 
 export type PullRoutesOptions = Readonly<{
   pulls: Pulls
@@ -35,31 +36,36 @@ const progressFields = {
   bytes_per_second: Type.Integer(),
   seconds_left: Type.Union([Type.Integer(), Type.Null()]),
 }
+const runningPull = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  progress: Type.Union([Type.Object(progressFields), Type.Null()], { description: 'null: it has not begun yet.' }),
+  stage: Type.Union([Type.Object({ type: Type.String() }, { additionalProperties: true }), Type.Null()], {
+    description: 'The last event that was no download-progress, as POST /models/pull tells it.',
+  }),
+})
+const endedPull = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  outcome: Type.Enum(['completed', 'failed', 'cancelled', 'interrupted'], {
+    description: '`cancelled`: somebody stopped it; `interrupted`: the service ended, or died, while it ran.',
+  }),
+  ended_at: Type.String({ format: 'date-time' }),
+  model: Type.Union([Type.String(), Type.Null()], { description: 'What was installed.' }),
+  error: Type.Union([Type.Object({ code: Type.String(), message: Type.String() }), Type.Null()], {
+    description: 'Why nothing was; `aborted`: it was stopped.',
+  }),
+})
 const pullsAnswer = Type.Object({
-  pulls: Type.Array(
-    Type.Object({
-      id: Type.String(),
-      name: Type.String(),
-      progress: Type.Union([Type.Object(progressFields), Type.Null()], { description: 'null: it has not begun yet.' }),
-      stage: Type.Union([Type.Object({ type: Type.String() }, { additionalProperties: true }), Type.Null()], {
-        description: 'The last event that was no download-progress, as POST /models/pull tells it.',
-      }),
-    }),
-  ),
-  ended: Type.Array(
-    Type.Object({
-      id: Type.String(),
-      name: Type.String(),
-      ended_at: Type.String({ format: 'date-time' }),
-      model: Type.Union([Type.String(), Type.Null()], { description: 'What was installed.' }),
-      error: Type.Union([Type.Object({ code: Type.String(), message: Type.String() }), Type.Null()], {
-        description: 'Why nothing was; `aborted`: somebody stopped it.',
-      }),
-    }),
-    { description: 'The last ones that ended since the service started, latest first.' },
-  ),
+  pulls: Type.Array(runningPull),
+  ended: Type.Array(endedPull, { description: 'The last ones that ended within a day, latest first.' }),
 })
 const idParams = Type.Object({ id: Type.String({ maxLength: 100 }) })
+const followQuery = Type.Object(
+  { stream: Type.Optional(Type.Boolean({ default: false, description: 'true: what POST /models/pull streams, from now on.' })) },
+  { additionalProperties: false },
+)
+type ById = { Params: Static<typeof idParams>; Querystring: Static<typeof followQuery> }
 const nameParams = Type.Object({ '*': Type.String({ minLength: 1, maxLength: 500 }) })
 
 /** Clients give up on connections that are silent for minutes; the check of a large file takes as long. */
@@ -68,7 +74,7 @@ const silenceMs = 15_000
 const tags = ['models']
 const failures = { '4xx': errorBody, '5xx': errorBody }
 
-/** POST /models/pull, GET /models/pulls, DELETE /models/pulls/{id} and DELETE /models/{name}, for the admin scope. */
+/** POST /models/pull, GET /models/pulls, GET and DELETE /models/pulls/{id}, and DELETE /models/{name}, for the admin scope. */
 export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): FastifyPluginAsync {
   return async (http) => {
     // Before the server waits for its last answers: those to the watchers of a pull end with it.
@@ -89,14 +95,30 @@ export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): Fastif
       const running = pulls.start(name, userOf(request))
       const gone = clientGone(reply)
       const events = pulls.watch(running.id, gone)
-      return stream ? streamEvents(running, events, { request, reply, gone }) : { name: await readName(events) }
+      return stream ? streamEvents(running.id, events, { request, reply, gone }) : { name: await readName(events) }
     })
 
     const list = { summary: 'Pulls that run now, and how the last ones ended', tags, response: { 200: pullsAnswer, ...failures } }
-    http.get('/models/pulls', { schema: list }, async () => ({
-      pulls: pulls.list().map(toPullBody),
-      ended: pulls.ended().map(toEndedBody),
-    }))
+    http.get('/models/pulls', { schema: list }, async () => {
+      const { running, ended } = await pulls.list()
+      return { pulls: running.map(toPullBody), ended: ended.map(toEndedBody) }
+    })
+
+    const get = {
+      summary: 'How far a pull is, or how it ended',
+      description: 'With stream=true it is followed. Through any process of the service, whichever of them pulls.',
+      tags,
+      params: idParams,
+      querystring: followQuery,
+      response: { 200: Type.Union([runningPull, endedPull]), ...failures },
+    }
+    http.get<ById>('/models/pulls/:id', { schema: get }, async (request, reply) => {
+      const { id } = request.params
+      const pull = await pulls.get(id)
+      if (request.query.stream !== true) return isEnded(pull) ? toEndedBody(pull) : toPullBody(pull)
+      const gone = clientGone(reply)
+      return streamEvents(id, pulls.watch(id, gone), { request, reply, gone, opening: ': following\n\n' })
+    })
 
     const cancel = {
       summary: 'Stop a pull; what has arrived is kept',
@@ -122,11 +144,17 @@ export function pullRoutes({ pulls, remove, userOf }: PullRoutesOptions): Fastif
   }
 }
 
-type StreamParts = Readonly<{ request: FastifyRequest; reply: FastifyReply; gone: AbortSignal }>
+type StreamParts = Readonly<{
+  request: FastifyRequest
+  reply: FastifyReply
+  gone: AbortSignal
+  /** Sent at once; without it a pull that fails at once is answered by an ordinary error. */
+  opening?: string
+}>
 
-async function streamEvents(running: RunningPull, events: AsyncIterable<PullEvent>, { request, reply, gone }: StreamParts) {
+async function streamEvents(id: string, events: AsyncIterable<PullEvent>, { request, reply, gone, opening }: StreamParts) {
   await sendEventStream(reply, {
-    frames: withHeartbeats(toFrames(running.id, events), (signal) => setTimeout(silenceMs, undefined, { signal })),
+    frames: withHeartbeats(toFrames(id, events, opening), (signal) => setTimeout(silenceMs, undefined, { signal })),
     gone,
     toAppError: (error) => toAppError(error, request.log),
     formatFailure: (error) => formatEvent(JSON.stringify(toErrorBody(error)), 'error'),
@@ -134,7 +162,8 @@ async function streamEvents(running: RunningPull, events: AsyncIterable<PullEven
   return reply
 }
 
-async function* toFrames(id: string, events: AsyncIterable<PullEvent>): AsyncGenerator<string> {
+async function* toFrames(id: string, events: AsyncIterable<PullEvent>, opening = ''): AsyncGenerator<string> {
+  if (opening !== '') yield opening
   for await (const event of events) {
     if (event.type === 'model-ready') yield formatEvent(JSON.stringify({ name: event.name }), 'done')
     else yield formatEvent(JSON.stringify({ id, ...toEventBody(event) }), 'progress')
@@ -181,11 +210,12 @@ function toPullBody({ id, name, progress, state }: RunningPull) {
   return { id, name, progress: progress === undefined ? null : toProgressBody(progress), stage }
 }
 
-function toEndedBody({ id, name, endedAt, model, error }: EndedPull) {
+function toEndedBody({ id, name, outcome, endedAt, model, error }: EndedPull) {
   return {
     id,
     name,
-    ended_at: new Date(endedAt).toISOString(),
+    outcome,
+    ended_at: endedAt,
     model: model ?? null,
     error: error === undefined ? null : { code: error.code, message: error.message },
   }

@@ -30,7 +30,8 @@ export type QuantizeRoutes = Readonly<{ caller: FastifyPluginAsync; admin: Fasti
 
 /**
  * GET /models/{name}/report for the caller scope, POST /models/quantize for admins. Who asks for a quantization holds it: when the
- * connection ends, so does the work, as everywhere in this service. There is nothing to clean up later, and no second way to cancel.
+ * connection ends, so does the work, as everywhere in this service, and there is nothing to clean up later. Other admins see and stop it
+ * by making-routes.ts.
  */
 export function quantizeRoutes(quantizations: Quantizations): QuantizeRoutes {
   return {

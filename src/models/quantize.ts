@@ -3,6 +3,7 @@ import { discard, toDiskError } from '../engine/disk.ts'
 import type { MeasureEvent, MeasureJob, Measurement, QuantizeEvent, QuantizeJob } from '../engine/local/quantize-protocol.ts'
 import { type Quantization, quantizations } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
+import type { ShareMaking, Told } from './making-jobs.ts'
 import type { OneJob } from './one-job.ts'
 import { createPart, installPart, modelBytes, newModelFile, quantizedName } from './quantize-files.ts'
 import { findReport, type QuantizeReport, saveReport, toRow } from './quantize-report.ts'
@@ -52,21 +53,39 @@ export type QuantizationsParts = Readonly<{
   quantize: (job: QuantizeJob, signal: AbortSignal) => AsyncIterable<QuantizeEvent>
   measure: (job: MeasureJob, signal: AbortSignal) => AsyncIterable<MeasureEvent>
   oneJob: OneJob
+  share: ShareMaking
   threads: number
   /** Milliseconds since 1970. */
   now: () => number
 }>
 
 export function createQuantizations(parts: QuantizationsParts): Quantizations {
-  const { findModel, oneJob } = parts
+  const { findModel, oneJob, share } = parts
   return {
-    run: (request, given) => oneJob.run((signal) => quantize(parts, request, signal), given),
+    run(request, given) {
+      const { model: name, quantization } = request
+      const work = (signal: AbortSignal) => quantize(parts, request, signal)
+      return oneJob.run(share({ job: { kind: 'quantization', name, quantization }, work, told }), given)
+    },
     async report(given) {
       const { name, path } = await findModel(given)
       const report = await findReport(path)
       if (report === undefined) throw new AppError('not_found', `There is no report on the model "${name}".`)
       return report
     },
+  }
+}
+
+function told(event: QuantizeProgress): Told {
+  switch (event.type) {
+    case 'calibration-progress':
+      return { stage: 'calibrate', done: event.chunk, total: event.chunks }
+    case 'tensor-progress':
+      return { stage: 'tensor', done: event.tensor, total: event.tensors }
+    case 'measure-progress':
+      return { stage: 'measure', done: event.chunk, total: event.chunks }
+    case 'quantization-end':
+      return event.name
   }
 }
 

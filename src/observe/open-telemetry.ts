@@ -80,8 +80,8 @@ function createSpan({ tracer, contexts, parent }: Surroundings, name: string, op
       span.setAttribute('error.type', code)
       span.setStatus({ code: SpanStatusCode.ERROR, message: code })
     },
-    part(part, { startMs, endMs }) {
-      tracer.startSpan(part, { startTime: startMs }, inside).end(endMs)
+    part(part, { startMs, endMs }, more = {}) {
+      tracer.startSpan(part, { startTime: startMs, attributes: known(more) }, inside).end(endMs)
     },
     within: (work) => contexts.with(inside, work),
     headers: () => headersOf(span),

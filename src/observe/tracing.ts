@@ -18,7 +18,7 @@ export interface Span {
   /** It did not do what it should; `code` is one of few. */
   fail(code: string): void
   /** A part of it that is over; times are milliseconds since 1970. */
-  part(name: string, times: Readonly<{ startMs: number; endMs: number }>): void
+  part(name: string, times: Readonly<{ startMs: number; endMs: number }>, attributes?: Attributes): void
   /** Does work whose spans are parts of this one. */
   within<T>(work: () => T): T
   /** What tells another service of the trace (W3C Trace Context). */

@@ -36,3 +36,25 @@ export async function createInstanceTables(db: Database): Promise<void> {
   await db.schema.alterTable('egress').addColumn('instance_id', 'text').execute()
   await sql`create index egress_open on egress (id) where state = 'open'`.execute(db)
 }
+
+/** What makes models, and how far it and the evaluations are: for whoever asks, in whichever process. */
+export async function createModelJobsTable(db: Database): Promise<void> {
+  await db.schema
+    .createTable('model_jobs')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('quantization', 'text')
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('progress', 'text')
+    .addColumn('model', 'text')
+    .addColumn('error_code', 'text')
+    .addColumn('error_message', 'text')
+    .addColumn('created_at', 'text', (column) => column.notNull())
+    .addColumn('ended_at', 'text')
+    .addColumn('instance_id', 'text')
+    .addColumn('wish', 'text')
+    .execute()
+  await db.schema.createIndex('model_jobs_newest').on('model_jobs').columns(['created_at', 'id']).execute()
+  await db.schema.alterTable('evaluations').addColumn('progress', 'text').execute()
+}

@@ -31,8 +31,33 @@ export interface ReEmbeddingsTable {
   instanceId: string | null
 }
 
+/** A download, quantization or merge. Those that have ended go after a day. */
+export interface ModelJobsTable {
+  id: string
+  kind: 'pull' | 'quantization' | 'merge'
+  /** What was asked for: a name of the hub, the model that is quantized, or base and adapter. */
+  name: string
+  /** Of the new model, where it was asked for. */
+  quantization: string | null
+  /** `interrupted`: the process that had it has gone. */
+  state: 'running' | 'completed' | 'failed' | 'cancelled' | 'interrupted'
+  /** A JSON object: how far it is, while it runs. */
+  progress: string | null
+  /** What was installed. */
+  model: string | null
+  errorCode: string | null
+  errorMessage: string | null
+  createdAt: string
+  endedAt: string | null
+  /** The process that has it. */
+  instanceId: string | null
+  /** What that process is asked to do. */
+  wish: 'cancel' | null
+}
+
 export interface InstanceTables {
   instances: InstancesTable
   sharedState: SharedStateTable
   reEmbeddings: ReEmbeddingsTable
+  modelJobs: ModelJobsTable
 }

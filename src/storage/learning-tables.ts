@@ -170,6 +170,8 @@ export interface EvaluationsTable {
   instanceId: string | null
   /** What that process is asked to do. */
   wish: 'cancel' | null
+  /** A JSON object: how far it is, while it runs. */
+  progress: string | null
 }
 
 /** Models that share the requests for one name. */

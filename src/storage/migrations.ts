@@ -4,7 +4,7 @@ import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
 import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
 import { isPostgres } from './dialect.ts'
-import { createInstanceTables } from './instance-migrations.ts'
+import { createInstanceTables, createModelJobsTable } from './instance-migrations.ts'
 import {
   createDatasetTables,
   createEvaluationsTable,
@@ -13,7 +13,7 @@ import {
   createTrainingTables,
   extendFeedback,
 } from './learning-migrations.ts'
-import { addCollectionOfVectors, createMetadataFunction, createPassagesWords } from './postgres-passages.ts'
+import { addCollectionOfVectors, addWaitingVectors, createMetadataFunction, createPassagesWords } from './postgres-passages.ts'
 import { createVectorExtension } from './postgres-search.ts'
 import type { Database } from './tables.ts'
 
@@ -41,6 +41,8 @@ export const migrations: readonly Migration[] = [
   { id: '018-admin', up: createAdminTables },
   { id: '019-conversation-use', up: addConversationUse },
   { id: '020-instances', up: createInstanceTables },
+  { id: '021-model-jobs', up: createModelJobsTable },
+  { id: '022-waiting-vectors', up: addWaitingVectors },
 ]
 
 /**

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { isPostgres } from './dialect.ts'
 import { createWordsFunction } from './postgres-search.ts'
 import type { Database } from './tables.ts'
 
@@ -103,6 +104,34 @@ export async function addCollectionOfVectors(db: Database): Promise<void> {
     end $$`,
     `create trigger vectors_collection before insert on vectors for each row execute function simpleia_collection_of_vector()`,
     'create index vectors_space on vectors (collection_id, model, passage_id)',
+  ]
+  for (const statement of all) await sql.raw(statement).execute(db)
+}
+
+/** What the graphs of pgvector are called, each by the collection and model of its vectors. */
+export const graphPrefix = 'vectors_graph_'
+
+/**
+ * A vector that is added to a large space first waits outside of its graph: to take it in costs milliseconds, and whoever writes has the
+ * turn of all. Graphs of before, which hold all, go, and are made again.
+ */
+export async function addWaitingVectors(db: Database): Promise<void> {
+  if (!isPostgres(db)) return
+  const digest = `encode(sha256(convert_to(new.collection_id || ':' || new.model, 'UTF8')), 'hex')`
+  const all = [
+    'alter table vectors add column awaits_graph boolean not null default false',
+    'create index vectors_awaiting on vectors (collection_id, model, passage_id) where awaits_graph',
+    `create or replace function simpleia_collection_of_vector() returns trigger language plpgsql as $$
+    begin
+      new.collection_id := (select collection_id from passages where id = new.passage_id);
+      new.awaits_graph := to_regclass('${graphPrefix}' || left(${digest}, 16)) is not null;
+      return new;
+    end $$`,
+    `do $$ declare name text; begin
+      for name in select relname from pg_class where relkind = 'i' and relname like 'vectors_near_%' loop
+        execute format('drop index %I', name);
+      end loop;
+    end $$`,
   ]
   for (const statement of all) await sql.raw(statement).execute(db)
 }

@@ -19,6 +19,7 @@ import {
   type NewRunBody,
   newRunBody,
   plannedAnswer,
+  resumeQuery,
   runAnswer,
   runsPage,
   runsQuery,
@@ -111,14 +112,19 @@ function runRoutes({ runs, usual }: TrainingRoutesParts): FastifyPluginAsync {
       cancel: schemaOf('End a run; its last checkpoint stays until the run is completed or deleted'),
       resume: schemaOf(
         'Put a run into the queue again, to go on from its last checkpoint',
-        'For runs that are paused, interrupted or cancelled, and for those that failed for want of room, or because the process died.',
+        'For runs that are paused, interrupted or cancelled, and for those that failed for want of room, because the process died, or because ' +
+          'their checkpoint was not there.',
       ),
     } as const
-    for (const change of ['pause', 'cancel', 'resume'] as const) {
+    for (const change of ['pause', 'cancel'] as const) {
       http.post<Id>(`/training/runs/:id/${change}`, { schema: changes[change] }, async ({ params }) =>
         toRunAnswer(await runs[change](params.id)),
       )
     }
+    const resuming = { schema: { ...changes.resume, querystring: resumeQuery } }
+    http.post<Id & { Querystring: Static<typeof resumeQuery> }>('/training/runs/:id/resume', resuming, async (request) =>
+      toRunAnswer(await runs.resume(request.params.id, request.query.from_start)),
+    )
 
     const removal = {
       summary: 'Delete a run with its checkpoint and numbers; 409 while it runs',

@@ -4,9 +4,9 @@ import { AppError } from '../errors.ts'
 import type { Instances } from '../instances/instances.ts'
 import type { Database } from '../storage/tables.ts'
 import type { RunFeeds } from './run-feeds.ts'
-import { claimRun, findRun, interruptOrphans, listQueue, moveRun, type RunRow } from './run-rows.ts'
+import { claimRun, findRun, interruptOrphans, listWaiting, moveRun, type RunRow, type WaitingRun } from './run-rows.ts'
 import type { RunEvent } from './run-states.ts'
-import { type WorkEnd, type WorkParts, workOnRun } from './run-work.ts'
+import { isElsewhere, type WorkEnd, type WorkParts, workOnRun } from './run-work.ts'
 
 export type Log = Readonly<{ error(details: object, message: string): void }>
 
@@ -14,7 +14,7 @@ export type QueueParts = Omit<WorkParts, 'recording' | 'findBase'> &
   Readonly<{
     db: Database
     /** This process, and the others that take runs from the same queue. */
-    instances: Pick<Instances, 'id' | 'recover' | 'hint'>
+    instances: Pick<Instances, 'id' | 'recover' | 'hint' | 'isAlone'>
     feeds: RunFeeds
     findBase: (name: string | undefined) => ReturnType<WorkParts['findBase']>
     log: Log
@@ -85,7 +85,14 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
   }
   async function nextRun(): Promise<string | undefined> {
     await settle()
-    return (await listQueue(db))[0]
+    for (const run of await listWaiting(db)) if (await isForHere(run)) return run.id
+    return undefined
+  }
+  /** One whose checkpoint another process may have is left to that one: while the one that wrote it lives, and then for a while. */
+  async function isForHere(run: WaitingRun): Promise<boolean> {
+    if (instances.isAlone() || !(await isElsewhere(parts.trainingDir, run))) return true
+    if (run.holder !== null && run.holder !== instanceId) return false
+    return parts.now() - Date.parse(run.queuedAt ?? '') > holderWaitMs
   }
   const interrupt = (reason: string) =>
     interruptOrphans(db, { running: active?.id, instanceId }, { ...reasonOf(reason), updatedAt: time() })
@@ -210,6 +217,8 @@ export async function createRunQueue(parts: QueueParts): Promise<RunQueue> {
   }
 }
 
+/** How long a run is left to whoever has its checkpoint; the others look at it again and again. */
+const holderWaitMs = 10_000
 /** After which the queue looks for work again, where the database refused. */
 const retryMs = 60_000
 

@@ -56,9 +56,23 @@ export function findCompleted(db: Database): Promise<RunRow | undefined> {
 
 /** Those that wait, the next one first. */
 export async function listQueue(db: Database): Promise<readonly string[]> {
-  const waiting = db.selectFrom('trainingRuns').select('id').where('state', '=', 'queued')
-  const rows = await waiting.orderBy('queuedAt').orderBy('createdAt').orderBy('id').execute()
-  return rows.map(({ id }) => id)
+  return (await listWaiting(db)).map(({ id }) => id)
+}
+
+/** `holder`: the process that worked on it last, where it lives. */
+export type WaitingRun = Readonly<Pick<RunRow, 'id' | 'checkpointStep' | 'queuedAt'> & { holder: string | null }>
+
+/** As `listQueue`. */
+export async function listWaiting(db: Database): Promise<readonly WaitingRun[]> {
+  return db
+    .selectFrom('trainingRuns')
+    .leftJoin('instances', 'instances.id', 'trainingRuns.instanceId')
+    .select(['trainingRuns.id', 'checkpointStep', 'queuedAt', 'instances.id as holder'])
+    .where('state', '=', 'queued')
+    .orderBy('queuedAt')
+    .orderBy('createdAt')
+    .orderBy('trainingRuns.id')
+    .execute()
 }
 
 export async function countRuns(db: Database): Promise<ReadonlyMap<RunState, number>> {

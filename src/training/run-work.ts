@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { hasCheckpoint } from '../engine/train/checkpoint.ts'
 import type { TrainEvent, TrainJob, TrainParameters } from '../engine/train/protocol.ts'
 import { AppError } from '../errors.ts'
 import type { BaseModel } from './check-run.ts'
@@ -55,11 +56,26 @@ async function prepare({ trainingDir, datasets, replayTextFile, findBase, machin
   const parameters: TrainParameters = JSON.parse(run.parameters)
   const base = await findBase(run.baseModel)
   const folder = join(trainingDir, run.id)
+  if (await isElsewhere(trainingDir, run)) throw elsewhere(run, trainingDir)
   const replayed = run.replayDatasetId === null ? { file: replayTextFile } : { datasetId: run.replayDatasetId }
   const replay = parameters.replay > 0 ? replayed : undefined
   const files = await writeRunFiles(datasets, { folder, datasetId: run.datasetId, replay })
   const adapter = { name: run.name, baseModel: run.baseModel, run: run.id }
   return { modelPath: base.path, adapter, folder, ...files, parameters, ...(await machine()) }
+}
+
+/** Whether the run would go on from a checkpoint that is not in the folder of this process. */
+export async function isElsewhere(trainingDir: string, run: Pick<RunRow, 'id' | 'checkpointStep'>): Promise<boolean> {
+  return run.checkpointStep !== null && !(await hasCheckpoint(join(trainingDir, run.id)))
+}
+
+function elsewhere({ id, name, checkpointStep }: RunRow, trainingDir: string): AppError {
+  return new AppError(
+    'conflict',
+    `The checkpoint of the run "${name}" (step ${checkpointStep}) is not in ${trainingDir}: it is on the disk of another replica, or was removed. ` +
+      'Resume it when that replica is there and trains nothing else, or let all replicas share DATA_DIR. ' +
+      `POST /training/runs/${id}/resume?from_start=true does without it.`,
+  )
 }
 
 type TrainEnd = Extract<TrainEvent, { type: 'train-end' }>

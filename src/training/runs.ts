@@ -19,7 +19,7 @@ import {
   type RunRow,
   wishEnd,
 } from './run-rows.ts'
-import { canTryAgain, type RunEvent, type RunState, runStates, transitions } from './run-states.ts'
+import { canTryAgain, isAtRest, type RunEvent, type RunState, runStates, transitions } from './run-states.ts'
 import { listRecent, type RunView, tokensPerSecond } from './run-view.ts'
 import type { WorkParts } from './run-work.ts'
 import { type WatchEvent, watchRun } from './watch-run.ts'
@@ -51,8 +51,8 @@ export interface TrainingRuns {
   pause(id: string): Promise<RunView>
   /** Ends it; its last checkpoint stays. Throws `conflict` where it has ended. */
   cancel(id: string): Promise<RunView>
-  /** Puts it into the queue again, to go on from its last checkpoint. Throws `conflict` where it cannot, `busy`. */
-  resume(id: string): Promise<RunView>
+  /** Puts it into the queue again, to go on from its last checkpoint, or without it. Throws `conflict` where it cannot, `busy`. */
+  resume(id: string, isFromStart?: boolean): Promise<RunView>
   /** Removes it with its folder; an adapter that was installed stays. Throws `conflict` while it runs. */
   remove(id: string): Promise<void>
   /** Throws `not_found` at the first event. */
@@ -146,13 +146,15 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
     feeds.allChanged()
   }
 
-  async function resume(id: string): Promise<RunView> {
+  async function resume(id: string, isFromStart = false): Promise<RunView> {
     await queue.settle()
     await refuseLongQueue(db)
     const run = await getRun(db, id)
     if (run.state === 'failed' && !canTryAgain(run.errorCode))
       throw new AppError('conflict', `The run "${run.name}" would fail again: ${run.errorMessage} Start another one.`)
-    await move(id, 'resume', { queuedAt: queueTime(), endedAt: null, errorCode: null, errorMessage: null })
+    const forgotten = isFromStart ? { checkpointStep: null } : {}
+    if (isFromStart && isAtRest(run.state)) await rm(join(trainingDir, id), { recursive: true, force: true })
+    await move(id, 'resume', { queuedAt: queueTime(), endedAt: null, errorCode: null, errorMessage: null, ...forgotten })
     const resumed = await get(id)
     wakeAll()
     return resumed

@@ -170,6 +170,15 @@ export const latestAnswer = Type.Object(
 )
 export type LatestAnswer = Static<typeof latestAnswer>
 
+export const resumeQuery = Type.Object(
+  {
+    from_start: Type.Optional(
+      Type.Boolean({ default: false, description: 'true: without its checkpoint, which may be on a disk that is not here.' }),
+    ),
+  },
+  strict,
+)
+
 export const metricsQuery = Type.Object(
   {
     every: Type.Optional(Type.Integer({ minimum: 1, maximum: 1e9, description: 'Of the steps every so-manieth, and the last.' })),

@@ -83,6 +83,7 @@ export async function openQuantizePath(folder: string): Promise<SavePath> {
   const { modelsDir, registry, checkMade, keepOnly } = await openModels(folder, 'quantized')
   const quantizations = createQuantizations({
     ...{ modelsDir, findModel: registry.find, quantize, oneJob: createOneJob(), threads, now: Date.now },
+    share: ({ work }) => work,
     measure: async function* () {
       yield { type: 'measure-end', measurement }
     },
@@ -108,6 +109,7 @@ export async function openMergePath(folder: string): Promise<SavePath> {
   const { modelsDir, registry, checkMade, keepOnly } = await openModels(folder, 'merged')
   const merges = createMerges({
     ...{ modelsDir, findModel: registry.find, aliases: new Map(), merge, quantize, oneJob: createOneJob(), threads },
+    share: ({ work }) => work,
     readFacts: async () => ({ quantization: 'Q8_0' }),
   })
   return {

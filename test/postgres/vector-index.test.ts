@@ -17,8 +17,8 @@ const stored = new Map([...vectors].slice(0, count))
 const queries = [...vectors.values()].slice(count)
 
 /** A space of 3,000 vectors, where 1,000 are enough for a graph. */
-async function openLarge(name: string) {
-  const world = await openVectorRows({ name, dimensions, graphNumbers: 1000 * dimensions })
+async function openLarge(name: string, options: Readonly<{ mostCompared?: number }> = {}) {
+  const world = await openVectorRows({ name, dimensions, graphNumbers: 1000 * dimensions, ...options })
   await world.write(world.space, stored)
   return world
 }
@@ -62,7 +62,7 @@ test('a large space gets a graph in the background, which finds what comparing a
     .poll(async () => {
       const { rows } = await sql<{ scans: number }>`
         select pg_stat_force_next_flush(), idx_scan as scans from pg_stat_user_indexes
-        where indexrelname like 'vectors_near%'`.execute(db)
+        where indexrelname like 'vectors_graph%'`.execute(db)
       return rows[0]?.scans
     })
     .toBeGreaterThanOrEqual(queries.length)
@@ -72,6 +72,49 @@ test('a large space gets a graph in the background, which finds what comparing a
   await world.erase(space, [count])
   expect((await index.search(space, { vector: late, k: 1 }, never))[0]?.id).not.toBe(count)
   await world.close()
+})
+
+/** How many vectors wait outside of the graph. */
+async function countWaiting({ db }: VectorRowsWorld): Promise<number> {
+  const { rows } = await sql<{ count: number }>`select count(*) as count from vectors where awaits_graph`.execute(db)
+  return rows[0]?.count ?? 0
+}
+
+test('what is added to a large space waits outside of its graph, is found at once, and is taken in afterwards', async () => {
+  const world = await openLarge('waiting', { mostCompared: 100 })
+  const { index, space } = world
+  await waitFor(index, space, 'hnsw')
+  expect(await countWaiting(world)).toBe(0)
+  const added = new Map(queries.map((vector, place) => [10_000 + place, vector]))
+  await world.write(space, added)
+  expect(await countWaiting(world)).toBe(added.size)
+  const findsAll = async (within?: readonly number[]) => {
+    for (const [id, vector] of added) {
+      const [hit] = await index.search(space, { vector, k: 1, ...(within === undefined ? {} : { within }) }, never)
+      expect(hit?.id).toBe(id)
+    }
+  }
+  await findsAll()
+  const [first = new Float32Array(dimensions)] = added.values()
+  await index.add(space, { ids: [10_000], vectors: [first] })
+  await expect.poll(() => countWaiting(world), { timeout: 10_000 }).toBe(0)
+  await findsAll()
+  await findsAll([...stored.keys(), ...added.keys()])
+  await world.close()
+})
+
+test('what waited when a process died is taken in by the next one', async () => {
+  const world = await openLarge('left-waiting')
+  await waitFor(world.index, world.space, 'hnsw')
+  await world.write(world.space, new Map([[10_000, queries[0] ?? new Float32Array(dimensions)]]))
+  expect(await countWaiting(world)).toBe(1)
+  const next = world.openIndex()
+  try {
+    await expect.poll(() => countWaiting(world), { timeout: 10_000 }).toBe(0)
+  } finally {
+    await next.close()
+    await world.close()
+  }
 })
 
 test('filters lose nothing, whether many pass or only those that are far from the query', async () => {

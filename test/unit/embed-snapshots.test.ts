@@ -3,19 +3,19 @@ import { readdirSync, symlinkSync } from 'node:fs'
 import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { openSnapshotFiles } from '../../src/embed/snapshot-files.ts'
+import { openSnapshotFiles, type SnapshotFilesParts } from '../../src/embed/snapshot-files.ts'
 import { magic, type RecordKind, recordKinds } from '../../src/embed/snapshot-format.ts'
 import { createSnapshots } from '../../src/embed/snapshots.ts'
 import { ana, bea, type CollectionsWorldOptions, never, openCollections } from '../collections-world.ts'
 import { endedPid } from '../ended-process.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
 
-type Options = CollectionsWorldOptions & Readonly<{ openFile?: typeof open }>
+type Options = CollectionsWorldOptions & SnapshotFilesParts
 
 async function openWorld(options: Options = {}) {
   const world = await openCollections(options)
   const folder = join(world.folder, 'snapshots')
-  const files = await openSnapshotFiles(folder, options.openFile)
+  const files = await openSnapshotFiles(folder, options)
   const snapshots = createSnapshots({ ...world, files, readSnapshot: world.storage.readSnapshot })
   const openDefault = () => world.collections.open(ana, 'default')
   const pathOf = (name: string) => join(folder, ana, `${name}.snapshot`)
@@ -379,4 +379,13 @@ describe('a hostile file is data', () => {
     const [found] = await world.search.byWords(await world.openDefault(), { text: 'text', k: 1 })
     expect(JSON.stringify(found?.metadata)).toBe(metadata)
   })
+})
+
+test('a snapshot that is not on the disk of this replica may be on that of another one, and the error says so', async () => {
+  const world = await openWorld({ isAlone: () => false })
+  await expect(world.snapshots.load(ana, 'nowhere', undefined)).rejects.toMatchObject({
+    code: 'not_found',
+    message: expect.stringMatching(/disk of this replica.*share DATA_DIR/),
+  })
+  await expect(world.snapshots.remove(ana, 'nowhere')).rejects.toMatchObject({ code: 'not_found' })
 })

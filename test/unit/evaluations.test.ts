@@ -282,10 +282,16 @@ test('an evaluation of one replica is seen, waited for and cancelled through ano
   const { id } = (await first.admin('POST', path, gate)).json
   await hold.begun
   const second = await startEvaluationWorld({ settings: { DATABASE_URL: join(first.folder, 'simpleia.db') } })
-  expect((await second.admin('GET', `${path}/${id}`)).json).toMatchObject({ state: 'running' })
+  const progress = { stage: 'score-baseline', done: 1, total: 50 }
+  // Others are told once a second.
+  const seen = async () => (await second.admin('GET', `${path}/${id}`)).json
+  await expect.poll(seen, { timeout: 5000 }).toMatchObject({ state: 'running', progress })
+  expect((await second.admin('GET', path)).json.items).toMatchObject([{ id, progress }])
   expect((await second.admin('DELETE', `${path}/${id}`)).status).toBe(409)
   const following = readAll(await second.follow(`${path}/${id}?stream=true`))
   expect((await second.admin('POST', `${path}/${id}/cancel`)).json).toMatchObject({ state: 'cancelled' })
-  expect(JSON.parse((await following).at(-1)?.data ?? '')).toMatchObject({ state: 'cancelled' })
+  const events = await following
+  expect(events[0]).toEqual({ event: 'progress', data: JSON.stringify(progress) })
+  expect(JSON.parse(events.at(-1)?.data ?? '')).toMatchObject({ state: 'cancelled', progress: null })
   expect((await second.admin('DELETE', `${path}/${id}`)).status).toBe(204)
 })

@@ -7,6 +7,7 @@ import type { MergeJob } from '../../src/engine/train/merge-adapter.ts'
 import type { MergeEvent } from '../../src/engine/train/merge-protocol.ts'
 import { copyModel } from '../../src/models/copy-model.ts'
 import { installAdapter } from '../../src/models/install-adapter.ts'
+import type { ShareMaking } from '../../src/models/making-jobs.ts'
 import { createMerges } from '../../src/models/merge.ts'
 import { createOneJob } from '../../src/models/one-job.ts'
 import { createPull } from '../../src/models/pull.ts'
@@ -80,6 +81,8 @@ async function lastOf<T>(events: AsyncIterable<T>): Promise<T | undefined> {
   return last
 }
 
+const unshared: ShareMaking = ({ work }) => work
+
 const makingIn = ({ modelsDir, registry }: Models) => ({
   modelsDir,
   findModel: registry.find,
@@ -146,7 +149,7 @@ test('a model is quantized, or it is as if nothing had been asked for', async ()
     prepare: (world) => addModel(world, 'big-f16.gguf'),
     save: (world) => {
       const request = { model: 'big-f16', quantization: 'Q8_0', name: undefined, calibrationText: undefined } as const
-      const quantizations = createQuantizations({ ...makingIn(world), measure })
+      const quantizations = createQuantizations({ ...makingIn(world), measure, share: unshared })
       return lastOf(quantizations.run({ ...request, report: false, text: undefined }, never))
     },
     read,
@@ -170,7 +173,7 @@ test('an adapter is merged into its base, or it is as if nothing had been asked 
     },
     save: (world) => {
       const readFacts = async () => ({ quantization: 'F16' })
-      const merges = createMerges({ ...makingIn(world), aliases: new Map(), readFacts, merge })
+      const merges = createMerges({ ...makingIn(world), aliases: new Map(), readFacts, merge, share: unshared })
       return lastOf(merges.run({ model: 'big-f16+mine', quantization: undefined, name: undefined }, never))
     },
     read,

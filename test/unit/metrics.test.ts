@@ -224,4 +224,27 @@ describe('who may read them', () => {
     const headers = { authorization: `Bearer ${await server.login('ana')}` }
     expect((await http.inject({ url: '/metrics', headers, remoteAddress: '192.0.2.1' })).statusCode).toBe(200)
   })
+
+  test('METRICS_TOKEN opens them, whole, and nothing else', async () => {
+    const token = 'a-token-for-collectors-of-enough-characters'
+    await using server = await startServer({ host: host(), settings: { METRICS_TOKEN: token, ALLOW_ANONYMOUS: 'false' } })
+    const statusOf = async (url: string, authorization: string) =>
+      (await server.app.http.inject({ url, headers: { authorization }, remoteAddress: '192.0.2.1' })).statusCode
+    expect(await statusOf('/metrics', `Bearer ${token}`)).toBe(200)
+    for (const wrong of [`Bearer ${token.slice(1)}`, `Bearer ${token}x`, `Basic ${token}`, token, 'Bearer', ''])
+      expect([wrong, await statusOf('/metrics', wrong)]).toEqual([wrong, 401])
+    for (const url of ['/auth/me', '/admin/overview', '/models'])
+      expect([url, await statusOf(url, `Bearer ${token}`)]).toEqual([url, 401])
+  })
+
+  test('a database that hangs holds up no other number', async () => {
+    const cache = () => ({ entries: 0, hits: 0, misses: 0, evictions: 0 })
+    const engine = () => ({ state: 'ready', reason: undefined, active: 0, queued: 0, residentBytes: 0, models: [] }) as const
+    const metrics = createMetrics({ engine, cache })
+    metrics.watchTraining(() => new Promise(() => {}))
+    const text = await metrics.text()
+    expect(text).toMatch(/^simpleia_engine_ready 1$/m)
+    expect(text).not.toMatch(/^simpleia_training/m)
+    await metrics.close()
+  })
 })

@@ -25,6 +25,7 @@ const ownedByNobody = [
   'path:/models/{name}/unload',
   'path:/models/{name}/report',
   'path:/models/pulls/{id}',
+  'path:/models/jobs/{id}',
   // A gate belongs to the service; evaluation-upgrade.test.ts tries those of conversations, which have an owner.
   'path:/training/evaluations/{id}',
   'path:/training/evaluations/{id}/cancel',

@@ -90,6 +90,38 @@ test('while the database is away requests say so at once, the service lives, and
   expect((await ask(server, '/feedback', token, { text: 'Bien' })).status).toBe(201)
 }, 60_000)
 
+test('while the database is away a collector that shows METRICS_TOKEN reads on, that it is lost too; no other credential is taken', async () => {
+  const metricsToken = 'a-token-for-collectors-of-enough-characters'
+  await using server = await startServer({ host: host(), settings: { DATABASE_URL: url, METRICS_TOKEN: metricsToken } })
+  const token = await server.login('ana')
+  const scrape = async (credential: string) => {
+    const startedMs = performance.now()
+    const headers = { authorization: `Bearer ${credential}`, 'x-forwarded-for': '10.0.0.1' }
+    const response = await fetch(`${server.url}/metrics`, { headers })
+    expect(performance.now() - startedMs).toBeLessThan(secondsMost * 1000)
+    return { status: response.status, text: await response.text() }
+  }
+  const up = async () => /^simpleia_database_up (\d)$/m.exec((await scrape(metricsToken)).text)?.[1]
+  expect(await up()).toBe('1')
+  expect((await scrape(token)).status).toBe(200)
+  await postgres.stop()
+  try {
+    await expect.poll(up, { timeout: 5000 }).toBe('0')
+    const { text } = await scrape(metricsToken)
+    expect(text).toMatch(/^simpleia_engine_ready 1$/m)
+    expect(text).not.toMatch(/^simpleia_training_step /m)
+    for (const credential of [token, `sk-simpleia-${'0'.repeat(16)}-${'A'.repeat(43)}`])
+      expect((await scrape(credential)).status).toBe(503)
+    for (const credential of ['nonsense', metricsToken.slice(0, -1), `${metricsToken}x`])
+      expect((await scrape(credential)).status).toBe(401)
+    const elsewhere = await fetch(`${server.url}/auth/me`, { headers: { authorization: `Bearer ${metricsToken}` } })
+    expect(elsewhere.status).toBe(401)
+  } finally {
+    await postgres.start()
+  }
+  await expect.poll(up, { timeout: 5000 }).toBe('1')
+}, 60_000)
+
 test('many requests at once while it goes away leave no connection behind', async () => {
   await using server = await startServer({ host: host(), settings: { DATABASE_URL: url } })
   const token = await server.login('ana')

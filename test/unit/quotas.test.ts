@@ -62,6 +62,9 @@ test('twenty requests at once on a key with a quota of five get five answers', a
 test('a quota holds on streams, sockets and every dialect alike', async () => {
   await using world = await openWorld()
   const key = await world.makeKey({ requests_per_day: 1 })
+  // Of what is not there nothing is computed.
+  expect((await world.call('POST', '/embed/search', key, { query: 'x' })).status).toBe(200)
+  await world.call('POST', '/embed/add', world.ana, { documents: ['x'] })
   expect((await world.ask(key)).status).toBe(200)
   const stream = await world.call('POST', '/predict', key, { prompt: 'x', stream: true })
   expect([stream.status, stream.headers.get('content-type')]).toEqual([429, 'application/json; charset=utf-8'])
@@ -75,23 +78,28 @@ test('a quota holds on streams, sockets and every dialect alike', async () => {
   expect(refused).toMatchObject({ status: 429, code: 'insufficient_quota', type: 'insufficient_quota' })
   for (const [path, body] of [
     ['/embed/encode', { texts: ['x'] }],
+    ['/embed/search', { query: 'x' }],
     ['/v1/embeddings', { model: 'fake-embedder', input: 'x' }],
     ['/v1/rerank', { query: 'x', documents: ['y'] }],
   ] as const)
     expect((await world.call('POST', path, key, body)).status).toBe(429)
 })
 
-test('tokens of prompts, answers, embeddings and rerankings count together', async () => {
+test('tokens of prompts, answers, embeddings, searches and rerankings count together', async () => {
   await using world = await openWorld()
   const key = await world.makeKey({ tokens_per_day: 30 })
+  await world.call('POST', '/embed/add', world.ana, { documents: ['taken in, and not counted'] })
   await world.ask(key, 'xxx')
+  const before = (await world.today(key)).key?.prompt_tokens ?? 0
+  await world.call('POST', '/embed/search', key, { query: '123' })
+  expect((await world.today(key)).key?.prompt_tokens).toBeGreaterThan(before)
   await world.call('POST', '/embed/encode', key, { texts: ['12345', '1'] })
   await world.call('POST', '/v1/embeddings', key, { model: 'fake-embedder', input: '1234' })
   await world.call('POST', '/v1/rerank', key, { query: '12', documents: ['345'] })
   const { user, key: used } = await world.today(key)
-  expect(used).toMatchObject({ requests: 4, completion_tokens: 2, limits: { tokens_per_day: 30, requests_per_day: null } })
+  expect(used).toMatchObject({ requests: 5, completion_tokens: 2, limits: { tokens_per_day: 30, requests_per_day: null } })
   expect(used?.prompt_tokens).toBeGreaterThanOrEqual(3 + 6 + 4 + 5)
-  expect(user).toMatchObject({ requests: 4, limits: { tokens_per_day: null } })
+  expect(user).toMatchObject({ requests: 5, limits: { tokens_per_day: null } })
   await world.ask(key, 'x'.repeat(30))
   expect((await world.ask(key)).status).toBe(429)
   expect((await world.ask(world.ana)).status).toBe(200)

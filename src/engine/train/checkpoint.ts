@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSystemError, writeBeside } from '../disk.ts'
 import { readWhole } from '../gguf/tensor-floats.ts'
@@ -34,12 +34,23 @@ export type CheckpointOptions = Readonly<{
   write?: typeof writeBeside
 }>
 
+const fileNames = ['checkpoint-0.bin', 'checkpoint-1.bin']
+
+/** Whether there is one in the folder, whole or not. */
+export async function hasCheckpoint(folder: string): Promise<boolean> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (isSystemError(error, 'ENOENT')) return []
+    throw error
+  })
+  return names.some((name) => fileNames.includes(name))
+}
+
 /**
  * Two files take turns, each written beside and renamed, so that a whole one is there at any time. A file: the magic, the length of all
  * in bytes (uint64), the length of the header (uint32), the header as JSON, the arrays (float32, little endian), SHA-256 of all before it.
  */
 export function createCheckpoints({ folder, fingerprint, write = writeBeside }: CheckpointOptions): Checkpoints {
-  const files = ['checkpoint-0.bin', 'checkpoint-1.bin'].map((name) => join(folder, name))
+  const files = fileNames.map((name) => join(folder, name))
   let newest: number | undefined
 
   async function readAll() {
