@@ -8,6 +8,7 @@ import { createMakeDataset } from './datasets/make-dataset.ts'
 import { readInProcess, spawnReader } from './datasets/read/read-process.ts'
 import { datasetRoutes } from './datasets/routes.ts'
 import type { Lessons } from './feedback/lessons.ts'
+import type { Instances } from './instances/instances.ts'
 import { openTempFiles } from './rag/temp-files.ts'
 import type { Database } from './storage/tables.ts'
 
@@ -16,13 +17,20 @@ export type DatasetsPart = Readonly<{ datasets: Datasets; admin: FastifyPluginAs
 /** Datasets to train with. A part of the composition root. */
 export async function openDatasets(
   config: Config,
-  { db, lessons, now }: Readonly<{ db: Database; lessons: Lessons; now: () => number }>,
+  {
+    db,
+    instances,
+    lessons,
+    now,
+  }: Readonly<{ db: Database; instances: Pick<Instances, 'id'>; lessons: Lessons; now: () => number }>,
   closer: Closer,
 ): Promise<DatasetsPart> {
   const { maxDocumentBytes: maxBytes } = config
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'dataset-uploads')))
   const spawn = () => spawnReader(tempFiles.folder, (text) => void process.stderr.write(text))
-  const datasets = closer.use(createDatasets({ db, now, read: (options, signal) => readInProcess(spawn, options, signal) }))
+  const datasets = closer.use(
+    createDatasets({ db, instanceId: instances.id, now, read: (options, signal) => readInProcess(spawn, options, signal) }),
+  )
   const make = createMakeDataset({
     datasets,
     tempFiles,

@@ -27,9 +27,9 @@ export type LearningRoutes = Readonly<Record<'caller' | 'user' | 'admin', readon
  * composition root.
  */
 export async function openLearning(config: Config, parts: LearningParts, closer: Closer): Promise<LearningRoutes> {
-  const { db, now, host, predictions, userOf } = parts
+  const { db, instances, now, host, predictions, userOf } = parts
   const { predict, rollouts } = parts.answers
-  const datasets = await openDatasets(config, { db, lessons: predictions.lessons, now }, closer)
+  const datasets = await openDatasets(config, { db, instances, lessons: predictions.lessons, now }, closer)
   const training = await openTraining(config, { ...parts, datasets: datasets.datasets }, closer)
   const evaluated = { predict, predictions: predictions.predictions, localProvider: host.name }
   const evaluation = await openEvaluation(config, { ...parts, ...evaluated }, closer)

@@ -73,6 +73,15 @@ export async function sampleLengths(db: Database, datasetId: string): Promise<re
   return lengths
 }
 
+export async function countRows(db: Database, datasetId: string): Promise<number> {
+  const { count } = await db
+    .selectFrom('datasetRows')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('datasetId', '=', datasetId)
+    .executeTakeFirstOrThrow()
+  return Number(count)
+}
+
 async function lastPosition(db: Database, datasetId: string): Promise<number> {
   const { last } = await db
     .selectFrom('datasetRows')
@@ -125,7 +134,21 @@ export async function removeRows(db: Database, datasetId: string): Promise<void>
   }
 }
 
-/** What an import or a removal that was cut short has left. */
+const importOf = (datasetId: string) => `dataset-import:${datasetId}` as const
+
+/** Says that a process writes rows of a dataset that is not there yet. */
+export async function noteImport(db: Database, datasetId: string, instanceId: string): Promise<void> {
+  await db
+    .insertInto('sharedState')
+    .values({ name: importOf(datasetId), version: 0, value: instanceId })
+    .execute()
+}
+
+export async function forgetImport(db: Database, datasetId: string): Promise<void> {
+  await db.deleteFrom('sharedState').where('name', '=', importOf(datasetId)).execute()
+}
+
+/** What an import or a removal that was cut short has left; not what another process is about to write. */
 export async function removeOrphans(db: Database, keep: ReadonlySet<string>): Promise<void> {
   for (let after = ''; ; ) {
     const row = await db
@@ -135,9 +158,25 @@ export async function removeOrphans(db: Database, keep: ReadonlySet<string>): Pr
       .orderBy('datasetId')
       .limit(1)
       .executeTakeFirst()
-    if (row === undefined) return
+    if (row === undefined) break
     after = row.datasetId
-    const dataset = await db.selectFrom('datasets').select('id').where('id', '=', after).executeTakeFirst()
-    if (dataset === undefined && !keep.has(after)) await removeRows(db, after)
+    if (!keep.has(after) && (await isOrphan(db, after))) await removeRows(db, after)
   }
+  await db
+    .deleteFrom('sharedState')
+    .where('name', 'like', importOf('%'))
+    .where('value', 'not in', ({ selectFrom }) => selectFrom('instances').select('id'))
+    .execute()
+}
+
+async function isOrphan(db: Database, datasetId: string): Promise<boolean> {
+  // In this order: an import ends in one step.
+  const writing = await db
+    .selectFrom('sharedState')
+    .innerJoin('instances', 'instances.id', 'sharedState.value')
+    .select('sharedState.name')
+    .where('sharedState.name', '=', importOf(datasetId))
+    .executeTakeFirst()
+  if (writing !== undefined) return false
+  return (await db.selectFrom('datasets').select('id').where('id', '=', datasetId).executeTakeFirst()) === undefined
 }

@@ -6,7 +6,10 @@ import type { DatasetsTable } from '../storage/learning-tables.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import {
+  countRows,
+  forgetImport,
   listRows,
+  noteImport,
   type RowFilter,
   readExamples,
   removeOrphans,
@@ -68,6 +71,8 @@ export interface Datasets {
 
 export type DatasetsParts = Readonly<{
   db: Database
+  /** This process: others leave alone what it is about to write. Absent: there are no others. */
+  instanceId?: string
   now: () => number
   /** Reads a file in a process of its own. */
   read: (options: ReadOptions, signal: AbortSignal) => AsyncIterable<ReadMessage>
@@ -77,7 +82,7 @@ export type DatasetsParts = Readonly<{
 const mostReads = 5
 
 /** Datasets, of which none ever changes. What a killed service has left of some is removed. */
-export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
+export function createDatasets({ db, instanceId, now, read }: DatasetsParts): Datasets {
   const importing = new Set<string>()
   const unwanted = new Set<string>()
   let turn: Promise<unknown> = Promise.resolve()
@@ -105,6 +110,7 @@ export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
       .then(async () => {
         for (const id of unwanted) {
           await removeRows(db, id)
+          await forgetImport(db, id)
           unwanted.delete(id)
         }
       })
@@ -113,6 +119,7 @@ export function createDatasets({ db, now, read }: DatasetsParts): Datasets {
   }
 
   async function importFile(id: string, dataset: NewDataset, signal: AbortSignal): Promise<Dataset> {
+    if (instanceId !== undefined) await noteImport(db, id, instanceId)
     let survey: Extract<ReadMessage, { type: 'read-survey' }> | undefined
     let sha256: string | undefined
     for await (const message of read(dataset.options, signal)) {
@@ -230,8 +237,19 @@ async function saveDataset(db: Database, row: Omit<DatasetsTable, 'version'>): P
       .insertInto('datasets')
       .values({ ...row, version })
       .execute()
+    await refuseMissing(transaction, row)
+    await forgetImport(transaction, row.id)
     return version
   })
+}
+
+/** Another process may have taken this one for gone, and its rows for left behind. */
+async function refuseMissing(
+  db: Database,
+  { id, trainRows, heldOutRows }: Pick<DatasetsTable, 'id' | 'trainRows' | 'heldOutRows'>,
+): Promise<void> {
+  if ((await countRows(db, id)) === trainRows + heldOutRows) return
+  throw new AppError('unavailable', 'Rows of the dataset were removed while it was made. Send it again.')
 }
 
 async function findDataset(db: Database, reference: string): Promise<DatasetsTable | undefined> {

@@ -103,17 +103,17 @@ async function removeStale(path: string, time: number, host: string): Promise<bo
   if (beaten === undefined) return true
   const isHeld = !broken.has(path) && (owner === '' || isAlive(owner, host))
   if (time - beaten.mtimeMs <= staleMs && isHeld) return false
-  const aside = `${path}.${randomUUID()}`
-  try {
-    await rename(path, aside)
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return true
-    throw error
-  }
-  // Somebody took the stale lock over in between, and this is theirs.
-  if ((await findOwner(aside)) !== owner) await rename(aside, path)
-  else await rm(aside)
-  return true
+  return workBeside(path, async (aside) => {
+    try {
+      await rename(path, aside)
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return true
+      throw error
+    }
+    // Somebody took the stale lock over in between, and this is theirs.
+    if ((await findOwner(aside)) !== owner) await rename(aside, path)
+    return true
+  })
 }
 
 async function findOwner(path: string): Promise<string | undefined> {

@@ -11,10 +11,11 @@ export interface InstancesTable {
 
 /** What one process asks of all, or tells them. */
 export interface SharedStateTable {
-  name: 'selection'
+  /** What many processes share; or a dataset whose rows one of them is writing. */
+  name: 'selection' | `dataset-import:${string}`
   /** Goes up with each change. */
   version: number
-  /** A JSON object. */
+  /** A JSON object; of a dataset the process. */
   value: string
 }
 

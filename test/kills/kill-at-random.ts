@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { build } from 'vite'
 import { createRandom } from '../../src/engine/local/random.ts'
+import { times } from '../case-count.ts'
 import { onPostgres } from '../postgres/database-at.ts'
 import { journalFile, type Life, readJournal } from './journal.ts'
 
-/** How often each save path is killed: `KILLS` says so; PostgreSQL undoes what was cut off by itself, so that fewer will do. */
-export const usualKills = Number(process.env.KILLS ?? (onPostgres ? 15 : 50))
+/** How often each save path is killed. PostgreSQL undoes what was cut off by itself, so that fewer will do. */
+export const usualKills = times(50, onPostgres ? 15 : 50)
 
 export type KilledProgram = Readonly<{
   /** A file of this folder that calls `savePaths`, by its name without the ending. */

@@ -1,4 +1,4 @@
-import { equal, ok } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -29,8 +29,8 @@ const rowsPerBatch = 10
 const heldOutRows = batches
 const trainRows = batches * rowsPerBatch - heldOutRows
 
-async function openDatasetPath({ db, folder, now }: RowsParts): Promise<SavePath> {
-  const datasets = createDatasets({ db, now, read: readInBatches })
+async function openDatasetPath({ db, instances, folder, now }: RowsParts): Promise<SavePath> {
+  const datasets = createDatasets({ db, instanceId: instances.id, now, read: readInBatches })
   // Resolves when what was cut off has been removed.
   await datasets.close()
   const file = join(folder, 'train.jsonl')
@@ -47,6 +47,8 @@ async function openDatasetPath({ db, folder, now }: RowsParts): Promise<SavePath
       const { rows } = await sql<{ left: number }>`select count(*) as left from dataset_rows
         where dataset_id not in (select id from datasets)`.execute(db)
       equal(Number(rows[0]?.left), 0, 'rows of a dataset that is not there')
+      const notes = await db.selectFrom('sharedState').select('name').where('name', 'like', 'dataset-import:%').execute()
+      deepEqual(notes, [], 'an import that nobody does')
       const lines = (await readFile(file, 'utf8').catch(() => undefined))?.split('\n').slice(0, -1)
       if (lines === undefined) return
       equal(lines.length, trainRows, 'the file of examples is not whole')

@@ -219,6 +219,39 @@ test('others get their turn while a large file is stored, and past five files it
   expect((await Promise.all(adding)).map(({ version }) => version).sort()).toEqual([1, 2, 3, 4, 5])
 })
 
+test('what a process is about to write stays when another one begins, and goes when it has died', async () => {
+  const world = await openWorld()
+  const { db, open, optionsOf, addFile, countRows } = world
+  await db.insertInto('instances').values({ id: 'one', host: 'here', pid: 1, startedAt: 0, seenAt: 0 }).execute()
+  async function* whileAnotherBegins(options: ReadOptions): AsyncGenerator<ReadMessage> {
+    for await (const message of readHere(options)) {
+      if (message.type === 'read-end') await open().close()
+      yield message
+    }
+  }
+  const one = createDatasets({ db, instanceId: 'one', now: Date.now, read: whileAnotherBegins })
+  expect(await addFile(await optionsOf(contentOf(texts(30))), 'facts', one)).toMatchObject({ trainRows: 27, heldOutRows: 3 })
+  expect(await countRows()).toBe(30)
+  await db.deleteFrom('datasets').execute()
+  await db.insertInto('sharedState').values({ name: 'dataset-import:left', version: 0, value: 'gone' }).execute()
+  await open().close()
+  expect([await countRows(), await db.selectFrom('sharedState').select('name').execute()]).toEqual([0, []])
+})
+
+test('a dataset of which rows are gone when it is to be there is none', async () => {
+  const { db, optionsOf, addFile, countRows } = await openWorld()
+  async function* whileRowsGo(options: ReadOptions): AsyncGenerator<ReadMessage> {
+    for await (const message of readHere(options)) {
+      if (message.type === 'read-end') await db.deleteFrom('datasetRows').where('position', '=', 3).execute()
+      yield message
+    }
+  }
+  const one = createDatasets({ db, now: Date.now, read: whileRowsGo })
+  const adding = addFile(await optionsOf(contentOf(texts(30))), 'facts', one)
+  await expect(adding).rejects.toMatchObject({ code: 'unavailable' })
+  expect(await countRows()).toBe(0)
+})
+
 /** A process that answers as the script says; `hang` never does, `die` ends. */
 function scripted(script: (message: ToReader) => FromReader | 'hang' | 'die') {
   const state = { killed: false }

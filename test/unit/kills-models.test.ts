@@ -4,10 +4,10 @@ import { sha256, startHub } from '../hub.ts'
 import { killAtRandom, usualKills } from '../kills/kill-at-random.ts'
 import { pullLimits } from '../kills/pull-path.ts'
 
-const content = randomBytes(192 * 1024)
+const content = randomBytes(128 * 1024)
 
 test(`kill -9 at ${usualKills} random moments leaves whole models, and a pull goes on where it was`, {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const hub = await startHub({ repositories: { 'owner/repo': { 'model-Q4_K_M.gguf': content } } })
   const killed = await killAtRandom({

@@ -4,7 +4,7 @@ import { killAtRandom, usualKills } from '../kills/kill-at-random.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 
 test(`kill -9 at ${usualKills} random moments leaves the whole old or the whole new state of everything in the database`, {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const killed = await killAtRandom({
     program: 'rows',

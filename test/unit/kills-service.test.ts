@@ -10,6 +10,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createClient } from '../../src/client.ts'
 import { createRandom } from '../../src/engine/local/random.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { times } from '../case-count.ts'
 import { documentChunks, documentOf, wholeAnswer } from '../kills/service-texts.ts'
 import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 import { bodyOf } from '../server.ts'
@@ -17,7 +18,7 @@ import { writeTinyModel } from '../tiny-models.ts'
 import { addDataset } from '../training-world.ts'
 
 /** A start of the whole service takes a second of a core. */
-const kills = Number(process.env.KILLS ?? (onPostgres ? 3 : 5))
+const kills = times(50, onPostgres ? 3 : 4)
 const windowMs = 700
 const seed = Number(process.env.KILL_SEED ?? randomInt(1_000_000))
 const password = 'ana-has-a-long-password'
@@ -127,7 +128,7 @@ async function work(client: Client, done: Done, name: string): Promise<void> {
 }
 
 test(`kill -9 of the whole service ${kills} times, amid answers, files and a training, leaves what was told to be there`, {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const { folder, start } = await openPlace()
   const random = createRandom(seed)

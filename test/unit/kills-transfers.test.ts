@@ -4,7 +4,7 @@ import { killAtRandom, usualKills } from '../kills/kill-at-random.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 
 test(`kill -9 at ${usualKills} random moments of a backup, a restore and a move leaves the old or the new, or what is ended anew`, {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async () => {
   const killed = await killAtRandom({
     program: 'transfers',

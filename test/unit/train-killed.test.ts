@@ -10,6 +10,7 @@ import type { TrainEvent, TrainJob } from '../../src/engine/train/protocol.ts'
 import { train } from '../../src/engine/train/train.ts'
 import { runTraining, spawnTrainer } from '../../src/engine/train/train-process.ts'
 import { adaptableModules } from '../../src/engine/train/trainable.ts'
+import { times } from '../case-count.ts'
 import { writeTinyModel } from '../tiny-models.ts'
 import { adapterDigest, createToyJob, toyParts, trainToy } from '../toy-training.ts'
 
@@ -42,7 +43,7 @@ async function tinyJob(path: string): Promise<TrainJob> {
 }
 
 /** Each costs most of a second, as llama.cpp and ONNX Runtime are loaded; a toy is killed more often in kills-trainings.test.ts. */
-const kills = process.env.KILLS === undefined ? 3 : 20
+const kills = times(20, 3)
 
 test(`a training whose process is killed ${kills} times ends with the same bytes as one that was not`, {
   timeout: 120_000,
