@@ -127,7 +127,7 @@ function changesOf(before: ReadonlySet<string>, after: ReadonlySet<string>, tag:
         .replaceAll(/\d{4}-\d{2}-\d{2}T[\d:.]+Z/g, 'TIME')
         .replaceAll(/\b1[67]\d{11}\b/g, 'TIME')
         .replaceAll(/"(id|number|passageId|rowid)":\d+/g, '"$1":N')
-        .replaceAll(/"vector":\{.*?\}/g, '"vector":V')
+        .replaceAll(/"vector":(?:\{.*?\}|"\[.*?\]")/g, '"vector":V')
         .replaceAll(/\b[0-9a-f]{16}\b|"lastFour":"[^"]*"|"timings":"(\\.|[^"])*"/g, 'DRAWN')
         .replaceAll(/((?:\w+_at|cached_tokens)\\?"):\d+/g, '$1:N'),
     )

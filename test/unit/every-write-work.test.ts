@@ -1,9 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { createLedger } from '../../src/egress/ledger.ts'
+import { createEgress } from '../../src/engine/cloud/egress.ts'
 import { AppError } from '../../src/errors.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
 import { startEvaluationWorld } from '../evaluation-world.ts'
 import { place } from '../every-failure.ts'
 import { type Fault, failAt, onceBroken } from '../failing-disk.ts'
+import { databaseAt } from '../postgres/database-at.ts'
 import { endOf, plan, stepOf } from '../trainer.ts'
 import { openTrainingWorld } from '../training-world.ts'
 
@@ -97,4 +103,36 @@ test('an evaluation ends, and its end is kept when there is room again', async (
   })
   expect(failures).toBeGreaterThan(5)
   expect(last).toBe('completed')
+})
+
+test('nothing leaves that the ledger of what leaves does not know', async () => {
+  const folder = await mkdtemp(join(place, 'simpleia-ledger-'))
+  const { db, close } = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')) })
+  onTestFinished(async () => {
+    await close()
+    await rm(folder, { recursive: true })
+  })
+  const ledger = createLedger({ db })
+  const failures = await everyOperation(async ({ at, fault, label }) => {
+    let sent = 0
+    const answers = async () => {
+      sent += 1
+      return new Response('yes')
+    }
+    const egress = createEgress({ localOnly: false, fetch: answers, now: () => 0, record: ledger.record })
+    const before = (await ledger.sum({})).requests
+    const { isMet, error } = await failAt({ folder, at, fault }, async () => {
+      const errand = egress.begin({ purpose: 'model-download', model: 'one' })
+      try {
+        await (await errand.fetch('https://hub.test/one')).text()
+      } finally {
+        await errand.end()
+      }
+    })
+    if (error !== undefined) checkError(error)
+    expect((await ledger.sum({})).requests - before, label).toBe(sent)
+    expect(sent, label).toBe(error === undefined ? 1 : 0)
+    return isMet
+  })
+  expect(failures).toBeGreaterThan(2)
 })
