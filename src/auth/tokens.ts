@@ -14,12 +14,25 @@ export interface Tokens {
   revoke(tokenId: string): Promise<void>
 }
 
-export type TokenOptions = Readonly<{ secretKey: KeyObject; ttlSeconds: number; now: () => number; db: Database }>
+export type TokenOptions = Readonly<{
+  secretKey: KeyObject
+  ttlSeconds: number
+  now: () => number
+  /** By which what is old goes. */
+  settledNow?: () => number
+  db: Database
+}>
+
+/**
+ * A token may come from so far ahead: whoever is logged in stays so where the clock is put back, be it from a year that was wrong, and where the
+ * clocks of replicas differ.
+ */
+const longestAheadSeconds = 400 * 24 * 3600
 
 const algorithm = 'HS256'
 const party = 'simpleia'
 
-export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): Tokens {
+export function createTokens({ secretKey, ttlSeconds, now, settledNow = now, db }: TokenOptions): Tokens {
   const nowSeconds = () => Math.floor(now() / 1000)
 
   return {
@@ -43,9 +56,9 @@ export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): 
 
     async revoke(tokenId) {
       // No token lives longer than this from now on, so the row can go after it.
-      const expiresAt = new Date(now() + ttlSeconds * 1000).toISOString()
+      const expiresAt = new Date(now() + (ttlSeconds + longestAheadSeconds) * 1000).toISOString()
       await db.transaction().execute(async (transaction) => {
-        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(now()).toISOString()).execute()
+        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(settledNow()).toISOString()).execute()
         await transaction
           .insertInto('revokedTokens')
           .values({ tokenId, expiresAt })
@@ -58,7 +71,10 @@ export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): 
 
 type Claims = Readonly<{ userId: string; tokenId: string; generation: number }>
 
-async function readClaims(token: string, { secretKey, ttlSeconds, now }: Omit<TokenOptions, 'db'>): Promise<Claims | undefined> {
+async function readClaims(
+  token: string,
+  { secretKey, ttlSeconds, now }: Pick<TokenOptions, 'secretKey' | 'ttlSeconds' | 'now'>,
+): Promise<Claims | undefined> {
   try {
     const { payload, protectedHeader } = await jwtVerify(token, secretKey, {
       algorithms: [algorithm],
@@ -66,12 +82,11 @@ async function readClaims(token: string, { secretKey, ttlSeconds, now }: Omit<To
       issuer: party,
       audience: party,
       requiredClaims: ['sub', 'jti', 'iat', 'exp'],
-      maxTokenAge: ttlSeconds,
       currentDate: new Date(now()),
     })
     // Ours carry these two and nothing else; a key id, a key URL or an embedded key is somebody's attempt.
     if (Object.keys(protectedHeader).length !== 2) return undefined
-    return toClaims(payload, ttlSeconds)
+    return (payload.iat ?? 0) > now() / 1000 + longestAheadSeconds ? undefined : toClaims(payload, ttlSeconds)
   } catch (error) {
     if (error instanceof JOSEError) return undefined
     throw error

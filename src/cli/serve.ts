@@ -63,6 +63,7 @@ async function serve(
   } finally {
     await closer.close()
   }
+  stop.leave()
   return 0
 }
 

@@ -2,6 +2,8 @@ import { type Context, writeLine } from './context.ts'
 
 const exitCodeOf = { SIGINT: 130, SIGTERM: 143 } as const
 
+const lastWordsMs = 2000
+
 /**
  * Turns the first SIGINT or SIGTERM into an orderly stop; a second one ends the process at once.
  * `signal` is for work that can be given up on the way to a running service.
@@ -18,5 +20,12 @@ export function waitForStop({ say, terminal }: Pick<Context, 'say' | 'terminal'>
       })
     }
   })
-  return { requested, signal: controller.signal }
+  return {
+    requested,
+    signal: controller.signal,
+    /** For when all is done: what hangs outside, such as a reader of the log, keeps the process only a moment longer. */
+    leave(): void {
+      setTimeout(() => process.exit(), lastWordsMs).unref()
+    },
+  }
 }

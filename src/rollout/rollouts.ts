@@ -50,11 +50,11 @@ export type RolloutStore = Rollouts &
   }>
 
 export function createRollouts(parts: RolloutsParts): RolloutStore {
-  const { db, providers, localProvider, now, hasPassed, onFailure } = parts
+  const { db, providers, localProvider, now, settledNow = now, hasPassed, onFailure } = parts
   const active = createActiveRollouts(parts)
   const changes = createRolloutChanges({ ...parts, onChange: active.forget })
   const statistics = (rollout: Rollout) => readStatistics({ db, localProvider }, rollout)
-  const rules = createRules({ active, changes, readStatistics: statistics, hasPassed, now, onFailure })
+  const rules = createRules({ active, changes, readStatistics: statistics, hasPassed, now: settledNow, onFailure })
   return {
     ...changes,
     choose: active.choose,

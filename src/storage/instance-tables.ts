@@ -9,12 +9,12 @@ export interface InstancesTable {
   seenAt: number
 }
 
-/** What one process asks of all, or tells them. */
+/** What one process asks of all, or tells them. `settled-time`: how far the time has come by which what is old is deleted. */
 export interface SharedStateTable {
-  name: 'selection'
+  name: 'selection' | 'settled-time'
   /** Goes up with each change. */
   version: number
-  /** A JSON object. */
+  /** JSON. */
   value: string
 }
 
