@@ -1,3 +1,4 @@
+import type { StatsFs } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { createLook } from './engine/look-at-disk.ts'
 import type { DiskRoom } from './metrics/storage-metrics.ts'
@@ -5,7 +6,7 @@ import type { DiskRoom } from './metrics/storage-metrics.ts'
 /** How full the disks of some folders are; one that cannot be looked at, or does not answer in time, is left out. */
 export function createDiskRooms(
   folders: Readonly<Record<string, string>>,
-  look: typeof statfs = statfs,
+  look: (path: string) => Promise<Pick<StatsFs, 'bavail' | 'blocks' | 'bsize'>> = statfs,
 ): () => Promise<readonly DiskRoom[]> {
   const looks = Object.entries(folders).map(([folder, path]) =>
     createLook(async (): Promise<readonly DiskRoom[]> => {

@@ -2,8 +2,6 @@ import { type Context, writeLine } from './context.ts'
 
 const exitCodeOf = { SIGINT: 130, SIGTERM: 143 } as const
 
-const lastWordsMs = 2000
-
 /**
  * Turns the first SIGINT or SIGTERM into an orderly stop; a second one ends the process at once.
  * `signal` is for work that can be given up on the way to a running service.
@@ -24,7 +22,7 @@ export function waitForStop({ say, terminal }: Pick<Context, 'say' | 'terminal'>
     requested,
     signal: controller.signal,
     /** For when all is done: what hangs outside, such as a reader of the log, keeps the process only a moment longer. */
-    leave(): void {
+    leave(lastWordsMs = 2000): void {
       setTimeout(() => process.exit(), lastWordsMs).unref()
     },
   }

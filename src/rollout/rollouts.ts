@@ -19,7 +19,12 @@ import {
 } from './rollout-rows.ts'
 import { type RolloutStatistics, readStatistics } from './statistics.ts'
 
-export type RolloutsParts = Omit<ChangeParts, 'onChange'> & Pick<RulesParts, 'hasPassed' | 'onFailure'>
+export type RolloutsParts = Omit<ChangeParts, 'onChange'> &
+  Pick<RulesParts, 'hasPassed' | 'onFailure'> &
+  Readonly<{
+    /** By which the days of a rule go by; default: `now`. */
+    settledNow?: () => number
+  }>
 
 /** What keeps requests for a rollout's alias from it: something of the same name that came later. */
 export type Blocked = 'route' | 'model'

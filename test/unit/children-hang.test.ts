@@ -26,7 +26,7 @@ import { runScoring } from '../../src/engine/train/score-process.ts'
 import type { FromScorer, ToScorer } from '../../src/engine/train/score-protocol.ts'
 import { defaultTrainParameters } from '../../src/engine/train/train-parameters.ts'
 import { runTraining } from '../../src/engine/train/train-process.ts'
-import { runConversion } from '../../src/models/convert/convert-process.ts'
+import { type ConverterChild, runConversion } from '../../src/models/convert/convert-process.ts'
 import type { FromConverter, ToConverter } from '../../src/models/convert/convert-protocol.ts'
 import { createFakeClock } from '../fake-clock.ts'
 import { createFakeModel } from '../fake-engine.ts'
@@ -37,7 +37,7 @@ const still: ProcessActivity = { cpuTicks: 0, diskReads: 0, isAtWork: false }
 /** A process that is none: it answers some messages, and else says nothing until it is told to. */
 function createMute<To, From>(answers: (message: To) => readonly From[] = () => []) {
   let onMessage = (_message: From) => {}
-  let onExit = (_reason: string, _output: string) => {}
+  let onExit = (_reason: string) => {}
   const ended: Array<string | undefined> = []
   const child: PausableChild<To, From> = {
     pid: 1,
@@ -46,7 +46,7 @@ function createMute<To, From>(answers: (message: To) => readonly From[] = () => 
     },
     kill(reason) {
       ended.push(reason)
-      queueMicrotask(() => onExit('SIGKILL', ''))
+      queueMicrotask(() => onExit('SIGKILL'))
     },
     pause: () => true,
     goOn() {},
@@ -185,9 +185,14 @@ const kinds: Readonly<Record<string, (watching: WatchParts) => Asked | Promise<A
   'a training': (watching) =>
     job<ToTrainer, FromTrainer>((start) => readAll(runTraining(trainJob, { spawn: start, signal: never, watching }).events)),
   'a conversion': (watching) =>
-    job<ToConverter, FromConverter>((start) =>
-      runConversion({ folder: '/nowhere', outputType: 'auto' }, () => {}, undefined, start, watching),
-    ),
+    job<ToConverter, FromConverter>((start) => {
+      const startConverter = () => {
+        const child = start()
+        const onExit: ConverterChild['onExit'] = (listener) => child.onExit((reason) => listener(reason, ''))
+        return { ...child, onExit }
+      }
+      return runConversion({ folder: '/nowhere', outputType: 'auto' }, () => {}, undefined, startConverter, watching)
+    }),
 }
 
 const [longMs, trainingMs] = [usualSilenceMs, 6 * 3600_000]
@@ -221,7 +226,8 @@ describe.each(Object.entries(kinds))('%s', (name, ask) => {
     const looks = (name === 'a training' ? trainingMs : longMs) / lookMs
     await look(looks - 1)
     expect(ended).toEqual([])
-    await look(1)
+    // Some have said at the beginning that they are ready.
+    for (let more = 0; more < 2 && ended.length === 0; more += 1) await look(1)
     expect(await failure).toMatchObject({ code: 'unavailable', message: expect.stringContaining('nothing was heard of it') })
   })
 })

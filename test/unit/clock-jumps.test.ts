@@ -22,7 +22,7 @@ const [hourMs, dayMs, yearMs] = [3600_000, 24 * 3600_000, 365 * 24 * 3600_000]
 /** A clock that is set, and time that goes by all the same. */
 function createTime() {
   let wall = Date.UTC(2026, 5, 1, 12)
-  let steady = 0
+  let steady = 1
   const clock: Clock = { now: () => steady, after: systemClock.after }
   return {
     now: () => wall,
@@ -280,7 +280,7 @@ test.each(jumps)('an errand outside has its true duration when the clock jumps %
     },
     record: async (entry) => void entries.push(entry),
   })
-  const call = egress.begin({ purpose: 'page' })
+  const call = egress.begin({ purpose: 'page-fetch' })
   await (await call.fetch('https://example.org/')).text()
   await call.end()
   expect(entries.at(-1)?.durationMs).toBeGreaterThanOrEqual(0)

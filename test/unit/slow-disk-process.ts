@@ -15,7 +15,7 @@ async function logOn(): Promise<void> {
   process.send?.({ waiting: process.stdout.writableLength })
   await stop.requested
   process.disconnect()
-  stop.leave()
+  stop.leave(300)
 }
 
 async function logIn(): Promise<void> {

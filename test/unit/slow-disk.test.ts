@@ -62,7 +62,7 @@ describe('a disk that does not answer', () => {
     const rooms = createDiskRooms({ data: '/nowhere' }, async () => {
       looks += 1
       if (looks === 1) throw new Error('EIO')
-      return { bavail: 1, blocks: 4, bsize: 10, type: 0, bfree: 1, files: 1, ffree: 1 }
+      return { bavail: 1, blocks: 4, bsize: 10 }
     })
     expect(await rooms()).toEqual([])
     expect(await rooms()).toEqual([{ folder: 'data', freeBytes: 10, sizeBytes: 40 }])

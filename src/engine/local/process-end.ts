@@ -1,12 +1,17 @@
-import type { ChildProcess } from 'node:child_process'
 import { type Clock, systemClock } from '../cloud/clock.ts'
 
 /** What waits for a disk or a device that does not answer cannot be ended by any signal until it does. */
 const endLimitMs = 10_000
 
 /** The part of ChildProcess that ending one needs. */
-export type Endable = Pick<ChildProcess, 'kill' | 'unref' | 'connected' | 'disconnect' | 'on'> & {
+export interface Endable {
+  readonly connected: boolean
+  kill(signal: 'SIGKILL'): boolean
+  unref(): void
+  disconnect(): void
   readonly stderr?: Readonly<{ destroy(): void }> | null
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'exit' | 'close', listener: (code: number | null, signal: string | null) => void): unknown
 }
 
 export interface ProcessEnd {
@@ -31,7 +36,7 @@ export function createProcessEnd(
     ended.resolve(reason)
   }
   child.on('error', (error) => end(error.message))
-  child.on(lastEvent, (code: number | null, signal: string | null) => end(signal === null ? `exit code ${code}` : signal))
+  child.on(lastEvent, (code, signal) => end(signal === null ? `exit code ${code}` : signal))
   return {
     // SIGKILL, not SIGTERM: the libraries do not look at signals while they compute.
     kill() {
