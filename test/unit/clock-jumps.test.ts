@@ -64,8 +64,8 @@ describe.each(jumps)('when the clock jumps %s', (_how, jumpMs) => {
     const host = createFakeEngine({
       answer: () => {
         tokens += 1
-        // In the middle of the first answer.
-        if (tokens === 3) time.jump(jumpMs)
+        // Before the first token, and in the middle of the first answer.
+        if (tokens === 1 || tokens === 3) time.jump(jumpMs)
         return { pieces: ['a ', 'b ', 'c ', 'd'] }
       },
     })
@@ -97,6 +97,7 @@ describe.each(jumps)('when the clock jumps %s', (_how, jumpMs) => {
     }
     const metrics = await text(`${server.url}/metrics`)
     const seconds = sumOf(metrics, 'simpleia_time_to_first_token_seconds')
+    expect(metrics).toContain('simpleia_time_to_first_token_seconds_sum')
     expect(seconds).toBeGreaterThanOrEqual(0)
     expect(seconds).toBeLessThan(60)
   })
@@ -164,6 +165,19 @@ describe.each(jumps)('when the clock jumps %s', (_how, jumpMs) => {
     const { items } = await client.messages(id)
     expect(items.flatMap(({ role, content }) => (role === 'user' ? [content] : []))).toEqual(['one', 'two', 'three'])
   })
+})
+
+test('who has logged out stays out, also where others did so by a clock that was ten years ahead', async () => {
+  const time = createTime()
+  await using server = await startServer({ host: createFakeEngine({ answer: () => ({ pieces: ['x'] }) }), ...time })
+  const call = async (token: string, path: string, method = 'GET') =>
+    (await fetch(`${server.url}${path}`, { method, headers: { authorization: `Bearer ${token}` } })).status
+  const left = await server.login('ana')
+  await call(left, '/auth/logout', 'POST')
+  time.jump(10 * yearMs)
+  await call(await server.login('ben'), '/auth/logout', 'POST')
+  time.jump(-10 * yearMs)
+  expect(await call(left, '/auth/me')).toBe(401)
 })
 
 test('what was remembered outlives a start by a clock that is ten years ahead', async () => {
