@@ -122,7 +122,11 @@ export function createEgress(given: EgressOptions): Egress {
   }
 }
 
-function createCall(options: Required<Pick<EgressOptions, 'clock'>> & EgressOptions, intent: EgressIntent, account: Account): EgressCall {
+function createCall(
+  options: Required<Pick<EgressOptions, 'clock'>> & EgressOptions,
+  intent: EgressIntent,
+  account: Account,
+): EgressCall {
   const check = (host: string) => {
     if (account.ended) throw new AppError('internal', 'A request was to go out after its errand had ended.')
     if (options.localOnly && !mayBeAsked(intent, host)) throw localOnlyError(host)
