@@ -24,13 +24,15 @@ export type AccessParts = Pick<Storage, 'db'> &
   Readonly<{
     secretKey: KeyObject
     now: () => number
+    /** As of `openSettledTime`. */
+    settledNow: () => number
   }>
 
 /** Who may come in, and the accounts, tokens and API keys that tell. */
-export function openAccess(config: Config, { db, secretKey, windows, takeTurn, now }: AccessParts): Access {
+export function openAccess(config: Config, { db, secretKey, windows, takeTurn, now, settledNow }: AccessParts): Access {
   const { environment, allowAnonymous, allowRegistration } = config
   const production = environment === 'production'
-  const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, db })
+  const tokens = createTokens({ secretKey, ttlSeconds: config.tokenTtlSeconds, now, settledNow, db })
   const users = createUsers({ db, passwords: createPasswords(), now, allowRegistration })
   const throttle = createLoginThrottle({ windows, takeTurn })
   const apiKeys = createApiKeys({ db, now })

@@ -99,10 +99,15 @@ export type AdminParts = Omit<OverviewParts, 'machine'> &
     clock: Clock
     metrics: Pick<Metrics, 'adminWriteFailed'>
     guard: Pick<Guard, 'isStillValid'>
+    /** As of `openSettledTime`. */
+    settledNow: () => number
   }>
 
 /** What admins see of the service: its history, who has changed it, its log. A part of the composition root. */
-export function openAdmin({ watch, log, clock, metrics, guard, ...parts }: AdminParts, closer: Closer): FastifyPluginAsync {
+export function openAdmin(
+  { watch, log, clock, metrics, guard, settledNow, ...parts }: AdminParts,
+  closer: Closer,
+): FastifyPluginAsync {
   const { db, now } = parts
   const audit = closer.use(keepAudit({ db, queue: watch.audit, clock, log, onFailure: () => metrics.adminWriteFailed('audit') }))
   const history = closer.use(
@@ -110,7 +115,7 @@ export function openAdmin({ watch, log, clock, metrics, guard, ...parts }: Admin
       db,
       running: watch.running,
       clock,
-      now,
+      now: settledNow,
       log,
       onFailure: () => metrics.adminWriteFailed('history'),
       pruneMore: (nowMs) => pruneAudit(db, nowMs),

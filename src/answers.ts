@@ -3,6 +3,7 @@ import { type Accounting, type AccountingParts, openAccounting } from './account
 import type { Closer } from './closer.ts'
 import type { Selection } from './config/selection.ts'
 import type { Config } from './config.ts'
+import type { Clock } from './engine/cloud/clock.ts'
 import { costOf, type Egress } from './engine/cloud/egress.ts'
 import type { ModelHost } from './engine/provider.ts'
 import { createProviders, type Elsewhere, type Providers, type Selected } from './engine/providers.ts'
@@ -32,6 +33,9 @@ export type AnswersParts = Pick<AccountingParts, 'db' | 'log' | 'askerOf' | 'now
     metrics: Metrics
     tracing: Tracing
     recorder: Recorder
+    clock: Pick<Clock, 'now'>
+    /** As of `openSettledTime`. */
+    settledNow: () => number
   }>
 
 export type Answers = Readonly<{
@@ -45,7 +49,7 @@ export type Answers = Readonly<{
 
 /** Who can answer, what that costs whom, and the one way to an answer. */
 export async function openAnswers(config: Config, parts: AnswersParts, closer: Closer): Promise<Answers> {
-  const { host, selected, outside, cache, lifecycle, metrics, tracing, recorder, now } = parts
+  const { host, selected, outside, cache, lifecycle, metrics, tracing, recorder, clock } = parts
   const read = async () => traceElsewhere((await parts.readElsewhere?.(outside.egress)) ?? nothing, tracing)
   const providers = closer.use(createProviders(host, await read(), selected))
   const accounting = openAccounting(config, {
@@ -69,7 +73,7 @@ export async function openAnswers(config: Config, parts: AnswersParts, closer: C
     metrics,
     recorder,
     createId: randomUUID,
-    now,
+    now: clock.now,
   })
   return {
     predict: tracePredict(predict, tracing),

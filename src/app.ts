@@ -14,7 +14,7 @@ import { type Config, isLoopback } from './config.ts'
 import { openConversations } from './conversations-part.ts'
 import { openDialects } from './dialect-routes.ts'
 import { replyToBrokenAddress } from './dialects/broken-addresses.ts'
-import { readDiskRooms } from './disk-rooms.ts'
+import { createDiskRooms } from './disk-rooms.ts'
 import { createActivity, watchWork } from './engine/activity.ts'
 import { type Clock, systemClock } from './engine/cloud/clock.ts'
 import type { Egress } from './engine/cloud/egress.ts'
@@ -32,6 +32,7 @@ import { logAnswer } from './http/request-log.ts'
 import { createServer, type MountedRoute, mountRoutes, type SchemaCompilers } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { openInstances } from './instances/instances.ts'
+import { openSettledTime } from './instances/settled-time.ts'
 import { openKeptBytes } from './kept-part.ts'
 import { openKnowledge } from './knowledge.ts'
 import { openLearning } from './learning.ts'
@@ -51,6 +52,7 @@ import { createReload, followingOf, openSharedSelection } from './shared-selecti
 import { openSharing } from './sharing.ts'
 import { createDatabaseCheck } from './storage/database-check.ts'
 import { openStorage } from './storage/open-storage.ts'
+import { createSlowStatements } from './storage/slow-statements.ts'
 import { openTracing } from './tracing-part.ts'
 import type { StartTrainer } from './training/trainer.ts'
 
@@ -137,7 +139,8 @@ async function compose(config: Config, given: AppParts, closer: Closer): Promise
   const { outside, ...opened } = features
   const { answers } = opened
   const following = followingOf(parts.host, answers, outside.prices)
-  const health = { version: versionOf(parts), uptimeSeconds, checkDatabase: base.checkDatabase }
+  const { isSlow: isDatabaseSlow } = base.slowStatements
+  const health = { version: versionOf(parts), uptimeSeconds, isDatabaseSlow, checkDatabase: base.checkDatabase }
   const routes = listRoutes({
     ...{ config, host: parts.host, health, access, lifecycle, metrics, now: base.now },
     ...{ admin, limits, sockets, ledger: outside.ledger, ...opened },
@@ -174,12 +177,19 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const watch = createWatch({ engine: sources.engine, logStream: given.logStream, now })
   const metrics = tellBoth(closer.use(createMetrics(sources)), watch.running.told)
   await refuseUnfinishedRestore(config.dataDir)
-  const storage = closer.use(await openStorage({ url: config.databaseUrl, now, onQuery: metrics.queryEnd }))
+  const slowStatements = createSlowStatements(clock.now)
+  const onQuery: typeof metrics.queryEnd = (kind, seconds, failure) => {
+    metrics.queryEnd(kind, seconds, failure)
+    slowStatements.saw(seconds)
+  }
+  const storage = closer.use(await openStorage({ url: config.databaseUrl, now, onQuery }))
   metrics.watchConnections(storage.connections)
   const checkDatabase = createDatabaseCheck(storage.db)
   metrics.watchDatabase(checkDatabase)
-  metrics.watchDisks(() => readDiskRooms({ data: config.dataDir, models: config.modelsDir }))
+  metrics.watchDisks(createDiskRooms({ data: config.dataDir, models: config.modelsDir }))
   const { db } = storage
+  const settled = closer.use(await openSettledTime({ db, now, clock }))
+  const settledNow = settled.now
   const lifecycle = createLifecycle()
   // The log is there before what follows requests, of which each line tells.
   let tracing: Tracing | undefined
@@ -190,20 +200,20 @@ async function openBase(config: Config, given: AppParts, closer: Closer) {
   const untraced = await openOutside(config, { ...given, storage, instances, metrics, now })
   tracing = closer.use(await openTracing(config, { egress: untraced.egress, metrics, version, now, log: () => log }))
   const outside = { ...untraced, egress: traceEgress(untraced.egress, tracing) }
-  const sharing = await openSharing(config, { secretKey, log, version, now, clock }, closer)
+  const sharing = await openSharing(config, { secretKey, log, version, clock }, closer)
   const { cache } = sharing
   if (sharing.redis !== undefined) metrics.watchRedis(sharing.redis)
-  const access = openAccess(config, { db, secretKey, ...sharing, now })
+  const access = openAccess(config, { db, secretKey, ...sharing, now, settledNow })
   const parts = { ...given, ...observeWork(watchWork(given, activity), { metrics, tracing }) }
-  const shared = { storage, db, checkDatabase, instances, selection, sharing, cache }
-  return { now, clock, activity, parts, access, lifecycle, sources, watch, metrics, outside, tracing, log, ...shared }
+  const shared = { storage, slowStatements, db, checkDatabase, instances, selection, sharing, cache }
+  return { now, settledNow, clock, activity, parts, access, lifecycle, sources, watch, metrics, outside, tracing, log, ...shared }
 }
 
 type Front = Awaited<ReturnType<typeof openFront>>
 
 /** The server, and what holds for each request to it. */
 async function openFront(config: Config, base: Base, closer: Closer) {
-  const { access, lifecycle, log, metrics, now, parts, sharing, tracing, watch } = base
+  const { access, clock, lifecycle, log, metrics, parts, sharing, tracing, watch } = base
   const requests = traceRequests(tracing)
   const http = closer.use(await openServer(config, { ...parts, watch, log, requests }, lifecycle, metrics))
   const limits = createRateLimits({
@@ -218,7 +228,7 @@ async function openFront(config: Config, base: Base, closer: Closer) {
     clientOf: addressOf,
     isStillValid: ({ caller }) => access.guard.isStillValid(caller),
     onError: metrics.errorSent,
-    now,
+    now: clock.now,
   })
   const cookieName = sessionCookieName(config.environment === 'production')
   await serveApiDocs(http, { version: versionOf(parts), allowAnonymous: config.allowAnonymous, cookieName })
@@ -227,9 +237,10 @@ async function openFront(config: Config, base: Base, closer: Closer) {
 
 /** What the service can do, each part with its routes. */
 async function openFeatures(config: Config, opened: Base & Front, closer: Closer) {
-  const { activity, cache, clock, db, instances, lifecycle, limits, log, metrics, now, outside, storage, tracing } = opened
+  const { activity, cache, clock, db, instances, lifecycle, limits, log, metrics, now, outside, settledNow, storage, tracing } =
+    opened
   const { save: saveSelection } = opened.selection
-  const told = { log, metrics, tracing, now, clock, askerOf, userOf, outside, egress: outside.egress }
+  const told = { log, metrics, tracing, now, settledNow, clock, askerOf, userOf, outside, egress: outside.egress }
   const common = { ...opened.parts, db, instances, saveSelection, ...told }
   const onFeedback = () => answers.rollouts.lookSoon()
   const predictions = openPredictions(config, { ...common, onFeedback }, closer)

@@ -90,7 +90,10 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     ...documentClient(transport),
     baseUrl,
     health: () =>
-      json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean }>>('GET', '/health'),
+      json<Readonly<{ status: 'ok'; version: string; uptime_seconds: number; local_only: boolean; database: 'ok' | 'slow' }>>(
+        'GET',
+        '/health',
+      ),
     ready: () => json<Readonly<{ status: 'ready' }>>('GET', '/health/ready'),
 
     register: (username: string, password: string) => json<User>('POST', '/auth/register', { username, password }),

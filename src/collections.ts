@@ -54,7 +54,7 @@ export async function openCollections(
   const files = await openSnapshotFiles(join(dataDir, 'snapshots'), { isAlone: instances.isAlone })
   // PostgreSQL finds the nearest vectors itself; nothing of them is kept in memory here.
   const vectorIndex = closer.use(
-    isPostgres(db) ? createPostgresVectorIndex({ db, now, maxWaiting }) : openVectorIndex(readVectors),
+    isPostgres(db) ? createPostgresVectorIndex({ db, now: () => performance.now(), maxWaiting }) : openVectorIndex(readVectors),
   )
   const collections = createCollections({ db, models, vectorIndex, now })
   const passages = createPassages({ db, models, vectorIndex, now })

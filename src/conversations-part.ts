@@ -47,6 +47,8 @@ export type ConversationsPartParts = Readonly<{
   limit: onRequestAsyncHookHandler
   lifecycle: Lifecycle
   now: () => number
+  /** As of `openSettledTime`. */
+  settledNow: () => number
   clock: Clock
 }>
 
@@ -66,7 +68,7 @@ export async function openConversations(
     const interrupted = await messages.interruptOrphans()
     if (interrupted > 0) log.info({ interrupted }, 'Answers were being written when the service ended')
   })
-  closer.use(openSweep({ db, log, now, waitAnHour: (signal) => waitOn(parts.clock, hourMs, signal) }))
+  closer.use(openSweep({ db, log, now: parts.settledNow, waitAnHour: (signal) => waitOn(parts.clock, hourMs, signal) }))
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'conversation-uploads')))
   const answering = closer.use(
     createAnswering({

@@ -26,13 +26,15 @@ export type DialectParts = Readonly<{
   jobs: ModelJobs
   db: Database
   now: () => number
+  /** As of `openSettledTime`. */
+  settledNow: () => number
 }>
 
 export type DialectRoutes = Readonly<Record<'caller' | 'admin', readonly FastifyPluginAsync[]>>
 
 /** The APIs of OpenAI, Anthropic and Ollama, by the scope that each of their routes is mounted in. */
 export function openDialects(config: Config, parts: DialectParts): DialectRoutes {
-  const { host, embedders, rerankers, answers, limits, jobs, db, now } = parts
+  const { host, embedders, rerankers, answers, limits, jobs, db, now, settledNow } = parts
   const { predict, providers, accounting, rollouts } = answers
   const { metered } = accounting
   const common = { predict, askerOf, limit: limits.limitGeneration, now }
@@ -41,7 +43,7 @@ export function openDialects(config: Config, parts: DialectParts): DialectRoutes
     ...common,
     metered,
     listModels: async () => listModels({ host, providers, localOnly: config.localOnly }, await rollouts.aliases()),
-    storedResponses: createStoredResponses({ db, now }),
+    storedResponses: createStoredResponses({ db, now, settledNow }),
     embedders,
     rerankers,
   })

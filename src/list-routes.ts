@@ -32,7 +32,7 @@ import { webPages } from './web-client/pages.ts'
 export type RouteParts = Readonly<{
   config: Config
   host: ModelHost
-  health: Pick<HealthOptions, 'version' | 'uptimeSeconds' | 'checkDatabase'>
+  health: Pick<HealthOptions, 'version' | 'uptimeSeconds' | 'isDatabaseSlow' | 'checkDatabase'>
   admin: FastifyPluginAsync
   access: Access
   lifecycle: Lifecycle

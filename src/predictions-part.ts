@@ -33,6 +33,8 @@ export type PredictionsPartParts = Readonly<{
   log: FastifyBaseLogger
   metrics: Pick<Metrics, 'predictionRecorded'>
   now: () => number
+  /** As of `openSettledTime`. */
+  settledNow: () => number
   clock: Clock
   /** Told after each piece of feedback. */
   onFeedback: () => void
@@ -41,12 +43,12 @@ export type PredictionsPartParts = Readonly<{
 /** The answers that are remembered (what writes them, who may read them, and when they go), and the feedback on them. */
 export function openPredictions(
   config: Config,
-  { db, log, metrics, now, clock, onFeedback }: PredictionsPartParts,
+  { db, log, metrics, now, settledNow, clock, onFeedback }: PredictionsPartParts,
   closer: Closer,
 ): PredictionsPart {
   const { storePredictions: isOn, predictionRetentionDays: days } = config
   const predictions = createPredictions({ db, now })
-  closer.use(openRetention({ db, days, log, now, waitADay: (signal) => waitOn(clock, dayMs, signal) }))
+  closer.use(openRetention({ db, days, log, now: settledNow, waitADay: (signal) => waitOn(clock, dayMs, signal) }))
   return {
     predictions,
     recorder: createRecorder({ db, isOn, log, count: metrics.predictionRecorded, now }),

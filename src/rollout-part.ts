@@ -17,10 +17,15 @@ export type RolloutParts = Readonly<{
   db: Database
   log: Pick<FastifyBaseLogger, 'error'>
   now: () => number
+  /** As of `openSettledTime`: by it the days of a rule go by. */
+  settledNow: () => number
 }>
 
 /** Models that share requests. A part of the composition root. */
-export function openRollouts(config: Config, { host, providers, saveSelection, db, log, now }: RolloutParts): RolloutStore {
+export function openRollouts(
+  config: Config,
+  { host, providers, saveSelection, db, log, now, settledNow }: RolloutParts,
+): RolloutStore {
   const { localOnly } = config
   return createRollouts({
     db,
@@ -32,6 +37,7 @@ export function openRollouts(config: Config, { host, providers, saveSelection, d
     hasPassed: async (id, model) => hasPassed(await findGate(db, id), model),
     createId: randomUUID,
     now,
+    settledNow,
     onFailure: (error) => log.error({ err: error }, 'The rule of a rollout could not be followed'),
   })
 }

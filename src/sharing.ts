@@ -17,8 +17,6 @@ export type SharingParts = Readonly<{
   secretKey: KeyObject
   log: Pick<FastifyBaseLogger, 'warn' | 'info'>
   version: string
-  /** Milliseconds since 1970. */
-  now: () => number
   clock: Clock
 }>
 
@@ -32,11 +30,11 @@ export type Sharing = Readonly<{
 }>
 
 export async function openSharing(config: Config, parts: SharingParts, closer: Closer): Promise<Sharing> {
-  const { secretKey, log, version, now, clock } = parts
+  const { secretKey, log, version, clock } = parts
   const { cacheMaxEntries: maxEntries, cacheTtlSeconds: ttlSeconds, redisUrl: url } = config
   const ownTurns = createTurns()
   if (url === undefined) {
-    const cache = createCache({ maxEntries, ttlSeconds, now })
+    const cache = createCache({ maxEntries, ttlSeconds, now: clock.now })
     return { windows: openMemoryWindows(clock.now), takeTurn: ownTurns, cache, redis: undefined }
   }
   const redis = closer.use(await openRedis({ url, log, now: clock.now }))

@@ -34,3 +34,10 @@ export async function fillDisk(db: Database, table: string): Promise<() => Promi
   await sql.raw(`pragma max_page_count = ${rows[0]?.pageCount}`).execute(db)
   return async () => void (await sql`pragma max_page_count = 100000`.execute(db))
 }
+
+/** Lets nothing be written, as a disk that was made read-only; of PostgreSQL into this table. Until the function that it gives is called. */
+export async function makeReadOnly(db: Database, table: string): Promise<() => Promise<void>> {
+  if (isPostgres(db)) return refuseWrites(db, { table, sqlState: '25006' })
+  await sql`pragma query_only = on`.execute(db)
+  return async () => void (await sql`pragma query_only = off`.execute(db))
+}

@@ -132,7 +132,7 @@ function isSame(one: string, other: string): boolean {
 }
 
 async function noteUse(db: Database, nowMs: number, id: string, lastUsedAt: string | null): Promise<void> {
-  if (lastUsedAt !== null && nowMs - Date.parse(lastUsedAt) < lastUsedStepMs) return
+  if (lastUsedAt !== null && Math.abs(nowMs - Date.parse(lastUsedAt)) < lastUsedStepMs) return
   const update = db
     .updateTable('apiKeys')
     .set({ lastUsedAt: new Date(nowMs).toISOString() })

@@ -10,19 +10,29 @@ export interface Tokens {
   issue(user: Readonly<{ id: string; tokenGeneration: number }>): Promise<IssuedToken>
   /** Who holds this token now; the role is the database's. Undefined for whatever is not, or no longer, a good token. */
   findCaller(token: string): Promise<UserCaller | undefined>
-  /** Logs this one token out. */
-  revoke(tokenId: string): Promise<void>
+  /** Logs the token of this caller out, where it came with one. */
+  revoke(caller: Pick<UserCaller, 'tokenId' | 'tokenEndsAt'>): Promise<void>
 }
 
-export type TokenOptions = Readonly<{ secretKey: KeyObject; ttlSeconds: number; now: () => number; db: Database }>
+export type TokenOptions = Readonly<{
+  secretKey: KeyObject
+  ttlSeconds: number
+  now: () => number
+  /** By which what is old goes. */
+  settledNow?: () => number
+  db: Database
+}>
 
-/** By so much may the clocks of replicas differ: what one issues is good at once for one that is behind. */
-const clockToleranceSeconds = 30
+/**
+ * A token may come from so far ahead: whoever is logged in stays so where the clock is put back, be it from a year that was wrong, and where the
+ * clocks of replicas differ.
+ */
+const longestAheadSeconds = 400 * 24 * 3600
 
 const algorithm = 'HS256'
 const party = 'simpleia'
 
-export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): Tokens {
+export function createTokens({ secretKey, ttlSeconds, now, settledNow = now, db }: TokenOptions): Tokens {
   const nowSeconds = () => Math.floor(now() / 1000)
 
   return {
@@ -44,11 +54,12 @@ export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): 
       return claims === undefined ? undefined : findHolder(db, claims)
     },
 
-    async revoke(tokenId) {
-      // No token lives longer than this from now on, whoever's clock is asked, so the row can go after it.
-      const expiresAt = new Date(now() + (ttlSeconds + 2 * clockToleranceSeconds) * 1000).toISOString()
+    async revoke({ tokenId, tokenEndsAt = now() + ttlSeconds * 1000 }) {
+      if (tokenId === undefined) return
+      // The token is of no use after this, so the row can go then.
+      const expiresAt = new Date(tokenEndsAt).toISOString()
       await db.transaction().execute(async (transaction) => {
-        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(now()).toISOString()).execute()
+        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(settledNow()).toISOString()).execute()
         await transaction
           .insertInto('revokedTokens')
           .values({ tokenId, expiresAt })
@@ -59,9 +70,12 @@ export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): 
   }
 }
 
-type Claims = Readonly<{ userId: string; tokenId: string; generation: number }>
+type Claims = Readonly<{ userId: string; tokenId: string; tokenEndsAt: number; generation: number }>
 
-async function readClaims(token: string, { secretKey, ttlSeconds, now }: Omit<TokenOptions, 'db'>): Promise<Claims | undefined> {
+async function readClaims(
+  token: string,
+  { secretKey, ttlSeconds, now }: Pick<TokenOptions, 'secretKey' | 'ttlSeconds' | 'now'>,
+): Promise<Claims | undefined> {
   try {
     const { payload, protectedHeader } = await jwtVerify(token, secretKey, {
       algorithms: [algorithm],
@@ -69,31 +83,24 @@ async function readClaims(token: string, { secretKey, ttlSeconds, now }: Omit<To
       issuer: party,
       audience: party,
       requiredClaims: ['sub', 'jti', 'iat', 'exp'],
-      maxTokenAge: ttlSeconds,
-      clockTolerance: clockToleranceSeconds,
       currentDate: new Date(now()),
     })
     // Ours carry these two and nothing else; a key id, a key URL or an embedded key is somebody's attempt.
     if (Object.keys(protectedHeader).length !== 2) return undefined
-    return toClaims(payload, { ttlSeconds, nowSeconds: Math.floor(now() / 1000) })
+    return (payload.iat ?? 0) > now() / 1000 + longestAheadSeconds ? undefined : toClaims(payload, ttlSeconds)
   } catch (error) {
     if (error instanceof JOSEError) return undefined
     throw error
   }
 }
 
-function toClaims(
-  { sub, jti, iat, exp, generation }: JWTPayload,
-  { ttlSeconds, nowSeconds }: Readonly<{ ttlSeconds: number; nowSeconds: number }>,
-): Claims | undefined {
+function toClaims({ sub, jti, iat, exp, generation }: JWTPayload, ttlSeconds: number): Claims | undefined {
   if (typeof sub !== 'string' || typeof jti !== 'string' || typeof generation !== 'number') return undefined
   if (iat === undefined || exp === undefined || exp > iat + ttlSeconds) return undefined
-  // An end is an end: the tolerance is for the beginning.
-  if (exp <= nowSeconds) return undefined
-  return { userId: sub, tokenId: jti, generation }
+  return { userId: sub, tokenId: jti, tokenEndsAt: exp * 1000, generation }
 }
 
-async function findHolder(db: Database, { userId, tokenId, generation }: Claims): Promise<UserCaller | undefined> {
+async function findHolder(db: Database, { userId, tokenId, tokenEndsAt, generation }: Claims): Promise<UserCaller | undefined> {
   const user = await db
     .selectFrom('users')
     .select(['id', 'username', 'role'])
@@ -103,5 +110,5 @@ async function findHolder(db: Database, { userId, tokenId, generation }: Claims)
       not(exists(selectFrom('revokedTokens').select('tokenId').where('tokenId', '=', tokenId))),
     )
     .executeTakeFirst()
-  return user === undefined ? undefined : { type: 'user', ...user, tokenId }
+  return user === undefined ? undefined : { type: 'user', ...user, tokenId, tokenEndsAt }
 }

@@ -14,7 +14,10 @@ import { withEgress } from './with-egress.ts'
 const stoppedCode = 130
 
 /** `models pull NAME`: by the service where one runs and the person may, so that it knows of it; else by this program itself. */
-export async function pullModel(context: Context, { signal } = waitForStop(context)): Promise<number> {
+export async function pullModel(
+  context: Context,
+  { signal }: Pick<ReturnType<typeof waitForStop>, 'signal'> = waitForStop(context),
+): Promise<number> {
   const { words, say, terminal, language } = context
   const [name = ''] = words
   const show = showSetup(context)

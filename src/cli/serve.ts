@@ -64,6 +64,7 @@ async function serve(
   } finally {
     await closer.close()
   }
+  stop.leave()
   return 0
 }
 

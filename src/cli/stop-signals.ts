@@ -18,5 +18,12 @@ export function waitForStop({ say, terminal }: Pick<Context, 'say' | 'terminal'>
       })
     }
   })
-  return { requested, signal: controller.signal }
+  return {
+    requested,
+    signal: controller.signal,
+    /** For when all is done: what hangs outside, such as a reader of the log, keeps the process only a moment longer. */
+    leave(lastWordsMs = 2000): void {
+      setTimeout(() => process.exit(), lastWordsMs).unref()
+    },
+  }
 }

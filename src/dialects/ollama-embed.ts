@@ -48,16 +48,16 @@ const embeddingsBody = Type.Object({ ...commonFields, prompt: Type.Optional(text
 const embeddingsAnswer = Type.Object({ embedding: Type.Array(Type.Number()) })
 
 /** `metered` counts the work of embedding models. */
-export type OllamaEmbedOptions = Readonly<{ embedders: Embedders; metered: Metered; now: () => number }>
+export type OllamaEmbedOptions = Readonly<{ embedders: Embedders; metered: Metered }>
 
 /** POST /api/embed, and POST /api/embeddings, which came before it. */
-export function serveEmbeddings(http: FastifyInstance, { embedders, metered, now }: OllamaEmbedOptions): void {
+export function serveEmbeddings(http: FastifyInstance, { embedders, metered }: OllamaEmbedOptions): void {
   const tags = ['ollama']
   const embed = { summary: 'Turn texts into vectors', tags, body: embedBody, response: { 200: embedAnswer, ...ollamaErrors } }
   http.post<{ Body: Static<typeof embedBody> }>('/embed', { schema: embed }, async (request, reply) => {
     const { model, input = [], truncate = true, dimensions, keep_alive: keepAlive } = request.body
     isZero(keepAlive)
-    const startMs = now()
+    const startMs = performance.now()
     const embedder = await getEmbedder(embedders, toModelName(model))
     const texts = typeof input === 'string' ? [input].filter((one) => one !== '') : input
     const encode = () => embedder.encode({ texts, truncate }, clientGone(reply))
@@ -66,7 +66,7 @@ export function serveEmbeddings(http: FastifyInstance, { embedders, metered, now
     return {
       model,
       embeddings: vectors.map((vector) => [...shorten(vector, dimensions)]),
-      total_duration: toNanoseconds(now() - startMs),
+      total_duration: toNanoseconds(performance.now() - startMs),
       prompt_eval_count: tokens.reduce((sum, one) => sum + one, 0),
     }
   })

@@ -31,10 +31,16 @@ export const storedBounds = { responses: 1000, bytes: 64 * 1024 * 1024 } as cons
 
 const keptMs = 30 * 24 * 60 * 60 * 1000
 
-type StoreOptions = Readonly<{ db: Database; now: () => number; bounds?: Readonly<{ responses: number; bytes: number }> }>
+type StoreOptions = Readonly<{
+  db: Database
+  now: () => number
+  /** By which what is old goes. */
+  settledNow?: () => number
+  bounds?: Readonly<{ responses: number; bytes: number }>
+}>
 
-export function createStoredResponses({ db, now, bounds = storedBounds }: StoreOptions): StoredResponses {
-  const oldest = () => new Date(now() - keptMs).toISOString()
+export function createStoredResponses({ db, now, settledNow = now, bounds = storedBounds }: StoreOptions): StoredResponses {
+  const oldest = (time = now) => new Date(time() - keptMs).toISOString()
 
   async function removeOldest(owner: ResponseOwner): Promise<void> {
     // The sizes stand in the heads of the rows: the texts are not read for this.
@@ -42,7 +48,7 @@ export function createStoredResponses({ db, now, bounds = storedBounds }: StoreO
       .selectFrom('responses')
       .select(['id', sql<number>`octet_length(input) + octet_length(response)`.as('bytes')])
       .where(ownedBy(owner))
-      .orderBy('createdAt', 'desc')
+      // In the order of their coming, whatever the clock said then.
       .orderBy(sql`rowid`, 'desc')
       .execute()
     let bytes = 0
@@ -68,7 +74,7 @@ export function createStoredResponses({ db, now, bounds = storedBounds }: StoreO
         createdAt: new Date(now()).toISOString(),
       }
       await db.insertInto('responses').values(row).execute()
-      await db.deleteFrom('responses').where('createdAt', '<', oldest()).execute()
+      await db.deleteFrom('responses').where('createdAt', '<', oldest(settledNow)).execute()
       await removeOldest(owner)
     },
     async find(owner, id) {

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError } from '../errors.ts'
 import { type FromTemplateWorker, type ToTemplateWorker, templateFailures } from './chat-template-protocol.ts'
+import { createProcessEnd } from './local/process-end.ts'
 
 export type TemplateProcessLimits = Readonly<{ timeLimitMs: number; memoryMb: number; maxLength: number; maxQueue: number }>
 
@@ -60,10 +61,10 @@ export function createTemplateProcess(limits: TemplateProcessLimits): TemplatePr
       for (const { reject } of waiting.splice(0)) reject(shuttingDown())
       await working
       if (warm === undefined || hasEnded(warm)) return
-      const ended = new Promise((resolve) => warm?.once('exit', resolve))
       warm.ref()
-      warm.kill('SIGKILL')
-      await ended
+      const end = createProcessEnd(warm)
+      end.kill()
+      await new Promise<string>(end.onEnd)
     },
   }
 }

@@ -11,6 +11,8 @@ export type HealthOptions = Readonly<{
   engine: () => EngineStatus
   isLeaving: () => boolean
   uptimeSeconds: () => number
+  /** Whether a statement has waited for the disk, or for others, within the last minute. */
+  isDatabaseSlow: () => boolean
   /** Throws `unavailable` while the database cannot be asked. */
   checkDatabase: () => Promise<void>
 }>
@@ -20,6 +22,9 @@ const alive = Type.Object({
   version: Type.String(),
   uptime_seconds: Type.Number(),
   local_only: Type.Boolean(),
+  database: Type.Union([Type.Literal('ok'), Type.Literal('slow')], {
+    description: '`slow`: a statement has taken a second or more within the last minute.',
+  }),
 })
 const ready = Type.Object({ status: Type.Literal('ready') })
 
@@ -30,6 +35,7 @@ export function healthRoutes({
   engine,
   isLeaving,
   uptimeSeconds,
+  isDatabaseSlow,
   checkDatabase,
 }: HealthOptions): FastifyPluginAsync {
   return async (http) => {
@@ -39,6 +45,7 @@ export function healthRoutes({
       version,
       uptime_seconds: Math.round(uptimeSeconds()),
       local_only: localOnly,
+      database: isDatabaseSlow() ? ('slow' as const) : ('ok' as const),
     }))
 
     const response = { 200: ready, 503: errorBody }

@@ -26,7 +26,7 @@ export type SocketsOptions = Readonly<{
   isStillValid: (request: FastifyRequest) => Promise<boolean>
   /** Told of each failure on a socket; what is refused before the handshake is an ordinary answer. */
   onError: (code: ErrorCode) => void
-  /** Milliseconds. */
+  /** Milliseconds that only grow. */
   now: () => number
 }>
 

@@ -149,7 +149,7 @@ function hostOf(db: Database): string {
 type Suspects = ReadonlyMap<string, Readonly<{ seenAt: number; looks: number }>>
 
 function stillSuspect(rows: readonly InstancesTable[], nowMs: number, before: Suspects): Suspects {
-  const late = rows.filter(({ seenAt }) => nowMs - seenAt > goneMs)
+  const late = rows.filter((row) => isUnseen(row, nowMs))
   return new Map(
     late.map(({ id, seenAt }) => {
       const known = before.get(id)
@@ -158,6 +158,9 @@ function stillSuspect(rows: readonly InstancesTable[], nowMs: number, before: Su
   )
 }
 
+/** Also where the clock of the database was put back: one that lives is seen again by the clock as it is. */
+const isUnseen = ({ seenAt }: Pick<InstancesTable, 'seenAt'>, nowMs: number) => Math.abs(nowMs - seenAt) > goneMs
+
 function hasGone(row: InstancesTable, place: Place, nowMs: number, suspects: Suspects): boolean {
   if (row.host === place.host) {
     if (row.pid === place.pid) return !ours.has(row.id)
@@ -165,7 +168,7 @@ function hasGone(row: InstancesTable, place: Place, nowMs: number, suspects: Sus
   }
   // Where the clock of the database has jumped, or nobody could reach it for long, those that live are seen again meanwhile.
   const suspect = suspects.get(row.id)
-  return nowMs - row.seenAt > goneMs && suspect?.seenAt === row.seenAt && suspect.looks >= 2
+  return isUnseen(row, nowMs) && suspect?.seenAt === row.seenAt && suspect.looks >= 2
 }
 
 const nowOf = (db: Database): RawBuilder<number> =>

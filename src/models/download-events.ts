@@ -38,6 +38,11 @@ export function createProgress({ report, now, totalBytes, fromBytes }: ProgressO
   let toldAt = now()
   return (receivedBytes: number) => {
     const time = now()
+    // The clock was put back: what was measured by it before tells nothing.
+    if (time < toldAt) {
+      samples.splice(0, samples.length, { time, bytes: receivedBytes })
+      toldAt = time
+    }
     if (time - toldAt < progressIntervalMs && receivedBytes < totalBytes) return
     toldAt = time
     samples.push({ time, bytes: receivedBytes })

@@ -27,7 +27,9 @@ export async function refuseFailure(response: Response, what: string, repository
   if (status === 401 || status === 403) throw refusedBy(response, what, repository, isMissing)
   if (status === 404 || status === 410 || isMissing) throw new AppError('not_found', `${what} does not exist.`)
   if (status === 429 || status >= 500 || status === 408) {
-    const waitMs = readRetryAfter(headers.get('retry-after'), now())
+    // A date is taken by the clock of the answer itself: this machine's may be set.
+    const sentMs = Date.parse(headers.get('date') ?? '')
+    const waitMs = readRetryAfter(headers.get('retry-after'), Number.isNaN(sentMs) ? now() : sentMs)
     if (waitMs === undefined || waitMs <= maxPauseMs) throw new RetryError(`${what} answered ${status}`, { waitMs })
     const retryAfterSeconds = Math.ceil(waitMs / 1000)
     throw new AppError('rate_limited', `The hub asks to wait ${retryAfterSeconds} seconds before ${what} is asked for again.`, {

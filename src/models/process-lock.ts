@@ -18,15 +18,20 @@ export type LockOptions = Readonly<{
 
 const beatMs = 2000
 const staleMs = 30_000
+const lookMs = 500
 
 /** What this process holds now. After a restart its number may be that of a process that died with a lock: the file says the same. */
 const held = new Set<string>()
 /** Locks that this process began to write, and could neither finish nor remove. */
 const broken = new Set<string>()
 
+/** Whoever holds a lock beats it meanwhile, by whatever clock it has. */
+const doubtMs = 3 * beatMs
+
 /**
  * Runs `work` while nobody else does, in this process or another, so that two who want the same file share one download.
- * A lock whose process on this machine is gone, or that nobody has refreshed for half a minute, is taken over.
+ * A lock whose process on this machine is gone is taken over at once; one that nobody has refreshed for half a minute, when nobody does so
+ * for some seconds more either: clocks may differ, or have been set.
  */
 export async function withLock<T>(options: LockOptions, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const { host = hostname() } = options
@@ -46,38 +51,44 @@ export async function withLock<T>(options: LockOptions, work: () => Promise<T>, 
   }
 }
 
-async function takeLock(
-  { path, now, wait, onWait, host = hostname() }: LockOptions,
-  owner: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  for (let told = false; ; told = true) {
+async function takeLock(options: LockOptions, owner: string, signal: AbortSignal | undefined): Promise<void> {
+  const { path, wait, onWait } = options
+  let doubt: Doubt = { beatenMs: undefined, waitedMs: 0 }
+  for (let isTold = false; ; ) {
     if (signal?.aborted) throw new AppError('aborted', 'The download was stopped.')
-    held.add(owner)
-    try {
-      await make(path, owner)
-      return
-    } catch (error) {
-      held.delete(owner)
-      if (!isSystemError(error, 'EEXIST')) throw error
+    if (await makeLock(path, owner)) return
+    const found = await lookAt(options)
+    doubt = found.isLate && found.beatenMs === doubt.beatenMs ? doubt : { beatenMs: found.beatenMs, waitedMs: 0 }
+    if (found.isFree || doubt.waitedMs >= doubtMs) {
+      await removeStale(path, found.owner)
+      continue
     }
-    if (await removeStale(path, now(), host)) continue
-    if (!told) onWait()
-    await wait(500)
+    if (!found.isLate && !isTold) onWait()
+    isTold ||= !found.isLate
+    await wait(lookMs)
+    doubt = { ...doubt, waitedMs: doubt.waitedMs + lookMs }
   }
 }
 
 /** With its owner in it from the first moment: one of nobody would hold up all others for as long as it takes to be stale. */
-async function make(path: string, owner: string): Promise<void> {
-  await workBeside(path, async (beside) => {
-    await writeFile(beside, owner, { flag: 'wx' })
-    await link(beside, path).catch(async (error: unknown) => {
-      // Some disks know no second names.
-      if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error
-      await writeLock(path, owner)
+async function makeLock(path: string, owner: string): Promise<boolean> {
+  held.add(owner)
+  try {
+    await workBeside(path, async (beside) => {
+      await writeFile(beside, owner, { flag: 'wx' })
+      await link(beside, path).catch(async (error: unknown) => {
+        // Some disks know no second names.
+        if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error
+        await writeLock(path, owner)
+      })
     })
-  })
-  broken.delete(path)
+    broken.delete(path)
+    return true
+  } catch (error) {
+    held.delete(owner)
+    if (isSystemError(error, 'EEXIST')) return false
+    throw error
+  }
 }
 
 async function writeLock(path: string, owner: string): Promise<void> {
@@ -90,29 +101,40 @@ async function writeLock(path: string, owner: string): Promise<void> {
   }
 }
 
-/** Removes a lock of nobody. */
-export async function removeLeftLock(path: string, now: number): Promise<void> {
-  await removeStale(path, now, hostname())
+/** When a lock was beaten last that may be nobody's, and for how long it was not since. */
+type Doubt = Readonly<{ beatenMs: number | undefined; waitedMs: number }>
+
+type Found = Readonly<{ owner: string | undefined; beatenMs: number | undefined; isFree: boolean; isLate: boolean }>
+
+async function lookAt({ path, now, host = hostname() }: Pick<LockOptions, 'path' | 'now' | 'host'>): Promise<Found> {
+  const owner = await findOwner(path)
+  const beatenMs = await stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  )
+  if (owner === undefined || beatenMs === undefined) return { owner, beatenMs, isFree: true, isLate: false }
+  const isFree = broken.has(path) || (owner !== '' && !isAlive(owner, host))
+  return { owner, beatenMs, isFree, isLate: Math.abs(now() - beatenMs) > staleMs }
 }
 
-/** Whether there was a lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
-async function removeStale(path: string, time: number, host: string): Promise<boolean> {
-  const owner = await findOwner(path)
-  if (owner === undefined) return true
-  const beaten = await stat(path).catch(() => undefined)
-  if (beaten === undefined) return true
-  const isHeld = !broken.has(path) && (owner === '' || isAlive(owner, host))
-  if (time - beaten.mtimeMs <= staleMs && isHeld) return false
-  return workBeside(path, async (aside) => {
+/** Removes the lock of a process that is gone. */
+export async function removeLeftLock(path: string, now: () => number): Promise<void> {
+  const { isFree, owner } = await lookAt({ path, now })
+  if (isFree) await removeStale(path, owner)
+}
+
+/** Removes the lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
+async function removeStale(path: string, owner: string | undefined): Promise<void> {
+  if (owner === undefined) return
+  await workBeside(path, async (aside) => {
     try {
       await rename(path, aside)
     } catch (error) {
-      if (isSystemError(error, 'ENOENT')) return true
+      if (isSystemError(error, 'ENOENT')) return
       throw error
     }
     // Somebody took the stale lock over in between, and this is theirs.
     if ((await findOwner(aside)) !== owner) await rename(aside, path)
-    return true
   })
 }
 

@@ -33,7 +33,7 @@ const unfinished = [
 export async function removeUnfinished(folder: string, { isStart }: Readonly<{ isStart: boolean }>): Promise<void> {
   const entries = await readdir(folder, { recursive: isStart, withFileTypes: true }).catch(() => [])
   for (const { name, parentPath } of entries) {
-    if (isStart && name.endsWith('.lock')) await removeLeftLock(join(parentPath, name), Date.now()).catch(() => {})
+    if (isStart && name.endsWith('.lock')) await removeLeftLock(join(parentPath, name), Date.now).catch(() => {})
     const { kind, mark } = unfinished.map((format) => format.exec(name)?.groups).find((groups) => groups !== undefined) ?? {}
     // Quantizations and merges come one at a time; everything else at any time.
     const mayBeOurs = !isStart && kind !== 'quantize' && kind !== 'merge'

@@ -23,7 +23,9 @@ export function observeIngest(ingest: Ingest, { metrics, tracing }: Observers): 
       const next = stageOf[event.type]
       if (event.type === 'document-end') span.set({ 'simpleia.document.outcome': event.status })
       if (next === stage) return
-      const now = { at: performance.now(), ms: Date.now() }
+      const at = performance.now()
+      // From the start on, so that a clock that is set meanwhile changes no duration.
+      const now = { at, ms: since.ms + at - since.at }
       if (stage !== undefined) {
         metrics.ragStage(stage, (now.at - since.at) / 1000)
         span.part(stage, { startMs: since.ms, endMs: now.ms })

@@ -16,7 +16,7 @@ type GenerationParts = Readonly<{
   metrics: Pick<PredictMetrics, 'firstToken' | 'generationEnd' | 'generationFailed'>
   /** Follows what is told, where it is to be remembered. */
   recording: Recording | undefined
-  /** Milliseconds. */
+  /** Milliseconds that only grow. */
   now: () => number
 }>
 

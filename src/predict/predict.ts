@@ -195,7 +195,7 @@ export type PredictParts = Readonly<{
   meter: Meter
   metrics: PredictMetrics
   createId: () => string
-  /** Milliseconds. */
+  /** Milliseconds that only grow. */
   now: () => number
 }>
 

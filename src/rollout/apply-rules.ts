@@ -11,6 +11,7 @@ export type RulesParts = Readonly<{
   readStatistics: (rollout: Rollout) => Promise<RolloutStatistics>
   /** Whether an evaluation of this model has passed. */
   hasPassed: (evaluationId: string, model: string) => Promise<boolean>
+  /** By which the days of a rule go by. */
   now: () => number
   onFailure: (error: unknown) => void
 }>

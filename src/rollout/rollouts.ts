@@ -19,7 +19,12 @@ import {
 } from './rollout-rows.ts'
 import { type RolloutStatistics, readStatistics } from './statistics.ts'
 
-export type RolloutsParts = Omit<ChangeParts, 'onChange'> & Pick<RulesParts, 'hasPassed' | 'onFailure'>
+export type RolloutsParts = Omit<ChangeParts, 'onChange'> &
+  Pick<RulesParts, 'hasPassed' | 'onFailure'> &
+  Readonly<{
+    /** By which the days of a rule go by; default: `now`. */
+    settledNow?: () => number
+  }>
 
 /** What keeps requests for a rollout's alias from it: something of the same name that came later. */
 export type Blocked = 'route' | 'model'
@@ -50,11 +55,11 @@ export type RolloutStore = Rollouts &
   }>
 
 export function createRollouts(parts: RolloutsParts): RolloutStore {
-  const { db, providers, localProvider, now, hasPassed, onFailure } = parts
+  const { db, providers, localProvider, now, settledNow = now, hasPassed, onFailure } = parts
   const active = createActiveRollouts(parts)
   const changes = createRolloutChanges({ ...parts, onChange: active.forget })
   const statistics = (rollout: Rollout) => readStatistics({ db, localProvider }, rollout)
-  const rules = createRules({ active, changes, readStatistics: statistics, hasPassed, now, onFailure })
+  const rules = createRules({ active, changes, readStatistics: statistics, hasPassed, now: settledNow, onFailure })
   return {
     ...changes,
     choose: active.choose,

@@ -9,13 +9,13 @@ export interface InstancesTable {
   seenAt: number
 }
 
-/** What one process asks of all, or tells them. */
+/** What one process asks of all, or tells them. `settled-time`: how far the time has come by which what is old is deleted. */
 export interface SharedStateTable {
   /** What many processes share; or a dataset whose rows one of them is writing. */
-  name: 'selection' | `dataset-import:${string}`
+  name: 'selection' | 'settled-time' | `dataset-import:${string}`
   /** Goes up with each change. */
   version: number
-  /** A JSON object; of a dataset the process. */
+  /** JSON; of a dataset the process. */
   value: string
 }
 

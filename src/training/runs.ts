@@ -137,8 +137,9 @@ export async function createTrainingRuns(parts: RunsParts): Promise<TrainingRuns
   /** Resolves when the process that works on a run has ended it, or could have. */
   async function endElsewhere(id: string): Promise<void> {
     await instances.hint()
-    const untilMs = now() + parts.answerWaitMs
-    while (now() < untilMs && (await findRun(db, id))?.state === 'running') await wait(endLookMs)
+    const { clock } = parts.yielding
+    const untilMs = clock.now() + parts.answerWaitMs
+    while (clock.now() < untilMs && (await findRun(db, id))?.state === 'running') await wait(endLookMs)
   }
 
   async function move(id: string, event: RunEvent, changes: Omit<Parameters<typeof moveRun>[3], 'updatedAt'>): Promise<void> {

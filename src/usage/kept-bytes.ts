@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
+import { createLook } from '../engine/look-at-disk.ts'
 import { AppError } from '../errors.ts'
 import { dayOf, nextDayMs } from './usage-days.ts'
 
@@ -67,6 +68,8 @@ function countUnannounced({ raw }: FastifyRequest, count: (bytes: number) => voi
 }
 
 function createRoomCheck({ minFreeBytes, readSpace, now }: KeptBytesOptions): () => Promise<boolean> {
+  // A disk that does not answer refuses nothing by itself.
+  const look = createLook(readSpace, undefined)
   let known = Promise.resolve(true)
   let readAtMs = Number.NEGATIVE_INFINITY
   return () => {
@@ -74,10 +77,7 @@ function createRoomCheck({ minFreeBytes, readSpace, now }: KeptBytesOptions): ()
     // A clock that was put back must not make it known for ever.
     if (Math.abs(now() - readAtMs) < spaceIsKnownMs) return known
     readAtMs = now()
-    known = readSpace().then(
-      (space) => space === undefined || space.freeBytes >= Math.min(minFreeBytes, space.totalBytes / 20),
-      () => true,
-    )
+    known = look().then((space) => space === undefined || space.freeBytes >= Math.min(minFreeBytes, space.totalBytes / 20))
     return known
   }
 }

@@ -53,6 +53,14 @@ test('links between the documents lead to files that exist', async () => {
   }
 })
 
+test('each fault that docs/operations.md tells of names tests that are there', async () => {
+  const [, section = ''] = (await readFile('docs/operations.md', 'utf8')).split('## When something around it fails')
+  const rows = [...section.matchAll(/^\|.*\| (`[^|]+) \|$/gm)]
+  expect(rows.length).toBeGreaterThan(7)
+  for (const [, tests = ''] of rows)
+    for (const name of tests.replaceAll('`', '').split(', ')) await readFile(join('test', 'unit', name))
+})
+
 test('each test that docs/peer-behaviours.md names is there', async () => {
   const text = await readFile('docs/peer-behaviours.md', 'utf8')
   const named = [...text.matchAll(/`((?:unit|model)\/[a-z-]+)`((?: “[^”]+”)+)/g)]

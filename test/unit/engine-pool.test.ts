@@ -116,6 +116,17 @@ describe('models that are asked for by name', () => {
     expect(most()).toBe(2)
   })
 
+  test('and by a clock that was put back it is still the one that was unused for longest', async () => {
+    let ms = 1_000_000
+    const back = () => {
+      ms -= 1000
+      return ms
+    }
+    const { host, running } = createWorld({ room: 2, now: back })
+    for (const name of ['a', 'b', 'a', 'c']) await read(host, ask(name))
+    expect([...running].sort()).toEqual(['a', 'c'])
+  })
+
   test('never push out one that is answering: they wait for its end', async () => {
     const { host, running } = createWorld({ room: 1 })
     const long = await begin(host, 'a')

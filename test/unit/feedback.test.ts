@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openWorld, type World } from '../fakes-storage.ts'
-import { fillDisk } from '../refuse-writes.ts'
+import { fillDisk, makeReadOnly } from '../refuse-writes.ts'
 
 let world: World
 let admin: Awaited<ReturnType<World['join']>>
@@ -196,4 +196,14 @@ test('on a full disk nothing is taken, what is stored can be read, and later it 
   expect((await world.login('ana')).statusCode).toBe(200)
   await makeRoom()
   expect((await send()).statusCode).toBe(201)
+})
+
+test('on a disk that has become read-only nothing is taken, what is stored can be read, and later it works again', async () => {
+  expect((await world.post('/feedback', { text: 'before' }, user.headers)).statusCode).toBe(201)
+  const mend = await makeReadOnly(world.db, 'feedback')
+  const refused = await world.post('/feedback', { text: 'x' }, user.headers)
+  expect([refused.statusCode, refused.json()]).toEqual([503, { error: { code: 'unavailable', message: expect.any(String) } }])
+  expect((await page()).items.map(({ text }) => text)).toEqual(['before'])
+  await mend()
+  expect((await world.post('/feedback', { text: 'after' }, user.headers)).statusCode).toBe(201)
 })

@@ -129,6 +129,16 @@ test('one of another machine has gone when it was not seen for long, look after 
   expect(instances.isAlone()).toBe(true)
 })
 
+test('one of another machine has gone, too, where it was seen last by a clock that has been put back since', async () => {
+  const world = await openWorld()
+  const { beat } = await world.join()
+  await world.add({ ageMs: -365 * 24 * 3600_000 })
+  for (const there of [true, true, false]) {
+    await beat()
+    expect((await world.ids()).includes('other')).toBe(there)
+  }
+})
+
 test('when the clock of the database jumps, nobody is taken for gone who is seen again', async () => {
   const world = await openWorld()
   const one = await world.join()

@@ -93,6 +93,19 @@ test('of a small disk a twentieth is left, and a disk of which nothing is known 
   expect((await unknown.send(10)).statusCode).toBe(200)
 })
 
+test('a disk that does not answer is asked once, and keeps nobody out', async () => {
+  let asked = 0
+  const readSpace = () => {
+    asked += 1
+    return new Promise<undefined>(() => {})
+  }
+  const { send, clock } = await open({ readSpace })
+  expect((await send(10)).statusCode).toBe(200)
+  clock.ms += 3000
+  expect((await send(10)).statusCode).toBe(200)
+  expect(asked).toBe(1)
+})
+
 test('the disk is asked now and then, not for each request; both bounds can be switched off', async () => {
   const { send, disk, clock } = await open({ bytesPerDay: 0 })
   for (let times = 0; times < 5; times += 1) expect((await send(900_000)).statusCode).toBe(200)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/engine/cloud/clock.ts'
 import type { ModelHost } from '../../src/engine/provider.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
@@ -69,7 +70,8 @@ describe('the second identical question', () => {
 
   test('is answered anew after the time to live', async () => {
     let nowMs = 1_700_000_000_000
-    await using server = await startServer({ host: counting(), settings: { CACHE_TTL_SECONDS: '60' }, now: () => nowMs })
+    const clock = { ...systemClock, now: () => nowMs }
+    await using server = await startServer({ host: counting(), settings: { CACHE_TTL_SECONDS: '60' }, clock })
     await server.predict(base)
     nowMs += 59_000
     expect(await isCached(server, base)).toBe(true)

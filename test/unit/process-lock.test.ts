@@ -44,6 +44,27 @@ test('a lock that another container has not refreshed for half a minute is taken
   expect(await take()).toBe('taken')
 })
 
+test.each([-400, -1, 1, 400])(
+  'a lock is held while it is beaten, though the clock of its holder is %i days ahead',
+  async (days) => {
+    await lockOf(process.pid, 'pod-b')
+    let beats = 0
+    const beat = async () => {
+      beats += 1
+      const time = new Date(Date.now() + days * 24 * 3600_000 + beats * 1000)
+      await utimes(path, time, time)
+      if (beats === 100) await rm(path)
+    }
+    const options = { path, now: Date.now, wait: beat, onWait: () => {}, host: 'pod-a' }
+    expect(await withLock(options, async () => beats)).toBe(100)
+  },
+)
+
+test('a lock of nobody is taken over, though the clock was put back since it was beaten', async () => {
+  await lockOf(process.pid, 'pod-b', -365 * 24 * 3600)
+  expect(await take()).toBe('taken')
+})
+
 test('the lock of a process that has ended here is taken over at once', async () => {
   await lockOf(noProcess, 'pod-a')
   expect(await take()).toBe('taken')

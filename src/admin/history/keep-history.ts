@@ -23,7 +23,7 @@ export type HistoryKeeperParts = Readonly<{
   db: Database
   running: RunningMinute
   clock: Clock
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, by which what is old goes. */
   now: () => number
   log: Readonly<{ error(fields: object, message: string): void }>
   /** Told of each write that has failed. */

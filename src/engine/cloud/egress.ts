@@ -80,12 +80,15 @@ export type EgressOptions = Readonly<{
   priceOf?: (model: string) => Price | undefined
   /** Milliseconds since 1970. */
   now: () => number
+  /** Milliseconds that only grow. */
+  clock?: () => number
 }>
 
 /** What one errand has come to. */
 type Account = {
   readonly id: string
   readonly startedAt: number
+  readonly beganMs: number
   readonly hosts: string[]
   requests: number
   status: number | undefined
@@ -97,12 +100,14 @@ type Account = {
   writing: Promise<void>
 }
 
-export function createEgress(options: EgressOptions): Egress {
+export function createEgress(given: EgressOptions): Egress {
+  const options = { clock: () => performance.now(), ...given }
   return {
     begin(intent) {
       const account: Account = {
         id: randomUUID(),
         startedAt: options.now(),
+        beganMs: options.clock(),
         hosts: [],
         requests: 0,
         status: undefined,
@@ -117,7 +122,11 @@ export function createEgress(options: EgressOptions): Egress {
   }
 }
 
-function createCall(options: EgressOptions, intent: EgressIntent, account: Account): EgressCall {
+function createCall(
+  options: Required<Pick<EgressOptions, 'clock'>> & EgressOptions,
+  intent: EgressIntent,
+  account: Account,
+): EgressCall {
   const check = (host: string) => {
     if (account.ended) throw new AppError('internal', 'A request was to go out after its errand had ended.')
     if (options.localOnly && !mayBeAsked(intent, host)) throw localOnlyError(host)
@@ -145,7 +154,7 @@ function createCall(options: EgressOptions, intent: EgressIntent, account: Accou
       account.ended = true
       if (account.requests === 0) return
       // The entry stays open where the ledger cannot be written: what was done is done.
-      await write(Math.max(0, options.now() - account.startedAt)).catch(() => {})
+      await write(Math.round(options.clock() - account.beganMs)).catch(() => {})
     },
   }
 }

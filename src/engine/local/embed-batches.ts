@@ -71,6 +71,7 @@ export function createEmbedBatches({ backend, send, pause }: EmbedBatchesParts) 
         for (const { request } of turn) fail(request.id, error)
       }
       for (const request of waiting.values()) if (request.vectors.length === request.inputs.length) end(request)
+      if (waiting.size > 0) send({ type: 'embed-progress' })
       await pause()
     }
     isRunning = false

@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts'
 import type { EmbedModel, FromEmbedWorker, ToEmbedWorker } from './embed-protocol.ts'
 import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 import { unlessAborted } from './unless-aborted.ts'
+import { type WatchParts, watchChild } from './watch-child.ts'
 
 export type EmbedChild = ProcessChild<ToEmbedWorker, FromEmbedWorker>
 
@@ -29,9 +30,9 @@ export interface EmbedProcess {
   kill(): void
 }
 
-/** Resolves when the model is loaded. Throws what the child says, or `unavailable` when it dies. */
-export async function openEmbedProcess(child: EmbedChild, model: EmbedModel): Promise<EmbedProcess> {
-  const { ready, ...connected } = connect(child, model)
+/** Resolves when the model is loaded. Throws what the child says, or `unavailable` when it dies; one that hangs is ended. */
+export async function openEmbedProcess(child: EmbedChild, model: EmbedModel, watching?: WatchParts): Promise<EmbedProcess> {
+  const { ready, ...connected } = connect(child, model, watching)
   try {
     return { ...connected, maxTokens: await ready }
   } catch (error) {
@@ -40,13 +41,18 @@ export async function openEmbedProcess(child: EmbedChild, model: EmbedModel): Pr
   }
 }
 
-function connect(child: EmbedChild, model: EmbedModel): Omit<EmbedProcess, 'maxTokens'> & Readonly<{ ready: Promise<number> }> {
+type Connected = Omit<EmbedProcess, 'maxTokens'> & Readonly<{ ready: Promise<number> }>
+
+function connect(unwatched: EmbedChild, model: EmbedModel, watching?: WatchParts): Connected {
   const ready = Promise.withResolvers<number>()
   const ended = Promise.withResolvers<string>()
   const asked = new Map<number, PromiseWithResolvers<Answer>>()
   let lastId = 0
+  let isLoading = true
+  const child = watchChild(unwatched, { hasWork: () => isLoading || asked.size > 0 }, watching)
 
   child.onMessage((message) => {
+    if (message.type === 'model-ready' || message.type === 'model-failed') isLoading = false
     switch (message.type) {
       case 'model-ready':
         return ready.resolve(message.maxTokens)
@@ -59,6 +65,9 @@ function connect(child: EmbedChild, model: EmbedModel): Omit<EmbedProcess, 'maxT
       case 'embed-failed':
         asked.get(message.id)?.reject(new AppError(message.code, message.message))
         return void asked.delete(message.id)
+      // It lives, which is all that this is to tell.
+      case 'embed-progress':
+        return
     }
   })
   child.onExit((reason) => {

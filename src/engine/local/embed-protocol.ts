@@ -41,4 +41,6 @@ export type FromEmbedWorker =
       truncated: readonly boolean[]
     }>
   | Readonly<{ type: 'tokens-counted'; id: number; counts: readonly number[] }>
+  /** Some more texts are done, and others are still to be. */
+  | Readonly<{ type: 'embed-progress' }>
   | Readonly<{ type: 'embed-failed'; id: number; code: ErrorCode; message: string }>

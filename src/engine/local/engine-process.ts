@@ -12,6 +12,7 @@ import type {
   ToWorker,
 } from './protocol.ts'
 import { type ProcessChild, spawnProcess } from './spawn-process.ts'
+import { type WatchParts, watchChild } from './watch-child.ts'
 
 /** How long a model may take to load; a large one from a slow disk takes minutes. */
 const loadLimitMs = 10 * 60 * 1000
@@ -45,10 +46,15 @@ export function spawnChild(log: (text: string) => void): Child {
 
 /**
  * Loads a model into a child process and resolves when it can answer. Throws what the child says (`invalid`, `unavailable`),
- * or `unavailable` when it dies or takes too long.
+ * or `unavailable` when it dies or takes too long. One that hangs is ended, whatever it was to do.
  */
-export async function openEngine(child: Child, options: LoadOptions, signal?: AbortSignal): Promise<Engine> {
-  const { loaded, ...engine } = connect(child)
+export async function openEngine(
+  child: Child,
+  options: LoadOptions,
+  signal?: AbortSignal,
+  watching?: WatchParts,
+): Promise<Engine> {
+  const { loaded, ...engine } = connect(child, watching)
   const tooSlow = new AppError('unavailable', `The model did not load within ${loadLimitMs / 60_000} minutes.`)
   const timer = setTimeout(() => loaded.reject(tooSlow), loadLimitMs)
   const abort = () => loaded.reject(new AppError('aborted', 'Loading the model was stopped.'))
@@ -69,28 +75,36 @@ export async function openEngine(child: Child, options: LoadOptions, signal?: Ab
 type Connection = Omit<Engine, 'model'> & Readonly<{ loaded: PromiseWithResolvers<LoadedModel> }>
 
 /** Turns the messages of a child into an engine; `loaded` is decided by the child, or by who loses patience with it. */
-function connect(child: Child): Connection {
+function connect(unwatched: Child, watching?: WatchParts): Connection {
   const loaded = Promise.withResolvers<LoadedModel>()
   const ended = Promise.withResolvers<string>()
   const generations = createGenerations()
   const adapters = new Map<string, PromiseWithResolvers<void>>()
   const counts = new Map<number, PromiseWithResolvers<number>>()
   let lastCount = 0
+  let isLoading = true
+  let adaptersAsked = 0
+  const hasWork = () => isLoading || adaptersAsked > 0 || counts.size > 0 || generations.count() > 0
+  const child = watchChild(unwatched, { hasWork }, watching)
   let report: EngineReport = { residentBytes: 0, work: noWork, memory: noContextMemory }
   let death: string | undefined
 
   child.onMessage((message) => {
     switch (message.type) {
       case 'model-ready':
+        isLoading = false
         loaded.resolve(message.model)
         break
       case 'model-failed':
+        isLoading = false
         loaded.reject(new AppError(message.code, message.message))
         break
       case 'adapter-ready':
+        adaptersAsked -= 1
         adapters.get(message.identity)?.resolve()
         break
       case 'adapter-failed':
+        adaptersAsked -= 1
         adapters.get(message.identity)?.reject(new AppError(message.code, message.message))
         adapters.delete(message.identity)
         break
@@ -122,6 +136,7 @@ function connect(child: Child): Connection {
       if (known !== undefined) return known.promise
       const loading = Promise.withResolvers<void>()
       adapters.set(adapter.identity, loading)
+      adaptersAsked += 1
       if (death === undefined) child.send({ type: 'adapter-load', adapter })
       else loading.reject(hasEnded(death))
       return loading.promise
@@ -163,6 +178,7 @@ function createGenerations() {
 
   return {
     deliver,
+    count: () => listeners.size,
     add(listener: (event: GenerationEvent) => void): number {
       lastId += 1
       listeners.set(lastId, listener)

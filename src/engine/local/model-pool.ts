@@ -71,7 +71,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
 
   function tellChange(): void {
     const inMemory = [...byName.values()].filter(({ model }) => model.opened !== undefined)
-    const order = inMemory.toSorted((a, b) => (b.model.usedAt ?? 0) - (a.model.usedAt ?? 0))
+    const order = inMemory.toSorted((a, b) => b.model.lastUse - a.model.lastUse)
     if (!closing.signal.aborted) parts.onChange(order.map(({ model }) => model.file.name))
   }
 
@@ -130,8 +130,7 @@ export function createModelPool(parts: ModelPoolParts): ModelPool {
     const used = others.reduce((sum, { model }) => sum + memoryOf(model), 0)
     const budget = parts.budgetBytes
     if (place.bytes > budget) throw tooLarge(place, budget, await parts.adviseOn(place.model.file))
-    const order = (a: Place, b: Place) =>
-      Number(a.model.held > 0) - Number(b.model.held > 0) || (a.model.usedAt ?? 0) - (b.model.usedAt ?? 0)
+    const order = (a: Place, b: Place) => Number(a.model.held > 0) - Number(b.model.held > 0) || a.model.lastUse - b.model.lastUse
     const victims: Place[] = []
     let missing = used + place.bytes - budget
     for (const other of others.toSorted(order)) {

@@ -34,6 +34,8 @@ export interface ServedModel {
   /** Milliseconds since 1970. */
   readonly openedAt: number | undefined
   readonly usedAt: number | undefined
+  /** Counts up with each use of any model: who was used least lately has the lowest. */
+  readonly lastUse: number
   /** What it does, and has done in all of its processes. */
   load(): ModelLoad
   /**
@@ -64,6 +66,8 @@ export type ServedModelParts = Readonly<{
   onDeath?: ((name: string, reason: string) => void) | undefined
 }>
 
+let uses = 0
+
 /** A model that is not in memory yet. Its process is started again when it dies. */
 export function createServedModel(parts: ServedModelParts): ServedModel {
   const { file } = parts
@@ -80,6 +84,7 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
   /** Of processes that have ended. */
   let pastWork = noWork
   let usedAt: number | undefined
+  let lastUse = 0
   let idle = Promise.withResolvers<void>()
   idle.resolve()
 
@@ -132,9 +137,16 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
     if (deaths <= maxRestarts) start().catch(() => {})
   }
 
+  /** Not by the clock, which may be put back. */
+  function noteUse(): void {
+    usedAt = parts.now()
+    uses += 1
+    lastUse = uses
+  }
+
   function letGo(): void {
     held -= 1
-    usedAt = parts.now()
+    noteUse()
     if (held > 0) return
     idle.resolve()
     parts.onIdle()
@@ -166,6 +178,9 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
     get usedAt() {
       return usedAt
     },
+    get lastUse() {
+      return lastUse
+    },
     async open() {
       if (opened !== undefined) return opened
       if (opening !== undefined) return opening.done
@@ -176,7 +191,7 @@ export function createServedModel(parts: ServedModelParts): ServedModel {
     hold() {
       if (held === 0) idle = Promise.withResolvers()
       held += 1
-      usedAt = parts.now()
+      noteUse()
       let done = false
       return () => {
         if (!done) letGo()

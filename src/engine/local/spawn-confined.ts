@@ -30,9 +30,16 @@ export function spawnConfined<To extends object, From>(file: URL, options: Confi
   return spawnFile(file, { log, nodeFlags, env: {} })
 }
 
+/** Looked up once: this process waits for the disk meanwhile. */
+const realPaths = new Map<string, string>()
+
 function realPathOf(path: string): string {
+  const known = realPaths.get(path)
+  if (known !== undefined) return known
   try {
-    return realpathSync(path)
+    const found = realpathSync(path)
+    realPaths.set(path, found)
+    return found
   } catch {
     return path
   }

@@ -1,10 +1,15 @@
 import { fork } from 'node:child_process'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { createProcessEnd } from './process-end.ts'
 
 /** The part of ChildProcess that those who start one need; tests pass a plain object. */
 export interface ProcessChild<To, From> {
+  /** Undefined where it could not be started. */
+  readonly pid?: number | undefined
   send(message: To): void
-  kill(): void
+  /** Ends it at once; the log gets the reason, where there is one that is worth it. */
+  kill(reason?: string): void
   onMessage(listener: (message: From) => void): void
   /** Called once; `reason` says how the process ended. */
   onExit(listener: (reason: string) => void): void
@@ -44,19 +49,20 @@ export function spawnFile<To extends object, From>(file: URL, { log, nodeFlags, 
     ...(env === undefined ? {} : { env }),
   })
   child.stderr?.setEncoding('utf8').on('data', log)
+  const end = createProcessEnd(child)
   return {
+    pid: child.pid,
     send(message) {
       if (child.connected) child.send(message, () => {})
     },
-    // SIGKILL, not SIGTERM: the libraries do not look at signals while they compute.
-    kill: () => child.kill('SIGKILL'),
+    kill(reason) {
+      if (reason !== undefined) log(`The process ${child.pid} (${basename(file.pathname)}) was ended: ${reason}.\n`)
+      end.kill()
+    },
     // Elsewhere nothing ends a process that stands still when its parent is killed (see end-with-parent.ts).
     pause: () => process.platform === 'linux' && child.kill('SIGSTOP'),
     goOn: () => void (process.platform === 'linux' && child.kill('SIGCONT')),
     onMessage: (listener) => child.on('message', listener),
-    onExit(listener) {
-      child.on('error', (error) => listener(error.message))
-      child.on('exit', (code, signal) => listener(signal === null ? `exit code ${code}` : signal))
-    },
+    onExit: end.onEnd,
   }
 }

@@ -4,6 +4,7 @@ import { type ProcessChild, spawnProcess } from './spawn-process.ts'
 import { unlessAborted } from './unless-aborted.ts'
 import { checkIds, checkVector, cutBatch } from './vector-pieces.ts'
 import type { FromVectorWorker, ToVectorWorker, VectorAnswer, VectorRequest } from './vector-protocol.ts'
+import { type WatchParts, watchChild } from './watch-child.ts'
 
 export type VectorChild = ProcessChild<ToVectorWorker, FromVectorWorker>
 
@@ -19,6 +20,7 @@ export type VectorIndexParts = Readonly<{
   maxWaiting: number
   /** From so many numbers (vectors times dimensions) on, a graph answers. */
   graphNumbers?: number
+  watching?: WatchParts
 }>
 
 /**
@@ -45,7 +47,7 @@ type OpenSpace = {
 }
 
 /**
- * Finds vectors in a process of its own, which starts with the first request, and again with the next one when it has died. `search`
+ * Finds vectors in a process of its own, which starts with the first request, and again with the next one when it has died or hung. `search`
  * and `statistics` throw `busy` beyond `maxWaiting` at once, and what `readVectors` throws. A change that does not reach the process
  * is no error: the space is then read again, and the database has it.
  */
@@ -59,7 +61,7 @@ export function createVectorIndex(parts: VectorIndexParts): VectorIndex {
 
   function open(): Opened {
     if (current !== undefined) return current
-    const opened = connect(spawn())
+    const opened = connect(spawn(), parts.watching)
     void opened.ended.then(() => {
       if (current === opened) current = undefined
     })
@@ -186,11 +188,12 @@ function unforeseen({ type }: VectorAnswer): never {
   throw new AppError('internal', `The process that finds vectors answered with "${type}".`)
 }
 
-function connect(child: VectorChild): Opened {
+function connect(unwatched: VectorChild, watching?: WatchParts): Opened {
   const ended = Promise.withResolvers<void>()
   const asked = new Map<number, PromiseWithResolvers<VectorAnswer>>()
   let lastId = 0
   let death: AppError | undefined
+  const child = watchChild(unwatched, { hasWork: () => asked.size > 0 }, watching)
 
   child.onMessage(({ id, answer }) => {
     const waiting = asked.get(id)

@@ -5,6 +5,8 @@ import { createScheduler, type Scheduler } from './scheduler.ts'
 
 /** How often the process tells of itself while it works, in steps. */
 const reportEvery = 32
+/** And in milliseconds, where steps take long: who hears nothing for too long takes it for hung. */
+const reportMs = 5000
 
 export type WorkerParts = Readonly<{
   open(options: LoadOptions): { backend: Backend; model: LoadedModel }
@@ -66,10 +68,13 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
 
   async function run(active: Scheduler): Promise<void> {
     running = true
+    let reportedAt = Number.NEGATIVE_INFINITY
     for (let step = 0; active.busy(); step += 1) {
       const events = active.step()
       // With the last events, so that who reads of an answer's end can read what it took.
-      sendEvents(events, step % reportEvery === 0 || !active.busy() ? reportOf(active) : undefined)
+      const isDue = step % reportEvery === 0 || !active.busy() || parts.now() - reportedAt >= reportMs
+      if (isDue) reportedAt = parts.now()
+      sendEvents(events, isDue ? reportOf(active) : undefined)
       await parts.pause()
     }
     // A request may have been cancelled since.

@@ -131,5 +131,5 @@ export type TrainEvent =
       adapterFile: string | undefined
     }>
 
-/** `trainer-ready`: it will end with its parent even while it stands still. */
-export type FromTrainer = TrainEvent | Readonly<{ type: 'trainer-ready' }> | JobFailed
+/** `trainer-ready`: it will end with its parent even while it stands still. `train-alive`: a piece of a step is done, or of a look at the held-out examples. */
+export type FromTrainer = TrainEvent | Readonly<{ type: 'trainer-ready' | 'train-alive' }> | JobFailed

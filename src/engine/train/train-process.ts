@@ -1,5 +1,6 @@
 import { runJob } from '../local/run-job.ts'
 import { type PausableChild, spawnFile } from '../local/spawn-process.ts'
+import type { WatchParts } from '../local/watch-child.ts'
 import type { FromTrainer, ToTrainer, TrainEvent, TrainJob } from './protocol.ts'
 
 export type TrainerChild = PausableChild<ToTrainer, FromTrainer>
@@ -10,7 +11,10 @@ export function spawnTrainer(log: (text: string) => void): TrainerChild {
 }
 
 /** How a training gets its process, and when it is to be given up. */
-export type TrainingOptions = Readonly<{ spawn: () => TrainerChild; signal: AbortSignal }>
+export type TrainingOptions = Readonly<{ spawn: () => TrainerChild; signal: AbortSignal; watching?: WatchParts }>
+
+/** A piece of a step may be large, and the machine slow. */
+const silenceMs = 6 * 3600_000
 
 /** The events of a training, and how it is told from outside what to do. */
 export interface TrainingRun {
@@ -39,7 +43,7 @@ export function runTraining(job: TrainJob, options: TrainingOptions): TrainingRu
     isPaused = wanted
     if (ready !== undefined) applyPause(ready, isPaused)
   }
-  const { signal } = options
+  const { signal, watching } = options
   function spawn(): TrainerChild {
     child = options.spawn()
     if (isStopped) child.send({ type: 'train-stop' })
@@ -52,8 +56,8 @@ export function runTraining(job: TrainJob, options: TrainingOptions): TrainingRu
   }
   const start = { type: 'train-start', job } as const
   const events = runJob<ToTrainer, FromTrainer, TrainEvent>(
-    { start, isEvent, last: 'train-end', onOther, describeDeath },
-    { spawn, signal },
+    { start, isEvent, last: 'train-end', onOther, describeDeath, isPaused: () => isPaused, silenceMs },
+    { spawn, signal, ...(watching === undefined ? {} : { watching }) },
   )
   return {
     events,
@@ -74,7 +78,8 @@ function applyPause(child: TrainerChild, isPaused: boolean): void {
   } else if (!child.pause()) child.send({ type: 'train-pause' })
 }
 
-const isEvent = (message: FromTrainer): message is TrainEvent => message.type !== 'job-failed' && message.type !== 'trainer-ready'
+const isEvent = (message: FromTrainer): message is TrainEvent =>
+  !['job-failed', 'trainer-ready', 'train-alive'].includes(message.type)
 
 function describeDeath(reason: string): string {
   const cause = reason === 'SIGKILL' ? 'Most likely there was not enough memory.' : 'The log has the details.'

@@ -11,7 +11,7 @@ import type { FromTrainer, ToTrainer, TrainJob } from './protocol.ts'
 import { train } from './train.ts'
 import { createMessageControl } from './train-control.ts'
 import type { LargestBatch } from './train-data.ts'
-import type { TrainableOptions } from './trainable.ts'
+import type { Trainable, TrainableOptions } from './trainable.ts'
 
 // The entry point of the child process that trains: one job, then it is ended.
 
@@ -38,7 +38,7 @@ async function work(job: TrainJob): Promise<void> {
       openVocabulary: (path) => openVocabulary(llama, path),
       openReference: (path, contextSize) => openLlamaScorer(llama, { path, contextSize, threads: job.threads }),
       estimateMemory: estimate,
-      openTrainable,
+      openTrainable: async (options) => tellingOfLife(await openTrainable(options)),
       writeAdapter,
       control,
       now: () => performance.now(),
@@ -53,6 +53,18 @@ async function work(job: TrainJob): Promise<void> {
 
 async function estimate({ path, rank, modules, drops }: TrainableOptions, largest: LargestBatch): Promise<number> {
   return estimateTrainerMemory(await inspectTrainable(path), { rank, modules, drops, ...largest })
+}
+
+/** A step of many pieces is long: each piece tells that there is life. */
+function tellingOfLife(trainable: Trainable): Trainable {
+  function told<T>(work: Promise<T>): Promise<T> {
+    return work.finally(() => send({ type: 'train-alive' }))
+  }
+  return {
+    ...trainable,
+    score: (...given) => told(trainable.score(...given)),
+    differentiate: (...given) => told(trainable.differentiate(...given)),
+  }
 }
 
 async function receive(message: ToTrainer): Promise<void> {

@@ -2,12 +2,15 @@ import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { discard } from '../../engine/disk.ts'
 import type { TensorWritten } from '../../engine/gguf/gguf-writer.ts'
+import { createProcessEnd } from '../../engine/local/process-end.ts'
+import { type WatchParts, watchForHang } from '../../engine/local/watch-child.ts'
 import { AppError } from '../../errors.ts'
 import type { Conversion } from './convert.ts'
 import type { FromConverter, ToConverter } from './convert-protocol.ts'
 
 /** The part of ChildProcess that a conversion needs; tests pass a plain object. */
 export interface ConverterChild {
+  readonly pid?: number | undefined
   send(message: ToConverter): void
   kill(): void
   onMessage(listener: (message: FromConverter) => void): void
@@ -26,36 +29,39 @@ export function spawnConverter(): ConverterChild {
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     output = (output + text).slice(-keptOutput)
   })
+  // Not `exit`: the last messages may still be on their way then.
+  const end = createProcessEnd(child, { lastEvent: 'close' })
   return {
+    pid: child.pid,
     send(message) {
       if (child.connected) child.send(message, () => {})
     },
-    kill: () => child.kill('SIGKILL'),
+    kill: end.kill,
     onMessage: (listener) => child.on('message', listener),
-    onExit(listener) {
-      child.on('error', (error) => listener(error.message, output))
-      // Not `exit`: the last messages may still be on their way then.
-      child.on('close', (code, signal) => listener(signal === null ? `exit code ${code}` : signal, output))
-    },
+    onExit: (listener) => end.onEnd((reason) => listener(reason, output)),
   }
 }
 
 /**
  * Converts a checkpoint folder to a GGUF file in a process of its own, which ends with the conversion. The file is at
  * `target` when this resolves, and not before; whatever happens, no `.part` file remains. Throws what `convertCheckpoint`
- * does, `aborted` when `signal` fires (the process is killed), `unavailable` when the process dies.
+ * does, `aborted` when `signal` fires (the process is killed), `unavailable` when the process dies or hangs.
  */
 export async function runConversion(
   conversion: Conversion,
   report: (event: TensorWritten) => void,
   signal?: AbortSignal,
   spawn: () => ConverterChild = spawnConverter,
+  watching?: WatchParts,
 ): Promise<void> {
   if (signal?.aborted) throw stopped()
   const child = spawn()
   const ended = Promise.withResolvers<void>()
   const outcome = Promise.withResolvers<void>()
+  const onHang = (reason: string) => outcome.reject(died(reason, ''))
+  const watch = watchForHang({ pid: child.pid, hasWork: () => true, onHang }, watching)
   child.onMessage((message) => {
+    watch.heard()
     switch (message.type) {
       case 'tensor-written':
         report(message)
@@ -83,6 +89,7 @@ export async function runConversion(
     for (const target of [conversion.target, conversion.onnxTarget]) if (target !== undefined) await discard(`${target}.part`)
     throw error
   } finally {
+    watch.close()
     signal?.removeEventListener('abort', abort)
   }
 }
