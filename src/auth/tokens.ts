@@ -10,8 +10,8 @@ export interface Tokens {
   issue(user: Readonly<{ id: string; tokenGeneration: number }>): Promise<IssuedToken>
   /** Who holds this token now; the role is the database's. Undefined for whatever is not, or no longer, a good token. */
   findCaller(token: string): Promise<UserCaller | undefined>
-  /** Logs this one token out. */
-  revoke(tokenId: string): Promise<void>
+  /** Logs the token of this caller out, where it came with one. */
+  revoke(caller: Pick<UserCaller, 'tokenId' | 'tokenEndsAt'>): Promise<void>
 }
 
 export type TokenOptions = Readonly<{
@@ -54,9 +54,10 @@ export function createTokens({ secretKey, ttlSeconds, now, settledNow = now, db 
       return claims === undefined ? undefined : findHolder(db, claims)
     },
 
-    async revoke(tokenId) {
-      // No token lives longer than this from now on, so the row can go after it.
-      const expiresAt = new Date(now() + (ttlSeconds + longestAheadSeconds) * 1000).toISOString()
+    async revoke({ tokenId, tokenEndsAt = now() + ttlSeconds * 1000 }) {
+      if (tokenId === undefined) return
+      // The token is of no use after this, so the row can go then.
+      const expiresAt = new Date(tokenEndsAt).toISOString()
       await db.transaction().execute(async (transaction) => {
         await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(settledNow()).toISOString()).execute()
         await transaction
@@ -69,7 +70,7 @@ export function createTokens({ secretKey, ttlSeconds, now, settledNow = now, db 
   }
 }
 
-type Claims = Readonly<{ userId: string; tokenId: string; generation: number }>
+type Claims = Readonly<{ userId: string; tokenId: string; tokenEndsAt: number; generation: number }>
 
 async function readClaims(
   token: string,
@@ -96,10 +97,10 @@ async function readClaims(
 function toClaims({ sub, jti, iat, exp, generation }: JWTPayload, ttlSeconds: number): Claims | undefined {
   if (typeof sub !== 'string' || typeof jti !== 'string' || typeof generation !== 'number') return undefined
   if (iat === undefined || exp === undefined || exp > iat + ttlSeconds) return undefined
-  return { userId: sub, tokenId: jti, generation }
+  return { userId: sub, tokenId: jti, tokenEndsAt: exp * 1000, generation }
 }
 
-async function findHolder(db: Database, { userId, tokenId, generation }: Claims): Promise<UserCaller | undefined> {
+async function findHolder(db: Database, { userId, tokenId, tokenEndsAt, generation }: Claims): Promise<UserCaller | undefined> {
   const user = await db
     .selectFrom('users')
     .select(['id', 'username', 'role'])
@@ -109,5 +110,5 @@ async function findHolder(db: Database, { userId, tokenId, generation }: Claims)
       not(exists(selectFrom('revokedTokens').select('tokenId').where('tokenId', '=', tokenId))),
     )
     .executeTakeFirst()
-  return user === undefined ? undefined : { type: 'user', ...user, tokenId }
+  return user === undefined ? undefined : { type: 'user', ...user, tokenId, tokenEndsAt }
 }

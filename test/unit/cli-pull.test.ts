@@ -81,7 +81,7 @@ test('Ctrl-C keeps what has arrived, and says how to go on', async () => {
     fetch: globalThis.fetch,
   }
   // Only what the command uses of its context is there.
-  expect(await pullModel(context as unknown as Context, { requested: Promise.resolve(), signal: stop.signal })).toBe(130)
+  expect(await pullModel(context as unknown as Context, { signal: stop.signal })).toBe(130)
   expect(notes).toContain(`What has arrived is kept: "./run_llm.sh models pull ${repository}" goes on`)
   expect(await readdir(join(home, 'models'))).toEqual([`${file}.part`, `${file}.part.json`])
 })
