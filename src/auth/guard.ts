@@ -11,8 +11,9 @@ export type UserCaller = Readonly<{
   id: string
   username: string
   role: 'admin' | 'user'
-  /** Of a login. */
+  /** Of a login, with the time at which it ends, in milliseconds since 1970. */
   tokenId?: string
+  tokenEndsAt?: number
   /** The API key that the request came with, in the place of a login. */
   key?: Readonly<{ id: string; scopes: readonly KeyScope[] }>
 }>

@@ -56,8 +56,7 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
   /** A browser has one session: that which its cookie held before is over. */
   async function endEarlier({ cookies }: FastifyRequest): Promise<void> {
     const kept = cookies[sessionCookieName(production)]
-    const { tokenId } = (kept === undefined ? undefined : await tokens.findCaller(kept)) ?? {}
-    if (tokenId !== undefined) await tokens.revoke(tokenId)
+    await tokens.revoke((kept === undefined ? undefined : await tokens.findCaller(kept)) ?? {})
   }
   return async (scope) => {
     scope.get(
@@ -136,8 +135,7 @@ function userRoutes({ users, tokens, throttle, addressOf, production }: AuthRout
       '/auth/logout',
       { schema: { tags: ['auth'], summary: 'End this token', response: { 204: Type.Null() } } },
       async (request, reply) => {
-        const { tokenId } = userOf(request)
-        if (tokenId !== undefined) await tokens.revoke(tokenId)
+        await tokens.revoke(userOf(request))
         return endSession(reply, production)
       },
     )

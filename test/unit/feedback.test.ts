@@ -202,7 +202,7 @@ test('on a disk that has become read-only nothing is taken, what is stored can b
   expect((await world.post('/feedback', { text: 'before' }, user.headers)).statusCode).toBe(201)
   const mend = await makeReadOnly(world.db, 'feedback')
   const refused = await world.post('/feedback', { text: 'x' }, user.headers)
-  expect([refused.statusCode, refused.json()]).toEqual([503, { error: { code: 'unavailable', message: expect.any(String) } }])
+  expect([refused.statusCode, refused.json()]).toMatchObject([503, { error: { code: 'unavailable' } }])
   expect((await page()).items.map(({ text }) => text)).toEqual(['before'])
   await mend()
   expect((await world.post('/feedback', { text: 'after' }, user.headers)).statusCode).toBe(201)
