@@ -46,7 +46,7 @@ async function main(db: Database, data: Data): Promise<void> {
   console.log('| | p10 ms | p50 ms | recall@10 |')
   await measure('PostgreSQL, exact', data, truth, (vector) => findExactly(db, space, { vector, k }))
 
-  const index = createPostgresVectorIndex({ db, now: Date.now, maxWaiting: 10, lookAgainMs: 1000 })
+  const index = createPostgresVectorIndex({ db, now: Date.now, maxWaiting: 10, lookAgainMs: 1000, graphNumbers: 0 })
   const built = await timed(() => untilGraph(() => index.statistics(space, never)))
   const { memoryBytes } = await index.statistics(space, never)
   const { rows } = await sql<{ note: string }>`
