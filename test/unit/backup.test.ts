@@ -13,13 +13,13 @@ import { migrations } from '../../src/storage/migrations.ts'
 import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
 import { readLayouts, type TableLayout } from '../../src/storage/transfer/layout.ts'
 import { sumTable } from '../../src/storage/transfer/table-sum.ts'
+import { closeOpened, openToClose } from '../opened-storages.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 import { fillTables } from '../transfer-world.ts'
 
 let folder: string
 let layouts: readonly TableLayout[]
 let source: Storage
-const opened: Storage[] = []
 
 /** Where things are that a backup is made of. */
 const at = (...path: string[]) => join(folder, ...path)
@@ -28,8 +28,7 @@ const backupFile = () => at('kept', 'simpleia.tar')
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'simpleia-backup-'))
   layouts = await readLayouts()
-  source = await openStorage({ url: await databaseAt(at('data', 'simpleia.db')) })
-  opened.push(source)
+  source = await openToClose({ url: await databaseAt(at('data', 'simpleia.db')) })
   await fillTables(source.db, layouts)
   await write('data/secret-key', 'canary-secret')
   await write('data/snapshots/user-1/notes.snapshot', 'a snapshot')
@@ -43,7 +42,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  for (const storage of opened.splice(0)) await storage.close()
+  await closeOpened()
   await rm(folder, { recursive: true })
 })
 
