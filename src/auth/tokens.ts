@@ -3,36 +3,47 @@ import { type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { JOSEError } from 'jose/errors'
 import type { Database } from '../storage/tables.ts'
 import type { UserCaller } from './guard.ts'
+import { endSessions, keepSession, listSessions, type Session, type WhichSessions } from './sessions.ts'
 
 export type IssuedToken = Readonly<{ token: string; expiresInSeconds: number }>
 
 export interface Tokens {
-  issue(user: Readonly<{ id: string; tokenGeneration: number }>): Promise<IssuedToken>
+  /** `agent`: what the client calls itself, by which its user knows it again. */
+  issue(user: Readonly<{ id: string; tokenGeneration: number }>, agent?: string): Promise<IssuedToken>
   /** Who holds this token now; the role is the database's. Undefined for whatever is not, or no longer, a good token. */
   findCaller(token: string): Promise<UserCaller | undefined>
   /** Logs this one token out. */
   revoke(tokenId: string): Promise<void>
+  /** The logins of a user that have not ended, the newest first; 200 at most. */
+  list(userId: string): Promise<readonly Session[]>
+  /** Logs tokens of a user out. Gives how many there were. */
+  end(userId: string, which: WhichSessions): Promise<number>
 }
 
 export type TokenOptions = Readonly<{ secretKey: KeyObject; ttlSeconds: number; now: () => number; db: Database }>
 
 const algorithm = 'HS256'
 const party = 'simpleia'
+const toTime = (ms: number) => new Date(ms).toISOString()
 
 export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): Tokens {
   const nowSeconds = () => Math.floor(now() / 1000)
 
   return {
-    async issue({ id, tokenGeneration }) {
-      const token = await new SignJWT({ generation: tokenGeneration })
+    async issue(user, agent) {
+      const tokenId = randomUUID()
+      const issuedAt = nowSeconds()
+      const token = await new SignJWT({ generation: user.tokenGeneration })
         .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
         .setIssuer(party)
         .setAudience(party)
-        .setSubject(id)
-        .setJti(randomUUID())
-        .setIssuedAt(nowSeconds())
-        .setExpirationTime(nowSeconds() + ttlSeconds)
+        .setSubject(user.id)
+        .setJti(tokenId)
+        .setIssuedAt(issuedAt)
+        .setExpirationTime(issuedAt + ttlSeconds)
         .sign(secretKey)
+      const times = { createdAt: toTime(issuedAt * 1000), expiresAt: toTime((issuedAt + ttlSeconds) * 1000) }
+      await keepSession(db, { id: tokenId, user, agent, ...times })
       return { token, expiresInSeconds: ttlSeconds }
     },
 
@@ -43,16 +54,20 @@ export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): 
 
     async revoke(tokenId) {
       // No token lives longer than this from now on, so the row can go after it.
-      const expiresAt = new Date(now() + ttlSeconds * 1000).toISOString()
+      const expiresAt = toTime(now() + ttlSeconds * 1000)
       await db.transaction().execute(async (transaction) => {
-        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(now()).toISOString()).execute()
+        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', toTime(now())).execute()
         await transaction
           .insertInto('revokedTokens')
           .values({ tokenId, expiresAt })
           .onConflict((conflict) => conflict.column('tokenId').doNothing())
           .execute()
+        await transaction.deleteFrom('sessions').where('id', '=', tokenId).execute()
       })
     },
+
+    list: (userId) => listSessions(db, userId, { now: toTime(now()), after: toTime(now() - ttlSeconds * 1000) }),
+    end: (userId, which) => endSessions(db, userId, which),
   }
 }
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
-import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
+import { createApiKeysTable, createSessionsTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
 import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
 import { isPostgres } from './dialect.ts'
@@ -41,6 +41,7 @@ export const migrations: readonly Migration[] = [
   { id: '018-admin', up: createAdminTables },
   { id: '019-conversation-use', up: addConversationUse },
   { id: '020-instances', up: createInstanceTables },
+  { id: '021-sessions', up: createSessionsTable },
 ]
 
 /**
