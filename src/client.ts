@@ -26,6 +26,7 @@ export type ClientOptions = Readonly<{
 export type User = Readonly<{ id: string; username: string; role: 'admin' | 'user' }>
 export type ListedUser = User & Readonly<{ created_at: string; quota: QuotaAnswer }>
 /** An API key; with its user where it may be somebody else's. */
+export type SessionItem = SessionInList
 export type ApiKeyItem = KeyInList & Partial<Pick<KeyOfUser, 'user'>>
 /** The service says which scopes there are. */
 export type NewKey = Omit<NewKeyBody, 'scopes'> & Readonly<{ scopes?: readonly string[] }>
@@ -102,7 +103,7 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
       done('POST', '/auth/password', { current_password: current, new_password: next }),
 
     /** Where one is logged in. */
-    sessions: () => json<Readonly<{ sessions: readonly SessionInList[] }>>('GET', '/auth/sessions'),
+    sessions: () => json<Readonly<{ sessions: readonly SessionItem[] }>>('GET', '/auth/sessions'),
     endSession: (id: string) => done('DELETE', `/auth/sessions/${encodeURIComponent(id)}`),
     endOtherSessions: () => done('DELETE', '/auth/sessions'),
 
