@@ -78,6 +78,7 @@ export const messages = {
     en: 'No service answers at {url}. Start it with "{program} all" in another terminal.',
     es: 'Ningún servicio responde en {url}. Arráncalo con "{program} all" en otra terminal.',
   },
+  serviceSays: { en: 'The service says: {message}', es: 'El servicio dice (en inglés): {message}' },
   logInFirst: { en: 'Log in first: {program} login', es: 'Inicia sesión primero: {program} login' },
   needsAdmin: { en: 'This needs an admin.', es: 'Esto necesita un administrador.' },
   askUsername: { en: 'Username', es: 'Usuario' },

@@ -90,7 +90,12 @@ test('reload switches to what the file says, and says so', async () => {
 
 test('what the service refuses is told in the language of the person', async () => {
   const { run } = await createServedCli({ LANG: 'es_ES.UTF-8' })
-  expect((await run('admin users')).notes).toMatch(/No has iniciado sesión.*Inicia sesión primero/)
+  expect((await run('admin users')).notes).toMatch(
+    /No has iniciado sesión.*Inicia sesión primero.*\nEl servicio dice \(en inglés\): /,
+  )
+  expect((await run('login ana --register', 'password1\n')).notes).toMatch(
+    /^Elige otra contraseña: .*\nEl servicio dice \(en inglés\): This password is easily guessed/,
+  )
   expect((await run('dector')).notes).toContain('¿Querías decir doctor?')
 })
 
