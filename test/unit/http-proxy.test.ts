@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -82,7 +83,7 @@ test.skipIf(!hasNginx && process.env.CI === undefined)(
   async () => {
     await using server = await startServer({
       host: createFakeEngine({ answer: () => ({ pieces: ['x'] }) }),
-      settings: { ENVIRONMENT: 'production', SECRET_KEY: 'Zq8vN2kLx7RtY4wBs9HdPf3MgJc6TaUe', ALLOW_ANONYMOUS: 'true' },
+      settings: { ENVIRONMENT: 'production', SECRET_KEY: randomBytes(32).toString('hex'), ALLOW_ANONYMOUS: 'true' },
     })
     const { port, plainUrl, ca } = await openWithTls(server.port)
     async function versionOf(version: SecureVersion): Promise<string | null> {
