@@ -42,7 +42,7 @@ export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): 
         .setIssuedAt(issuedAt)
         .setExpirationTime(issuedAt + ttlSeconds)
         .sign(secretKey)
-      const times = { createdAt: toTime(issuedAt * 1000), expiresAt: toTime((issuedAt + ttlSeconds) * 1000) }
+      const times = { createdAt: toTime(now()), expiresAt: toTime((issuedAt + ttlSeconds) * 1000) }
       await keepSession(db, { id: tokenId, user, agent, ...times })
       return { token, expiresInSeconds: ttlSeconds }
     },
