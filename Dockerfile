@@ -30,7 +30,7 @@ RUN if [ "${VARIANT}" = cuda ]; then \
       && npm install --prefix /cuda --ignore-scripts --no-audit --no-fund --loglevel=error "@node-llama-cpp/linux-x64-cuda@${version}" \
       && mv /cuda/node_modules/@node-llama-cpp/linux-x64-cuda node_modules/@node-llama-cpp/; \
     fi
-COPY LICENSE ./
+COPY LICENSE NOTICE ./
 COPY config/prices.json config/
 COPY src src
 COPY web web

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import { AppError } from '../src/errors.ts'
+import { freePort } from '../test/free-port.ts'
 import type { PeerOptions } from './arguments.ts'
 import { type Dialect, type DialectName, dialects, type Sampling, type Usage } from './dialects.ts'
 import { post, type Reply, splitStream, textOf } from './exchange.ts'
@@ -215,13 +214,4 @@ async function getJson(url: URL, path: string) {
   } catch {
     return {}
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

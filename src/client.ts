@@ -1,4 +1,4 @@
-import type { AuthState, KeyInList, KeyOfUser, NewKeyBody } from './auth/schema.ts'
+import type { AuthState, KeyInList, KeyOfUser, NewKeyBody, SessionInList } from './auth/schema.ts'
 import { adminClient } from './client/admin.ts'
 import { conversationClient } from './client/conversations.ts'
 import { datasetCalls } from './client/datasets.ts'
@@ -26,6 +26,7 @@ export type ClientOptions = Readonly<{
 export type User = Readonly<{ id: string; username: string; role: 'admin' | 'user' }>
 export type ListedUser = User & Readonly<{ created_at: string; quota: QuotaAnswer }>
 /** An API key; with its user where it may be somebody else's. */
+export type SessionItem = SessionInList
 export type ApiKeyItem = KeyInList & Partial<Pick<KeyOfUser, 'user'>>
 /** The service says which scopes there are. */
 export type NewKey = Omit<NewKeyBody, 'scopes'> & Readonly<{ scopes?: readonly string[] }>
@@ -104,6 +105,11 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     changePassword: (current: string, next: string) =>
       done('POST', '/auth/password', { current_password: current, new_password: next }),
 
+    /** Where one is logged in. */
+    sessions: () => json<Readonly<{ sessions: readonly SessionItem[] }>>('GET', '/auth/sessions'),
+    endSession: (id: string) => done('DELETE', `/auth/sessions/${encodeURIComponent(id)}`),
+    endOtherSessions: () => done('DELETE', '/auth/sessions'),
+
     /** What one has used today, and may use. */
     usage: () => json<TodayAnswer>('GET', '/auth/usage'),
     keys: () => json<Readonly<{ keys: readonly ApiKeyItem[] }>>('GET', '/auth/keys'),
@@ -139,6 +145,8 @@ export function createClient({ baseUrl, token, fetch = globalThis.fetch }: Clien
     listUsers: (cursor?: string) => json<Page<ListedUser>>('GET', `/admin/users${query({ cursor })}`),
     addUser: (username: string, password: string, role: User['role'] = 'user') =>
       json<ListedUser>('POST', '/admin/users', { username, password, role }),
+    /** Logs a user out everywhere. */
+    endUserSessions: (id: string) => done('DELETE', `/admin/users/${encodeURIComponent(id)}/sessions`),
     setRole: (id: string, role: User['role']) => json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { role }),
     setQuota: (id: string, quota: UserQuotaBody) =>
       json<ListedUser>('PATCH', `/admin/users/${encodeURIComponent(id)}`, { quota }),

@@ -2,6 +2,7 @@ import { request } from 'node:http'
 import { onTestFinished } from 'vitest'
 import { createFakeEngine, type Script } from './fake-engine.ts'
 import { createFakeModel, embeddersOf } from './fake-models.ts'
+import type { JsonSchema } from './json-sample.ts'
 import { bodyOf, type StartOptions, startServer, type TestServer } from './server.ts'
 
 export type Called = Readonly<{ status: number; headers: Headers; text: string; body: unknown }>
@@ -79,30 +80,18 @@ export function sendRaw({ port }: TestServer, method: string, path: string, head
   })
 }
 
-type Schema = Readonly<{
-  type?: string
-  required?: readonly string[]
-  properties?: Readonly<Record<string, Schema>>
-  items?: Schema
-  anyOf?: readonly Schema[]
-  enum?: readonly unknown[]
-  const?: unknown
-  minimum?: number
-  maximum?: number
-  additionalProperties?: unknown
-}>
 export type Operation = Readonly<{
   method: string
   path: string
   summary: string | undefined
-  query: Readonly<Record<string, Schema>>
+  query: Readonly<Record<string, JsonSchema>>
   /** Of JSON. */
-  body: Schema | undefined
+  body: JsonSchema | undefined
 }>
 type Described = Readonly<{
   summary?: string
-  parameters?: ReadonlyArray<Readonly<{ in: string; name: string; schema: Schema }>>
-  requestBody?: Readonly<{ content?: Readonly<Record<string, Readonly<{ schema?: Schema }>>> }>
+  parameters?: ReadonlyArray<Readonly<{ in: string; name: string; schema: JsonSchema }>>
+  requestBody?: Readonly<{ content?: Readonly<Record<string, Readonly<{ schema?: JsonSchema }>>> }>
 }>
 
 /** Everything that the service says it can do. */
@@ -114,24 +103,4 @@ export async function readOperations({ url }: TestServer): Promise<readonly Oper
       query: Object.fromEntries(parameters.filter((one) => one.in === 'query').map(({ name, schema }) => [name, schema])),
     })),
   )
-}
-
-/** The smallest value that a schema lets through. */
-export function sampleOf(schema: Schema): unknown {
-  if (schema.anyOf?.[0] !== undefined) return sampleOf(schema.anyOf[0])
-  if (schema.const !== undefined) return schema.const
-  if (schema.enum !== undefined) return schema.enum[0]
-  switch (schema.type) {
-    case 'object':
-      return Object.fromEntries((schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {})]))
-    case 'array':
-      return [sampleOf(schema.items ?? {})]
-    case 'boolean':
-      return true
-    case 'integer':
-    case 'number':
-      return schema.minimum ?? 1
-    default:
-      return 'a sample text'
-  }
 }

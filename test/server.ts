@@ -37,7 +37,7 @@ export type TestServer = Readonly<{
   predict(body: unknown, headers?: Record<string, string>, signal?: AbortSignal): Promise<Response>
   /** POST /predict with `stream`, read to its end. */
   stream(body: object, headers?: Record<string, string>): Promise<Readonly<{ text: string; end: ParsedEvent | undefined }>>
-  socket(options?: ClientOptions, path?: string): Promise<TestSocket>
+  socket(options?: ClientOptions, path?: string, protocols?: string[]): Promise<TestSocket>
   /** Registers a user and logs in; the first one is the admin. */
   login(username: string): Promise<string>
   [Symbol.asyncDispose](): Promise<void>
@@ -79,7 +79,8 @@ export async function startServer({ settings = {}, ...parts }: StartOptions): Pr
       for await (const event of readEvents(await post('/predict', { ...body, stream: true }, headers))) events.push(event)
       return joinEvents(events)
     },
-    socket: (options = {}, path = '/predict/ws') => openSocket(`${url.replace('http', 'ws')}${path}`, options),
+    socket: (options = {}, path = '/predict/ws', protocols = []) =>
+      openSocket(`${url.replace('http', 'ws')}${path}`, options, protocols),
     async login(username) {
       const credentials = { username, password: `${username}-has-a-long-password` }
       await post('/auth/register', credentials)
@@ -113,8 +114,8 @@ export type TestSocket = Readonly<{
 }>
 
 /** Opens a WebSocket; rejects with "Unexpected server response: 401" and the like. */
-async function openSocket(url: string, options: ClientOptions): Promise<TestSocket> {
-  const socket = new WebSocket(url, options)
+async function openSocket(url: string, options: ClientOptions, protocols: string[]): Promise<TestSocket> {
+  const socket = new WebSocket(url, protocols, options)
   const received: SocketMessage[] = []
   const waiting: Array<(message: SocketMessage | undefined) => void> = []
   socket.on('message', (data) => {

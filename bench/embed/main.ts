@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { convertBert } from '../../src/models/convert/convert-bert.ts'
+import { freePort } from '../../test/free-port.ts'
 
 import { createOwnEnvironment, ownServer } from '../own-server.ts'
 import { rotate } from '../statistics.ts'
@@ -62,14 +62,6 @@ function start(command: string, args: readonly string[], environment: Readonly<R
       await ended
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 async function post(url: string, body: unknown): Promise<unknown> {

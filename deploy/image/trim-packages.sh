@@ -11,6 +11,8 @@ for package in better-sqlite3 usearch; do
   find "$modules/$package/prebuilds" -mindepth 1 -maxdepth 1 ! -name "linux-$arch*" -exec rm -rf {} +
 done
 rm -rf "$modules/better-sqlite3/deps" "$modules/better-sqlite3/src"
+# Of tar-stream, for another runtime than Node.js, which loads none of them.
+rm -rf "$modules"/bare-*/prebuilds
 rm -rf "$modules/usearch/numkong" "$modules/usearch/include" "$modules/usearch/c" "$modules/usearch/cpp"
 
 find "$modules" -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete

@@ -9,8 +9,8 @@ const expected = 'one that others do not guess: not among the most common passwo
 let common: ReadonlySet<string> | undefined
 
 /**
- * Throws `invalid` for a password that is tried first by those who guess: one of the 5,000 most common of at least 8 characters, the name
- * of its user, or a word of this service, the last two also with digits or signs around them.
+ * Throws `invalid` for a password that is tried first by those who guess: one of the common ones of at least 8 characters, the name of its
+ * user, or a word of this service, the last two also with digits or signs around them.
  */
 export function refuseCommonPassword(field: string, password: string, username: string): void {
   // As it is hashed: what is typed on another keyboard is the same password.
@@ -23,12 +23,11 @@ export function refuseCommonPassword(field: string, password: string, username: 
   })
 }
 
-/** Read when it is first asked for: the start does not wait for it. */
-function commonPasswords(): ReadonlySet<string> {
-  common ??= new Set(
-    readFileSync(new URL('./common-passwords.txt', import.meta.url), 'utf8')
-      .trimEnd()
-      .split('\n'),
-  )
+/** Read when it is first asked for: the start does not wait for it. Where the list comes from stands above it, before an empty line. */
+export function commonPasswords(): ReadonlySet<string> {
+  if (common === undefined) {
+    const file = readFileSync(new URL('./common-passwords.txt', import.meta.url), 'utf8')
+    common = new Set(file.slice(file.indexOf('\n\n') + 2, -1).split('\n'))
+  }
   return common
 }

@@ -1,6 +1,7 @@
 import type {} from '@fastify/cookie'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
+import { protocolsOf, tokenOfProtocols } from '../http/socket-protocols.ts'
 import { isApiKey } from './api-keys.ts'
 import { type KeyScope, refuseOutOfScope } from './key-scopes.ts'
 import { isFromOwnPage } from './own-page.ts'
@@ -54,6 +55,8 @@ export type GuardOptions = Readonly<{
   allowedOrigins?: readonly string[]
 }>
 
+const howToOffer = 'Send it in the header "Authorization", or, from a page, as a protocol beside "simpleia": "bearer.<token>".'
+
 const anonymous: Caller = Object.freeze({ type: 'anonymous' })
 
 export function createGuard({ findCaller, allowAnonymous, secureCookie = false, allowedOrigins = [] }: GuardOptions): Guard {
@@ -62,8 +65,10 @@ export function createGuard({ findCaller, allowAnonymous, secureCookie = false, 
   const tokenOfCaller = new WeakMap<Caller, string>()
 
   async function identify(request: FastifyRequest, reply: FastifyReply): Promise<UserCaller | undefined> {
+    if (hasTokenInAddress(request))
+      throw unauthorized(reply, `A token is not taken from the address, where logs would keep it. ${howToOffer}`)
     const credential = findCredential(request, cookieName)
-    // The browser sends the cookie for any page that asks it to; header and query only come from who knows the token.
+    // The browser sends the cookie for any page that asks it to; what else there is only comes from who knows the token.
     if (credential?.source === 'cookie' && mayChangeState(request)) refuseForeignPage(request, allowedOrigins)
     // Clients of other services send placeholders as key ("ollama", "sk-none"): only what looks like ours is one.
     if (credential === undefined || !looksLikeOurs(credential)) return undefined
@@ -117,14 +122,14 @@ export function userOf({ caller }: FastifyRequest): UserCaller {
   return caller
 }
 
-type Credential = Readonly<{ token: string; source: 'header' | 'query' | 'cookie' }>
+type Credential = Readonly<{ token: string; source: 'header' | 'protocol' | 'cookie' }>
 
-/** The most deliberate one counts: header, then (for WebSockets, where browsers cannot set headers) query, then cookie. */
+/** The most deliberate one counts: header, then (for WebSockets, where browsers can set no other) the protocols, then cookie. */
 function findCredential(request: FastifyRequest, cookieName: string): Credential | undefined {
   const inHeader = findInHeaders(request)
   if (inHeader !== undefined) return inHeader
-  const queried = isHandshake(request) ? findQueryToken(request.query) : undefined
-  if (queried !== undefined) return { token: queried, source: 'query' }
+  const offered = isHandshake(request) ? tokenOfProtocols(protocolsOf(request.headers)) : undefined
+  if (offered !== undefined) return { token: offered, source: 'protocol' }
   const kept = request.cookies?.[cookieName]
   return kept === undefined || kept === '' ? undefined : { token: kept, source: 'cookie' }
 }
@@ -138,9 +143,10 @@ function findInHeaders({ headers }: FastifyRequest): Credential | undefined {
   return given.find(looksLikeOurs) ?? given[0]
 }
 
-function findQueryToken(query: unknown): string | undefined {
-  const isObject = typeof query === 'object' && query !== null && 'access_token' in query
-  return isObject && typeof query.access_token === 'string' ? query.access_token : undefined
+/** Without this, who is refused or taken for nobody would look for the reason in the token. */
+function hasTokenInAddress(request: FastifyRequest): boolean {
+  const { query } = request
+  return isHandshake(request) && typeof query === 'object' && query !== null && 'access_token' in query
 }
 
 /** A login's token; or an API key, which no browser keeps as a cookie. */

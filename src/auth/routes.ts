@@ -23,6 +23,7 @@ import {
   userPath,
 } from './schema.ts'
 import { sessionCookieName, sessionCookieOptions, sessionCookiePlace } from './session-cookie.ts'
+import { sessionRoutes } from './session-routes.ts'
 import type { Tokens } from './tokens.ts'
 import { usernameKey } from './username.ts'
 import type { User, Users } from './users.ts'
@@ -46,7 +47,7 @@ export type AuthRoutes = Readonly<Record<'public' | 'self' | 'user' | 'admin', F
 /** Who has shown nothing yet has the service read so much, and no more: names and passwords are short. */
 const mostBodyBytes = 65_536
 
-/** The `/auth` and `/admin/users` endpoints, by the scope that each is mounted in. */
+/** The `/auth` and `/admin/users` endpoints but those of keys, by the scope that each is mounted in. */
 export function authRoutes(options: AuthRoutesOptions): AuthRoutes {
   return { public: publicRoutes(options), self: selfRoutes, user: userRoutes(options), admin: adminRoutes(options) }
 }
@@ -112,7 +113,7 @@ function publicRoutes(options: AuthRoutesOptions): FastifyPluginAsync {
         const account = await throttle.attempt(attempt, () => users.findByPassword({ username, password }))
         if (account === undefined) throw new AppError('unauthorized', 'This username and password do not fit together.')
         await endEarlier(request)
-        const { token, expiresInSeconds } = await tokens.issue(account)
+        const { token, expiresInSeconds } = await tokens.issue(account, request.headers['user-agent'])
         reply.setCookie(sessionCookieName(production), token, sessionCookieOptions(production, expiresInSeconds))
         reply.header('cache-control', 'no-store')
         return { access_token: token, token_type: 'bearer', expires_in: expiresInSeconds }
@@ -131,6 +132,8 @@ const selfRoutes: FastifyPluginAsync = async (scope) => {
 
 function userRoutes({ users, tokens, throttle, addressOf, production }: AuthRoutesOptions): FastifyPluginAsync {
   return async (scope) => {
+    await scope.register(sessionRoutes(tokens))
+
     scope.post(
       '/auth/logout',
       { schema: { tags: ['auth'], summary: 'End this token', response: { 204: Type.Null() } } },

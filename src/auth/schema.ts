@@ -74,6 +74,17 @@ export const session = Type.Object({
   expires_in: Type.Integer({ description: 'Seconds.' }),
 })
 
+export const sessionInList = Type.Object({
+  id: Type.String(),
+  agent: Type.Union([Type.String(), Type.Null()], { description: 'What the client called itself (User-Agent).' }),
+  created_at: Type.String({ format: 'date-time' }),
+  expires_at: Type.String({ format: 'date-time' }),
+  current: Type.Boolean({ description: 'Whether it is the one that asks.' }),
+})
+export type SessionInList = Static<typeof sessionInList>
+export const sessionList = Type.Object({ sessions: Type.Array(sessionInList) })
+export const sessionPath = Type.Object({ id: Type.String({ minLength: 1, maxLength: 100 }) }, strict)
+
 const scopes = Type.Array(Type.Unsafe<KeyScope>({ type: 'string', enum: [...keyScopes] }), { minItems: 1, uniqueItems: true })
 const time = Type.String({ format: 'date-time' })
 const timeOrNull = Type.Union([time, Type.Null()])

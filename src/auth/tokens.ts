@@ -3,15 +3,21 @@ import { type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { JOSEError } from 'jose/errors'
 import type { Database } from '../storage/tables.ts'
 import type { UserCaller } from './guard.ts'
+import { endSessions, keepSession, listSessions, type Session, type WhichSessions } from './sessions.ts'
 
 export type IssuedToken = Readonly<{ token: string; expiresInSeconds: number }>
 
 export interface Tokens {
-  issue(user: Readonly<{ id: string; tokenGeneration: number }>): Promise<IssuedToken>
+  /** `agent`: what the client calls itself, by which its user knows it again. */
+  issue(user: Readonly<{ id: string; tokenGeneration: number }>, agent?: string): Promise<IssuedToken>
   /** Who holds this token now; the role is the database's. Undefined for whatever is not, or no longer, a good token. */
   findCaller(token: string): Promise<UserCaller | undefined>
   /** Logs the token of this caller out, where it came with one. */
   revoke(caller: Pick<UserCaller, 'tokenId' | 'tokenEndsAt'>): Promise<void>
+  /** The logins of a user that have not ended, the newest first; 200 at most. */
+  list(userId: string): Promise<readonly Session[]>
+  /** Logs tokens of a user out. Gives how many there were. */
+  end(userId: string, which: WhichSessions): Promise<number>
 }
 
 export type TokenOptions = Readonly<{
@@ -31,21 +37,30 @@ const longestAheadSeconds = 400 * 24 * 3600
 
 const algorithm = 'HS256'
 const party = 'simpleia'
+const toTime = (ms: number) => new Date(ms).toISOString()
 
 export function createTokens({ secretKey, ttlSeconds, now, settledNow = now, db }: TokenOptions): Tokens {
   const nowSeconds = () => Math.floor(now() / 1000)
 
   return {
-    async issue({ id, tokenGeneration }) {
-      const token = await new SignJWT({ generation: tokenGeneration })
+    async issue(user, agent) {
+      const tokenId = randomUUID()
+      const issuedAt = nowSeconds()
+      const token = await new SignJWT({ generation: user.tokenGeneration })
         .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
         .setIssuer(party)
         .setAudience(party)
-        .setSubject(id)
-        .setJti(randomUUID())
-        .setIssuedAt(nowSeconds())
-        .setExpirationTime(nowSeconds() + ttlSeconds)
+        .setSubject(user.id)
+        .setJti(tokenId)
+        .setIssuedAt(issuedAt)
+        .setExpirationTime(issuedAt + ttlSeconds)
         .sign(secretKey)
+      const times = {
+        createdAt: toTime(now()),
+        expiresAt: toTime((issuedAt + ttlSeconds) * 1000),
+        overBefore: toTime(settledNow()),
+      }
+      await keepSession(db, { id: tokenId, user, agent, ...times })
       return { token, expiresInSeconds: ttlSeconds }
     },
 
@@ -57,16 +72,20 @@ export function createTokens({ secretKey, ttlSeconds, now, settledNow = now, db 
     async revoke({ tokenId, tokenEndsAt = now() + ttlSeconds * 1000 }) {
       if (tokenId === undefined) return
       // The token is of no use after this, so the row can go then.
-      const expiresAt = new Date(tokenEndsAt).toISOString()
+      const expiresAt = toTime(tokenEndsAt)
       await db.transaction().execute(async (transaction) => {
-        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(settledNow()).toISOString()).execute()
+        await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', toTime(settledNow())).execute()
         await transaction
           .insertInto('revokedTokens')
           .values({ tokenId, expiresAt })
           .onConflict((conflict) => conflict.column('tokenId').doNothing())
           .execute()
+        await transaction.deleteFrom('sessions').where('id', '=', tokenId).execute()
       })
     },
+
+    list: (userId) => listSessions(db, userId, { now: toTime(now()), after: toTime(now() - ttlSeconds * 1000) }),
+    end: (userId, which) => endSessions(db, userId, which),
   }
 }
 

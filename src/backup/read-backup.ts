@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { AppError } from '../errors.ts'
 import { type Manifest, manifestName, placeOf, readManifest, rowsName } from './manifest.ts'
-import { listTar, readEntry, type TarEntry } from './tar-file.ts'
-import { damagedTar } from './tar-header.ts'
+import { damagedTar, readEntry, readTar, type TarEntry } from './tar-file.ts'
 
 export type Backup = Readonly<{
   manifest: Manifest
@@ -25,10 +24,9 @@ export async function openBackup(path: string): Promise<Backup> {
     throw new AppError('not_found', `The backup ${path} cannot be read.`, { cause })
   })
   try {
-    const entries = new Map<string, TarEntry>()
-    for await (const entry of listTar(file)) entries.set(entry.name, entry)
+    const entries = await readEntries(file)
     const manifest = await findManifest(file, entries)
-    await checkWhole(file, entries, manifest)
+    checkWhole(entries, manifest)
     return createBackup(file, entries, manifest)
   } catch (error) {
     await file.close()
@@ -36,7 +34,21 @@ export async function openBackup(path: string): Promise<Backup> {
   }
 }
 
-async function findManifest(file: FileHandle, entries: ReadonlyMap<string, TarEntry>): Promise<Manifest> {
+type Entry = TarEntry & Readonly<{ sha256: string }>
+
+/** All that it holds, with what each entry is now; the last of a name counts. */
+async function readEntries(file: FileHandle): Promise<ReadonlyMap<string, Entry>> {
+  const entries = new Map<string, Entry>()
+  for await (const { content, ...entry } of readTar(file)) {
+    if (entry.name !== manifestName) placeOf(entry.name)
+    const hash = createHash('sha256')
+    for await (const piece of content) hash.update(piece)
+    entries.set(entry.name, { ...entry, sha256: hash.digest('hex') })
+  }
+  return entries
+}
+
+async function findManifest(file: FileHandle, entries: ReadonlyMap<string, Entry>): Promise<Manifest> {
   const entry = entries.get(manifestName)
   if (entry === undefined || entry.sizeBytes > mostManifestBytes) throw damagedTar()
   const pieces: Buffer[] = []
@@ -45,20 +57,14 @@ async function findManifest(file: FileHandle, entries: ReadonlyMap<string, TarEn
 }
 
 /** Everything that is named is there, is what it was, and nothing else is there. */
-async function checkWhole(file: FileHandle, entries: ReadonlyMap<string, TarEntry>, manifest: Manifest): Promise<void> {
+function checkWhole(entries: ReadonlyMap<string, Entry>, manifest: Manifest): void {
   const named = new Set([manifestName, ...manifest.files.map(({ name }) => name)])
-  for (const name of entries.keys()) {
-    if (name !== manifestName) placeOf(name)
-    // What was rewritten while it was read, and had gone when it was to be read again.
-    if (!named.has(name) && placeOf(name).section === 'database') throw damagedTar()
-  }
+  // What was rewritten while it was read, and had gone when it was to be read again.
+  for (const name of entries.keys()) if (!named.has(name) && placeOf(name).section === 'database') throw damagedTar()
   for (const { name, bytes, sha256 } of manifest.files) {
     placeOf(name)
     const entry = entries.get(name)
-    if (entry?.sizeBytes !== bytes) throw damaged(name)
-    const hash = createHash('sha256')
-    for await (const piece of readEntry(file, entry)) hash.update(piece)
-    if (hash.digest('hex') !== sha256) throw damaged(name)
+    if (entry?.sizeBytes !== bytes || entry.sha256 !== sha256) throw damaged(name)
   }
   for (const { name, pieces } of manifest.tables)
     for (let piece = 0; piece < pieces; piece += 1) if (!named.has(rowsName(name, piece))) throw damaged(rowsName(name, piece))
@@ -67,7 +73,7 @@ async function checkWhole(file: FileHandle, entries: ReadonlyMap<string, TarEntr
 const damaged = (name: string) =>
   new AppError('invalid', `The backup is damaged: ${JSON.stringify(name)} is not what it was. Nothing was changed.`)
 
-function createBackup(file: FileHandle, entries: ReadonlyMap<string, TarEntry>, manifest: Manifest): Backup {
+function createBackup(file: FileHandle, entries: ReadonlyMap<string, Entry>, manifest: Manifest): Backup {
   async function* read(name: string): AsyncGenerator<Buffer> {
     const entry = entries.get(name)
     if (entry === undefined) throw damaged(name)

@@ -1,84 +1,139 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { blockBytes, damagedTar, paddingOf, readHeader, readLongName, writeHeader, writeLongName } from './tar-header.ts'
+import { pipeline } from 'node:stream/promises'
+import { extract, type Header, pack } from 'tar-stream'
+import { AppError } from '../errors.ts'
 
 const chunkBytes = 1024 * 1024
-const mostNameBytes = 100
-const mostLongNameBytes = 4096
+const headerBytes = 512
+const endBytes = 1024
 
 export interface TarWriter {
   /** Gives the SHA-256, in hex. `chunks` that are shorter or longer than said are filled up or cut off; then it is undefined. */
   add(name: string, sizeBytes: number, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string | undefined>
-  end(): Promise<void>
 }
 
-/** `seconds`: since 1970, the time that all entries bear. */
-export function createTarWriter(file: FileHandle, seconds: number): TarWriter {
-  async function writeShort(name: string, type: 'file' | 'extended', content: Buffer): Promise<void> {
-    await file.writeFile(writeHeader({ name, sizeBytes: content.length, type }, seconds))
-    await file.writeFile(Buffer.concat([content, Buffer.alloc(paddingOf(content.length))]))
+/** Writes what `fill` adds, as fast as the disk takes it, and the end. All entries bear the time `modifiedAt`. */
+export async function writeTar<T>(file: FileHandle, modifiedAt: Date, fill: (tar: TarWriter) => Promise<T>): Promise<T> {
+  const tar = pack({ highWaterMark: chunkBytes })
+  let failure: unknown
+  const written = writeAll(file, tar).catch((error: unknown) => {
+    failure = error
+  })
+
+  async function add(...[name, sizeBytes, chunks]: Parameters<TarWriter['add']>): Promise<string | undefined> {
+    const fitting = fitTo(sizeBytes, chunks)
+    // Readable by its owner alone where it is unpacked.
+    await pipeline(fitting.chunks, tar.entry({ name, size: sizeBytes, mode: 0o600, mtime: modifiedAt, type: 'file' }))
+    return fitting.sha256()
   }
 
-  return {
-    async add(name, sizeBytes, chunks) {
-      const isLong = Buffer.byteLength(name) > mostNameBytes
-      if (isLong) await writeShort('name', 'extended', writeLongName(name))
-      await file.writeFile(writeHeader({ name: isLong ? 'see-the-header-before' : name, sizeBytes, type: 'file' }, seconds))
-      const hash = createHash('sha256')
-      let written = 0
-      let isWhole = true
-      for await (const chunk of chunks) {
-        const fitting = chunk.subarray(0, sizeBytes - written)
-        isWhole &&= fitting.length === chunk.length
-        hash.update(fitting)
-        await file.writeFile(fitting)
-        written += fitting.length
-        if (!isWhole) break
-      }
-      isWhole &&= written === sizeBytes
-      for (; written < sizeBytes; written += Math.min(chunkBytes, sizeBytes - written))
-        await file.writeFile(Buffer.alloc(Math.min(chunkBytes, sizeBytes - written)))
-      await file.writeFile(Buffer.alloc(paddingOf(sizeBytes)))
-      return isWhole ? hash.digest('hex') : undefined
-    },
-    async end() {
-      await file.writeFile(Buffer.alloc(2 * blockBytes))
-    },
+  try {
+    const result = await fill({ add })
+    tar.finalize()
+    await written
+    if (failure !== undefined) throw failure
+    return result
+  } catch (error) {
+    tar.destroy()
+    await written
+    // What the disk has said comes first: the rest follows from it.
+    throw failure ?? error
   }
+}
+
+async function writeAll(file: FileHandle, chunks: AsyncIterable<unknown>): Promise<void> {
+  for await (const chunk of bytesOf(chunks)) await file.writeFile(chunk)
+}
+
+/** The types of its streams do not say that they carry bytes. */
+async function* bytesOf(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    if (!(chunk instanceof Uint8Array)) throw new AppError('internal', 'A tar file is made of bytes.')
+    yield chunk
+  }
+}
+
+/** As many bytes as were promised, whatever comes. */
+function fitTo(sizeBytes: number, source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+  const hash = createHash('sha256')
+  let isWhole = true
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    let written = 0
+    for await (const chunk of source) {
+      const fitting = chunk.subarray(0, sizeBytes - written)
+      isWhole &&= fitting.length === chunk.length
+      hash.update(fitting)
+      written += fitting.length
+      if (fitting.length > 0) yield fitting
+      if (!isWhole) break
+    }
+    isWhole &&= written === sizeBytes
+    for (; written < sizeBytes; written += Math.min(chunkBytes, sizeBytes - written))
+      yield Buffer.alloc(Math.min(chunkBytes, sizeBytes - written))
+  }
+  return { chunks, sha256: () => (isWhole ? hash.digest('hex') : undefined) }
 }
 
 /** A file in a tar file. */
 export type TarEntry = Readonly<{ name: string; offset: number; sizeBytes: number }>
 
-/** In their order. Throws `invalid` for what is no tar file of plain files, or ends before its end. */
-export async function* listTar(file: FileHandle): AsyncGenerator<TarEntry> {
+/**
+ * In their order; what each holds has to be read before the next is asked for. Throws `invalid` for what is no tar file of plain files, or
+ * ends before its end.
+ */
+export async function* readTar(file: FileHandle): AsyncGenerator<TarEntry & Readonly<{ content: AsyncIterable<Uint8Array> }>> {
+  const tar = extract()
   const { size } = await file.stat()
-  let longName: string | undefined
-  for (let at = 0; ; ) {
-    const header = readHeader(await readBytes(file, at, blockBytes))
-    if (header === undefined) return
-    const { sizeBytes } = header
-    const offset = at + blockBytes
-    if (offset + sizeBytes > size) throw damagedTar()
-    if (header.type === 'extended') {
-      if (sizeBytes > mostLongNameBytes) throw damagedTar()
-      longName = readLongName(await readBytes(file, offset, sizeBytes))
-    } else {
-      yield { name: longName ?? header.name, offset, sizeBytes }
-      longName = undefined
+  let end = 0
+  const reading = pipeline(readFrom(file, size), tar).catch(() => {})
+  try {
+    for await (const content of tar) {
+      const { name, sizeBytes } = readHeader(content.header)
+      const offset = content.offset + headerBytes
+      end = offset + sizeBytes + ((headerBytes - (sizeBytes % headerBytes)) % headerBytes)
+      yield { name, offset, sizeBytes, content: contentOf(content) }
     }
-    at = offset + sizeBytes + paddingOf(sizeBytes)
+  } catch (error) {
+    throw toReadError(error)
+  } finally {
+    tar.destroy()
+    await reading
+  }
+  // Where it was cut off between two entries, the mark at its end is missing.
+  for await (const bytes of readFrom(file, end + endBytes, end)) if (bytes.some((byte) => byte !== 0)) throw damagedTar()
+}
+
+async function* contentOf(source: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* bytesOf(source)
+  } catch (error) {
+    throw toReadError(error)
   }
 }
 
-async function readBytes(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position)
-  if (bytesRead < length) throw damagedTar()
-  return buffer
+/** What the disk could not read is no fault of the file. */
+const toReadError = (error: unknown): unknown =>
+  error instanceof AppError || (error instanceof Error && 'syscall' in error) ? error : damagedTar(error)
+
+function readHeader({ name, size, type }: Header): Readonly<{ name: string; sizeBytes: number }> {
+  if (type !== 'file') throw new AppError('invalid', 'This is no backup of simpleIA: it holds something else than plain files.')
+  if (!Number.isSafeInteger(size)) throw damagedTar()
+  return { name, sizeBytes: size }
+}
+
+export const damagedTar = (cause?: unknown): AppError =>
+  new AppError('invalid', 'This is no backup of simpleIA, or it is damaged or cut off. Nothing was changed.', { cause })
+
+async function* readFrom(file: FileHandle, end: number, start = 0): AsyncGenerator<Buffer> {
+  for (let position = start; position < end; position += chunkBytes) {
+    const length = Math.min(chunkBytes, end - position)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position)
+    if (bytesRead < length) throw damagedTar()
+    yield buffer
+  }
 }
 
 /** What an entry holds, in pieces of some size. */
-export async function* readEntry(file: FileHandle, { offset, sizeBytes }: TarEntry): AsyncGenerator<Buffer> {
-  for (let done = 0; done < sizeBytes; done += chunkBytes)
-    yield await readBytes(file, offset + done, Math.min(chunkBytes, sizeBytes - done))
-}
+export const readEntry = (file: FileHandle, { offset, sizeBytes }: TarEntry): AsyncGenerator<Buffer> =>
+  readFrom(file, offset + sizeBytes, offset)

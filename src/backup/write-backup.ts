@@ -10,7 +10,7 @@ import { readLastNumber, readRows } from '../storage/transfer/read-rows.ts'
 import { createTableSum } from '../storage/transfer/table-sum.ts'
 import { backupsFolder, type KeptFile, type KeptFolders, listKeptFiles } from './kept-files.ts'
 import { format, type Manifest, manifestName, rowsName } from './manifest.ts'
-import { createTarWriter, type TarWriter } from './tar-file.ts'
+import { type TarWriter, writeTar } from './tar-file.ts'
 
 export type BackupParts = Readonly<{
   storage: Storage
@@ -51,9 +51,14 @@ export async function writeBackup(path: string, parts: BackupParts): Promise<Man
 }
 
 async function writeAll(file: FileHandle, parts: BackupParts): Promise<Manifest> {
-  const { storage, layouts, migrations, folders, version, now } = parts
-  const createdAt = new Date(now())
-  const tar = createTarWriter(file, Math.floor(createdAt.getTime() / 1000))
+  const createdAt = new Date(parts.now())
+  const manifest = await writeTar(file, createdAt, (tar) => fillTar(tar, parts, createdAt))
+  await file.sync()
+  return manifest
+}
+
+async function fillTar(tar: TarWriter, parts: BackupParts, createdAt: Date): Promise<Manifest> {
+  const { storage, layouts, migrations, folders, version } = parts
   const files: FileSum[] = []
   const tables = await storage.readSnapshot(async (db) => {
     const written: Table[] = []
@@ -65,8 +70,6 @@ async function writeAll(file: FileHandle, parts: BackupParts): Promise<Manifest>
   const manifest: Manifest = { format, version, created_at: createdAt.toISOString(), migrations: [...migrations], tables, files }
   const text = Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`)
   await tar.add(manifestName, text.length, [text])
-  await tar.end()
-  await file.sync()
   return manifest
 }
 

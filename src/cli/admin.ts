@@ -46,6 +46,17 @@ export async function changeRole(context: Context): Promise<number> {
   })
 }
 
+/** `admin users logout USERNAME` */
+export async function logUserOut(context: Context): Promise<number> {
+  const { words, say, terminal } = context
+  return withService(context, async (client) => {
+    const user = await getUser(client, words[0] ?? '', context)
+    await client.endUserSessions(user.id)
+    writeLine(terminal.notes, say('userLoggedOut', { username: printable(user.username) }))
+    return 0
+  })
+}
+
 /** `admin users delete USERNAME` */
 export async function deleteUser(context: Context): Promise<number> {
   const { words, say, terminal } = context

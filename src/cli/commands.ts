@@ -277,6 +277,13 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./reset-password.ts')).resetPassword(context),
   },
   {
+    path: ['admin', 'users', 'logout'],
+    arguments: ['USERNAME'],
+    flags: [],
+    help: { en: 'Logs a user out everywhere.', es: 'Cierra todas las sesiones de un usuario.' },
+    run: async (context) => (await import('./admin.ts')).logUserOut(context),
+  },
+  {
     path: ['admin', 'users', 'delete'],
     arguments: ['USERNAME'],
     flags: [],

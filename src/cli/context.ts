@@ -4,6 +4,7 @@ import { type Client, createClient } from '../client.ts'
 import type { Language } from '../config/kinds.ts'
 import { type Config, type Environment, loadConfig } from '../config.ts'
 import { AppError } from '../errors.ts'
+import { findRule } from '../field-rules.ts'
 import { findToken } from './credentials.ts'
 import { failures, type Say } from './messages.ts'
 
@@ -98,10 +99,11 @@ export async function inWords(
   })
 }
 
-/** In English a service's own message says it all; in other languages it follows in brackets. */
-export function describeFailure({ code, message }: AppError, language: Language, say: Say): string {
-  const meaning = language === 'en' ? message : `${failures[code][language]} (${message})`
-  return code === 'unauthorized' ? `${meaning} ${say('logInFirst')}` : meaning
+/** In English a service's own message says it all; in other languages it follows in a line of its own. */
+export function describeFailure({ code, message, details }: AppError, language: Language, say: Say): string {
+  const meaning = language === 'en' ? message : (findRule(details) ?? failures[code])[language]
+  const next = code === 'unauthorized' ? ` ${say('logInFirst')}` : ''
+  return `${meaning}${next}${language === 'en' ? '' : `\n${say('serviceSays', { message })}`}`
 }
 
 export function writeLine(stream: Writable, text = ''): void {

@@ -78,6 +78,7 @@ export const messages = {
     en: 'No service answers at {url}. Start it with "{program} all" in another terminal.',
     es: 'Ningún servicio responde en {url}. Arráncalo con "{program} all" en otra terminal.',
   },
+  serviceSays: { en: 'The service says: {message}', es: 'El servicio dice (en inglés): {message}' },
   logInFirst: { en: 'Log in first: {program} login', es: 'Inicia sesión primero: {program} login' },
   needsAdmin: { en: 'This needs an admin.', es: 'Esto necesita un administrador.' },
   askUsername: { en: 'Username', es: 'Usuario' },
@@ -105,6 +106,10 @@ export const messages = {
   passwordSet: {
     en: '{username} has a new password, and is logged out everywhere. API keys live on.',
     es: '{username} tiene otra contraseña y su sesión se ha cerrado en todas partes. Las claves de API siguen.',
+  },
+  userLoggedOut: {
+    en: '{username} is logged out everywhere. API keys live on.',
+    es: '{username} ya no tiene sesiones abiertas. Sus claves de API siguen valiendo.',
   },
   userRemoved: { en: 'The user {username} is deleted.', es: 'El usuario {username} está borrado.' },
   noFeedback: { en: 'There is no feedback yet.', es: 'Todavía no hay opiniones.' },

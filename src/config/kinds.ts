@@ -111,3 +111,6 @@ export const duration: Kind<number> = {
     return amount === undefined || factor === undefined ? undefined : Number(amount) * factor
   },
 }
+
+/** A time of a second to a year. */
+export const seconds = integer({ minimum: 1, maximum: 31_536_000 })

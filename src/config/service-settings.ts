@@ -1,9 +1,8 @@
 import { isIP } from 'node:net'
-import { byteSize, integer, listOf, oneOf, type Text, text, yesOrNo } from './kinds.ts'
+import { integer, listOf, oneOf, type Text, text } from './kinds.ts'
 import type { Setting } from './setting.ts'
 
 const port = integer({ minimum: 0, maximum: 65_535 })
-const seconds = integer({ minimum: 1, maximum: 31_536_000 })
 const none: Text = { en: 'none', es: 'ninguno' }
 
 const origins = listOf(
@@ -15,10 +14,10 @@ const origins = listOf(
 )
 const hostNames = listOf(
   {
-    en: 'host names such as ai.example.com, parted by commas',
-    es: 'nombres de máquina como ia.example.com, separados por comas',
+    en: 'host names such as ai.example.com or *.example.com, parted by commas',
+    es: 'nombres de máquina como ia.example.com o *.example.com, separados por comas',
   },
-  (item) => URL.parse(`http://${item}`)?.hostname === item.toLowerCase(),
+  isHostPattern,
 )
 const proxies = listOf(
   {
@@ -31,6 +30,12 @@ function isAddressOrSubnet(item: string): boolean {
   const [address = '', bits, ...rest] = item.split('/')
   const width = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
   return width > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width))
+}
+
+/** A `*` stands for the first part of a name alone, and never for a whole domain of the internet's highest level. */
+function isHostPattern(item: string): boolean {
+  const name = item.startsWith('*.') && item.includes('.', 2) ? item.slice(2) : item
+  return !name.includes('*') && URL.parse(`http://${name}`)?.hostname === name.toLowerCase()
 }
 
 export const serviceSettings = {
@@ -78,8 +83,8 @@ export const serviceSettings = {
       es: 'nombres locales; con otro HOST también direcciones y nombres de redes privadas',
     },
     help: {
-      en: 'Names by which browsers reach the service, besides those of CORS_ORIGINS and what comes through TRUST_PROXY. Others are refused.',
-      es: 'Nombres por los que los navegadores llegan al servicio, además de los de CORS_ORIGINS y lo que pasa por TRUST_PROXY. Otros se rechazan.',
+      en: 'Names by which browsers reach the service, besides those of CORS_ORIGINS and what comes through TRUST_PROXY. *.example.com: each name with one part more.',
+      es: 'Nombres por los que los navegadores llegan al servicio, además de los de CORS_ORIGINS y lo que pasa por TRUST_PROXY. *.example.com: todo nombre con una parte más.',
     },
   },
   corsOrigins: {
@@ -130,249 +135,5 @@ export const serviceSettings = {
       en: 'The least important log lines that are written.',
       es: 'Las líneas de registro menos importantes que se escriben.',
     },
-  },
-  secretKey: {
-    env: 'SECRET_KEY',
-    group: 'access',
-    kind: text({ pattern: /^.{32,}$/, expected: { en: 'at least 32 characters', es: 'al menos 32 caracteres' } }),
-    default: undefined,
-    defaultText: {
-      en: 'made at the first start and kept in DATA_DIR',
-      es: 'se crea en el primer arranque y se guarda en DATA_DIR',
-    },
-    secret: true,
-    help: {
-      en: 'Signs the tokens of users. Required in production and on any address other than loopback.',
-      es: 'Firma los tokens de los usuarios. Obligatoria en producción y en toda dirección que no sea la local.',
-    },
-  },
-  metricsToken: {
-    env: 'METRICS_TOKEN',
-    group: 'access',
-    kind: text({
-      pattern: /^[\x21-\x7e]{32,512}$/,
-      expected: { en: '32 to 512 characters without blanks', es: 'de 32 a 512 caracteres sin espacios' },
-    }),
-    default: undefined,
-    defaultText: {
-      en: 'none: collectors elsewhere need an API key',
-      es: 'ninguno: los recolectores de otras máquinas necesitan una clave de API',
-    },
-    secret: true,
-    help: {
-      en: 'Lets a collector on another machine read /metrics, also while the database is away. It opens nothing else.',
-      es: 'Permite que un recolector de otra máquina lea /metrics, también mientras falta la base de datos. No abre nada más.',
-    },
-  },
-  tokenTtlSeconds: {
-    env: 'TOKEN_TTL_SECONDS',
-    group: 'access',
-    kind: seconds,
-    default: 86_400,
-    help: { en: 'How long a login lasts.', es: 'Cuánto dura una sesión iniciada.' },
-  },
-  allowAnonymous: {
-    env: 'ALLOW_ANONYMOUS',
-    group: 'access',
-    kind: yesOrNo,
-    default: undefined,
-    defaultText: {
-      en: 'true in development on a loopback address, else false',
-      es: 'true en development en una dirección local; si no, false',
-    },
-    help: { en: 'May one ask the model without a token?', es: '¿Se puede preguntar al modelo sin token?' },
-  },
-  allowRegistration: {
-    env: 'ALLOW_REGISTRATION',
-    group: 'access',
-    kind: yesOrNo,
-    default: true,
-    help: {
-      en: 'May anyone who reaches the service open an account? The first account, and those that admins open, need no permission.',
-      es: '¿Puede abrir una cuenta cualquiera que llegue al servicio? La primera, y las que abren los administradores, siempre se pueden.',
-    },
-  },
-  modelsDir: {
-    env: 'MODELS_DIR',
-    group: 'storage',
-    kind: text(),
-    default: 'model_llm',
-    help: { en: 'Folder of the model files.', es: 'Carpeta de los archivos de modelos.' },
-  },
-  dataDir: {
-    env: 'DATA_DIR',
-    group: 'storage',
-    kind: text(),
-    default: 'data',
-    help: { en: 'Folder of everything that the service writes.', es: 'Carpeta de todo lo que escribe el servicio.' },
-  },
-  configFile: {
-    env: 'CONFIG_FILE',
-    group: 'storage',
-    kind: text(),
-    default: 'config/config.json',
-    help: {
-      en: 'File of what can change while the service runs: the selected model and provider.',
-      es: 'Archivo de lo que puede cambiar con el servicio en marcha: el modelo y el proveedor elegidos.',
-    },
-  },
-  databaseUrl: {
-    env: 'DATABASE_URL',
-    group: 'storage',
-    // Another address would become a folder of that name, with a password in it perhaps.
-    kind: text({
-      pattern: /^(?!(?!postgres(ql)?:)\w+:\/\/)/,
-      expected: { en: 'the path of a file, or postgres://…', es: 'la ruta de un archivo, o postgres://…' },
-    }),
-    default: undefined,
-    defaultText: { en: 'simpleia.db in DATA_DIR', es: 'simpleia.db en DATA_DIR' },
-    secret: true,
-    help: {
-      en: 'Path of the SQLite file, or postgres://USER:PASSWORD@HOST/DATABASE (with pgvector), which many replicas can share.',
-      es: 'Ruta del archivo SQLite, o postgres://USUARIO:CLAVE@HOST/BASE (con pgvector), que pueden compartir muchas réplicas.',
-    },
-  },
-  redisUrl: {
-    env: 'REDIS_URL',
-    group: 'storage',
-    kind: text({
-      // The number of a database may follow, and nothing else: no rule about the connection comes by the address.
-      pattern: /^rediss?:\/\/((%[\da-f]{2}|[^\s/?#@%])*@)?(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?(\/\d{0,5})?$/i,
-      expected: {
-        en: 'redis://USER:PASSWORD@HOST:PORT/NUMBER, or rediss://… for TLS',
-        es: 'redis://USUARIO:CLAVE@MÁQUINA:PUERTO/NÚMERO, o rediss://… para TLS',
-      },
-    }),
-    default: undefined,
-    secret: true,
-    help: {
-      en: 'Redis or Valkey in which all replicas share rate limits, failed logins and cached answers. Without it each has its own.',
-      es: 'Redis o Valkey donde todas las réplicas comparten límites, inicios de sesión fallidos y respuestas en caché. Sin él cada una tiene lo suyo.',
-    },
-  },
-  storePredictions: {
-    env: 'STORE_PREDICTIONS',
-    group: 'storage',
-    kind: yesOrNo,
-    default: true,
-    help: {
-      en: 'Are answers remembered with their prompts, so that feedback can teach? Each user can switch it off for themselves.',
-      es: '¿Se recuerdan las respuestas con sus peticiones, para aprender de las opiniones? Cada usuario puede desactivarlo para sí.',
-    },
-  },
-  predictionRetentionDays: {
-    env: 'PREDICTION_RETENTION_DAYS',
-    group: 'storage',
-    kind: integer({ minimum: 0, maximum: 36_500 }),
-    default: 90,
-    help: {
-      en: 'How many days answers without feedback are remembered; 0: without end. Those with feedback stay until they are deleted.',
-      es: 'Cuántos días se recuerdan las respuestas sin opinión; 0: sin fin. Las que tienen opinión siguen hasta que alguien las borre.',
-    },
-  },
-  maxQueue: {
-    env: 'MAX_QUEUE',
-    group: 'limits',
-    kind: integer({ minimum: 0, maximum: 100_000 }),
-    default: 64,
-    help: {
-      en: 'Requests that may wait for the model; one more is answered with 503 at once.',
-      es: 'Peticiones que pueden esperar al modelo; la siguiente recibe un 503 al instante.',
-    },
-  },
-  maxBodyBytes: {
-    env: 'MAX_BODY_BYTES',
-    group: 'limits',
-    kind: byteSize,
-    default: 8_388_608,
-    help: {
-      en: 'Largest request body. Long sessions of coding assistants, and pictures, need some megabytes.',
-      es: 'Mayor tamaño del cuerpo de una petición. Las sesiones largas de asistentes de programación y las imágenes ocupan varios megas.',
-    },
-  },
-  maxDocumentBytes: {
-    env: 'MAX_DOCUMENT_BYTES',
-    group: 'limits',
-    kind: byteSize,
-    default: 104_857_600,
-    help: {
-      en: 'Largest document, largest upload of several documents together, and largest file of a dataset.',
-      es: 'Mayor tamaño de un documento, de varios que se suben juntos y del archivo de un conjunto de datos.',
-    },
-  },
-  rateLimitRequests: {
-    env: 'RATE_LIMIT_REQUESTS',
-    group: 'limits',
-    kind: integer({ minimum: 1, maximum: 1_000_000 }),
-    default: 10,
-    help: {
-      en: 'Requests to the model that one client may send in a window.',
-      es: 'Peticiones al modelo que un cliente puede enviar en una ventana.',
-    },
-  },
-  rateLimitWindowSeconds: {
-    env: 'RATE_LIMIT_WINDOW_SECONDS',
-    group: 'limits',
-    kind: seconds,
-    default: 60,
-    help: { en: 'Length of that window.', es: 'Duración de esa ventana.' },
-  },
-  userRequestsPerDay: {
-    env: 'USER_REQUESTS_PER_DAY',
-    group: 'limits',
-    kind: integer({ minimum: 0, maximum: 1_000_000_000_000 }),
-    default: 0,
-    defaultText: { en: '0: without limit', es: '0: sin límite' },
-    help: {
-      en: 'Requests to models that a user may send in a day (UTC); an admin can give a user another quota.',
-      es: 'Peticiones a los modelos que un usuario puede enviar en un día (UTC); un administrador puede darle otra cuota.',
-    },
-  },
-  userTokensPerDay: {
-    env: 'USER_TOKENS_PER_DAY',
-    group: 'limits',
-    kind: integer({ minimum: 0, maximum: 1_000_000_000_000 }),
-    default: 0,
-    defaultText: { en: '0: without limit', es: '0: sin límite' },
-    help: {
-      en: 'Tokens, of prompts and answers, that a user may use in a day (UTC).',
-      es: 'Tokens, de peticiones y respuestas, que un usuario puede gastar en un día (UTC).',
-    },
-  },
-  keptBytesPerDay: {
-    env: 'KEPT_BYTES_PER_DAY',
-    group: 'limits',
-    kind: byteSize,
-    default: 4 * 1024 ** 3,
-    defaultText: { en: '4G', es: '4G' },
-    help: {
-      en: 'What a user, or an address without an account, may hand in to be kept in a day (UTC): documents, conversations. 0: without limit.',
-      es: 'Lo que un usuario, o una dirección sin cuenta, puede entregar para guardar en un día (UTC): documentos, conversaciones. 0: sin límite.',
-    },
-  },
-  minFreeDisk: {
-    env: 'MIN_FREE_DISK',
-    group: 'limits',
-    kind: byteSize,
-    default: 256 * 1024 ** 2,
-    defaultText: { en: '256M', es: '256M' },
-    help: {
-      en: 'Room that documents and conversations leave on the disk of DATA_DIR, at most a twentieth of it; with less, none are taken (507).',
-      es: 'Espacio que documentos y conversaciones dejan en el disco de DATA_DIR, como mucho una vigésima parte; con menos no se aceptan (507).',
-    },
-  },
-  cacheMaxEntries: {
-    env: 'CACHE_MAX_ENTRIES',
-    group: 'limits',
-    kind: integer({ minimum: 0, maximum: 10_000_000 }),
-    default: 1000,
-    help: { en: 'Answers kept in the cache; 0 switches it off.', es: 'Respuestas que guarda la caché; 0 la desactiva.' },
-  },
-  cacheTtlSeconds: {
-    env: 'CACHE_TTL_SECONDS',
-    group: 'limits',
-    kind: seconds,
-    default: 3600,
-    help: { en: 'How long an answer stays in the cache.', es: 'Cuánto tiempo sigue una respuesta en la caché.' },
   },
 } as const satisfies Record<string, Setting>

@@ -1,12 +1,18 @@
+import { accessSettings } from './access-settings.ts'
+import { limitSettings } from './limit-settings.ts'
 import { modelSettings } from './model-settings.ts'
 import { serviceSettings } from './service-settings.ts'
 import type { Setting } from './setting.ts'
+import { storageSettings } from './storage-settings.ts'
 import { telemetrySettings } from './telemetry-settings.ts'
 import { trainingSettings } from './training-settings.ts'
 
 /** The settings table: variables, flags, help and docs/settings.md are made from it. */
 export const settings = {
   ...serviceSettings,
+  ...accessSettings,
+  ...storageSettings,
+  ...limitSettings,
   ...modelSettings,
   ...trainingSettings,
   ...telemetrySettings,

@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts'
 export type BrowserGuardOptions = Readonly<{
   /** Whether the service listens on loopback only. */
   boundToLoopback: boolean
-  /** Names by which the service is reached, besides those that no page of the internet can have. */
+  /** Names by which the service is reached, besides those that no page of the internet can have. `*.example.com`: with one part more. */
   allowedHosts?: readonly string[]
   /** Origins of web pages that may call the service. */
   corsOrigins: readonly string[]
@@ -34,7 +34,9 @@ export function createBrowserGuard(options: BrowserGuardOptions): (request: Fast
   const allowedHosts = new Set([...loopbackNames, ...named, ...corsOrigins.map((origin) => new URL(origin).hostname)])
   // Not on loopback: a browser on this machine comes from where the proxy comes from, and may say that it asks for somebody.
   const believesProxy = !boundToLoopback && named.length === 0
-  const isOurs = (name: string) => allowedHosts.has(name) || (!boundToLoopback && isPrivateName(name))
+  const isAllowed = (name: string) =>
+    allowedHosts.has(name) || (!isAddress(name) && allowedHosts.has(name.replace(/^[^.]+/, '*')))
+  const isOurs = (name: string) => isAllowed(name) || (!boundToLoopback && isPrivateName(name))
 
   return (request) => {
     const { method, raw } = request
@@ -55,8 +57,10 @@ export function createBrowserGuard(options: BrowserGuardOptions): (request: Fast
 /** Whether no page of the internet can have this name. One without a dot is known in its own network alone. */
 function isPrivateName(name: string): boolean {
   if (name === '') return false
-  return isIP(name.replace(/^\[|\]$/g, '')) !== 0 || !name.includes('.') || privateEndings.some((end) => name.endsWith(end))
+  return isAddress(name) || !name.includes('.') || privateEndings.some((end) => name.endsWith(end))
 }
+
+const isAddress = (name: string) => isIP(name.replace(/^\[|\]$/g, '')) !== 0
 
 /** There is a second address where the first one is a trusted proxy that says for whom it asks. */
 const cameThroughProxy = ({ ips }: Pick<FastifyRequest, 'ips'>) => (ips?.length ?? 0) > 1

@@ -27,6 +27,7 @@ import type { Lifecycle } from './lifecycle.ts'
 import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf } from './request-log.ts'
 import { createSecurityHeaders } from './security-headers.ts'
+import { chooseProtocol } from './socket-protocols.ts'
 import { createValidatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -106,7 +107,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   http.decorateReply('failure', undefined)
   cutSlowConnections(http)
   // First of all hooks: it closes the connections of the handshakes that those after it refuse.
-  await http.register(websocket, { options: { maxPayload: maxSocketMessageBytes }, errorHandler: closeBrokenSocket })
+  const socketOptions = { maxPayload: maxSocketMessageBytes, handleProtocols: chooseProtocol }
+  await http.register(websocket, { options: socketOptions, errorHandler: closeBrokenSocket })
   options.addFirstHooks?.(http)
   onRequestEnd(http, options.onRequestEnd)
   guardRequests(http, options)

@@ -20,6 +20,20 @@ export async function createApiKeysTable(db: Database): Promise<void> {
   await db.schema.createIndex('api_keys_newest').on('api_keys').columns(['created_at', 'id']).execute()
 }
 
+export async function createSessionsTable(db: Database): Promise<void> {
+  await db.schema
+    .createTable('sessions')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('user_id', 'text', (column) => column.notNull().references('users.id').onDelete('cascade'))
+    .addColumn('token_generation', 'integer', (column) => column.notNull())
+    .addColumn('agent', 'text')
+    .addColumn('created_at', 'text', (column) => column.notNull())
+    .addColumn('expires_at', 'text', (column) => column.notNull())
+    .execute()
+  await db.schema.createIndex('sessions_user_id').on('sessions').columns(['user_id', 'created_at']).execute()
+  await db.schema.createIndex('sessions_expires_at').on('sessions').column('expires_at').execute()
+}
+
 /** No reference to users or keys: what a provider has cost is a fact after they are gone, too. */
 export async function createUsageTable(db: Database): Promise<void> {
   for (const column of ['requests_per_day', 'tokens_per_day', 'cost_micros_per_day'])

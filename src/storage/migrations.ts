@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { AppError } from '../errors.ts'
-import { createApiKeysTable, createUsageTable } from './access-migrations.ts'
+import { createApiKeysTable, createSessionsTable, createUsageTable } from './access-migrations.ts'
 import { createAdminTables } from './admin-migrations.ts'
 import { addConversationUse, createConversationTables } from './conversation-migrations.ts'
 import { isPostgres } from './dialect.ts'
@@ -43,6 +43,7 @@ export const migrations: readonly Migration[] = [
   { id: '020-instances', up: createInstanceTables },
   { id: '021-model-jobs', up: createModelJobsTable },
   { id: '022-waiting-vectors', up: addWaitingVectors },
+  { id: '023-sessions', up: createSessionsTable },
 ]
 
 /**

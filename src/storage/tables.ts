@@ -71,6 +71,20 @@ export interface RevokedTokensTable {
   expiresAt: string
 }
 
+/** Logins, so that their users see and end them; whether a token is good is not asked here. */
+export interface SessionsTable {
+  /** Of the token. */
+  id: string
+  userId: string
+  /** That of the user then: with another one it has ended. */
+  tokenGeneration: number
+  /** What the client called itself. */
+  agent: string | null
+  createdAt: string
+  /** After this the token is dead by itself and the row can go. */
+  expiresAt: string
+}
+
 /** Passages that are searched together, with vectors of one model. */
 export interface CollectionsTable {
   id: string
@@ -197,6 +211,7 @@ export interface SchemaMigrationsTable {
 export interface Tables extends LearningTables, ConversationTables, AdminTables, InstanceTables {
   users: UsersTable
   revokedTokens: RevokedTokensTable
+  sessions: SessionsTable
   apiKeys: ApiKeysTable
   usageDays: UsageDaysTable
   collections: CollectionsTable

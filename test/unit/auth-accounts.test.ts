@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises'
 import { afterEach, describe, expect, test } from 'vitest'
+import { commonPasswords } from '../../src/auth/common-password.ts'
 import { createPasswords, type DeriveKey } from '../../src/auth/passwords.ts'
 import { openWorld, password, type World, type WorldOptions } from '../fakes-storage.ts'
 
@@ -53,6 +55,9 @@ describe('opening an account', () => {
   })
 })
 
+/** What is tested here does not hang on how a password is kept. */
+const quick = createPasswords({ deriveKey: async (text) => Buffer.alloc(32, text) })
+
 describe('a password that is tried first by those who guess', () => {
   test.each([
     'password1',
@@ -65,7 +70,7 @@ describe('a password that is tried first by those who guess', () => {
     'SimpleIA2026',
     'contraseña1',
   ])('is refused when it is chosen: %s', async (guessed) => {
-    const world = await open()
+    const world = await open({ passwords: quick })
     const admin = await world.join('root')
     const own = await world.join('ana-maria')
     expect((await world.register('ana-maria', guessed)).json()).toMatchObject({ error: { details: [{ field: 'password' }] } })
@@ -80,10 +85,21 @@ describe('a password that is tried first by those who guess', () => {
   test.each(['p4ssw0rd of nobody else', 'simpleia and three words', 'ana-maria has a dog', '☃☃☃☃☃☃☃☃', ' '.repeat(8)])(
     'is not any other, whatever it is made of: %j',
     async (own) => {
-      const world = await open()
+      const world = await open({ passwords: quick })
       expect((await world.register('ana-maria', own)).statusCode).toBe(201)
       expect((await world.login('ana-maria', own)).statusCode).toBe(200)
     },
+  )
+})
+
+test('the list of common passwords says where it comes from, and holds what could be chosen, as it is compared', async () => {
+  const file = await readFile(new URL('../../src/auth/common-passwords.txt', import.meta.url), 'utf8')
+  expect(file).toMatch(/^# .*Django \d[\d.]+ \(BSD-3-Clause/)
+  const all = commonPasswords()
+  expect(all.size).toBeGreaterThanOrEqual(3000)
+  expect(all.size).toBe(file.trimEnd().split('\n').length - file.split('\n').indexOf('') - 1)
+  expect([...all].filter((one) => one.length < 8 || one !== one.normalize('NFKC').toLowerCase() || one.startsWith('# '))).toEqual(
+    [],
   )
 })
 

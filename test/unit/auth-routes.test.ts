@@ -394,7 +394,7 @@ describe('who is asked to show a token', () => {
     }
   })
 
-  test('a token counts in the header, in the cookie, and in the query of a WebSocket handshake only', async () => {
+  test('a token counts in the header, in the cookie, and among the protocols of a WebSocket handshake only; never in the address', async () => {
     const world = await open()
     const { token } = await world.join('ana')
     const status = async (options: object) => (await world.http.inject({ url: '/auth/me', ...options })).statusCode
@@ -402,7 +402,10 @@ describe('who is asked to show a token', () => {
     expect(await status({ headers: { authorization: `bearer  ${token}` } })).toBe(200)
     expect(await status({ cookies: { simpleia_token: token } })).toBe(200)
     expect(await status({ url: query })).toBe(401)
-    expect(await status({ url: query, headers: { upgrade: 'websocket' } })).toBe(200)
+    expect(await status({ url: query, headers: { upgrade: 'websocket' } })).toBe(401)
+    const offered = { 'sec-websocket-protocol': `simpleia, bearer.${token}` }
+    expect(await status({ headers: { ...offered, upgrade: 'websocket' } })).toBe(200)
+    expect(await status({ headers: offered })).toBe(401)
     expect(await status({ headers: bearer('a.b.c'), cookies: { simpleia_token: token } })).toBe(401)
   })
 

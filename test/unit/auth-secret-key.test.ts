@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openSecretKey } from '../../src/auth/secret-key.ts'
-import { AppError } from '../../src/errors.ts'
 import { endedPid } from '../ended-process.ts'
+import { failureOf } from '../failure-of.ts'
 
 let dataDir: string
 
@@ -17,15 +17,6 @@ afterEach(() => rm(dataDir, { recursive: true }))
 const good = 'kV0c7v0nqk2mN4r8sT1wYzB6dF3hJ5lP'
 const open = (configured: string | undefined, environment: 'development' | 'production' = 'development', folder = dataDir) =>
   openSecretKey({ configured, dataDir: folder, environment })
-
-async function failureOf(work: Promise<unknown>): Promise<AppError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof AppError) return error
-  throw new Error('An AppError was expected.', { cause: error })
-}
 
 describe('the secret key', () => {
   test('in development is made once, kept with mode 0600, and the same after a restart', async () => {

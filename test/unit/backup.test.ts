@@ -7,19 +7,19 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openBackup } from '../../src/backup/read-backup.ts'
 import { refuseUnfinishedRestore, restoreBackup } from '../../src/backup/restore-backup.ts'
 import { migrationsOf } from '../../src/backup/schema-of-backup.ts'
-import { createTarWriter, listTar, readEntry } from '../../src/backup/tar-file.ts'
+import { readTar, writeTar } from '../../src/backup/tar-file.ts'
 import { type BackupParts, writeBackup } from '../../src/backup/write-backup.ts'
 import { migrations } from '../../src/storage/migrations.ts'
 import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
 import { readLayouts, type TableLayout } from '../../src/storage/transfer/layout.ts'
 import { sumTable } from '../../src/storage/transfer/table-sum.ts'
+import { closeOpened, openToClose } from '../opened-storages.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 import { fillTables } from '../transfer-world.ts'
 
 let folder: string
 let layouts: readonly TableLayout[]
 let source: Storage
-const opened: Storage[] = []
 
 /** Where things are that a backup is made of. */
 const at = (...path: string[]) => join(folder, ...path)
@@ -28,8 +28,7 @@ const backupFile = () => at('kept', 'simpleia.tar')
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'simpleia-backup-'))
   layouts = await readLayouts()
-  source = await openStorage({ url: await databaseAt(at('data', 'simpleia.db')) })
-  opened.push(source)
+  source = await openToClose({ url: await databaseAt(at('data', 'simpleia.db')) })
   await fillTables(source.db, layouts)
   await write('data/secret-key', 'canary-secret')
   await write('data/snapshots/user-1/notes.snapshot', 'a snapshot')
@@ -43,7 +42,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  for (const storage of opened.splice(0)) await storage.close()
+  await closeOpened()
   await rm(folder, { recursive: true })
 })
 
@@ -289,18 +288,17 @@ describe('what is restored', () => {
 /** Writes the backup anew, with another manifest and with more files. */
 async function rewrite(change: (manifest: string) => string, more: Readonly<Record<string, string>> = {}): Promise<void> {
   const [from, to] = [await open(backupFile(), 'r'), await open(at('changed.tar'), 'w')]
-  const tar = createTarWriter(to, 0)
-  for await (const entry of listTar(from)) {
-    const pieces: Buffer[] = []
-    for await (const piece of readEntry(from, entry)) pieces.push(piece)
-    const bytes = Buffer.concat(pieces)
-    if (entry.name === 'manifest.json') {
-      for (const [name, content] of Object.entries(more)) await tar.add(name, Buffer.byteLength(content), [Buffer.from(content)])
-      const changed = Buffer.from(change(bytes.toString()))
-      await tar.add(entry.name, changed.length, [changed])
-    } else await tar.add(entry.name, bytes.length, [bytes])
-  }
-  await tar.end()
+  await writeTar(to, new Date(0), async (tar) => {
+    for await (const entry of readTar(from)) {
+      const bytes = Buffer.concat(await Array.fromAsync(entry.content))
+      if (entry.name === 'manifest.json') {
+        for (const [name, content] of Object.entries(more))
+          await tar.add(name, Buffer.byteLength(content), [Buffer.from(content)])
+        const changed = Buffer.from(change(bytes.toString()))
+        await tar.add(entry.name, changed.length, [changed])
+      } else await tar.add(entry.name, bytes.length, [bytes])
+    }
+  })
   await Promise.all([from.close(), to.close()])
   await rename(at('changed.tar'), backupFile())
 }

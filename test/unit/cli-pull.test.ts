@@ -56,7 +56,7 @@ test('what the hub or the disk refuses is told in the language of the person', a
   const { run } = await createCli({ PORT: '9', HF_ENDPOINT: hub.endpoint, LANG: 'es_ES.UTF-8' })
   expect(await run('models pull owner/nothing')).toMatchObject({
     code: 1,
-    notes: expect.stringMatching(/Eso no existe.*owner\/nothing/),
+    notes: expect.stringMatching(/Eso no existe\.\nEl servicio dice \(en inglés\): .*owner\/nothing/),
   })
   expect((await run('models pull ../../etc/passwd')).code).toBe(1)
   expect((await run('models pull')).code).toBe(2)

@@ -38,10 +38,17 @@ test('after a logout the token is dead at the service and gone here', async () =
   expect((await run('logout')).notes).toContain('You are not logged in')
 })
 
-test('admins change roles and delete users by name, whatever its case', async () => {
+test('admins change roles, log users out and delete them by name, whatever its case', async () => {
   const { run, server } = await createServedCli()
   await run('login ana --register', `${password}\n`)
   await createClient({ baseUrl: server.url }).register('Luis', password)
+  const headers = { authorization: `Bearer ${await server.login('eva')}` }
+  const statusOfEva = async () => (await fetch(`${server.url}/auth/me`, { headers })).status
+  expect(await statusOfEva()).toBe(200)
+  expect((await run('admin users logout EVA')).notes).toBe('eva is logged out everywhere. API keys live on.\n')
+  expect(await statusOfEva()).toBe(401)
+  expect((await run('admin users logout nobody')).notes).toContain('There is no user "nobody".')
+  expect((await run('admin users delete eva')).code).toBe(0)
   expect((await run('admin users role LUIS admin')).notes).toBe('Luis now is admin.\n')
   expect(JSON.parse((await run('admin users list --json')).output)).toMatchObject([{ role: 'admin' }, { role: 'admin' }])
   expect((await run('admin users delete luis')).code).toBe(0)
@@ -119,7 +126,12 @@ test('reload switches to what the file says, and says so', async () => {
 
 test('what the service refuses is told in the language of the person', async () => {
   const { run } = await createServedCli({ LANG: 'es_ES.UTF-8' })
-  expect((await run('admin users')).notes).toMatch(/No has iniciado sesión.*Inicia sesión primero/)
+  expect((await run('admin users')).notes).toMatch(
+    /No has iniciado sesión.*Inicia sesión primero.*\nEl servicio dice \(en inglés\): /,
+  )
+  expect((await run('login ana --register', 'password1\n')).notes).toMatch(
+    /^Elige otra contraseña: .*\nEl servicio dice \(en inglés\): This password is easily guessed/,
+  )
   expect((await run('dector')).notes).toContain('¿Querías decir doctor?')
 })
 

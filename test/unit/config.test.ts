@@ -92,6 +92,22 @@ test('all mistakes are told at once, with what was expected and what was got', (
   expect(failure({ environment: wrong, language: 'es' }).message).toContain('se esperaba un número entero de 0 a 65535')
 })
 
+test('a star in ALLOWED_HOSTS stands for the first part of a name with two more, and for nothing else', () => {
+  for (const host of ['ai.example.com', '*.example.com', 'server', '*.a.b.example'])
+    expect(loadConfig({ environment: { ALLOWED_HOSTS: host } }).allowedHosts).toEqual([host])
+  for (const host of [
+    '*',
+    '*.com',
+    'a.*.example.com',
+    '*.*.example.com',
+    'a*.example.com',
+    '*.0.0.5',
+    '*.example.com:8000',
+    '*.',
+  ])
+    expect(failure({ environment: { ALLOWED_HOSTS: host } }).details?.map(({ field }) => field)).toEqual(['ALLOWED_HOSTS'])
+})
+
 test('the value of a secret is never part of a message', () => {
   const error = failure({ environment: { SECRET_KEY: 'canary', REDIS_URL: 'canary', HOST: '0.0.0.0' } })
   expect(JSON.stringify([error.message, error.details])).not.toContain('canary')

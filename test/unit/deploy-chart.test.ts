@@ -5,6 +5,7 @@ import { Ajv2020 as Ajv } from 'ajv/dist/2020.js'
 import { describe, expect, test } from 'vitest'
 import { readProviders } from '../../src/config/providers-file.ts'
 import { settingRows } from '../../src/config/settings.ts'
+import { loadConfig } from '../../src/config.ts'
 import { chart, hasTools, listValues, nameOf, podOf, render, renderText, runTool, schemasFolder } from '../deploy/chart.ts'
 import { type KubernetesObject, partOf, startKubernetesApi } from '../deploy/kubernetes-api.ts'
 import { renderManifests } from '../deploy/manifests.ts'
@@ -109,11 +110,22 @@ describe.runIf(hasTools)('the chart', { timeout: 60_000 }, () => {
     [['--set', 'localOnly=true,vllm.enabled=true'], 'localOnly keeps prompts in the pod'],
     [['--set', 'config.SECRET_KEY=x'], 'SECRET_KEY'],
     [['--set', 'secretKey.value=short'], 'secretKey'],
+    [['--set', 'ingress.enabled=true,ingress.hosts={*}'], 'ingress.hosts: a * stands for the first part'],
+    [['--set', 'ingress.enabled=true,ingress.hosts={a.*.example.com}'], 'a.*.example.com is neither'],
     [['--set', 'gpu.enabled=true,image.digest=sha256:1'], 'digest'],
   ])('refuses %j and says why', async (args, reason) => {
     const { code, text } = await runTool('helm', 'template', 'simpleia', chart, ...args)
     expect(code).not.toBe(0)
     expect(text).toContain(reason)
+  })
+
+  test('lets the service answer for the hosts of the ingress, one with a star among them', async () => {
+    const hosts = 'ingress.hosts={*.example.com,ai.example.org}'
+    const objects = await render('--set', `ingress.enabled=true,${hosts}`)
+    const { ALLOWED_HOSTS: allowed } = partOf(getObject(objects, 'ConfigMap/simpleia'), 'data')
+    expect(allowed).toBe('*.example.com,ai.example.org')
+    const config = loadConfig({ environment: { ALLOWED_HOSTS: String(allowed) }, serves: false })
+    expect(config.allowedHosts).toEqual(['*.example.com', 'ai.example.org'])
   })
 
   test('gives the service only settings that it knows, and more time to end than answers may take', async () => {

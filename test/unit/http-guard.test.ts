@@ -112,6 +112,14 @@ describe('the Host header', () => {
     expect(await statusesOf(settings, {}, strange)).toEqual(strange.map((name, index) => `${name} ${index < 2 ? 200 : 403}`))
   })
 
+  test('is each name with one part in place of a star, and no other', async () => {
+    const settings = { ALLOWED_HOSTS: '*.service.example,*.0.example' }
+    const good = ['ana.service.example', 'BEA.Service.example:8000', '127.0.example']
+    const bad = ['service.example', 'a.b.service.example', 'service.example.evil.com', 'evilservice.example', '.service.example']
+    expect(await statusesOf(settings, {}, good)).toEqual(good.map((name) => `${name} 200`))
+    expect(await statusesOf(settings, {}, bad)).toEqual(bad.map((name) => `${name} 403`))
+  })
+
   test('is what a trusted proxy passes on, unless the operator names all of them', async () => {
     const forwarded = { 'x-forwarded-for': '192.0.2.1' }
     const trusted = { TRUST_PROXY: '10.0.0.0/8' }

@@ -5,6 +5,7 @@ import { cleanText } from '../../src/rag/extract/blocks.ts'
 import { readCode } from '../../src/rag/extract/read-code.ts'
 import { readPlainText } from '../../src/rag/extract/read-plain-text.ts'
 import { toMessages } from '../../src/rag/prompt.ts'
+import { toFileName } from '../../web/ui/file-name.ts'
 
 // A pattern that is tried from each place of a long run takes the square of its length: a text of one line would hold the service up.
 
@@ -23,6 +24,7 @@ test.each<[string, () => unknown]>([
   ['empty lines inside of a text', () => cleanText(`a${'\n'.repeat(count)}x`)],
   ['marks inside of an answer', () => normalizeAnswer(`a${'! '.repeat(count)}x`)],
   ['empty lines at the end of a text', () => readPlainText(`a${'\r\n'.repeat(count)}`)],
+  ['marks inside of a title', () => toFileName(`a${'!-'.repeat(count)}x`, 'md')],
   ['a line that can be cut into words in many ways', () => readCode(`${'a*'.repeat(count)}!\n`)],
 ])('%s take no time', (_, work) => {
   const startedMs = performance.now()

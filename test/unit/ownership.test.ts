@@ -1,19 +1,12 @@
 import { expect, test } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
+import { type JsonSchema, sampleOf } from '../json-sample.ts'
 import { bodyOf, startServer } from '../server.ts'
 
-type Schema = Readonly<{
-  type?: string
-  required?: readonly string[]
-  properties?: Readonly<Record<string, Schema>>
-  items?: Schema
-  anyOf?: readonly Schema[]
-  minimum?: number
-}>
 type Operation = Readonly<{
   parameters?: ReadonlyArray<Readonly<{ in: string; name: string }>>
-  requestBody?: Readonly<{ content: Readonly<Record<string, Readonly<{ schema: Schema }>>> }>
+  requestBody?: Readonly<{ content: Readonly<Record<string, Readonly<{ schema: JsonSchema }>>> }>
 }>
 type Api = Readonly<{ paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }>
 type Caller = (method: string, path: string, body?: unknown) => Promise<Response>
@@ -72,24 +65,6 @@ const owningFields = [
   'snapshot',
   'previous_response_id',
 ]
-
-/** The smallest value that a schema lets through. */
-function sampleOf(schema: Schema): unknown {
-  if (schema.anyOf?.[0] !== undefined) return sampleOf(schema.anyOf[0])
-  switch (schema.type) {
-    case 'object':
-      return Object.fromEntries((schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {})]))
-    case 'array':
-      return [sampleOf(schema.items ?? {})]
-    case 'boolean':
-      return true
-    case 'integer':
-    case 'number':
-      return schema.minimum ?? 1
-    default:
-      return 'sample'
-  }
-}
 
 type Case = Readonly<{ key: string; method: string; path: string; body: unknown }>
 
@@ -153,6 +128,8 @@ async function openWorld() {
   const response = await bodyOf<{ id: string }>(await callers.ana('POST', '/v1/responses', { input: 'ask for ana' }))
   expect((await callers.ana('POST', '/embed/save', { collection: 'notes', name: 'mine' })).status).toBe(200)
   const apiKey = await bodyOf<{ id: string }>(await callers.ana('POST', '/auth/keys', { name: 'of ana' }))
+  await server.login('ana')
+  const { sessions } = await bodyOf<{ sessions: { id: string }[] }>(await callers.ana('GET', '/auth/sessions'))
   const conversation = await bodyOf<{ id: string }>(await callers.ana('POST', '/conversations', { title: 'of ana' }))
   const asked = await callers.ana('POST', `/conversations/${conversation.id}/answers`, {
     parent_id: null,
@@ -174,6 +151,7 @@ async function openWorld() {
     if (kind === 'path' && path === '/embed/snapshots/{name}') return 'mine'
     if (kind === 'path' && path === '/rag/documents/{id}') return document
     if (kind === 'path' && path === '/auth/keys/{id}') return apiKey.id
+    if (kind === 'path' && path === '/auth/sessions/{id}') return sessions[0]?.id
     if (path.startsWith('/v1/responses')) return response.id
     if (path === '/feedback' || path === '/predictions/{id}') return prediction.id
     if (kind !== 'path' && /^\/(?:embed|rag)\//.test(path)) return added.collection
@@ -181,6 +159,7 @@ async function openWorld() {
   }
   const stateOfAna = async () => ({
     keys: await bodyOf<object>(await callers.ana('GET', '/auth/keys')),
+    sessions: await bodyOf<object>(await callers.ana('GET', '/auth/sessions')),
     collections: await bodyOf<object>(await callers.ana('GET', '/embed/collections')),
     documents: await bodyOf<object>(await callers.ana('GET', '/rag/documents?collection=notes')),
     snapshots: await bodyOf<object>(await callers.ana('GET', '/embed/snapshots')),

@@ -4,20 +4,20 @@ import { resolve } from 'node:path'
 import { sql } from 'kysely'
 import { DatabaseError } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
-import { AppError } from '../../src/errors.ts'
 import { lookAtDatabase } from '../../src/storage/look-at-database.ts'
 import { migrations } from '../../src/storage/migrations.ts'
 import { openStorage, type Storage, type StorageOptions } from '../../src/storage/open-storage.ts'
 import { toPostgresError } from '../../src/storage/postgres-error.ts'
 import { refuseServer } from '../../src/storage/postgres-start.ts'
+import { failureOf } from '../failure-of.ts'
+import { closeOpened, openToClose } from '../opened-storages.ts'
 import { askServer, urlOf } from '../postgres/database-at.ts'
 
 const server = process.env.TEST_POSTGRES_URL ?? ''
-const opened: Storage[] = []
 let names = 0
 
 afterEach(async () => {
-  for (const storage of opened.splice(0)) await storage.close()
+  await closeOpened()
 })
 
 const run = (statement: string, database?: string) =>
@@ -40,20 +40,7 @@ async function createRole(attributes: string): Promise<string> {
 
 const as = (url: string, username: string, password = '') => Object.assign(new URL(url), { username, password }).href
 
-async function open(url: string, more: Partial<StorageOptions> = {}): Promise<Storage> {
-  const storage = await openStorage({ url, ...more })
-  opened.push(storage)
-  return storage
-}
-
-async function failureOf(work: Promise<unknown>): Promise<AppError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof AppError) return error
-  throw new Error('An AppError was expected.', { cause: error })
-}
+const open = (url: string, more: Partial<StorageOptions> = {}) => openToClose({ url, ...more })
 
 const addRow = (db: Storage['db'], id: string) =>
   db.insertInto('revokedTokens').values({ tokenId: id, expiresAt: '2026-01-01T00:00:00.000Z' }).execute()
@@ -169,10 +156,10 @@ describe('at the start', () => {
 describe('while it runs', () => {
   test('one that can only be read answers reads, and refuses writes', async () => {
     const { name, url } = await createDatabase()
-    await addRow((await open(url)).db, 'first')
+    const { db } = await open(url)
+    await addRow(db, 'first')
     await run(`alter database ${name} set default_transaction_read_only = on`)
     await run(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`)
-    const { db } = opened[0] ?? (await open(url))
     await expect.poll(() => db.selectFrom('revokedTokens').select('tokenId').execute()).toEqual([{ tokenId: 'first' }])
     const error = await failureOf(addRow(db, 'second'))
     expect(error).toMatchObject({

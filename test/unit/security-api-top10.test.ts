@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { says, streams } from '../cloud-server.ts'
 import { asks } from '../dialects.ts'
-import { openSecurityWorld, readOperations, sampleOf, sendRaw } from '../security-world.ts'
+import { sampleOf } from '../json-sample.ts'
+import { openSecurityWorld, readOperations, sendRaw } from '../security-world.ts'
 import { modelOf, startServiceWorld } from '../service-world.ts'
 
 // One test at least for each row of the OWASP API Security Top 10 (2023), through HTTP, on the whole service. What is tried route by route

@@ -2,18 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
+import type { Storage } from '../../src/storage/open-storage.ts'
 import { copyDatabase, databaseSource, fillDatabase, type TableCopied } from '../../src/storage/transfer/fill-database.ts'
 import { leftOut, readLayouts, type TableLayout } from '../../src/storage/transfer/layout.ts'
 import { readLastNumber, readRows } from '../../src/storage/transfer/read-rows.ts'
 import { sumTable } from '../../src/storage/transfer/table-sum.ts'
 import { findFilledTable } from '../../src/storage/transfer/write-rows.ts'
+import { closeOpened, openToClose } from '../opened-storages.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 import { fillTables, hardTexts, nextFeedbackNumber } from '../transfer-world.ts'
 
 let folder: string
 let layouts: readonly TableLayout[]
-const opened: Storage[] = []
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'simpleia-transfer-'))
@@ -21,15 +21,11 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  for (const storage of opened.splice(0)) await storage.close()
+  await closeOpened()
   await rm(folder, { recursive: true })
 })
 
-async function openAt(url: string): Promise<Storage> {
-  const storage = await openStorage({ url })
-  opened.push(storage)
-  return storage
-}
+const openAt = (url: string) => openToClose({ url })
 
 /** A database of the kind that the tests run on. */
 const openHere = async (name: string) => openAt(await databaseAt(join(folder, name)))

@@ -7,14 +7,14 @@ import { join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { AppError } from '../../src/errors.ts'
 import { type Migration, migrations } from '../../src/storage/migrations.ts'
-import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
+import type { StorageOptions } from '../../src/storage/open-storage.ts'
 import type { Database } from '../../src/storage/tables.ts'
+import { failureOf } from '../failure-of.ts'
+import { closeOpened, openToClose } from '../opened-storages.ts'
 
 let folder: string
 let path: string
-const opened: Storage[] = []
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'simpleia-storage-'))
@@ -22,24 +22,11 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  for (const storage of opened.splice(0)) await storage.close()
+  await closeOpened()
   await rm(folder, { recursive: true })
 })
 
-async function open(options: Partial<Parameters<typeof openStorage>[0]> = {}): Promise<Storage> {
-  const storage = await openStorage({ url: path, busyTimeoutMs: 20, ...options })
-  opened.push(storage)
-  return storage
-}
-
-async function failureOf(work: Promise<unknown>): Promise<AppError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error instanceof AppError) return error
-  throw new Error('An AppError was expected.', { cause: error })
-}
+const open = (options: Partial<StorageOptions> = {}) => openToClose({ url: path, busyTimeoutMs: 20, ...options })
 
 const saveFeedback = (db: Database, id: string, text = 'hola') =>
   db

@@ -79,15 +79,27 @@ describe('who may open a socket', () => {
     await using server = await startServer({ host: echo(), settings: closed })
     await expect(server.socket()).rejects.toThrow('401')
     await expect(server.socket({ headers: { authorization: 'Bearer a.b.c' } })).rejects.toThrow('401')
-    await expect(server.socket({}, '/predict/ws?access_token=a.b.c')).rejects.toThrow('401')
+    await expect(server.socket({}, '/predict/ws', ['simpleia', 'bearer.a.b.c'])).rejects.toThrow('401')
   })
 
-  test('a token in the header or the query opens it', async () => {
+  test('a good token in the address is refused, whether one is needed or not, with the way that is open', async () => {
+    for (const settings of [closed, {}]) {
+      await using server = await startServer({ host: echo(), settings })
+      const path = `/predict/ws?access_token=${await server.login('ana')}`
+      await expect(server.socket({}, path)).rejects.toThrow('401')
+      const headers = { upgrade: 'websocket' }
+      expect((await server.app.http.inject({ url: path, headers })).json().error.message).toContain('"bearer.<token>"')
+    }
+  })
+
+  test('a token in the header or among the protocols opens it, and no answer holds it', async () => {
     await using server = await startServer({ host: echo(), settings: closed })
     const token = await server.login('ana')
     using byHeader = await server.socket({ headers: { authorization: `Bearer ${token}` } })
-    using byQuery = await server.socket({}, `/predict/ws?access_token=${token}`)
-    for (const socket of [byHeader, byQuery]) {
+    using byProtocol = await server.socket({}, '/predict/ws', ['simpleia', `bearer.${token}`])
+    using turned = await server.socket({}, '/predict/ws', [`bearer.${token}`, 'simpleia'])
+    expect([byProtocol, turned].map(({ socket }) => socket.protocol)).toEqual(['simpleia', 'simpleia'])
+    for (const socket of [byHeader, byProtocol, turned]) {
       socket.send({ prompt: 'x' })
       expect(joinTokens(await socket.answer())).toBe('<x>')
     }

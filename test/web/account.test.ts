@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core'
 import { expect } from 'vitest'
+import { expectAccessible } from './accessible.ts'
 import { noIncidents, signIn } from './browser.ts'
 import { createEcho } from './echo.ts'
 import { openApp, webTest } from './open-app.ts'
@@ -90,3 +91,44 @@ webTest('a password is changed, and the person stays signed in; a wrong one is t
   await page.keyboard.press('Enter')
   await page.getByRole('button', { name: 'Your account: ana' }).waitFor()
 })
+
+webTest(
+  'a person sees where they are signed in, ends one session and then all others, and is told in their language what fails',
+  async () => {
+    const { page, server, incidents } = await openApp({ host: createEcho() }, { locale: 'es' })
+    const login = async (agent: string) => {
+      const body = JSON.stringify({ username: 'ana', password: 'ana-has-a-long-password' })
+      const headers = { 'content-type': 'application/json', 'user-agent': agent }
+      const answer = await fetch(`${server.url}/auth/login`, { method: 'POST', headers, body })
+      const { access_token: token } = JSON.parse(await answer.text())
+      return async () => (await fetch(`${server.url}/auth/me`, { headers: { authorization: `Bearer ${token}` } })).status
+    }
+    await page.getByRole('button', { name: 'Entrar' }).click()
+    await signIn(page, 'ana', { register: true })
+    const phone = await login('Mozilla/5.0 (Android 16; Mobile; rv:150.0) Gecko/150.0 Firefox/150.0')
+    const others = [await login(payloads[1] ?? ''), await login('curl/8.1')]
+    await page.getByRole('button', { name: 'Tu cuenta: ana' }).press('Enter')
+    const dialog = page.getByRole('dialog', { name: 'Tu cuenta: ana' })
+    const rows = dialog.locator('section', { hasText: 'Dónde tienes la sesión abierta' }).locator('li')
+    await expect.poll(() => rows.count()).toBe(4)
+    expect(await rows.filter({ hasText: 'aquí' }).textContent()).toMatch(/Chrome, Linux.*desde .*, hasta /s)
+    expect(await rows.filter({ hasText: 'aquí' }).getByRole('button').count()).toBe(0)
+    await expectAccessible(page, 'sessions')
+    await dialog.getByRole('button', { name: 'Cerrar la sesión de Firefox, Android' }).press('Enter')
+    await dialog.getByText('Se cerró la sesión de Firefox, Android.').waitFor()
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Dónde tienes la sesión abierta')
+    expect([await phone(), await others[0]?.()]).toEqual([401, 200])
+    await dialog.getByRole('button', { name: 'Cerrar las demás sesiones' }).press('Enter')
+    await dialog.getByText('Se cerraron las demás sesiones.').waitFor()
+    expect(await rows.count()).toBe(1)
+    expect(await Promise.all(others.map((status) => status()))).toEqual([401, 401])
+    await dialog.getByLabel('Contraseña actual').fill('ana-has-a-long-password')
+    await dialog.getByLabel('Contraseña nueva').fill('password1')
+    await dialog.getByLabel('Contraseña nueva').press('Enter')
+    await dialog.getByText('Elige otra contraseña: de al menos 8 caracteres').waitFor()
+    await dialog.getByText('El servicio dice (en inglés): This password is easily guessed').waitFor()
+    await page.reload()
+    await page.getByRole('button', { name: 'Tu cuenta: ana' }).waitFor()
+    expect(incidents).toEqual(noIncidents)
+  },
+)

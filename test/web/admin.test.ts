@@ -3,6 +3,7 @@ import type { Download, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { createFakeEngine } from '../fake-engine.ts'
 import type { StartOptions } from '../server.ts'
+import { expectAccessible } from './accessible.ts'
 import { noIncidents, signIn } from './browser.ts'
 import { openApp, webTest } from './open-app.ts'
 import { payloads } from './xss-payloads.ts'
@@ -181,6 +182,28 @@ webTest('the last admin stays, and says so; who gives the page away leaves it', 
   await page.getByLabel('Role of ana').selectOption('user')
   await dialog.getByRole('button', { name: 'Change' }).click()
   await page.getByText('This page is for admins.').waitFor()
+})
+
+webTest('an admin ends all sessions of a user, after a question, and at last their own, by keyboard alone', async () => {
+  const { page, server } = await openAdmin('users', { context: { locale: 'es' } })
+  const authorization = `Bearer ${await server.login('luis')}`
+  const statusOfLuis = async () => (await fetch(`${server.url}/auth/me`, { headers: { authorization } })).status
+  await page.reload()
+  const dialog = page.getByRole('dialog')
+  const ask = (name: string) => page.getByRole('button', { name: `Cerrar todas las sesiones de ${name}` }).press('Enter')
+  await ask('luis')
+  await dialog.getByText('luis tendrá que volver a entrar').waitFor()
+  await expectAccessible(page, 'the question')
+  await dialog.getByRole('button', { name: 'Cancelar' }).press('Enter')
+  expect(await statusOfLuis()).toBe(200)
+  await ask('luis')
+  await dialog.getByRole('button', { name: 'Cerrarlas' }).press('Enter')
+  await page.getByText('Se cerraron todas las sesiones de luis.').waitFor()
+  expect(await statusOfLuis()).toBe(401)
+  await ask('ana')
+  await dialog.getByText('Son las tuyas, también esta').waitFor()
+  await dialog.getByRole('button', { name: 'Cerrarlas' }).press('Enter')
+  await page.getByText('Esta página es para administradores.').waitFor()
 })
 
 webTest(

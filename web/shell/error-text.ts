@@ -1,6 +1,7 @@
 import { AppError, type ErrorCode } from '../../src/errors.ts'
+import { findRule } from '../../src/field-rules.ts'
 import { errorTexts } from './error-texts.ts'
-import { speaker } from './language.svelte.ts'
+import { language, speaker } from './language.svelte.ts'
 
 const say = speaker(errorTexts)
 
@@ -21,6 +22,7 @@ export function describeError(error: unknown, meaning: Readonly<Partial<Record<E
   const { code, message, retryAfterSeconds = 1 } = error
   // No service answered at all, as against one that says that it cannot.
   if (code === 'unavailable' && error.cause instanceof TypeError) return { text: say('unreachable'), details: undefined }
-  const text = meaning[code] ?? say(code, { seconds: retryAfterSeconds })
+  const rule = findRule(error.details)
+  const text = meaning[code] ?? (rule === undefined ? say(code, { seconds: retryAfterSeconds }) : rule[language()])
   return { text, details: saysAll.has(code) || message === '' ? undefined : say('serviceSays', { message }) }
 }

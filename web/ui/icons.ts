@@ -36,6 +36,7 @@ export const icons = {
   tool: 'M14 6a4 4 0 0 1 5-2l-3 3 1 2 3-2a4 4 0 0 1-6 4L7 18l-2-2 7-7',
   person: 'M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4 20c1-4 4-6 8-6s7 2 8 6',
   raw: 'M8 7l-5 5 5 5M16 7l5 5-5 5',
+  signOut: 'M10 4H5v16h5M14 8l4 4-4 4M18 12H9',
   info: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01',
 } as const
 export type IconName = keyof typeof icons

@@ -21,6 +21,8 @@ export const auditedRoutes: Readonly<Record<string, AuditedRoute>> = {
   'POST /auth/login': { action: 'login', username: 'username' },
   'POST /auth/logout': { action: 'logout' },
   'POST /auth/password': { action: 'password-change' },
+  'DELETE /auth/sessions': { action: 'session-end-others' },
+  'DELETE /auth/sessions/:id': { action: 'session-end', target: id },
   'POST /auth/keys': { action: 'key-add', target: inBody('name') },
   'DELETE /auth/keys/:id': { action: 'key-remove', target: id },
 
@@ -76,6 +78,7 @@ export const quietRoutes: readonly string[] = [
   'GET /auth/state',
   'GET /auth/me',
   'GET /auth/usage',
+  'GET /auth/sessions',
   'GET /auth/keys',
   'GET /admin/users',
   'GET /admin/keys',

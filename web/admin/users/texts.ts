@@ -49,6 +49,18 @@ export const texts = {
   },
   deleteOf: { en: 'Delete {name}', es: 'Eliminar {name}' },
   deleted: { en: '{name} was deleted.', es: 'Se eliminó {name}.' },
+  endSessionsOf: { en: 'End all sessions of {name}', es: 'Cerrar todas las sesiones de {name}' },
+  endSessions: { en: 'End all sessions of {name}?', es: '¿Cerrar todas las sesiones de {name}?' },
+  endSessionsText: {
+    en: '{name} has to sign in again everywhere. Their API keys stay valid.',
+    es: '{name} tendrá que volver a entrar en todas partes. Sus claves de API siguen valiendo.',
+  },
+  endOwnSessionsText: {
+    en: 'These are your own, this one among them: you have to sign in again. Your API keys stay valid.',
+    es: 'Son las tuyas, también esta: tendrás que volver a entrar. Tus claves de API siguen valiendo.',
+  },
+  endThem: { en: 'End them', es: 'Cerrarlas' },
+  sessionsEnded: { en: 'All sessions of {name} were ended.', es: 'Se cerraron todas las sesiones de {name}.' },
   quota: { en: 'Allowance a day', es: 'Cupo diario' },
   quotaOf: { en: 'Change the allowance of {name}', es: 'Cambiar el cupo de {name}' },
   quotaTitle: { en: 'Allowance of {name}', es: 'Cupo de {name}' },

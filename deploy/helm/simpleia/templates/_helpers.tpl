@@ -111,6 +111,13 @@ secretKeyRef:
 {{- if and .Values.localOnly (or .Values.vllm.enabled .Values.llamaServer.enabled .Values.providers) -}}
 {{- fail "localOnly keeps prompts in the pod, so it rules out vllm, llamaServer and providers." -}}
 {{- end -}}
+{{- if .Values.ingress.enabled -}}
+{{- range .Values.ingress.hosts -}}
+{{- if and (contains "*" .) (not (regexMatch "^\\*\\.[^*.]+\\.[^*]+$" .)) -}}
+{{- fail (printf "ingress.hosts: a * stands for the first part of a name with two more, as in *.example.com, and nowhere else: %s is neither for Kubernetes nor for ALLOWED_HOSTS." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.gpu.enabled .Values.image.digest (not .Values.image.tag) -}}
 {{- fail "With gpu.enabled and image.digest, say with image.tag which CUDA image the digest is." -}}
 {{- end -}}
