@@ -150,7 +150,9 @@ export function recordRun(run: RunRow, parts: RecorderParts): Recorder {
           break
       }
       before = { at: clock.now(), yieldedMs: yieldedMs() }
-      writeSoon()
+      // What is learned up to there is not learned again, and so not told again, after a sudden end.
+      if (event.type === 'train-checkpoint') await flush()
+      else writeSoon()
     },
     touch: writeSoon,
     flush,

