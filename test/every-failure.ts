@@ -6,7 +6,7 @@ import { join, relative } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { expect } from 'vitest'
 import { AppError } from '../src/errors.ts'
-import { type Fault, failAt, onceBroken } from './failing-disk.ts'
+import { type Fault, failAt, full, onceBroken } from './failing-disk.ts'
 
 /** A way in which the service keeps something. */
 export type SavePath<World> = Readonly<{

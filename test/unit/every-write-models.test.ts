@@ -192,19 +192,22 @@ test.each([
 ])('a model %s is pulled whole or not at all, and what has come is gone on with', async (_, files, on) => {
   const hub = await startHub({ repositories: { 'owner/one': files } })
   const { egress } = openEgress()
-  await everyFailure({
-    open: openModels,
-    save: async ({ modelsDir }) => {
-      const limits = { segmentBytes: 32 * 1024, parallel: 2, stallMs: 20_000 }
-      const lavish = { freeBytes: async () => 1e12, memoryBudget: () => 1e12 }
-      const here = { egress, modelsDir, endpoint: hub.endpoint, token: undefined, localOnly: false, ...lavish }
-      return lastOf(createPull({ ...here, now: Date.now, wait: async () => {}, limits })('owner/one', never))
+  await everyFailure(
+    {
+      open: openModels,
+      save: async ({ modelsDir }) => {
+        const limits = { segmentBytes: 32 * 1024, parallel: 2, stallMs: 20_000 }
+        const lavish = { freeBytes: async () => 1e12, memoryBudget: () => 1e12 }
+        const here = { egress, modelsDir, endpoint: hub.endpoint, token: undefined, localOnly: false, ...lavish }
+        return lastOf(createPull({ ...here, now: Date.now, wait: async () => {}, limits })('owner/one', never))
+      },
+      read,
+      keeps: parts,
+      varies: /sha256$/,
+      // Some of the files, each with the right bytes: a split model of which one is missing is none.
+      isFine: ({ files, ...found }, { after }) => isPartOf({ ...found, files: withoutParts(files) }, after),
+      repeats: true,
     },
-    read,
-    keeps: parts,
-    varies: /sha256$/,
-    // Some of the files, each with the right bytes: a split model of which one is missing is none.
-    isFine: ({ files, ...found }, { after }) => isPartOf({ ...found, files: withoutParts(files) }, after),
-    repeats: true,
-  }, on)
+    on,
+  )
 })
