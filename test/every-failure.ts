@@ -6,7 +6,7 @@ import { join, relative } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { expect } from 'vitest'
 import { AppError } from '../src/errors.ts'
-import { type Fault, failAt, onceBroken } from './failing-disk.ts'
+import { type Fault, failAt, full, onceBroken } from './failing-disk.ts'
 
 /** A way in which the service keeps something. */
 export type SavePath<World> = Readonly<{
@@ -41,7 +41,7 @@ export const isPartOf = ({ files }: State, whole: State): boolean =>
 /** In memory, where that is one: a disk takes its time. */
 export const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
-const faults: readonly Fault[] = [onceBroken, { code: 'ENOSPC', lasts: true }, { code: 'EIO', lasts: true }]
+const faults: readonly Fault[] = [onceBroken, full, { code: 'EIO', lasts: true }]
 
 /**
  * Saves while the first operation that changes something fails, then the second, and so on until none is left to fail; on a disk that fails

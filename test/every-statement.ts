@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import { isPostgres } from '../src/storage/dialect.ts'
 import { openStorage, type Storage } from '../src/storage/open-storage.ts'
 import { readLayouts } from '../src/storage/transfer/layout.ts'
-import { type Fault, failAt, onceBroken } from './failing-disk.ts'
+import { type Fault, failAt, full, onceBroken } from './failing-disk.ts'
 import { onPostgres } from './postgres/database-at.ts'
 
 export type Answer = Readonly<{ status: number; body: unknown }>
@@ -25,7 +25,6 @@ export type Kept = Readonly<{
 /** Kept beside or after the answer, which does not wait for it: the audit, the history, counts of use. */
 const besides = /^(audit|history|usage_|egress|instances)/
 
-export const full: Fault = { code: 'ENOSPC', lasts: true }
 /** A statement that fails in PostgreSQL takes its transaction with it, however often others fail. */
 const faults: readonly Fault[] = onPostgres ? [full] : [onceBroken, full]
 

@@ -10,6 +10,7 @@ export type Fault = Readonly<{ code: 'ENOSPC' | 'EIO'; lasts: boolean }>
 
 /** The one that reaches each operation with all others done. */
 export const onceBroken: Fault = { code: 'EIO', lasts: false }
+export const full: Fault = { code: 'ENOSPC', lasts: true }
 
 type Injection = Readonly<{ folder: string; at: number; fault: Fault }> & { seen: number; isMet: boolean }
 

@@ -30,7 +30,7 @@ import { readLayouts } from '../../src/storage/transfer/layout.ts'
 import { writeRunFiles } from '../../src/training/run-files.ts'
 import { scriptedScoring } from '../evaluation-world.ts'
 import { everyFailure } from '../every-failure.ts'
-import { onceBroken } from '../failing-disk.ts'
+import { full, onceBroken } from '../failing-disk.ts'
 import { openEgress } from '../open-egress.ts'
 import { createToyJob, trainToy } from '../toy-training.ts'
 import { fillTables } from '../transfer-world.ts'
@@ -277,20 +277,23 @@ test('a restore: what was begun is not taken for what there was, and ends when i
   await backUp(join(source, 'simpleia.tar'))
   const backup = await openBackup(join(source, 'simpleia.tar'))
   onTestFinished(() => backup.close())
-  await everyFailure({
-    open: plain,
-    prepare: async (folder) => (await openDatabase(folder)).storage.close(),
-    save: (folder) => {
-      const openStorageThere = async () => (await openDatabase(folder)).storage
-      return restoreBackup(backup, { places: placesIn(folder), layouts, openStorage: openStorageThere })
+  await everyFailure(
+    {
+      open: plain,
+      prepare: async (folder) => (await openDatabase(folder)).storage.close(),
+      save: (folder) => {
+        const openStorageThere = async () => (await openDatabase(folder)).storage
+        return restoreBackup(backup, { places: placesIn(folder), layouts, openStorage: openStorageThere })
+      },
+      read: (folder) =>
+        refuseUnfinishedRestore(join(folder, 'data')).then(
+          () => 'starts',
+          () => 'does not start',
+        ),
+      isFine: ({ read }) => read === 'does not start',
     },
-    read: (folder) =>
-      refuseUnfinishedRestore(join(folder, 'data')).then(
-        () => 'starts',
-        () => 'does not start',
-      ),
-    isFine: ({ read }) => read === 'does not start',
-  })
+    [full],
+  )
 })
 
 test('a folder that is replaced', async () => {

@@ -8,14 +8,13 @@ import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { startEvaluationWorld } from '../evaluation-world.ts'
 import { place } from '../every-failure.ts'
-import { type Fault, failAt, onceBroken } from '../failing-disk.ts'
+import { type Fault, failAt, full, onceBroken } from '../failing-disk.ts'
 import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 import { endOf, plan, stepOf } from '../trainer.ts'
 import { openTrainingWorld } from '../training-world.ts'
 
 beforeAll(() => void vi.stubEnv('TMPDIR', place))
 
-const full: Fault = { code: 'ENOSPC', lasts: true }
 /** A statement that fails in PostgreSQL takes its transaction with it, however often others fail. */
 const faults: readonly Fault[] = onPostgres ? [full] : [onceBroken, full]
 
