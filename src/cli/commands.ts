@@ -267,6 +267,13 @@ export const commands: readonly Command[] = [
     run: async (context) => (await import('./admin.ts')).changeRole(context),
   },
   {
+    path: ['admin', 'users', 'delete'],
+    arguments: ['USERNAME'],
+    flags: [],
+    help: { en: 'Deletes a user.', es: 'Borra un usuario.' },
+    run: async (context) => (await import('./admin.ts')).deleteUser(context),
+  },
+  {
     path: ['admin', 'users', 'password'],
     arguments: ['USERNAME'],
     flags: [],
@@ -282,13 +289,6 @@ export const commands: readonly Command[] = [
     flags: [],
     help: { en: 'Logs a user out everywhere.', es: 'Cierra todas las sesiones de un usuario.' },
     run: async (context) => (await import('./admin.ts')).logUserOut(context),
-  },
-  {
-    path: ['admin', 'users', 'delete'],
-    arguments: ['USERNAME'],
-    flags: [],
-    help: { en: 'Deletes a user.', es: 'Borra un usuario.' },
-    run: async (context) => (await import('./admin.ts')).deleteUser(context),
   },
   {
     path: ['admin', 'feedback'],

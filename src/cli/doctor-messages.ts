@@ -119,8 +119,8 @@ export const doctorMessages = {
     es: 'El reloj de esta máquina va {seconds} s por detrás del de la base de datos.',
   },
   clockFix: {
-    en: 'Let NTP set both clocks (timedatectl set-ntp true): with more than 30 s between replicas, logins of one are refused by another.',
-    es: 'Deja que NTP ponga en hora los dos relojes (timedatectl set-ntp true): con más de 30 s entre réplicas, una rechaza las sesiones de otra.',
+    en: 'Let NTP set both clocks (timedatectl set-ntp true): the end of logins, days of quotas and retention go by them.',
+    es: 'Deja que NTP ponga en hora los dos relojes (timedatectl set-ntp true): por ellos van el fin de las sesiones, los días de las cuotas y la conservación.',
   },
   connectionsFew: {
     en: 'The database has {left} connections left; a replica takes up to {needed}.',

@@ -98,6 +98,7 @@ export const messages = {
 
   noUser: { en: 'There is no user "{name}".', es: 'No existe el usuario "{name}".' },
   roleChanged: { en: '{username} now is {role}.', es: '{username} ahora es {role}.' },
+  userRemoved: { en: 'The user {username} is deleted.', es: 'El usuario {username} está borrado.' },
   askNewPassword: { en: 'New password', es: 'Contraseña nueva' },
   shortPassword: {
     en: 'A password has 8 to 1,024 characters.',
@@ -111,7 +112,6 @@ export const messages = {
     en: '{username} is logged out everywhere. API keys live on.',
     es: '{username} ya no tiene sesiones abiertas. Sus claves de API siguen valiendo.',
   },
-  userRemoved: { en: 'The user {username} is deleted.', es: 'El usuario {username} está borrado.' },
   noFeedback: { en: 'There is no feedback yet.', es: 'Todavía no hay opiniones.' },
   noEgress: { en: 'Nothing has left this machine.', es: 'Nada ha salido de esta máquina.' },
   egressLocalOnly: {
