@@ -1,41 +1,52 @@
-// `node bench/coverage/measure.ts [test files]`: runs unit tests and says which share of the branches of each file they ran.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { type Coverage, mergeRanges, type Script } from './merge-ranges.ts'
+// `node bench/coverage/measure.ts [--project unit] [--keep FILE] [--show] [test files]` runs tests and says which share of the branches
+// of each file they ran. With --keep it adds to what FILE holds of earlier runs; with --show it says that, and runs nothing.
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { type Counts, countTests, mergeCounts } from './count-tests.ts'
+import type { Range } from './merge-ranges.ts'
+import { describeFiles, describeFolders } from './report.ts'
 
-const folder = await mkdtemp(join(tmpdir(), 'simpleia-coverage-'))
-const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'bench/coverage/vitest.config.ts', '--root', '.']
-const child = spawn(process.execPath, [...vitest, ...process.argv.slice(2)], {
-  env: { ...process.env, NODE_V8_COVERAGE: folder },
-  stdio: 'inherit',
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    project: { type: 'string', default: 'unit' },
+    keep: { type: 'string' },
+    show: { type: 'boolean', default: false },
+  },
 })
-await once(child, 'exit')
-const files = await readScripts(folder)
-await rm(folder, { recursive: true })
+const { project, keep, show } = values
 
-for (const [file, scripts] of [...files].sort(([one], [other]) => one.localeCompare(other)))
-  console.log(await describe(file, mergeRanges(scripts)))
+const runs: Counts[] = keep === undefined ? [] : [await readKept(keep)]
+if (!show) {
+  const { counts, exitCode } = await countTests(project, positionals)
+  runs.push(counts)
+  process.exitCode = exitCode
+}
+const counts = mergeCounts(runs)
+if (keep !== undefined) await save(keep, counts)
+for (const line of [...(await describeFiles(counts)), '', ...describeFolders(counts)]) console.log(line)
 
-async function readScripts(from: string): Promise<Map<string, Script[]>> {
-  const found = new Map<string, Script[]>()
-  for (const name of await readdir(from)) {
-    const { result }: Readonly<{ result: readonly Script[] }> = JSON.parse(await readFile(join(from, name), 'utf8'))
-    for (const script of result) {
-      if (!script.url.startsWith('file:')) continue
-      const file = relative(resolve('.'), fileURLToPath(script.url))
-      if (file.startsWith('src/')) found.set(file, [...(found.get(file) ?? []), script])
-    }
-  }
-  return found
+type Kept = Readonly<Record<string, Readonly<{ hash: string; ranges: readonly Range[] }>>>
+
+/** What was counted of a file that has changed since is nothing any more. */
+async function readKept(path: string): Promise<Counts> {
+  const kept: Kept = existsSync(path) ? JSON.parse(await readFile(path, 'utf8')) : {}
+  const counts = new Map<string, readonly Range[]>()
+  for (const [file, { hash, ranges }] of Object.entries(kept)) if (hash === (await hashOf(file))) counts.set(file, ranges)
+  return counts
 }
 
-async function describe(file: string, { branches, covered, missed }: Coverage): Promise<string> {
-  const text = await readFile(file, 'utf8')
-  const lines = [...new Set(missed.map((offset) => text.slice(0, offset).split('\n').length))]
-  const share = `${((100 * covered) / branches).toFixed(1)} %`.padStart(8)
-  return `${share} ${String(covered).padStart(5)}/${String(branches).padEnd(5)} ${file}${lines.length === 0 ? '' : `  not: ${lines.join(', ')}`}`
+async function save(path: string, all: Counts): Promise<void> {
+  const entries = [...all].map(async ([file, ranges]) => [file, { hash: await hashOf(file), ranges }] as const)
+  await writeFile(path, JSON.stringify(Object.fromEntries(await Promise.all(entries))))
+}
+
+async function hashOf(file: string): Promise<string> {
+  return existsSync(file)
+    ? createHash('sha256')
+        .update(await readFile(file))
+        .digest('hex')
+    : ''
 }

@@ -1,16 +1,28 @@
 import { expect, test } from 'vitest'
-import { mergeRanges } from '../../bench/coverage/merge-ranges.ts'
+import { coverageOf, mergeRanges } from '../../bench/coverage/merge-ranges.ts'
 
-const script = (...ranges: ReadonlyArray<readonly [number, number, number]>) => ({
-  url: 'file:///a.ts',
-  functions: [
-    { functionName: 'f', ranges: ranges.map(([startOffset, endOffset, count]) => ({ startOffset, endOffset, count })) },
-  ],
-})
+const counted = (...ranges: ReadonlyArray<readonly [number, number, number]>) =>
+  ranges.map(([startOffset, endOffset, count]) => ({ startOffset, endOffset, count }))
+const [whole, first, second] = [[0, 100, 3] as const, [10, 20, 0] as const, [30, 40, 0] as const]
 
 test('a branch that ran in one of several processes counts as run, and one that ran in none is told', () => {
-  const [whole, first, second] = [[0, 100, 3] as const, [10, 20, 0] as const, [30, 40, 0] as const]
-  expect(mergeRanges([script(whole, first, second)])).toEqual({ branches: 3, covered: 1, missed: [10, 30] })
-  expect(mergeRanges([script(whole, first, second), script(whole, second)])).toEqual({ branches: 3, covered: 2, missed: [30] })
-  expect(mergeRanges([script([0, 100, 0])])).toEqual({ branches: 1, covered: 0, missed: [0] })
+  const coverage = (...processes: ReturnType<typeof counted>[]) => coverageOf(mergeRanges(processes))
+  expect(coverage(counted(whole, first, second))).toEqual({ branches: 3, covered: 1, missed: [10, 30] })
+  expect(coverage(counted(whole, first, second), counted(whole, second))).toEqual({ branches: 3, covered: 2, missed: [30] })
+  expect(coverage(counted([0, 100, 0]))).toEqual({ branches: 1, covered: 0, missed: [0] })
+  expect(coverage(counted(whole), [])).toEqual({ branches: 1, covered: 1, missed: [] })
+})
+
+test('what is merged piece by piece is what is merged at once', () => {
+  const processes = [
+    counted(whole, first, second),
+    counted(whole, second),
+    counted([0, 100, 1], [5, 45, 0]),
+    counted([0, 100, 0]),
+    counted([0, 100, 1], [5, 45, 2], [30, 40, 4]),
+  ]
+  const sorted = (ranges: ReturnType<typeof mergeRanges>) =>
+    ranges.toSorted((a, b) => a.startOffset - b.startOffset || b.endOffset - a.endOffset)
+  const inPieces = mergeRanges([mergeRanges(processes.slice(0, 2)), mergeRanges(processes.slice(2))])
+  expect(sorted(inPieces)).toEqual(sorted(mergeRanges(processes)))
 })
