@@ -1,52 +1,43 @@
-// `node bench/coverage/measure.ts [--project unit] [--keep FILE] [--show] [test files]` runs tests and says which share of the branches
-// of each file they ran. With --keep it adds to what FILE holds of earlier runs; with --show it says that, and runs nothing.
-import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+// `node bench/coverage/measure.ts [test files]` runs tests and says which share of the branches of each file they ran. Without test files:
+// all of the project. --modules: those about what must be run to the last branch; --project: another one than `unit`; --keep FILE: add to
+// what FILE holds of earlier runs; --show: say what it holds, and run nothing; --check: fail where modules, or folders in a run of all,
+// have less than they must have.
 import { parseArgs } from 'node:util'
-import { type Counts, countTests, mergeCounts } from './count-tests.ts'
-import type { Range } from './merge-ranges.ts'
-import { describeFiles, describeFolders } from './report.ts'
+import { sharesOfFolders, sharesOfModules, shortOf, testsOfModules } from './bars.ts'
+import { type Counts, countTests, mergeCounts, withUnloaded } from './count-tests.ts'
+import { readKept, saveKept } from './kept-counts.ts'
+import { describeFiles, describeShare } from './report.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     project: { type: 'string', default: 'unit' },
+    modules: { type: 'boolean', default: false },
     keep: { type: 'string' },
     show: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
   },
 })
-const { project, keep, show } = values
+const { project, keep, show, check } = values
+const tests = values.modules ? testsOfModules : positionals
+const isWhole = tests.length === 0
 
 const runs: Counts[] = keep === undefined ? [] : [await readKept(keep)]
 if (!show) {
-  const { counts, exitCode } = await countTests(project, positionals)
+  const { counts, exitCode } = await countTests(project, tests)
   runs.push(counts)
   process.exitCode = exitCode
 }
-const counts = mergeCounts(runs)
-if (keep !== undefined) await save(keep, counts)
-for (const line of [...(await describeFiles(counts)), '', ...describeFolders(counts)]) console.log(line)
+const counted = mergeCounts(runs)
+if (keep !== undefined) await saveKept(keep, counted)
 
-type Kept = Readonly<Record<string, Readonly<{ hash: string; ranges: readonly Range[] }>>>
-
-/** What was counted of a file that has changed since is nothing any more. */
-async function readKept(path: string): Promise<Counts> {
-  const kept: Kept = existsSync(path) ? JSON.parse(await readFile(path, 'utf8')) : {}
-  const counts = new Map<string, readonly Range[]>()
-  for (const [file, { hash, ranges }] of Object.entries(kept)) if (hash === (await hashOf(file))) counts.set(file, ranges)
-  return counts
-}
-
-async function save(path: string, all: Counts): Promise<void> {
-  const entries = [...all].map(async ([file, ranges]) => [file, { hash: await hashOf(file), ranges }] as const)
-  await writeFile(path, JSON.stringify(Object.fromEntries(await Promise.all(entries))))
-}
-
-async function hashOf(file: string): Promise<string> {
-  return existsSync(file)
-    ? createHash('sha256')
-        .update(await readFile(file))
-        .digest('hex')
-    : ''
+const counts = isWhole ? await withUnloaded(counted) : counted
+const modules = sharesOfModules(await withUnloaded(counted))
+const folders = sharesOfFolders(counts)
+for (const line of await describeFiles(counts)) console.log(line)
+for (const share of [...folders, ...modules]) console.log(describeShare(share))
+const short = shortOf({ modules, folders: isWhole ? folders : [] })
+if (check && short.length > 0) {
+  console.error(`Too few branches were run:\n${short.map(describeShare).join('\n')}`)
+  process.exitCode = 1
 }

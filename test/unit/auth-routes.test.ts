@@ -1,7 +1,7 @@
 import cookie from '@fastify/cookie'
 import { fastify } from 'fastify'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createGuard } from '../../src/auth/guard.ts'
+import { createGuard, userOf } from '../../src/auth/guard.ts'
 import { createPasswords, type DeriveKey } from '../../src/auth/passwords.ts'
 import { replyWithError } from '../../src/http/error-reply.ts'
 import { bearer, openWorld, password, type World, type WorldOptions } from '../fakes-storage.ts'
@@ -471,6 +471,14 @@ test('the guard protects the cookie by itself, whatever server it hangs in', asy
     (await http.inject({ method: 'POST', url: '/change', headers: { origin: 'https://evil.example', ...headers } })).statusCode
   expect(await change({ cookie: 'simpleia_token=a.b.c' })).toBe(403)
   expect(await change(bearer('a.b.c'))).toBe(200)
+  await http.close()
+})
+
+test('a route for users that was mounted without the guard answers nobody', async () => {
+  const http = fastify()
+  http.decorateRequest('caller')
+  http.get('/mine', async (request) => userOf(request))
+  expect((await http.inject('/mine')).statusCode).toBe(500)
   await http.close()
 })
 

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { sharesOfFolders, sharesOfModules, shortOf } from '../../bench/coverage/bars.ts'
+import { withUnloaded } from '../../bench/coverage/count-tests.ts'
 import { coverageOf, mergeRanges } from '../../bench/coverage/merge-ranges.ts'
 
 const counted = (...ranges: ReadonlyArray<readonly [number, number, number]>) =>
@@ -25,4 +27,29 @@ test('what is merged piece by piece is what is merged at once', () => {
     ranges.toSorted((a, b) => a.startOffset - b.startOffset || b.endOffset - a.endOffset)
   const inPieces = mergeRanges([mergeRanges(processes.slice(0, 2)), mergeRanges(processes.slice(2))])
   expect(sorted(inPieces)).toEqual(sorted(mergeRanges(processes)))
+})
+
+test('a module below all of its branches falls short, and so does a folder below nine of ten', async () => {
+  const blocks = (ran: number, others: number) =>
+    counted(...Array.from({ length: ran + others }, (_, at) => [at, at + 1, at < ran ? 1 : 0] as const))
+  const counts = new Map([
+    ['src/auth/guard.ts', blocks(99, 1)],
+    ['src/predict/cache.ts', blocks(10, 0)],
+    ['src/predict/deep/other.ts', blocks(80, 10)],
+    ['src/app.ts', blocks(8, 2)],
+  ])
+  const [modules, folders] = [sharesOfModules(counts), sharesOfFolders(counts)]
+  expect(folders.map(({ name, covered, branches }) => `${name} ${covered}/${branches}`)).toEqual([
+    'src 8/10',
+    'src/auth 99/100',
+    'src/predict 90/100',
+  ])
+  expect(shortOf({ modules, folders }).map(({ name }) => name)).toEqual(['accounts (auth)', 'src'])
+})
+
+test('a file that no test loads has not run, unless it holds nothing but types', async () => {
+  const counts = await withUnloaded(new Map([['src/errors.ts', counted(whole)]]))
+  expect(counts.get('src/errors.ts')).toEqual(counted(whole))
+  expect(counts.get('src/app.ts')).toMatchObject([{ startOffset: 0, count: 0 }])
+  expect(counts.has('src/embed/collection.ts')).toBe(false)
 })
