@@ -16,7 +16,7 @@ export const testsOfModules: readonly string[] = [
   ...['api-keys', 'auth-accounts', 'auth-passwords', 'auth-routes', 'auth-secret-key', 'auth-tokens', 'auth-username'],
   ...['key-scopes', 'login-throttle', 'rate-limit', 'windows'],
   ...['cache', 'model-name', 'replace-folder', 'web-pages'],
-  ...['http-event-stream', 'predict-streaming', 'predict-leaving', 'websocket'],
+  ...['http-event-stream', 'predict-streaming', 'predict-leaving', 'sockets', 'websocket'],
 ].map((name) => `test/unit/${name}.test.ts`)
 
 /** The least percentage of the branches in a folder of `src`. */

@@ -92,6 +92,7 @@ describe('a key', () => {
     'is not what clients send in its place: %s',
     async (placeholder) => {
       expect((await get('/probe', bearer(placeholder))).json()).toEqual({ type: 'anonymous' })
+      expect(await world.apiKeys.findCaller(placeholder)).toBeUndefined()
     },
   )
 

@@ -366,6 +366,18 @@ describe('administering users', () => {
     expect(items.filter(({ role }) => role === 'admin')).toHaveLength(1)
   })
 
+  test('an admin changes a quota alone: the role stays, and so do the sessions', async () => {
+    const world = await open()
+    const { headers } = await world.join('admin')
+    const ana = await world.join('ana')
+    const changed = await patch(world, ana.id, { quota: { requests_per_day: 5 } }, headers)
+    expect(changed.json()).toMatchObject({ role: 'user', quota: { requests_per_day: 5, tokens_per_day: null } })
+    expect((await world.me(ana.token)).statusCode).toBe(200)
+    const both = await patch(world, ana.id, { role: 'admin', quota: { tokens_per_day: 7 } }, headers)
+    expect(both.json()).toMatchObject({ role: 'admin', quota: { requests_per_day: 5, tokens_per_day: 7 } })
+    expect((await world.me(ana.token)).statusCode).toBe(401)
+  })
+
   test('an unknown user is a 404, an unknown role a 400', async () => {
     const world = await open()
     const { headers, id } = await world.join('admin')

@@ -136,6 +136,16 @@ describe.each(forms)('the login throttle of %s', (_form, open) => {
   })
 })
 
+test('whoever comes where too many wait already is told to try again, and the others have their turns', async () => {
+  const takeTurn = createTurns({ maxWaiting: 1 })
+  const held = Promise.withResolvers<string>()
+  const [first, second] = [takeTurn('ana', () => held.promise), takeTurn('ana', right)]
+  expect(await codeOf(takeTurn('ana', right))).toBe('busy')
+  expect(await codeOf(takeTurn('bea', right))).toBe('in')
+  held.resolve('in')
+  expect([await first, await second, await takeTurn('ana', right)]).toEqual(['in', 'in', 'in'])
+})
+
 test('a turn that does not come while two of the longest would end is given up, as one who is told to try again', async () => {
   const names = createNames(createSecretKey(Buffer.from('of one installation')))
   let asked = 0
