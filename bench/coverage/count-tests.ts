@@ -4,7 +4,7 @@ import { glob, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { mergeRanges, type Range } from './merge-ranges.ts'
+import { mergeRanges, type Range, withCode } from './merge-ranges.ts'
 
 /** The blocks of each file of `src` that was loaded, and whether they ran. */
 export type Counts = ReadonlyMap<string, readonly Range[]>
@@ -63,5 +63,7 @@ async function readCounts(folder: string): Promise<Counts> {
       ways.set(file, (ways.get(file) ?? new Map<string, readonly Range[]>()).set(JSON.stringify(ranges), ranges))
     }
   }
-  return new Map([...ways].map(([file, its]) => [file, mergeRanges([...its.values()])]))
+  const counts = new Map<string, readonly Range[]>()
+  for (const [file, its] of ways) counts.set(file, withCode(mergeRanges([...its.values()]), await readFile(file, 'utf8')))
+  return counts
 }

@@ -17,6 +17,11 @@ export function mergeRanges(processes: ReadonlyArray<readonly Range[]>): readonl
   })
 }
 
+/** Without what V8 calls a block and holds no code, such as the gap before `finally` where both ways out of it return. */
+export function withCode(ranges: readonly Range[], text: string): readonly Range[] {
+  return ranges.filter(({ startOffset, endOffset }) => !/^[\s}]*$/.test(text.slice(startOffset, endOffset)))
+}
+
 export function coverageOf(ranges: readonly Range[]): Coverage {
   const missed = ranges.filter(({ count }) => count === 0).map(({ startOffset }) => startOffset)
   return { branches: ranges.length, covered: ranges.length - missed.length, missed: missed.sort((one, other) => one - other) }

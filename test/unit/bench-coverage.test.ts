@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { sharesOfFolders, sharesOfModules, shortOf } from '../../bench/coverage/bars.ts'
 import { withUnloaded } from '../../bench/coverage/count-tests.ts'
-import { coverageOf, mergeRanges } from '../../bench/coverage/merge-ranges.ts'
+import { coverageOf, mergeRanges, withCode } from '../../bench/coverage/merge-ranges.ts'
 
 const counted = (...ranges: ReadonlyArray<readonly [number, number, number]>) =>
   ranges.map(([startOffset, endOffset, count]) => ({ startOffset, endOffset, count }))
@@ -13,6 +13,12 @@ test('a branch that ran in one of several processes counts as run, and one that 
   expect(coverage(counted(whole, first, second), counted(whole, second))).toEqual({ branches: 3, covered: 2, missed: [30] })
   expect(coverage(counted([0, 100, 0]))).toEqual({ branches: 1, covered: 0, missed: [0] })
   expect(coverage(counted(whole), [])).toEqual({ branches: 1, covered: 1, missed: [] })
+})
+
+test('a gap without code is no branch, and an empty list is one', () => {
+  const text = 'try {a()} finally {b ?? []}'
+  const ranges = counted([0, text.length, 1], [9, 10, 0], [21, 26, 0])
+  expect(withCode(ranges, text)).toEqual(counted([0, text.length, 1], [21, 26, 0]))
 })
 
 test('what is merged piece by piece is what is merged at once', () => {
