@@ -128,3 +128,12 @@ test.skipIf(onPostgres)('what is dropped before its turn is not begun, and a pau
   await pausing.idle()
   await pausing.close()
 })
+
+test('a queue whose database cannot be reached says so with each work that it is given, and closes', async () => {
+  const log = { error: () => {} }
+  const queue = openBossQueue({ url: 'postgres://nobody@127.0.0.1:9/none', name: 'tests', log })(async () => 'done')
+  for (const key of ['a', 'b']) await expect(queue.add(key)).rejects.toThrow('ECONNREFUSED')
+  queue.drop('a')
+  await queue.idle()
+  await queue.close()
+})
