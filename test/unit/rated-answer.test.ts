@@ -7,7 +7,10 @@ const chat = (...contents: string[]) => ({
   type: 'chat' as const,
   messages: contents.map((content) => ({ role: 'user' as const, content })),
 })
-const withTools = (name: string): Prompt => ({ ...chat('a'), tools: { tools: [{ name, parameters: {} }], choice: 'auto', parallel: true } })
+const withTools = (name: string): Prompt => ({
+  ...chat('a'),
+  tools: { tools: [{ name, parameters: {} }], choice: 'auto', parallel: true },
+})
 
 test.each([
   [text('a'), text('a'), undefined],
