@@ -1,41 +1,44 @@
-// `node bench/coverage/measure.ts [test files]`: runs unit tests and says which share of the branches of each file they ran.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { type Coverage, mergeRanges, type Script } from './merge-ranges.ts'
+// `node bench/coverage/measure.ts [test files]` runs tests and says which share of the branches of each file they ran. Without test files:
+// all of the project. --modules: those about what must be run to the last branch; --project: another one than `unit`; --keep FILE: add to
+// what FILE holds of earlier runs; --show: say what it holds, and run nothing; --check: fail where modules, or folders in a run of all,
+// have less than they must have.
+import { parseArgs } from 'node:util'
+import { sharesOfFolders, sharesOfModules, shortOf, testsOfModules } from './bars.ts'
+import { type Counts, countTests, mergeCounts, withUnloaded } from './count-tests.ts'
+import { readKept, saveKept } from './kept-counts.ts'
+import { describeFiles, describeShare } from './report.ts'
 
-const folder = await mkdtemp(join(tmpdir(), 'simpleia-coverage-'))
-const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'bench/coverage/vitest.config.ts', '--root', '.']
-const child = spawn(process.execPath, [...vitest, ...process.argv.slice(2)], {
-  env: { ...process.env, NODE_V8_COVERAGE: folder },
-  stdio: 'inherit',
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    project: { type: 'string', default: 'unit' },
+    modules: { type: 'boolean', default: false },
+    keep: { type: 'string' },
+    show: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+  },
 })
-await once(child, 'exit')
-const files = await readScripts(folder)
-await rm(folder, { recursive: true })
+const { project, keep, show, check } = values
+const tests = values.modules ? testsOfModules : positionals
+const isWhole = tests.length === 0
 
-for (const [file, scripts] of [...files].sort(([one], [other]) => one.localeCompare(other)))
-  console.log(await describe(file, mergeRanges(scripts)))
-
-async function readScripts(from: string): Promise<Map<string, Script[]>> {
-  const found = new Map<string, Script[]>()
-  for (const name of await readdir(from)) {
-    const { result }: Readonly<{ result: readonly Script[] }> = JSON.parse(await readFile(join(from, name), 'utf8'))
-    for (const script of result) {
-      if (!script.url.startsWith('file:')) continue
-      const file = relative(resolve('.'), fileURLToPath(script.url))
-      if (file.startsWith('src/')) found.set(file, [...(found.get(file) ?? []), script])
-    }
-  }
-  return found
+const runs: Counts[] = keep === undefined ? [] : [await readKept(keep)]
+if (!show) {
+  const { counts, exitCode } = await countTests(project, tests)
+  runs.push(counts)
+  // Whether tests pass is what others look at.
+  if (!check) process.exitCode = exitCode
 }
+const counted = mergeCounts(runs)
+if (keep !== undefined) await saveKept(keep, counted)
 
-async function describe(file: string, { branches, covered, missed }: Coverage): Promise<string> {
-  const text = await readFile(file, 'utf8')
-  const lines = [...new Set(missed.map((offset) => text.slice(0, offset).split('\n').length))]
-  const share = `${((100 * covered) / branches).toFixed(1)} %`.padStart(8)
-  return `${share} ${String(covered).padStart(5)}/${String(branches).padEnd(5)} ${file}${lines.length === 0 ? '' : `  not: ${lines.join(', ')}`}`
+const counts = isWhole ? await withUnloaded(counted) : counted
+const modules = sharesOfModules(await withUnloaded(counted))
+const folders = sharesOfFolders(counts)
+for (const line of await describeFiles(counts)) console.log(line)
+for (const share of [...folders, ...modules]) console.log(describeShare(share))
+const short = shortOf({ modules, folders: isWhole ? folders : [] })
+if (check && short.length > 0) {
+  console.error(`Too few branches were run:\n${short.map(describeShare).join('\n')}`)
+  process.exitCode = 1
 }

@@ -1,13 +1,13 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
+import ordinary from '../../vitest.config.ts'
 
-// Node.js itself imports the code, so that what it counts is what stands in the files.
-export default defineConfig({
-  test: {
-    include: ['test/unit/**/*.test.ts'],
-    globalSetup: 'test/web/build-pages.ts',
-    setupFiles: 'bench/coverage/take-coverage.ts',
-    testTimeout: 60_000,
-    maxWorkers: '100%',
-    experimental: { viteModuleRunner: false },
-  },
-})
+/** The same tests. Node.js itself imports the code, so that what it counts is what stands in the files. */
+function counted(project: TestProjectConfiguration): TestProjectConfiguration {
+  if (typeof project !== 'object' || !('test' in project)) return project
+  return {
+    ...project,
+    test: { ...project.test, setupFiles: 'bench/coverage/take-coverage.ts', experimental: { viteModuleRunner: false } },
+  }
+}
+
+export default defineConfig({ test: { projects: ordinary.test?.projects?.map(counted) ?? [] } })

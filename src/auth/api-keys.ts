@@ -61,11 +61,8 @@ export function createApiKeys({ db, now }: Readonly<{ db: Database; now: () => n
     findCaller: (key) => findCaller(db, now(), key),
     list: (options) => list(db, options),
     async remove(id, userId) {
-      const { numDeletedRows } = await db
-        .deleteFrom('apiKeys')
-        .where('id', '=', id)
-        .$if(userId !== undefined, (query) => query.where('userId', '=', userId ?? ''))
-        .executeTakeFirst()
+      const one = db.deleteFrom('apiKeys').where('id', '=', id)
+      const { numDeletedRows } = await (userId === undefined ? one : one.where('userId', '=', userId)).executeTakeFirst()
       if (numDeletedRows === 0n) throw new AppError('not_found', `No API key has the id "${id}".`)
     },
   }
@@ -157,16 +154,16 @@ function toApiKey({ scopes, requestsPerDay, tokensPerDay, costMicrosPerDay, ...r
 
 /** A scope that this version does not know allows nothing. */
 function readScopes(text: string): readonly KeyScope[] {
-  const known: unknown = JSON.parse(text)
-  return Array.isArray(known) ? keyScopes.filter((scope) => known.includes(scope)) : []
+  const known: readonly string[] = JSON.parse(text)
+  return keyScopes.filter((scope) => known.includes(scope))
 }
 
 async function list(
   db: Database,
   { userId, limit, cursor }: { userId?: string; limit: number; cursor: string | undefined },
 ): Promise<ApiKeyPage> {
-  const found = await rows(db)
-    .$if(userId !== undefined, (query) => query.where('userId', '=', userId ?? ''))
+  const all = rows(db)
+  const found = await (userId === undefined ? all : all.where('userId', '=', userId))
     .where(isBehind(cursor, 'apiKeys.createdAt', 'apiKeys.id'))
     .orderBy('apiKeys.createdAt', 'desc')
     .orderBy('apiKeys.id', 'desc')

@@ -35,7 +35,8 @@ function userRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync 
       { schema: { tags: ['auth'], summary: 'Your API keys, newest first', response: { 200: keyList } } },
       async (request) => {
         const { items } = await apiKeys.list({ userId: userOf(request).id, limit: mostKeys, cursor: undefined })
-        return { keys: await toListed(items, usageOf) }
+        const usages = await usageOf(items.map(({ id }) => id))
+        return { keys: items.map((key, index) => toListed(key, usages[index])) }
       },
     )
 
@@ -53,7 +54,7 @@ function userRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync 
         quota: { requestsPerDay: null, tokensPerDay: null, costMicrosPerDay: null, ...fromQuotaBody(quota) },
         expiresAt,
       })
-      const listed = toListedKey(created, (await usageOf([created.id]))[0])
+      const listed = toListed(created, (await usageOf([created.id]))[0])
       reply.code(201)
       return { ...listed, key }
     })
@@ -90,12 +91,11 @@ function adminRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync
       },
       async ({ query: { limit, cursor, user_id: userId } }) => {
         const { items, nextCursor } = await apiKeys.list({ limit, cursor, ...(userId === undefined ? {} : { userId }) })
-        const listed = await toListed(items, usageOf)
-        const withUsers = listed.map((key, index): KeyOfUser => {
-          const { userId: id = '', username = '' } = items[index] ?? {}
-          return { ...key, user: { id, username } }
+        const usages = await usageOf(items.map(({ id }) => id))
+        const listed = items.map((key, index): KeyOfUser => {
+          return { ...toListed(key, usages[index]), user: { id: key.userId, username: key.username } }
         })
-        return { items: withUsers, next_cursor: nextCursor ?? null }
+        return { items: listed, next_cursor: nextCursor ?? null }
       },
     )
 
@@ -119,14 +119,9 @@ function adminRoutes({ apiKeys, usageOf }: KeyRoutesOptions): FastifyPluginAsync
 
 const noContent = (reply: FastifyReply) => reply.code(204).send()
 
-async function toListed(keys: readonly ApiKey[], usageOf: KeyRoutesOptions['usageOf']): Promise<KeyInList[]> {
-  const usages = await usageOf(keys.map(({ id }) => id))
-  return keys.map((key, index) => toListedKey(key, usages[index]))
-}
-
 const nothingUsed: DayUsage = { requests: 0, promptTokens: 0, completionTokens: 0, costMicros: 0 }
 
-function toListedKey(key: ApiKey, used: DayUsage = nothingUsed): KeyInList {
+function toListed(key: ApiKey, used: DayUsage = nothingUsed): KeyInList {
   const { id, name, lastFour, scopes, quota, createdAt, expiresAt, lastUsedAt } = key
   return {
     id,

@@ -1,4 +1,5 @@
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
 import { AppError } from '../errors.ts'
 
 export type Argon2Parameters = Readonly<{ memoryKib: number; passes: number; parallelism: number }>
@@ -56,12 +57,9 @@ export function createPasswords({
 // A keyboard may send "ñ" as one character or as two; both are the same password.
 const normalize = (password: string) => password.normalize('NFKC')
 
-const argon2id: DeriveKey = (password, salt, { memoryKib, passes, parallelism }) => {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
-  const input = { message: password, nonce: salt, memory: memoryKib, passes, parallelism, tagLength: keyBytes }
-  argon2('argon2id', input, (error, key) => (error === null ? resolve(key) : reject(error)))
-  return promise
-}
+const compute = promisify(argon2)
+const argon2id: DeriveKey = (password, salt, { memoryKib, passes, parallelism }) =>
+  compute('argon2id', { message: password, nonce: salt, memory: memoryKib, passes, parallelism, tagLength: keyBytes })
 
 type PasswordHash = Readonly<{ parameters: Argon2Parameters; salt: Buffer; key: Buffer }>
 

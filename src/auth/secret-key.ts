@@ -37,14 +37,8 @@ export async function openSecretKey({ configured, dataDir, environment }: Secret
     return toKey(await readOrMake(path, dataDir), `The secret key in ${path}`)
   } catch (cause) {
     if (cause instanceof AppError) throw cause
-    const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
-    throw new AppError(
-      'unavailable',
-      `The secret key cannot be kept in ${path}${code}. Make the folder writable, or set SECRET_KEY.`,
-      {
-        cause,
-      },
-    )
+    const message = `The secret key cannot be kept in ${path} (${String(codeOf(cause))}). Make the folder writable, or set SECRET_KEY.`
+    throw new AppError('unavailable', message, { cause })
   }
 }
 
@@ -75,7 +69,7 @@ async function findKept(path: string): Promise<string | undefined> {
     await chmod(path, 0o600)
     return kept.trim()
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
 }
@@ -97,13 +91,14 @@ async function make(path: string, dataDir: string): Promise<string> {
       await link(draft, path)
       return secret
     } catch (error) {
-      const other = hasCode(error, 'EEXIST') ? await findKept(path) : undefined
+      const other = codeOf(error) === 'EEXIST' ? await findKept(path) : undefined
       if (other === undefined) throw error
       return other
     }
   })
 }
 
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
+/** What the system says. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error && error.code
 }

@@ -190,10 +190,8 @@ async function findByPassword(
 }
 
 async function list(db: Database, { limit, cursor }: { limit: number; cursor: string | undefined }): Promise<UserPage> {
-  const rows = await db
-    .selectFrom('users')
-    .select([...userColumns, 'usernameKey'])
-    .$if(cursor !== undefined, (query) => query.where('usernameKey', '>', Buffer.from(cursor ?? '', 'base64url').toString()))
+  const all = db.selectFrom('users').select([...userColumns, 'usernameKey'])
+  const rows = await (cursor === undefined ? all : all.where('usernameKey', '>', Buffer.from(cursor, 'base64url').toString()))
     .orderBy('usernameKey')
     .limit(limit + 1)
     .execute()
@@ -221,10 +219,7 @@ async function withLastAdminKept<T>(
 }
 
 async function countUsers(db: Database, role?: Role): Promise<number> {
-  const { count } = await db
-    .selectFrom('users')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .$if(role !== undefined, (query) => query.where('role', '=', role ?? 'user'))
-    .executeTakeFirstOrThrow()
+  const all = db.selectFrom('users').select(({ fn }) => fn.countAll<number>().as('count'))
+  const { count } = await (role === undefined ? all : all.where('role', '=', role)).executeTakeFirstOrThrow()
   return Number(count)
 }

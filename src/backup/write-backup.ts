@@ -29,6 +29,7 @@ type Table = Manifest['tables'][number]
 /** Files are rewritten while they are read, now and then. */
 const tries = 5
 const pieceBytes = 4 * 1024 * 1024
+const readBytes = 1024 * 1024
 
 /**
  * Writes all that cannot be made again into one file: the rows as they were in one moment, then the files. The service may run and write
@@ -122,7 +123,7 @@ async function writeFile(tar: TarWriter, { path, name }: KeptFile, files: FileSu
     if (file === undefined) return
     try {
       const before = await file.stat()
-      const sha256 = await tar.add(name, before.size, file.createReadStream({ autoClose: false, start: 0 }))
+      const sha256 = await tar.add(name, before.size, readPieces(file))
       const after = await file.stat()
       if (sha256 === undefined || after.mtimeMs !== before.mtimeMs || after.size !== before.size) continue
       files.push({ name, bytes: before.size, sha256, modified_ms: Math.trunc(before.mtimeMs) })
@@ -132,4 +133,14 @@ async function writeFile(tar: TarWriter, { path, name }: KeptFile, files: FileSu
     }
   }
   throw new AppError('conflict', `${path} changes faster than it can be read. Try again later.`)
+}
+
+/** Its bytes to where it ends by then. Not a stream: leaving one before its end closes the file. */
+async function* readPieces(file: FileHandle): AsyncGenerator<Buffer> {
+  for (let at = 0; ; ) {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(readBytes), 0, readBytes, at)
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+    at += bytesRead
+  }
 }

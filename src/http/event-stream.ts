@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { FastifyReply } from 'fastify'
 import type { AppError } from '../errors.ts'
 
@@ -128,15 +129,7 @@ function setStreamHeaders(reply: FastifyReply, contentType: string): void {
   reply.raw.writeHead(200)
 }
 
-function drained(reply: FastifyReply, gone: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (gone.aborted) return resolve()
-    const done = () => {
-      reply.raw.off('drain', done)
-      gone.removeEventListener('abort', done)
-      resolve()
-    }
-    reply.raw.once('drain', done)
-    gone.addEventListener('abort', done, { once: true })
-  })
+/** Until there is room again, or nobody to write for. */
+async function drained({ raw }: FastifyReply, gone: AbortSignal): Promise<void> {
+  await once(raw, 'drain', { signal: gone }).catch(() => undefined)
 }

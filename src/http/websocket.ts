@@ -52,7 +52,7 @@ export type Sockets = ReturnType<typeof createSockets>
 
 export function createSockets(options: SocketsOptions) {
   const { limits, clientOf } = options
-  const perClient = new Map<string, number>()
+  const perClient = new Map<string, { open: number }>()
   const open = new Set<Open>()
   const pings = setInterval(() => {
     for (const { ping } of open) ping()
@@ -63,15 +63,15 @@ export function createSockets(options: SocketsOptions) {
     /** Hook in front of the upgrade. Throws `rate_limited`. */
     async admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
       const client = clientOf(request)
-      const count = perClient.get(client) ?? 0
-      if (count >= limits.perClient) {
+      const theirs = perClient.get(client) ?? { open: 0 }
+      if (theirs.open >= limits.perClient) {
         throw new AppError('rate_limited', `One client may have ${limits.perClient} sockets open. Close one first.`)
       }
-      perClient.set(client, count + 1)
+      theirs.open += 1
+      perClient.set(client, theirs)
       reply.raw.once('close', () => {
-        const left = (perClient.get(client) ?? 1) - 1
-        if (left === 0) perClient.delete(client)
-        else perClient.set(client, left)
+        theirs.open -= 1
+        if (theirs.open === 0) perClient.delete(client)
       })
     },
     serve(socket: WebSocket, request: FastifyRequest, start: (connection: Connection) => SocketHandlers): void {

@@ -57,7 +57,7 @@ export async function openInstances({ db, url, clock, log }: InstancesParts): Pr
   let isClosed = false
   let beating: Promise<void> = Promise.resolve()
   let looking = false
-  let forget = () => {}
+  let forget: (() => void) | undefined
 
   function look(): void {
     if (looking || isClosed) return
@@ -117,7 +117,7 @@ export async function openInstances({ db, url, clock, log }: InstancesParts): Pr
     isAlone: () => others.size === 0,
     async close() {
       isClosed = true
-      forget()
+      forget?.()
       await beating
       await hints.close()
       ours.delete(id)

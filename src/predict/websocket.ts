@@ -138,7 +138,7 @@ function toDone({ usage, timings }: GenerationEnd, target: Target, reasons: read
   return {
     model: target.model,
     provider: target.provider,
-    finish_reason: reasons[0] ?? 'stop',
+    finish_reason: reasons[0],
     choices: reasons.map((reason, index) => ({ index, finish_reason: reason })),
     usage: toUsageBody(usage),
     timings: toTimingsBody(timings),

@@ -6,12 +6,12 @@ import { AppError } from '../errors.ts'
 import type { Run } from '../models/package-download.ts'
 import { replaceFolder } from '../storage/replace-folder.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
+const ownRoot = fileURLToPath(new URL('../..', import.meta.url))
 /** What the pages are made of besides what the last build has listed: whatever stands in their folder, and the packages. */
 const ownSources = ['web/**', 'package-lock.json']
 
 /** Where the built pages lie. */
-export const builtPages = join(root, 'dist', 'web')
+export const builtPages = pagesIn(ownRoot)
 const stampName = '.built-from'
 /** Written by the build: the files that went into the pages. */
 const listName = '.sources.json'
@@ -20,23 +20,28 @@ const listName = '.sources.json'
  * Builds the pages where they are missing or older than their sources; they are there whole or not at all. Tells `onBuild` before it
  * begins. Throws `internal` with what the build said.
  */
-export async function ensureBuiltPages(run: Run, onBuild: () => void = () => {}): Promise<void> {
-  const stamp = await readFile(join(builtPages, stampName), 'utf8').catch(() => undefined)
-  if (stamp !== undefined && stamp === (await fingerprint(builtPages))) return
+export async function ensureBuiltPages(run: Run, onBuild: () => void = () => {}, root = ownRoot): Promise<void> {
+  const pages = pagesIn(root)
+  const stamp = await readFile(join(pages, stampName), 'utf8').catch(() => undefined)
+  if (stamp !== undefined && stamp === (await fingerprint(root, pages))) return
   onBuild()
   const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js')
-  await replaceFolder(builtPages, async (beside) => {
+  await replaceFolder(pages, async (beside) => {
     const { code, output } = await run(process.execPath, [
       ...[vite, 'build', '--config', join(root, 'web', 'vite.config.ts')],
       ...['--outDir', beside, '--emptyOutDir'],
     ])
     if (code !== 0) throw new AppError('internal', `The pages could not be built: ${output.slice(-2000)}`)
-    await writeFile(join(beside, stampName), await fingerprint(beside))
+    await writeFile(join(beside, stampName), await fingerprint(root, beside))
   })
 }
 
+function pagesIn(root: string): string {
+  return join(root, 'dist', 'web')
+}
+
 /** A SHA-256 of the names and contents of all that the pages in a folder are made of. */
-async function fingerprint(folder: string): Promise<string> {
+async function fingerprint(root: string, folder: string): Promise<string> {
   const listed: readonly string[] = JSON.parse(await readFile(join(folder, listName), 'utf8').catch(() => '[]'))
   const files = await Array.fromAsync(glob(ownSources, { cwd: root, withFileTypes: true }))
   const own = files.flatMap((file) => (file.isFile() ? [relative(root, join(file.parentPath, file.name))] : []))

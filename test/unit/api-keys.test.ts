@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isApiKey } from '../../src/auth/api-keys.ts'
 import { bearer, openWorld, type World } from '../fakes-storage.ts'
+import { refuseWrites } from '../refuse-writes.ts'
 
 type Made = Readonly<{ id: string; key: string; prefix: string; last_four: string; scopes: string[]; expires_at: string | null }>
 
@@ -91,6 +92,7 @@ describe('a key', () => {
     'is not what clients send in its place: %s',
     async (placeholder) => {
       expect((await get('/probe', bearer(placeholder))).json()).toEqual({ type: 'anonymous' })
+      expect(await world.apiKeys.findCaller(placeholder)).toBeUndefined()
     },
   )
 
@@ -159,6 +161,14 @@ describe('a key', () => {
     const [first, next] = ['2026-01-01T00:00:00.000Z', '2026-01-01T00:01:00.000Z']
     expect(seen).toEqual([null, first, first, first, next])
   })
+})
+
+test('a key lets in where its use cannot be noted', async () => {
+  const { key } = await make()
+  const allow = await refuseWrites(world.db, { table: 'api_keys', event: 'update' })
+  expect(await statusOf(key)).toBe(200)
+  await allow()
+  expect(await world.db.selectFrom('apiKeys').select('lastUsedAt').execute()).toEqual([{ lastUsedAt: null }])
 })
 
 describe('making a key', () => {

@@ -103,6 +103,16 @@ test('the list of common passwords says where it comes from, and holds what coul
   )
 })
 
+test('of two changes of a password at the same time one counts: the other knew an old one', async () => {
+  const world = await open()
+  const { id } = await world.join('ana')
+  const next = ['the first new one', 'the second new one']
+  const changed = await Promise.all(next.map((its) => world.users.changePassword(id, password, its)))
+  expect(changed.toSorted()).toEqual([true, undefined])
+  const statuses = await Promise.all(next.map(async (its) => (await world.login('ana', its)).statusCode))
+  expect(statuses).toEqual(changed.map((isTrue) => (isTrue === true ? 200 : 401)))
+})
+
 test('an admin ends the sessions of a user, and theirs alone', async () => {
   const world = await open()
   const root = await world.join('root')

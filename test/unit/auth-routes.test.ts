@@ -1,7 +1,7 @@
 import cookie from '@fastify/cookie'
 import { fastify } from 'fastify'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createGuard } from '../../src/auth/guard.ts'
+import { createGuard, userOf } from '../../src/auth/guard.ts'
 import { createPasswords, type DeriveKey } from '../../src/auth/passwords.ts'
 import { replyWithError } from '../../src/http/error-reply.ts'
 import { bearer, openWorld, password, type World, type WorldOptions } from '../fakes-storage.ts'
@@ -366,6 +366,18 @@ describe('administering users', () => {
     expect(items.filter(({ role }) => role === 'admin')).toHaveLength(1)
   })
 
+  test('an admin changes a quota alone: the role stays, and so do the sessions', async () => {
+    const world = await open()
+    const { headers } = await world.join('admin')
+    const ana = await world.join('ana')
+    const changed = await patch(world, ana.id, { quota: { requests_per_day: 5 } }, headers)
+    expect(changed.json()).toMatchObject({ role: 'user', quota: { requests_per_day: 5, tokens_per_day: null } })
+    expect((await world.me(ana.token)).statusCode).toBe(200)
+    const both = await patch(world, ana.id, { role: 'admin', quota: { tokens_per_day: 7 } }, headers)
+    expect(both.json()).toMatchObject({ role: 'admin', quota: { requests_per_day: 5, tokens_per_day: 7 } })
+    expect((await world.me(ana.token)).statusCode).toBe(401)
+  })
+
   test('an unknown user is a 404, an unknown role a 400', async () => {
     const world = await open()
     const { headers, id } = await world.join('admin')
@@ -474,6 +486,14 @@ test('the guard protects the cookie by itself, whatever server it hangs in', asy
     (await http.inject({ method: 'POST', url: '/change', headers: { origin: 'https://evil.example', ...headers } })).statusCode
   expect(await change({ cookie: 'simpleia_token=a.b.c' })).toBe(403)
   expect(await change(bearer('a.b.c'))).toBe(200)
+  await http.close()
+})
+
+test('a route for users that was mounted without the guard answers nobody', async () => {
+  const http = fastify()
+  http.decorateRequest('caller')
+  http.get('/mine', async (request) => userOf(request))
+  expect((await http.inject('/mine')).statusCode).toBe(500)
   await http.close()
 })
 

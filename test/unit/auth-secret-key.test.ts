@@ -1,4 +1,4 @@
-import { chmodSync, linkSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -103,8 +103,19 @@ describe('the secret key', () => {
     expect(error.message).toContain(join(dataDir, 'file', 'secret-key'))
   })
 
-  test.runIf(process.platform === 'linux')('that cannot be kept where nobody may make a folder says so, and soon', async () => {
-    const error = await failureOf(open(undefined, 'development', '/proc/simpleia'))
-    expect(error.message).toContain('/proc/simpleia/secret-key')
+  test('whose place is a link that leads nowhere is kept nowhere', async () => {
+    symlinkSync(join(dataDir, 'gone'), join(dataDir, 'secret-key'))
+    const error = await failureOf(open(undefined))
+    expect([error.code, error.message]).toEqual(['unavailable', expect.stringContaining('(EEXIST)')])
+    expect(readdirSync(dataDir)).toEqual(['secret-key'])
   })
+
+  test.runIf(process.platform === 'linux').each(['/proc/simpleia', '/proc/self'])(
+    'that cannot be kept where nobody may make a folder or a file says so, and soon: %s',
+    async (folder) => {
+      const error = await failureOf(open(undefined, 'development', folder))
+      expect(error.code).toBe('unavailable')
+      expect(error.message).toContain(`${folder}/secret-key (E`)
+    },
+  )
 })

@@ -1,6 +1,7 @@
 import { createSecretKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createTokens } from '../../src/auth/tokens.ts'
 import { bearer, openWorld, type World } from '../fakes-storage.ts'
 
 let world: World
@@ -75,6 +76,12 @@ test('an open connection can ask whether its caller is still who it was', async 
   expect(JSON.stringify(known)).not.toContain(user.token)
   await world.post('/auth/logout', {}, user.headers)
   expect([await world.guard.isStillValid(known), await world.guard.isStillValid(anonymous)]).toEqual([false, true])
+})
+
+test('a token that cannot be checked is a fault of ours, and not a wrong token', async () => {
+  const { publicKey } = generateKeyPairSync('ed25519')
+  const broken = createTokens({ secretKey: publicKey, ttlSeconds: 3600, now: () => world.clock.ms, db: world.db })
+  await expect(broken.findCaller(user.token)).rejects.toThrow(TypeError)
 })
 
 test('tokens that were logged out are forgotten when they would have expired anyway', async () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { type FileHandle, mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ import { migrations } from '../../src/storage/migrations.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { readLayouts } from '../../src/storage/transfer/layout.ts'
 import { openFolder } from '../temp-folder.ts'
+import { unpackTar } from '../unpack-tar.ts'
 
 async function makeTempFolder(): Promise<string> {
   const folder = await openFolder()
@@ -146,6 +147,24 @@ test('wherever a tar file is cut off, that is said, and so it is of what is none
   for (let length = 0; length < whole.length; length += 128)
     await expect(readAll(whole.subarray(0, length)), `${length} bytes`).rejects.toMatchObject({ code: 'invalid' })
   await expect(readAll(randomBytes(4096))).rejects.toMatchObject({ code: 'invalid' })
+})
+
+test('a file that is shorter or longer than was said is told, and spoils no other', async () => {
+  const path = await newTarPath()
+  const file = await openFile(path, 'w')
+  const pieces = [Buffer.from('abc'), Buffer.from('def')]
+  await writeTar(file, new Date(0), async (tar) => {
+    expect(await tar.add('short', 3_000_000, pieces)).toBeUndefined()
+    expect(await tar.add('long', 4, [...pieces, ...pieces])).toBeUndefined()
+    expect(await tar.add('whole', 6, pieces)).toBe(createHash('sha256').update('abcdef').digest('hex'))
+  })
+  const entries = await unpackTar(path)
+  expect([...entries].map(([name, content]) => [name, content.length])).toEqual([
+    ['short', 3_000_000],
+    ['long', 4],
+    ['whole', 6],
+  ])
+  expect(entries.get('long')).toBe('abcd')
 })
 
 test('a full disk is told as such, while a file is added and at the end', async () => {

@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { GenerateRequest, Tools } from '../../src/engine/provider.ts'
-import { type AnswerCache, type CacheQuestion, cacheKey, createCache, isDeterministic } from '../../src/predict/cache.ts'
+import {
+  type AnswerCache,
+  type CacheQuestion,
+  cacheKey,
+  createCache,
+  isDeterministic,
+  sizeOfAnswer,
+} from '../../src/predict/cache.ts'
 import type { CollectedAnswer } from '../../src/predict/collect.ts'
 import { createRedisCache } from '../../src/predict/redis-cache.ts'
 import { textChoice } from '../answers.ts'
@@ -197,6 +204,13 @@ describe.each(forms)('the cache %s', (_form, open) => {
     await expect.poll(() => cache.find('a'), { interval: 20, timeout: 3000 }).toBeUndefined()
     expect(performance.now() - start).toBeGreaterThan(900)
   })
+})
+
+test('an answer takes room for all that was written: text, thoughts with their signature, calls of tools, and scores', () => {
+  const call = { id: '1', name: 'four', arguments: '{"a":1}' }
+  const choice = { ...textChoice('12'), reasoning: '123', reasoningSignature: '1234', toolCalls: [call, call] }
+  expect(sizeOfAnswer({ ...answer(''), choices: [choice, choice] })).toBe(2 * (2 + 3 + 4 + 2 * (4 + 7)))
+  expect(sizeOfAnswer(scored(3))).toBeGreaterThan(3)
 })
 
 test('the cache in memory forgets an answer when its time is over, to the millisecond', async () => {

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { livingBodyOf } from '../../src/client/transport.ts'
-import { createClient } from '../../src/client.ts'
+import { type Client, createClient } from '../../src/client.ts'
 import { readEventStream, type ServerSentEvent } from '../../src/read-event-stream.ts'
 import { startServer } from '../server.ts'
 import { scriptedHost } from './cli-world.ts'
@@ -74,6 +74,77 @@ test('a stream that ends without its end, or with an error event, is an error', 
   const client = answering(cut, failed, cut)
   await expect(collect(client.predictStream({ prompt: '?' }))).rejects.toMatchObject({ code: 'unavailable' })
   await expect(collect(client.predictStream({ prompt: '?' }))).rejects.toMatchObject({ code: 'busy', message: 'Full.' })
+})
+
+const streams: Readonly<Record<string, (client: Client) => AsyncIterable<unknown>>> = {
+  predictStream: (client) => client.predictStream({ prompt: '?' }),
+  chatStream: (client) => client.chatStream({ messages: [] }),
+  followAnswer: (client) => client.followAnswer('1', '2'),
+  addDocument: (client) => client.addDocument({ name: 'a.txt', text: 'x' }),
+  askDocumentsStream: (client) => client.askDocumentsStream({ question: '?' }),
+  quantizeModel: (client) => client.quantizeModel({ model: 'a', quantization: 'Q4_K_M' }),
+  mergeModel: (client) => client.mergeModel({ model: 'a+b' }),
+  pull: (client) => client.pull('a/b'),
+  watchTraining: (client) => client.watchTraining('1'),
+  watchEvaluation: (client) => client.watchEvaluation('1'),
+}
+
+test.each(Object.entries(streams))('%s fails where its stream ends too early, and as the service says', async (name, open) => {
+  const client = answering(
+    () => new Response(': nothing yet\n\n'),
+    () => new Response('event: error\ndata: {"error":{"code":"busy","message":"Full."}}\n\n'),
+    () => new Response('event: error\ndata: nothing that can be read\n\n'),
+  )
+  await expect(collect(open(client))).rejects.toMatchObject({ code: 'unavailable' })
+  await expect(collect(open(client))).rejects.toMatchObject({ code: 'busy', message: 'Full.' })
+  if (name !== 'chatStream') await expect(collect(open(client))).rejects.toMatchObject({ code: 'internal' })
+})
+
+test('what is told of a training run comes in its order, and what this version does not know is left out', async () => {
+  const events = [
+    ['run', { id: '1' }],
+    ['step', { step: 1 }],
+    ['epoch', { epoch: 1 }],
+    ['a-later-thing', {}],
+    ['resume', { step: 1 }],
+    ['done', { id: '1' }],
+  ] as const
+  const text = events.map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join('')
+  expect(await collect(answering(() => new Response(`${text}event: step\ndata: {}\n\n`)).watchTraining('1'))).toEqual([
+    { type: 'run', run: { id: '1' } },
+    { type: 'step', step: { step: 1 } },
+    { type: 'epoch', epoch: { epoch: 1 } },
+    { type: 'resume', step: 1 },
+    { type: 'done', run: { id: '1' } },
+  ])
+})
+
+test('a request that is stopped before its answer, or in it, is told as stopped', async () => {
+  const stop = new AbortController()
+  const client = createClient({
+    baseUrl: 'http://service',
+    fetch: async () => {
+      stop.abort()
+      throw new DOMException('This operation was aborted', 'AbortError')
+    },
+  })
+  await expect(client.models(stop.signal)).rejects.toMatchObject({ code: 'aborted' })
+  const body = new ReadableStream({ start: (controller) => controller.error(new DOMException('aborted', 'AbortError')) })
+  await expect(answering(() => new Response(body)).models(stop.signal)).rejects.toMatchObject({ code: 'aborted' })
+})
+
+test('an account is looked at and its password changed, and the old one opens nothing', async () => {
+  const server = await startServer({ host: scriptedHost(['x']).host })
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const anybody = createClient({ baseUrl: server.url })
+  expect(await anybody.authState()).toMatchObject({ has_users: false, registration_open: true })
+  const ana = createClient({ baseUrl: server.url, token: await server.login('ana') })
+  expect(await ana.ready()).toMatchObject({ status: 'ready' })
+  expect(await ana.usage()).toMatchObject({ user: { requests: 0 } })
+  await ana.changePassword('ana-has-a-long-password', 'another-long-password')
+  await expect(ana.me()).rejects.toMatchObject({ code: 'unauthorized' })
+  await expect(anybody.login('ana', 'ana-has-a-long-password')).rejects.toMatchObject({ code: 'unauthorized' })
+  expect(await anybody.login('ana', 'another-long-password')).toMatchObject({ token_type: 'bearer' })
 })
 
 test('an answer of something in between is told by its status', async () => {

@@ -1,8 +1,11 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, get, IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
-import { clientGone, createTextFormatter, formatEvent, withHeartbeats } from '../../src/http/event-stream.ts'
+import { fastify } from 'fastify'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { AppError } from '../../src/errors.ts'
+import { clientGone, createTextFormatter, formatEvent, sendEventStream, withHeartbeats } from '../../src/http/event-stream.ts'
 import { joinEvents, parseEventStream } from '../sse-parser.ts'
 
 const normalized = (text: string) => text.replace(/\r\n|\r/g, '\n')
@@ -57,6 +60,80 @@ describe('a caller', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('all of it')
     expect(await answered).toBe(false)
     server.close()
+  })
+
+  test('who left before anybody looked is one who left', async () => {
+    const raw = new ServerResponse(new IncomingMessage(new Socket()))
+    raw.destroy()
+    expect(clientGone({ raw }).aborted).toBe(true)
+  })
+})
+
+describe('a stream', () => {
+  const longFrame = formatEvent('x'.repeat(65_536))
+  const mostFrames = 1000
+
+  /** Sends more than the system keeps for a reader, unless it fails before. */
+  async function serveFrames(failAt = mostFrames) {
+    const seen: { frames: number; hasEnded: boolean; raw?: ServerResponse; failure?: string } = { frames: 0, hasEnded: false }
+    async function* frames() {
+      try {
+        for (; seen.frames < failAt; seen.frames += 1) yield longFrame
+        if (failAt < mostFrames) throw new Error('The model is gone.')
+      } finally {
+        seen.hasEnded = true
+      }
+    }
+    const http = fastify()
+    http.decorateReply('failure', undefined)
+    http.get('/', async (_request, reply) => {
+      seen.raw = reply.raw
+      const toAppError = (error: unknown) => new AppError('internal', String(error))
+      const formatFailure = ({ message }: AppError) => formatEvent(message, 'error')
+      await sendEventStream(reply, { frames: frames(), gone: clientGone(reply), toAppError, formatFailure })
+      if (reply.failure !== undefined) seen.failure = reply.failure.message
+      return reply
+    })
+    onTestFinished(() => http.close())
+    const url = await http.listen({ host: '127.0.0.1', port: 0 })
+    const [answer] = await once(get(url), 'response')
+    return { seen, answer }
+  }
+
+  /** Nothing more is asked of the source, and there is no room to write. */
+  async function untilItWaits(seen: Readonly<{ frames: number; raw?: ServerResponse }>): Promise<void> {
+    let before = -1
+    const stands = () => {
+      const isSame = seen.frames === before
+      before = seen.frames
+      return isSame && seen.raw?.writableNeedDrain
+    }
+    await expect.poll(stands, { interval: 50 }).toBe(true)
+  }
+
+  test('waits for a slow reader, and then sends it all', async () => {
+    const { seen, answer } = await serveFrames()
+    await untilItWaits(seen)
+    expect(seen.frames).toBeLessThan(mostFrames)
+    let bytes = 0
+    for await (const chunk of answer) bytes += chunk.length
+    expect(bytes).toBe(mostFrames * longFrame.length)
+    expect(seen).toMatchObject({ frames: mostFrames, hasEnded: true })
+  })
+
+  test('ends where its reader leaves while it waits', async () => {
+    const { seen, answer } = await serveFrames()
+    await untilItWaits(seen)
+    answer.destroy()
+    await expect.poll(() => seen.hasEnded).toBe(true)
+    expect(seen.frames).toBeLessThan(mostFrames)
+  })
+
+  test('that fails on its way ends with the failure, which is kept for the log', async () => {
+    const { seen, answer } = await serveFrames(2)
+    const text = (await answer.toArray()).join('')
+    expect(parseEventStream(text).map(({ event }) => event)).toEqual(['message', 'message', 'error'])
+    expect(seen.failure).toContain('The model is gone.')
   })
 })
 

@@ -7,6 +7,7 @@ import { openStorage } from '../../src/storage/open-storage.ts'
 import { endedPid } from '../ended-process.ts'
 import { createFakeClock } from '../fake-clock.ts'
 import { databaseAt, onPostgres } from '../postgres/database-at.ts'
+import { refuseWrites } from '../refuse-writes.ts'
 
 /** A database and the processes on it, whose time goes when it is told to. */
 async function openWorld() {
@@ -191,4 +192,15 @@ test('others are told at once where there is something to look at', async () => 
   // SQLite carries no hints: there the next beat looks.
   if (!onPostgres) await one.beat()
   await expect.poll(() => looks).toBeGreaterThan(0)
+})
+
+test('a process that cannot join says so, and leaves without the database', async () => {
+  const { db, join } = await openWorld()
+  const allow = await refuseWrites(db, { table: 'instances' })
+  await expect(join()).rejects.toThrow('no room')
+  await allow()
+  const { instances } = await join()
+  const forbid = await refuseWrites(db, { table: 'instances', event: 'delete' })
+  await instances.close()
+  await forbid()
 })

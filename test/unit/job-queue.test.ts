@@ -108,3 +108,32 @@ test.runIf(onPostgres)('what a process does not end, another one takes up', asyn
   await first.close()
   await expect.poll(() => done, patient).toEqual(['b', 'a'])
 })
+
+test.skipIf(onPostgres)('what is dropped before its turn is not begun, and a pause ends with its queue', async () => {
+  const { open } = await openWorld()
+  const begun: string[] = []
+  const held = Promise.withResolvers<void>()
+  const queue = open(async (key) => {
+    begun.push(key)
+    await held.promise
+    return 'done'
+  })
+  for (const key of ['a', 'b', 'c']) await queue.add(key)
+  queue.drop('b')
+  held.resolve()
+  await queue.idle()
+  expect(begun).toEqual(['a', 'c'])
+  const pausing = openLocalQueue({ wait: (_ms, signal) => wait(60_000, undefined, { signal }) })(async () => 'again')
+  await pausing.add('a')
+  await pausing.idle()
+  await pausing.close()
+})
+
+test('a queue whose database cannot be reached says so with each work that it is given, and closes', async () => {
+  const log = { error: () => {} }
+  const queue = openBossQueue({ url: 'postgres://nobody@127.0.0.1:9/none', name: 'tests', log })(async () => 'done')
+  for (const key of ['a', 'b']) await expect(queue.add(key)).rejects.toThrow('ECONNREFUSED')
+  queue.drop('a')
+  await queue.idle()
+  await queue.close()
+})

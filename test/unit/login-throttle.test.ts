@@ -1,9 +1,12 @@
+import { createSecretKey } from 'node:crypto'
 import { afterAll, describe, expect, test } from 'vitest'
 import { createLoginThrottle, type LoginThrottle } from '../../src/auth/login-throttle.ts'
 import { createSharedTurns } from '../../src/auth/shared-turns.ts'
 import { openSharedWindows } from '../../src/auth/shared-windows.ts'
 import { createTurns } from '../../src/auth/turns.ts'
 import { openMemoryWindows } from '../../src/auth/windows.ts'
+import type { Redis } from '../../src/redis/connection.ts'
+import { createNames } from '../../src/redis/names.ts'
 import { openReplica } from '../redis/replica.ts'
 import { isRedisThere, startRedis } from '../redis/server.ts'
 
@@ -131,6 +134,32 @@ describe.each(forms)('the login throttle of %s', (_form, open) => {
     expect(tried).toBeLessThan(60 + 2 * 8)
     expect(codes.filter((code) => code === 'rate_limited')).toHaveLength(300 - tried)
   })
+})
+
+test('whoever comes where too many wait already is told to try again, and the others have their turns', async () => {
+  const takeTurn = createTurns({ maxWaiting: 1 })
+  const held = Promise.withResolvers<string>()
+  const [first, second] = [takeTurn('ana', () => held.promise), takeTurn('ana', right)]
+  expect(await codeOf(takeTurn('ana', right))).toBe('busy')
+  expect(await codeOf(takeTurn('bea', right))).toBe('in')
+  held.resolve('in')
+  expect([await first, await second, await takeTurn('ana', right)]).toEqual(['in', 'in', 'in'])
+})
+
+test('a turn that does not come while two of the longest would end is given up, as one who is told to try again', async () => {
+  const names = createNames(createSecretKey(Buffer.from('of one installation')))
+  let asked = 0
+  /** In which others always have the turn. */
+  const redis: Pick<Redis, 'run'> = {
+    async run(script) {
+      asked += 1
+      return script.read(0)
+    },
+  }
+  const takeTurn = createSharedTurns({ redis, names, ownTurns: createTurns(), longestTurnMs: 50 })
+  const throttle = createLoginThrottle({ windows: openMemoryWindows(() => performance.now()), takeTurn })
+  expect(await codeOf(throttle.attempt(somebody(), right))).toBe('busy')
+  expect(asked).toBe(5)
 })
 
 describe.skipIf(server === undefined)('the login throttle of several replicas', () => {

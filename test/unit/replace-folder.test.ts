@@ -25,6 +25,14 @@ test('a folder is replaced as a whole, and stays as it was where the new one can
   expect([await text(), await readdir(folder.path)]).toEqual(['two', ['web']])
 })
 
+test('a folder is made where nothing is yet, and one that was not made at all is told', async () => {
+  await using folder = await openFolder()
+  const place = join(folder.path, 'new', 'web')
+  await expect(replaceFolder(place, async () => {})).rejects.toMatchObject({ code: 'ENOENT' })
+  await replaceFolder(place, async (beside) => void (await mkdir(beside, { recursive: true })))
+  expect(await readdir(join(folder.path, 'new'))).toEqual(['web'])
+})
+
 test('of two that are made at once one stays, and neither fails', async () => {
   await using folder = await openFolder()
   const place = join(folder.path, 'web')

@@ -53,6 +53,16 @@ describe('one socket', () => {
     ])
   })
 
+  test('a stop with a name ends that request, and no other', async () => {
+    await using server = await startServer({ host: endless() })
+    using socket = await server.socket()
+    for (const name of ['a', 'b']) socket.send({ prompt: 'x', request_id: name })
+    for (const seen = new Set(); seen.size < 2; ) seen.add((await socket.next())?.request_id)
+    socket.send({ type: 'stop', request_id: 'a' })
+    expect((await socket.answer('a')).at(-1)).toMatchObject({ type: 'done', finish_reason: 'stopped' })
+    for (let piece = 0; piece < 3; piece += 1) expect(await socket.next()).toMatchObject({ type: 'token', request_id: 'b' })
+  })
+
   test('answers nonsense with an error and goes on', async () => {
     await using server = await startServer({ host: echo() })
     using socket = await server.socket()

@@ -1,6 +1,9 @@
+import { createSecretKey } from 'node:crypto'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openSharedWindows } from '../../src/auth/shared-windows.ts'
 import { type OpenWindows, openMemoryWindows } from '../../src/auth/windows.ts'
+import type { Redis } from '../../src/redis/connection.ts'
+import { createNames } from '../../src/redis/names.ts'
 import { openReplica } from '../redis/replica.ts'
 import { isRedisThere, startRedis } from '../redis/server.ts'
 
@@ -79,6 +82,13 @@ describe.each(forms)('windows %s', (_form, open) => {
     const counts = (await Promise.all(Array.from({ length: 500 }, () => windows.add(key)))).map(({ count }) => count)
     expect(counts.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, index) => index + 1))
   })
+})
+
+test.each([[[]], [[1]], [[1, '60000']], ['OK'], [null]])('no window is read from what is none: %j', async (reply) => {
+  const redis: Pick<Redis, 'run'> = { run: async (script) => script.read(reply) }
+  const names = createNames(createSecretKey(Buffer.from('of one installation')))
+  const windows = openSharedWindows({ redis, names, now: () => 0 })('generations', minute)
+  await expect(windows.add('a')).rejects.toThrow('Redis has answered something else')
 })
 
 describe.skipIf(server === undefined)('windows of several replicas', () => {
