@@ -38,7 +38,7 @@ export async function writeTar<T>(file: FileHandle, modifiedAt: Date, fill: (tar
     tar.destroy()
     await written
     // What the disk has said comes first: the rest follows from it.
-    throw failure ?? error
+    throw isOfDisk(failure) ? failure : error
   }
 }
 
@@ -113,8 +113,9 @@ async function* contentOf(source: AsyncIterable<unknown>): AsyncGenerator<Uint8A
 }
 
 /** What the disk could not read is no fault of the file. */
-const toReadError = (error: unknown): unknown =>
-  error instanceof AppError || (error instanceof Error && 'syscall' in error) ? error : damagedTar(error)
+const toReadError = (error: unknown): unknown => (error instanceof AppError || isOfDisk(error) ? error : damagedTar(error))
+
+const isOfDisk = (error: unknown) => error instanceof Error && 'syscall' in error
 
 function readHeader({ name, size, type }: Header): Readonly<{ name: string; sizeBytes: number }> {
   if (type !== 'file') throw new AppError('invalid', 'This is no backup of simpleIA: it holds something else than plain files.')
