@@ -47,7 +47,7 @@ test('a bad file is told, and the others are taken all the same', async () => {
   const { code, notes } = await run(`docs add ${folder}`)
   expect(code).toBe(1)
   expect(notes).toMatch(
-    /a\.pdf: falló\. No se puede usar lo que se envió\. \(.*OCR.*\)\n.*b\.txt: añadido, 1 fragmentos\n1 incorporados.* 1 con error/,
+    /a\.pdf: falló\. No se puede usar lo que se envió\.\nEl servicio dice \(en inglés\): .*OCR.*\n.*b\.txt: añadido, 1 fragmentos\n1 incorporados.* 1 con error/,
   )
   expect(await names()).toEqual(['b.txt'])
 })

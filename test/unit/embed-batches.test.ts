@@ -23,7 +23,9 @@ function createWorld({ maxTokens = 10, fails = (_text: string): boolean => false
         return inputs.map(({ ids, secondFrom }) => Float32Array.from(secondFrom === undefined ? ids : [ids.length, secondFrom]))
       },
     },
-    send: (message) => sent.push(message),
+    send(message) {
+      if (message.type !== 'embed-progress') sent.push(message)
+    },
     pause: () => setImmediate(),
   })
   const until = async (count: number) => {

@@ -170,8 +170,9 @@ const kept: Readonly<Record<string, Kept>> = {
   'a dataset': {
     // A process reads it each time, which takes long.
     on: [full],
-    // No list shows rows that are of no dataset; they go with the next one.
-    mayPrecede: ['dataset_rows'],
+    // No list shows rows that are of no dataset; they go with the next one, as does the note of who writes them.
+    mayPrecede: ['dataset_rows', 'shared_state'],
+    mayLack: ['shared_state'],
     prepare: async (tag) => () =>
       call(
         'POST',
@@ -218,7 +219,7 @@ const kept: Readonly<Record<string, Kept>> = {
   },
   'the end of a dataset': about(makeDataset, (id) => call('DELETE', `/datasets/${id}`), {
     on: [full],
-    mayLack: ['dataset_rows'],
+    mayLack: ['dataset_rows', 'shared_state'],
   }),
 }
 

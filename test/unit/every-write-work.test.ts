@@ -47,9 +47,12 @@ async function drive(world: World, id: string): Promise<string> {
     const trainer = world.trainers.at(-1)
     if (trainer !== undefined && !told.has(trainer)) {
       told.add(trainer)
-      const file = await world.adapterOf(trainer).catch(() => undefined)
-      if (file === undefined) trainer.fail(new AppError('storage_full', 'The disk is full.'))
-      else trainer.send(plan, stepOf(1), { type: 'train-checkpoint', step: 1 }, endOf('completed', 1, file))
+      try {
+        const file = await world.adapterOf(trainer)
+        trainer.send(plan, stepOf(1), { type: 'train-checkpoint', step: 1 }, endOf('completed', 1, file))
+      } catch {
+        trainer.fail(new AppError('storage_full', 'The disk is full.'))
+      }
     }
   }
 }
