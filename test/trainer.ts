@@ -39,7 +39,8 @@ export function scriptedTrainers(onStart: (trainer: ScriptedTrainer) => void = (
       isStill: () => isStill,
       isOver: () => isOver,
       send(...more) {
-        for (const { type } of more) if (type === 'train-checkpoint') writeFileSync(join(job.folder, 'checkpoint-0.bin'), '')
+        const hasOne = more.some(({ type }) => type === 'train-checkpoint' || type === 'train-resume')
+        if (hasOne) writeFileSync(join(job.folder, 'checkpoint-0.bin'), '')
         events.push(...more)
         wake()
       },

@@ -52,7 +52,9 @@ test('a file becomes a dataset, which is listed, shown, exported and deleted', a
 
 test('feedback becomes a dataset, in Spanish too', async () => {
   const { run, server } = await openWorld({ LANG: 'es_ES.UTF-8' })
-  expect((await run('datasets from-feedback mine')).notes).toMatch(/^No se puede usar lo que se envió.*Rate or correct answers/)
+  expect((await run('datasets from-feedback mine')).notes).toMatch(
+    /^No se puede usar lo que se envió\.\n.*Rate or correct answers/,
+  )
   const token = await server.login('ana')
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
   const post = async (path: string, body: object) =>
