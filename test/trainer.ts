@@ -15,6 +15,10 @@ export type ScriptedTrainer = Readonly<{
   fail(error: Error): void
 }>
 
+/** What a process tells that has a checkpoint: it made one, goes on from one, or from a step that it has not taken itself. */
+const tellsOfCheckpoint = (event: TrainEvent) =>
+  event.type === 'train-checkpoint' || event.type === 'train-resume' || (event.type === 'train-step' && event.step > 1)
+
 /** Processes of training that are none; `onStart` may send what each tells by itself. */
 export function scriptedTrainers(onStart: (trainer: ScriptedTrainer) => void = () => {}) {
   const trainers: ScriptedTrainer[] = []
@@ -39,8 +43,7 @@ export function scriptedTrainers(onStart: (trainer: ScriptedTrainer) => void = (
       isStill: () => isStill,
       isOver: () => isOver,
       send(...more) {
-        const hasOne = more.some(({ type }) => type === 'train-checkpoint' || type === 'train-resume')
-        if (hasOne) writeFileSync(join(job.folder, 'checkpoint-0.bin'), '')
+        if (more.some(tellsOfCheckpoint)) writeFileSync(join(job.folder, 'checkpoint-0.bin'), '')
         events.push(...more)
         wake()
       },

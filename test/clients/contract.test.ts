@@ -17,7 +17,12 @@ const minutes = examples === undefined ? 4 : 120
  * What may end what a caller is known by, when a request names the caller by chance: each is tried in runs of its own, by who does not need it
  * any more. All else is tried together.
  */
-const lastOperations = [['patchAdminUsersId', 'deleteAdminUsersId'], ['deleteAdminUsersIdSessions'], ['postAuthLogout']] as const
+const lastOperations = [
+  ['patchAdminUsersId', 'deleteAdminUsersId'],
+  ['deleteAuthSessions', 'deleteAuthSessionsId'],
+  ['deleteAdminUsersIdSessions'],
+  ['postAuthLogout'],
+] as const
 
 let world: ContractWorld
 let folder: string

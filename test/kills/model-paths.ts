@@ -13,6 +13,7 @@ import { createOneJob } from '../../src/models/one-job.ts'
 import { createQuantizations } from '../../src/models/quantize.ts'
 import { createModelRegistry, type ModelRegistry } from '../../src/models/registry.ts'
 import { removeModel } from '../../src/models/remove-model.ts'
+import { removeUnfinished } from '../../src/models/unfinished.ts'
 import { findRecord, hashFile } from '../../src/models/verified-file.ts'
 import { measurement } from '../quantizer.ts'
 import type { Left, SavePath } from './save-paths.ts'
@@ -26,6 +27,8 @@ const given = ['adapter.gguf', 'base.gguf']
 type Models = Readonly<{
   modelsDir: string
   registry: ModelRegistry
+  /** All but what was given. */
+  listMade(): Promise<readonly string[]>
   checkMade(left: Left): Promise<void>
   keepOnly(name: string): Promise<void>
 }>
@@ -34,12 +37,15 @@ type Models = Readonly<{
 async function openModels(folder: string, name: string): Promise<Models> {
   const modelsDir = join(folder, name)
   await mkdir(modelsDir, { recursive: true })
+  // As a start of the service does.
+  await removeUnfinished(modelsDir, { isStart: true })
   for (const file of given) await writeFile(join(modelsDir, file), whole)
   const registry = createModelRegistry(modelsDir)
   const listMade = async () => (await registry.list()).filter((model) => !given.includes(`${model}.gguf`))
   return {
     modelsDir,
     registry,
+    listMade,
     async checkMade({ newest }) {
       const made = await listMade()
       ok(newest.has(undefined) || made.some((model) => newest.has(model)), `none of ${[...newest]} is there, but ${made}`)
@@ -80,7 +86,7 @@ async function* toBytes(texts: readonly string[]): AsyncGenerator<Uint8Array> {
 }
 
 export async function openQuantizePath(folder: string): Promise<SavePath> {
-  const { modelsDir, registry, checkMade, keepOnly } = await openModels(folder, 'quantized')
+  const { modelsDir, registry, listMade, checkMade, keepOnly } = await openModels(folder, 'quantized')
   const quantizations = createQuantizations({
     ...{ modelsDir, findModel: registry.find, quantize, oneJob: createOneJob(), threads, now: Date.now },
     share: ({ work }) => work,
@@ -93,8 +99,8 @@ export async function openQuantizePath(folder: string): Promise<SavePath> {
     async check(left) {
       await checkMade(left)
       const last = left.saved.at(-1)
-      // The last one that was made whole, unless the next one has taken its place.
-      if (last !== undefined && (await registry.list()).includes(last))
+      // The last one that was made whole. Where the next one is there, too, its removal may have been cut off.
+      if (last !== undefined && (await listMade()).join() === last)
         equal((await quantizations.report(last)).result.size_bytes, whole.length)
     },
     async save(name) {

@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { createPull } from '../../src/models/pull.ts'
 import { createModelRegistry } from '../../src/models/registry.ts'
 import { removeModel } from '../../src/models/remove-model.ts'
+import { removeUnfinished } from '../../src/models/unfinished.ts'
 import { hashFile } from '../../src/models/verified-file.ts'
 import { openEgress } from '../open-egress.ts'
 import type { SavePath } from './save-paths.ts'
@@ -19,6 +20,8 @@ export type Pulled = Readonly<{ endpoint: string; name: string; sha256: string }
 export async function openPullPath(folder: string, { endpoint, name, sha256 }: Pulled): Promise<SavePath> {
   const modelsDir = join(folder, 'pulled')
   await mkdir(modelsDir, { recursive: true })
+  // As a start of the service does.
+  await removeUnfinished(modelsDir, { isStart: true })
   const registry = createModelRegistry(modelsDir)
   const pull = createPull({
     ...{ egress: openEgress().egress, modelsDir, endpoint, token: undefined, localOnly: false, limits: pullLimits },
