@@ -72,6 +72,7 @@ export const routeFacts: Readonly<Record<string, RouteFacts>> = {
   'POST /models/{name}/load': { errors: ['conflict', 'busy', 'unprocessable'] },
   'POST /models/{name}/unload': { errors: ['conflict', 'busy'] },
   'DELETE /models/{name}': { errors: ['conflict'] },
+  'DELETE /models/jobs/{id}': { errors: ['conflict'] },
   'POST /models/quantize': { ...events, errors: ['not_found', 'conflict', 'busy', 'unprocessable'] },
   'POST /models/merge': { ...events, errors: ['not_found', 'conflict', 'busy', 'unprocessable'] },
   'POST /models/pull': { ...events, errors: ['not_found', 'conflict', 'upstream', 'busy', 'unprocessable'] },
