@@ -8,6 +8,8 @@ import { openLogStream } from '../../src/http/log-stream.ts'
 const [what, fifo = ''] = process.argv.slice(2)
 
 async function logOn(): Promise<void> {
+  // As long as it is not told to stop.
+  process.channel?.ref()
   const terminal = { input: process.stdin, output: process.stdout, notes: process.stderr }
   const stop = waitForStop({ say: () => '', terminal })
   const log = openLogStream(1)
