@@ -15,21 +15,22 @@ import { askCredentials } from './login.ts'
 export async function resetPassword(context: Context): Promise<number> {
   const { language, say, terminal } = context
   const { databaseUrl } = configOf(context, { serves: false })
+  const { username, password } = await askCredentials(context, 'askNewPassword')
+  if (password.length < 8 || password.length > 1024) throw new AppError('invalid', say('shortPassword'))
+  const user = await setIn(databaseUrl, username, password).catch((error: unknown) => {
+    throw error instanceof AppError ? new AppError(error.code, describeFailure(error, language, say), { cause: error }) : error
+  })
+  if (user === undefined) throw new AppError('not_found', say('noUser', { name: username }))
+  writeLine(terminal.notes, say('passwordSet', { username: printable(user.username) }))
+  return 0
+}
+
+async function setIn(url: string, username: string, password: string): Promise<User | undefined> {
+  const storage = await openStorage({ url })
   try {
-    const { username, password } = await askCredentials(context, 'askNewPassword')
-    if (password.length < 8 || password.length > 1024) throw new AppError('invalid', say('shortPassword'))
-    const storage = await openStorage({ url: databaseUrl })
-    try {
-      const user = await setPassword(storage.db, username, password)
-      if (user === undefined) throw new AppError('not_found', say('noUser', { name: username }))
-      writeLine(terminal.notes, say('passwordSet', { username: printable(user.username) }))
-      return 0
-    } finally {
-      await storage.close()
-    }
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code === 'not_found') throw error
-    throw new AppError(error.code, describeFailure(error, language, say), { cause: error })
+    return await setPassword(storage.db, username, password)
+  } finally {
+    await storage.close()
   }
 }
 

@@ -87,6 +87,11 @@ test('a forgotten password is set anew in the database while the service runs: t
       code: 1,
       notes: expect.stringMatching(/8 to 1,024|guessed/),
     })
+  const spanish = await createCli({ DATA_DIR: server.dataDir, LANG: 'es_ES.UTF-8' })
+  expect(await spanish.run('admin users password ana', 'short\n')).toMatchObject({
+    code: 1,
+    notes: expect.stringMatching(/^Una contraseña tiene de 8 a 1024 caracteres\.$/m),
+  })
   expect(await beside.run('admin users password ANA', 'another-long-password\n')).toMatchObject({
     code: 0,
     notes: 'ana has a new password, and is logged out everywhere. API keys live on.\n',
