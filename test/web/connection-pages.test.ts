@@ -48,6 +48,20 @@ webTest('the administration keeps its figures while the service cannot be reache
   expect(incidents).toEqual(noIncidents)
 })
 
+webTest('charts whose code could not be loaded come with the next figures', async () => {
+  const { page, incidents } = await openAs('/#/documents')
+  const code = '**/assets/chart-js-*'
+  await page.route(code, (route) => route.abort())
+  await page.goto(new URL('/admin', page.url()).href)
+  await page.locator('.tiles').waitFor()
+  const drawn = page.locator('.chart canvas[style*="width"]').first()
+  expect(await drawn.count()).toBe(0)
+  await page.unroute(code)
+  await page.clock.fastForward(31_000)
+  await drawn.waitFor()
+  expect(incidents).toEqual(noIncidents)
+})
+
 webTest('a document that could not be sent says so, is sent when it is tried again, and the list stays', async () => {
   const { page, way, incidents } = await openAs('/#/documents')
   const pick = page.locator('#content input[type=file]').first()
