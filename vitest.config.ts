@@ -1,11 +1,18 @@
-import { existsSync, globSync, readFileSync, statfsSync } from 'node:fs'
+import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs'
 import { freemem } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { isLong } from './test/case-count.ts'
 
 // Each test has a folder and a database of its own, for a second: in memory where there is room, as a disk would be most of the time.
 const memory = '/dev/shm'
-if (process.env.TMPDIR === undefined && hasRoom(memory)) process.env.TMPDIR = memory
+if (process.env.TMPDIR === undefined && hasRoom(memory)) {
+  const folder = mkdtempSync(join(memory, 'simpleia-tests-'))
+  // PostgreSQL reads it as somebody else.
+  chmodSync(folder, 0o755)
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  process.env.TMPDIR = folder
+}
 
 function hasRoom(folder: string): boolean {
   const enough = 8 * 1024 ** 3
