@@ -171,3 +171,19 @@ async function listen(answer: (request: IncomingMessage, response: ServerRespons
   const { port } = server.address() as AddressInfo // a TCP server has no other kind of address
   return { url: `http://127.0.0.1:${port}`, close: () => void server.close().closeAllConnections() }
 }
+
+/** Gives nothing of the files of a hub until it is opened. */
+export function createGate() {
+  const held: Array<() => void> = []
+  let isOpen = false
+  const fault: Fault = ({ kind, range }, response, bytes) => {
+    if (kind !== 'cdn' || isOpen) return false
+    held.push(() => sendRange(bytes, range, response))
+    return true
+  }
+  const open = () => {
+    isOpen = true
+    for (const release of held.splice(0)) release()
+  }
+  return { fault, open, isReached: () => held.length > 0 }
+}

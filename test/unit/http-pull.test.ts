@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Fault, sendRange, startHub } from '../hub.ts'
+import { createGate, type Fault, sendRange, startHub } from '../hub.ts'
 import { bodyOf, startServer } from '../server.ts'
 import { type ParsedEvent, readEvents } from '../sse-parser.ts'
 import { scriptedHost } from './cli-world.ts'
@@ -24,22 +24,6 @@ async function createWorld({ fault, ...settings }: { fault?: Fault } & Record<st
       ...(signal === undefined ? {} : { signal }),
     })
   return { hub, server, ask }
-}
-
-/** Holds the files of the hub back until they are released. */
-function createGate() {
-  const held: Array<() => void> = []
-  let isOpen = false
-  const fault: Fault = ({ kind, range }, response, bytes) => {
-    if (kind !== 'cdn' || isOpen) return false
-    held.push(() => sendRange(bytes, range, response))
-    return true
-  }
-  const open = () => {
-    isOpen = true
-    for (const release of held.splice(0)) release()
-  }
-  return { fault, open, isReached: () => held.length > 0 }
 }
 
 async function collect(response: Response): Promise<ParsedEvent[]> {

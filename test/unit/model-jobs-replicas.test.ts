@@ -9,7 +9,7 @@ import { completed, endOfFailure, openSharedJobs } from '../../src/models/shared
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { patient } from '../conversations-world.ts'
 import { endedPid } from '../ended-process.ts'
-import { type Fault, sendRange, startHub } from '../hub.ts'
+import { createGate, startHub } from '../hub.ts'
 import { loneInstance } from '../lone-instance.ts'
 import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 import { scriptedQuantizers } from '../quantizer.ts'
@@ -20,22 +20,6 @@ import { scriptedHost } from './cli-world.ts'
 const file = 'Some-Model-Q4_K_M.gguf'
 const repository = 'owner/Some-Model-GGUF'
 const content = randomBytes(300_000)
-
-/** Gives the beginning of the file, and holds the rest back until it is let go. */
-function createGate() {
-  const held: Array<() => void> = []
-  let isOpen = false
-  const fault: Fault = ({ kind, range }, response, bytes) => {
-    if (kind !== 'cdn' || isOpen) return false
-    held.push(() => sendRange(bytes, range, response))
-    return true
-  }
-  const open = () => {
-    isOpen = true
-    for (const release of held.splice(0)) release()
-  }
-  return { fault, open, isReached: () => held.length > 0 }
-}
 
 type Json = Readonly<Record<string, unknown>>
 type Pulls = Readonly<{ pulls: readonly (Json & { id: string })[]; ended: readonly Json[] }>

@@ -8,7 +8,7 @@ import type { HostedModel, ModelHost } from '../../src/engine/provider.ts'
 import type { FromMerger, ToMerger } from '../../src/engine/train/merge-protocol.ts'
 import { createFakeEngine, listed } from '../fake-engine.ts'
 import { ggufBytes } from '../gguf-bytes.ts'
-import { type Fault, sendRange, startHub } from '../hub.ts'
+import { createGate, startHub } from '../hub.ts'
 import { measurement, scriptedProcesses, scriptedQuantizers } from '../quantizer.ts'
 import { content, file, repository } from '../unit/pull-world.ts'
 import { noIncidents, signIn } from './browser.ts'
@@ -127,24 +127,6 @@ webTest('a dialog that opens while another one closes stays open', async () => {
   await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))')
   expect(await page.locator('dialog').count()).toBe(1)
 })
-
-/** Holds the files of the hub back until they are released. */
-function createGate() {
-  const held: Array<() => void> = []
-  let isOpen = false
-  const fault: Fault = ({ kind, range }, response, bytes) => {
-    if (kind !== 'cdn' || isOpen) return false
-    held.push(() => sendRange(bytes, range, response))
-    return true
-  }
-  return {
-    fault,
-    open() {
-      isOpen = true
-      for (const release of held.splice(0)) release()
-    },
-  }
-}
 
 webTest('a download is seen by all admins, survives a reload, can be stopped and goes on', async () => {
   const gate = createGate()
