@@ -83,6 +83,21 @@ webTest('a conversation gets another title by the keyboard; Escape leaves it', a
   expect(await focused(page)).toBe('oranges')
 })
 
+webTest('a key that comes in the moment in which a menu closes opens it again', async () => {
+  const { page } = await openApp({ host: createEcho() })
+  await begin(page, 'apples')
+  const button = rows(page).getByRole('button')
+  await button.press('Enter')
+  await page.getByRole('menuitem', { name: 'Rename' }).waitFor()
+  // Both in one task: that it has closed is told after them.
+  await button.evaluate(`(button) => {
+    button.nextElementSibling.hidePopover()
+    button.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true, cancelable: true }))
+  }`)
+  await page.getByRole('menuitem', { name: 'Rename' }).waitFor()
+  await expect.poll(() => focused(page)).toBe('Rename')
+})
+
 webTest('a title that could not be kept stays in its field, to be sent again', async () => {
   const { page } = await openApp({ host: createEcho() })
   await begin(page, 'apples')
