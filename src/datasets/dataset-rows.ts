@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type { TrainingExample } from '../engine/train/example.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import type { DatasetRowsTable } from '../storage/learning-tables.ts'
 import type { Database } from '../storage/tables.ts'
 import type { RowFlag, Split } from './kinds.ts'
@@ -36,9 +37,9 @@ export async function listRows(
       .where('datasetId', '=', datasetId)
       .where('position', '>=', start)
       .where('position', '<', start + windowRows)
-      .$if(split !== undefined, (query) => query.where('split', '=', split ?? 'train'))
+      .$call(ifGiven(split, (query, split) => query.where('split', '=', split)))
       // A flag is a word in quotes in a JSON list, and is of our own making.
-      .$if(flag !== undefined, (query) => query.where('flags', 'like', `%"${flag}"%`))
+      .$call(ifGiven(flag, (query, flag) => query.where('flags', 'like', `%"${flag}"%`)))
       .orderBy('position')
       .limit(limit + 1 - rows.length)
       .execute()
@@ -99,7 +100,7 @@ export async function* readExamples(db: Database, datasetId: string, split: Spli
       .select(['position', 'example'])
       .where('datasetId', '=', datasetId)
       .where('position', '>', after)
-      .$if(split !== undefined, (query) => query.where('split', '=', split ?? 'train'))
+      .$call(ifGiven(split, (query, split) => query.where('split', '=', split)))
       .orderBy('position')
       .limit(50)
       .execute()

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { writeBeside } from '../engine/disk.ts'
 import type { TrainingExample } from '../engine/train/example.ts'
 import { AppError } from '../errors.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import type { DatasetsTable } from '../storage/learning-tables.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
@@ -260,7 +261,7 @@ async function findDataset(db: Database, reference: string): Promise<DatasetsTab
     .selectFrom('datasets')
     .selectAll()
     .where('name', '=', name)
-    .$if(version !== undefined, (query) => query.where('version', '=', Number(version)))
+    .$call(ifGiven(version, (query, version) => query.where('version', '=', Number(version))))
     .orderBy('version', 'desc')
     .limit(1)
     .executeTakeFirst()
@@ -273,7 +274,7 @@ async function listDatasets(
   const rows = await db
     .selectFrom('datasets')
     .selectAll()
-    .$if(name !== undefined, (query) => query.where('name', '=', name ?? ''))
+    .$call(ifGiven(name, (query, name) => query.where('name', '=', name)))
     .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')

@@ -1,6 +1,7 @@
 import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { EgressEntry } from '../engine/cloud/egress.ts'
 import type { EgressPurpose } from '../engine/cloud/egress-purposes.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import { isOrphaned } from '../storage/orphaned.ts'
 import { isBehind, writeCursor } from '../storage/place-cursor.ts'
 import type { Database, EgressTable, Tables } from '../storage/tables.ts'
@@ -145,12 +146,12 @@ async function select(db: Database, { from, to, user, provider, purpose, host }:
   const key = user === undefined ? undefined : await keyOf(db, user)
   return db
     .selectFrom('egress')
-    .$if(from !== undefined, (query) => query.where('startedAt', '>=', toUtc(from ?? '')))
-    .$if(to !== undefined, (query) => query.where('startedAt', '<', toUtc(to ?? '')))
-    .$if(key !== undefined, (query) => query.where('requestedBy', '=', key ?? ''))
-    .$if(provider !== undefined, (query) => query.where('provider', '=', provider ?? ''))
-    .$if(purpose !== undefined, (query) => query.where('purpose', '=', purpose ?? ''))
-    .$if(host !== undefined, (query) => query.where(({ eb }) => hasHost(eb, host ?? '')))
+    .$call(ifGiven(from, (query, from) => query.where('startedAt', '>=', toUtc(from))))
+    .$call(ifGiven(to, (query, to) => query.where('startedAt', '<', toUtc(to))))
+    .$call(ifGiven(key, (query, key) => query.where('requestedBy', '=', key)))
+    .$call(ifGiven(provider, (query, provider) => query.where('provider', '=', provider)))
+    .$call(ifGiven(purpose, (query, purpose) => query.where('purpose', '=', purpose)))
+    .$call(ifGiven(host, (query, host) => query.where(({ eb }) => hasHost(eb, host))))
 }
 
 const toUtc = (time: string) => new Date(time).toISOString()

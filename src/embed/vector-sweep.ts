@@ -1,3 +1,4 @@
+import { ifGiven } from '../storage/if-given.ts'
 import type { Database } from '../storage/tables.ts'
 import { pause } from './pause.ts'
 
@@ -17,7 +18,7 @@ export async function sweepVectors(db: Database, signal: AbortSignal, collection
       .innerJoin('collections', 'collections.id', 'passages.collectionId')
       .select(['vectors.passageId', 'vectors.model', 'collections.model as current', 'collections.nextModel as next'])
       .where('vectors.passageId', '>', after)
-      .$if(collectionId !== undefined, (query) => query.where('passages.collectionId', '=', collectionId ?? ''))
+      .$call(ifGiven(collectionId, (query, collectionId) => query.where('passages.collectionId', '=', collectionId)))
       .orderBy('vectors.passageId')
       .limit(rowsPerPage)
       .execute()

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import type { EvaluationsTable } from '../storage/learning-tables.ts'
 import { isOrphaned } from '../storage/orphaned.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
@@ -48,7 +49,7 @@ export async function listRows(db: Database, { userId, limit, cursor, candidate 
     .selectFrom('evaluations')
     .select(listed)
     .where(({ eb, or }) => or([eb('ownerId', 'is', null), eb('ownerId', '=', userId)]))
-    .$if(candidate !== undefined, (query) => query.where('candidate', '=', candidate ?? ''))
+    .$call(ifGiven(candidate, (query, candidate) => query.where('candidate', '=', candidate)))
     .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')

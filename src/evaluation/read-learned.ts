@@ -1,5 +1,6 @@
 import type { TrainingExample } from '../engine/train/example.ts'
 import { AppError } from '../errors.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import type { Database } from '../storage/tables.ts'
 import type { HeldOut } from './evaluation.ts'
 import type { CompletedRun } from './make-plan.ts'
@@ -25,7 +26,7 @@ export async function getDatasetId(db: Database, reference: string): Promise<str
     (await datasets.where('id', '=', reference).executeTakeFirst()) ??
     (await datasets
       .where('name', '=', name)
-      .$if(version !== undefined, (query) => query.where('version', '=', Number(version)))
+      .$call(ifGiven(version, (query, version) => query.where('version', '=', Number(version))))
       .orderBy('version', 'desc')
       .executeTakeFirst())
   if (found === undefined) throw new AppError('not_found', `There is no dataset "${reference}".`)

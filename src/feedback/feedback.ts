@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { hasTagOf } from '../storage/feedback-sql.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database, FeedbackTable } from '../storage/tables.ts'
 
@@ -68,7 +69,7 @@ export function createFeedback({ db, now, onSave }: FeedbackParts): FeedbackStor
       const { numDeletedRows } = await db
         .deleteFrom('feedback')
         .where('id', '=', id)
-        .$if(userId !== undefined, (query) => query.where('userId', '=', userId ?? ''))
+        .$call(ifGiven(userId, (query, userId) => query.where('userId', '=', userId)))
         .executeTakeFirst()
       return numDeletedRows > 0n
     },

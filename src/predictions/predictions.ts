@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { jsonText } from '../storage/dialect.ts'
 import { latestRating } from '../storage/feedback-sql.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
 import type {
@@ -61,7 +62,7 @@ async function find(db: Database, owner: PredictionOwner | undefined, id: string
     .selectAll()
     .select(latestRating.as('rating'))
     .where('id', '=', id)
-    .$if(owner !== undefined, (query) => query.where(ownedBy(owner)))
+    .$call(ifGiven(owner, (query, owner) => query.where(ownedBy(owner))))
     .executeTakeFirst()
   if (row === undefined) return undefined
   const { prompt, choices, parameters, timings, ...rest } = row

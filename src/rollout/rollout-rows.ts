@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import type { RolloutEventsTable, RolloutsTable } from '../storage/learning-tables.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
 import type { Database } from '../storage/tables.ts'
@@ -118,7 +119,7 @@ export async function listEvents(db: Database, { limit, cursor, rolloutId }: Eve
   const rows = await db
     .selectFrom('rolloutEvents')
     .selectAll()
-    .$if(rolloutId !== undefined, (query) => query.where('rolloutId', '=', rolloutId ?? ''))
+    .$call(ifGiven(rolloutId, (query, rolloutId) => query.where('rolloutId', '=', rolloutId)))
     .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')

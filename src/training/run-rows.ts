@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { ifGiven } from '../storage/if-given.ts'
 import type { TrainingRunsTable } from '../storage/learning-tables.ts'
 import { isOrphaned } from '../storage/orphaned.ts'
 import { isBehind, toPage } from '../storage/place-cursor.ts'
@@ -156,5 +157,5 @@ export async function interruptOrphans(
     .set({ ...changes, state: 'interrupted', wish: null })
     .where('state', '=', 'running')
     .where(({ eb, or }) => or([isOrphaned, eb('instanceId', '=', instanceId)]))
-  await orphans.$if(running !== undefined, (query) => query.where('id', '!=', running ?? '')).execute()
+  await orphans.$call(ifGiven(running, (query, running) => query.where('id', '!=', running))).execute()
 }

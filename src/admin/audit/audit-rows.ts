@@ -1,4 +1,5 @@
 import type { AuditTable } from '../../storage/admin-tables.ts'
+import { ifGiven } from '../../storage/if-given.ts'
 import { isBehind, toPage } from '../../storage/place-cursor.ts'
 import type { Database } from '../../storage/tables.ts'
 import type { AuditEntry } from './audit-entry.ts'
@@ -26,10 +27,10 @@ export async function listAudit(
   const rows = await db
     .selectFrom('audit')
     .selectAll()
-    .$if(usernameKey !== undefined, (query) => query.where('usernameKey', '=', usernameKey ?? ''))
-    .$if(action !== undefined, (query) => query.where('action', '=', action ?? ''))
-    .$if(from !== undefined, (query) => query.where('createdAt', '>=', from ?? ''))
-    .$if(to !== undefined, (query) => query.where('createdAt', '<', to ?? ''))
+    .$call(ifGiven(usernameKey, (query, usernameKey) => query.where('usernameKey', '=', usernameKey)))
+    .$call(ifGiven(action, (query, action) => query.where('action', '=', action)))
+    .$call(ifGiven(from, (query, from) => query.where('createdAt', '>=', from)))
+    .$call(ifGiven(to, (query, to) => query.where('createdAt', '<', to)))
     .where(isBehind(cursor))
     .orderBy('createdAt', 'desc')
     .orderBy('id', 'desc')
