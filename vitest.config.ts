@@ -26,7 +26,7 @@ const ofPostgres = 'test/unit/postgres-*.test.ts'
 
 /** Of what is said on the wire, of engines, models and the outside: the same whatever the service keeps its rows in. */
 const ofOtherThings =
-  /\/(anthropic|api-docs|bench|broken|cli(ent)?[-.](?!backup|keys)|cloud-|clouds(-choice|-servers)?\.|doctor|embed-(batches|process|snapshots)|embedd|engine|given|http|json|key-scopes|kills-service|lifecycle|merge|metrics|models|ollama|openai-(?!stored)|peer|predict-(?!cache)|providers|pull|quantize|quota-|rate|rollout-answers|security|setup|signed|slow|sockets|tool|tracing|user-given|vector|watching|web|wire)/
+  /\/(anthropic|api-docs|bench|broken|cli(ent)?[-.](?!backup|keys)|cloud-|clouds(-servers)?\.|doctor|embed-(batches|process|snapshots)|embedd|engine|given|http|json|key-scopes|kills-service|lifecycle|merge|metrics|models|ollama|openai-(?!stored)|peer|predict-(?!cache)|providers|pull|quantize|quota-|rate|rollout-answers|security|setup|signed|slow|sockets|tool|tracing|user-given|vector|watching|web|wire)/
 
 /** The unit tests that keep something: they say so by what they start. A long run has those of other things, too. */
 const keepSomething = globSync('test/unit/*.test.ts').filter(

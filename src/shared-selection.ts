@@ -16,7 +16,7 @@ export type SharedSelectionParts = Readonly<{
 
 /** What follows a choice that another process has made. */
 export type FollowParts = Readonly<{
-  host: ModelHost
+  host: Pick<ModelHost, 'name' | 'selected'> & Readonly<{ select(model: string): Promise<unknown> }>
   providers: Pick<Providers, 'selected' | 'select'>
   /** Reads the other files again, and gives what puts them in place with this selection. */
   prepare: (selected: Selected) => Promise<() => Promise<void>>
@@ -46,9 +46,12 @@ export function openSharedSelection({ configFile }: Pick<Config, 'configFile'>, 
   let writing: Promise<void> = Promise.resolve()
   let isClosed = false
 
-  async function writeFile(selection: Selection): Promise<void> {
+  /** One after the other: the last choice is the one that stays. */
+  function writeFile(selection: Selection): Promise<void> {
+    const written = writing.then(() => writeSelection(configFile, selection))
+    writing = written.catch(() => {})
     // The row counts: a folder that cannot be written, as of a container, is no reason to refuse.
-    await writeSelection(configFile, selection).catch((error: unknown) => {
+    return written.catch((error: unknown) => {
       if (!isShared) throw error
       log.error({ err: error }, 'The selection is kept in the database, but not in its file')
     })
@@ -56,43 +59,60 @@ export function openSharedSelection({ configFile }: Pick<Config, 'configFile'>, 
 
   async function tell({ provider, selectedModel }: Selection, isReload: boolean): Promise<void> {
     if (!isShared) return
-    await db.transaction().execute(async (transaction) => {
-      const before = await readRow(transaction)
-      reloads = (before?.shared.reloads ?? 0) + (isReload ? 1 : 0)
-      seen = (before?.version ?? 0) + 1
-      const shared: Shared = { provider: provider ?? null, model: selectedModel ?? null, reloads }
-      const row = { version: seen, value: JSON.stringify(shared) }
-      await transaction
-        .insertInto('sharedState')
-        .values({ name: 'selection', ...row })
-        .onConflict((conflict) => conflict.column('name').doUpdateSet(row))
-        .execute()
-    })
+    const [seenBefore, reloadsBefore] = [seen, reloads]
+    try {
+      await db.transaction().execute(async (transaction) => {
+        const before = await readRow(transaction)
+        const version = (before?.version ?? 0) + 1
+        const counted = before?.shared.reloads ?? 0
+        const shared: Shared = { provider: provider ?? null, model: selectedModel ?? null, reloads: counted + (isReload ? 1 : 0) }
+        // Not if another process had files read again, and that is still to be done here: then this row is followed like theirs.
+        if (isReload || counted === (reloads ?? 0)) [seen, reloads] = [version, shared.reloads]
+        const row = { version, value: JSON.stringify(shared) }
+        await transaction
+          .insertInto('sharedState')
+          .values({ name: 'selection', ...row })
+          .onConflict((conflict) => conflict.column('name').doUpdateSet(row))
+          .execute()
+      })
+    } catch (error) {
+      ;[seen, reloads] = [seenBefore, reloadsBefore]
+      throw error
+    }
     await instances.hint()
   }
 
-  async function look({ host, providers, prepare }: FollowParts): Promise<void> {
+  async function look(parts: FollowParts): Promise<void> {
     const row = isClosed ? undefined : await readRow(db)
-    if (row === undefined || row.version === seen) return
+    // While a choice of this process is being written, the row is still the one before it.
+    if (row === undefined || row.version <= seen) return
     const isReload = reloads !== undefined && row.shared.reloads !== reloads
     seen = row.version
     reloads = row.shared.reloads
-    const { provider, model = undefined } = { provider: row.shared.provider ?? host.name, model: row.shared.model ?? undefined }
+    await take(row.shared, isReload, parts)
+    if (seen === row.version || isClosed) return
+    // A choice was made here meanwhile, which this may have undone.
+    seen = row.version
+    await look(parts)
+  }
+
+  async function take(shared: Shared, isReload: boolean, { host, providers, prepare }: FollowParts): Promise<void> {
+    const version = seen
+    const { provider, model = undefined } = { provider: shared.provider ?? host.name, model: shared.model ?? undefined }
     const selected = providers.selected()
     const isSame = selected.provider === provider && (model ?? selected.model) === (selected.model ?? host.selected()?.name)
     if (isSame && !isReload) return
     const apply = isReload ? await prepare({ provider, model }) : () => providers.select(provider, model)
     if (provider === host.name && model !== undefined && model !== host.selected()?.name) await host.select(model)
-    if (isClosed) return
+    if (isClosed || seen !== version) return
     await apply()
-    writing = writeFile({ provider, selectedModel: model })
-    await writing
+    if (seen === version) await writeFile({ provider, selectedModel: model })
   }
 
   return {
     async save(selection) {
-      await writeFile(selection)
       await tell(selection, false)
+      await writeFile(selection)
     },
     tellReload: ({ provider, model }) => tell({ provider, selectedModel: model }, true),
     follow(following_) {
