@@ -16,7 +16,7 @@ export type AccountingParts = Readonly<{
   /** The name of the provider on this machine. */
   localProvider: string
 }> &
-  Pick<MeterOptions, 'ceilings' | 'costOf'>
+  Required<Pick<MeterOptions, 'ceilings' | 'costOf'>>
 
 export type Accounting = Readonly<{
   meter: UsageMeter
@@ -32,10 +32,8 @@ export function openAccounting(config: Config, parts: AccountingParts): Accounti
     db,
     now,
     defaults: { requestsPerDay: config.userRequestsPerDay, tokensPerDay: config.userTokensPerDay },
-    ...(ceilings === undefined ? {} : { ceilings }),
-    ...(costOf === undefined
-      ? {}
-      : { costOf: (target, usage) => (target.provider === localProvider ? undefined : costOf(target, usage)) }),
+    ceilings,
+    costOf: (target, usage) => (target.provider === localProvider ? undefined : costOf(target, usage)),
     onFailure: (error) => log.error({ err: error }, 'Usage could not be counted'),
   })
   return {

@@ -64,9 +64,7 @@ export async function openCollections(
   const openQueue = isPostgres(db) ? openBossQueue({ url, name: 're-embedding', log }) : openLocalQueue({ wait })
   const { id: instanceId } = instances
   const reEmbedding = closer.use(createReEmbedding({ db, models, vectorIndex, readVectors, instanceId, openQueue, now }))
-  instances.onLook(() =>
-    reEmbedding.look().catch((err: unknown) => log.error({ err }, 'Collections that wait could not be looked for')),
-  )
+  instances.onLook(reEmbedding.look, 'Collections that wait could not be looked for')
   const items = itemRoutes({ collections, passages, search, metered })
   const whole = collectionRoutes({ collections, passages, vectorIndex, reEmbedding })
   return {

@@ -78,8 +78,7 @@ export async function openConversations(
       isEnding: parts.lifecycle.isDraining,
     }),
   )
-  const onProblem = (error: unknown) => log.error({ err: error }, 'Answers that are to stop could not be looked for')
-  instances.onLook(() => answering.look().catch(onProblem))
+  instances.onLook(answering.look, 'Answers that are to stop could not be looked for')
   return {
     // Closed to API keys, as the answers that are remembered are: a key that may ask does not read what its user has said.
     caller: [

@@ -9,6 +9,7 @@ import { readInProcess, spawnReader } from './datasets/read/read-process.ts'
 import { datasetRoutes } from './datasets/routes.ts'
 import type { Lessons } from './feedback/lessons.ts'
 import type { Instances } from './instances/instances.ts'
+import { logChild } from './log-child.ts'
 import { openTempFiles } from './rag/temp-files.ts'
 import type { Database } from './storage/tables.ts'
 
@@ -27,7 +28,7 @@ export async function openDatasets(
 ): Promise<DatasetsPart> {
   const { maxDocumentBytes: maxBytes } = config
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'dataset-uploads')))
-  const spawn = () => spawnReader(tempFiles.folder, (text) => void process.stderr.write(text))
+  const spawn = () => spawnReader(tempFiles.folder, logChild)
   const datasets = closer.use(
     createDatasets({ db, instanceId: instances.id, now, read: (options, signal) => readInProcess(spawn, options, signal) }),
   )

@@ -18,6 +18,7 @@ import { evaluationRoutes } from './evaluation/routes.ts'
 import { openScore, type ScoreFileParts } from './evaluation/score-file.ts'
 import { runUpgrade } from './evaluation/upgrade.ts'
 import type { Instances } from './instances/instances.ts'
+import { logChild } from './log-child.ts'
 import { createCatalog } from './models/catalog.ts'
 import { readModelKind } from './models/model-kind.ts'
 import { createModelRegistry } from './models/registry.ts'
@@ -85,19 +86,16 @@ export async function openEvaluation(config: Config, parts: EvaluationParts, clo
       onError: (err) => log.error({ err }, 'Unforeseen error in an evaluation'),
     }),
   )
-  instances.onLook(() =>
-    evaluations.look().catch((err: unknown) => log.error({ err }, 'Evaluations that are to end could not be looked for')),
-  )
+  instances.onLook(evaluations.look, 'Evaluations that are to end could not be looked for')
   return { evaluations, admin: [openToKeys('admin', [evaluationRoutes({ evaluations, askerOf }).admin])] }
 }
 
 const scoreInProcess: ScoreFileParts['runScoring'] = (job, signal) =>
-  runScoring(job, { spawn: () => spawnScorer((text) => void process.stderr.write(text)), signal })
+  runScoring(job, { spawn: () => spawnScorer(logChild), signal })
 
 function filesOf(config: Config, localProvider: string): (who: Contestant) => Promise<ModelFiles | undefined> {
   const registry = createModelRegistry(config.modelsDir)
-  const aliases = config.modelAliases ?? new Map()
-  const catalog = createCatalog({ registry, readFacts: readModelKind, aliases, estimateBytes: () => 0 })
+  const catalog = createCatalog({ registry, readFacts: readModelKind, aliases: config.modelAliases, estimateBytes: () => 0 })
   return async ({ provider, model }) => {
     if (provider !== localProvider) return undefined
     const { path, adapter } = await catalog.find(model)

@@ -8,12 +8,10 @@ export function openKeptBytes({ dataDir, keptBytesPerDay, minFreeDisk }: Config,
   return createKeptBytes({
     bytesPerDay: keptBytesPerDay,
     minFreeBytes: minFreeDisk,
-    // Before the first start there is no such folder, and nothing in it to protect.
-    readSpace: () =>
-      statfs(dataDir).then(
-        ({ bavail, blocks, bsize }) => ({ freeBytes: bavail * bsize, totalBytes: blocks * bsize }),
-        () => undefined,
-      ),
+    async readSpace() {
+      const { bavail, blocks, bsize } = await statfs(dataDir)
+      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+    },
     keyOf: bucketOf,
     now,
   })

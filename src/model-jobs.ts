@@ -12,6 +12,7 @@ import type { ModelHost } from './engine/provider.ts'
 import { type MergerChild, runMerge, spawnMerger as spawnMergerProcess } from './engine/train/merge-process.ts'
 import { AppError } from './errors.ts'
 import type { Instances } from './instances/instances.ts'
+import { logChild } from './log-child.ts'
 import { runConversion } from './models/convert/convert-process.ts'
 import { convertPulled } from './models/convert-pulled.ts'
 import { copyModel } from './models/copy-model.ts'
@@ -92,9 +93,7 @@ export async function openModelJobs(
   const wait = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal })
   const memoryBudget = () => config.memoryBudget ?? 0.7 * process.availableMemory()
   const shared = await openSharedJobs({ db, instances, isEnding, log: serviceLog, now })
-  instances.onLook(() =>
-    shared.look().catch((err: unknown) => serviceLog.error({ err }, 'Work on models that is to end could not be looked for')),
-  )
+  instances.onLook(shared.look, 'Work on models that is to end could not be looked for')
   const pull = createPull({ egress, modelsDir, endpoint, token, localOnly, freeBytes, memoryBudget, now, wait })
   const pulls = createPulls({
     pull,
@@ -116,7 +115,7 @@ export async function openModelJobs(
   const merge = mergeRoutes(
     createMerges({
       ...making,
-      aliases: config.modelAliases ?? new Map(),
+      aliases: config.modelAliases,
       readFacts: readModelKind,
       merge: (job, signal) => tellWork(activity, () => runMerge(job, { spawn: spawnMerger, signal })),
     }),
@@ -131,7 +130,7 @@ export async function openModelJobs(
     remove,
     copy: (source, target) => copyModel({ modelsDir, registry }, source, target),
     isInstalled: (name) =>
-      registry.find(config.modelAliases?.get(name) ?? name).then(
+      registry.find(config.modelAliases.get(name) ?? name).then(
         () => true,
         () => false,
       ),
@@ -156,6 +155,5 @@ async function installFromHub({ host, pulls, user }: InstallParts, name: string,
   }
 }
 
-const log = (text: string) => void process.stderr.write(text)
-const spawnLogged = () => spawnQuantizer(log)
-const spawnLoggedMerger = () => spawnMergerProcess(log)
+const spawnLogged = () => spawnQuantizer(logChild)
+const spawnLoggedMerger = () => spawnMergerProcess(logChild)

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import type { Collection, Collections, Owner, Passages } from './embed/collection.ts'
 import type { Egress } from './engine/cloud/egress.ts'
 import type { Embedder } from './engine/embedder.ts'
+import { logChild } from './log-child.ts'
 import { observeIngest } from './observe/observe-rag.ts'
 import type { Observers } from './observe/observe-texts.ts'
 import { createIngest } from './rag/documents.ts'
@@ -31,7 +32,7 @@ export async function openRagDocuments(config: Config, parts: RagDocumentParts, 
   const { collections, passages, modelOf, ownerOf, egress, userOf } = parts
   const { maxDocumentBytes } = config
   const tempFiles = closer.use(await openTempFiles(join(config.dataDir, 'uploads')))
-  const extractor = closer.use(createExtractor(() => spawnExtractor(tempFiles.folder, (text) => void process.stderr.write(text))))
+  const extractor = closer.use(createExtractor(() => spawnExtractor(tempFiles.folder, logChild)))
   const fetchPage =
     parts.fetchPage ?? createFetchPage({ egress, maxBytes: maxDocumentBytes, lookup: (name) => lookup(name, { all: true }) })
   const ingest = observeIngest(createIngest({ collections, passages, extractor, modelOf }), parts)

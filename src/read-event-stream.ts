@@ -34,7 +34,7 @@ export async function* readEventStream(body: AsyncIterable<Uint8Array>): AsyncGe
 function splitLines(text: string): { lines: string[]; open: string } {
   const held = text.endsWith('\r') ? 1 : 0
   const lines = text.slice(0, text.length - held).split(/\r\n|\n|\r/)
-  const open = lines.pop() ?? ''
+  const open = lines.splice(-1).join('')
   return { lines, open: open + text.slice(text.length - held) }
 }
 

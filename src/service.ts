@@ -16,6 +16,7 @@ import { createVectorIndex, spawnVectorIndex } from './engine/local/vector-proce
 import type { ModelHost } from './engine/provider.ts'
 import { AppError } from './errors.ts'
 import { openLogStream } from './http/log-stream.ts'
+import { logChild } from './log-child.ts'
 import { type Catalog, createCatalog } from './models/catalog.ts'
 import { createEmbedModels } from './models/embed-models.ts'
 import { createLoadedModels, type LoadedModels } from './models/loaded-models.ts'
@@ -37,7 +38,7 @@ export async function openService(config: Config, { version, environment = {} }:
   const host = await openHost(config, isLocal ? selected.model : undefined, catalog)
   const embedding = await openEmbedders(config, catalog)
   const openVectorIndex: AppParts['openVectorIndex'] = (readVectors) =>
-    createVectorIndex({ spawn: () => spawnVectorIndex(logEngine), readVectors, maxWaiting: config.maxQueue })
+    createVectorIndex({ spawn: () => spawnVectorIndex(logChild), readVectors, maxWaiting: config.maxQueue })
   const readElsewhere: AppParts['readElsewhere'] = (egress) => openClouds(config, environment, egress)
   return createApp(config, { host, selected, readElsewhere, ...embedding, openVectorIndex, version, logStream: openLogStream(1) })
 }
@@ -47,15 +48,14 @@ const mostEmbedProcesses = 3
 
 /** The embedding models and rerankers of this machine. */
 export async function openEmbedders(config: Config, catalog: Catalog): Promise<Pick<AppParts, 'embedders' | 'rerankers'>> {
-  const { modelsDir, embeddingModel, maxQueue: maxWaiting, keepAliveSeconds } = config
+  const { modelsDir, modelAliases: aliases, embeddingModel, maxQueue: maxWaiting, keepAliveSeconds } = config
   const registry = createModelRegistry(modelsDir)
-  const aliases = config.modelAliases ?? new Map()
   const models = createEmbedModels({ modelsDir, registry, catalog, aliases, threads: threadsOf(config) })
   return createEmbedders({
     ...models,
     // Under the name that it has here, whatever it was called in the setting.
     usual: (await models.find(embeddingModel))?.name ?? embeddingModel,
-    spawn: () => spawnEmbedder(logEngine),
+    spawn: () => spawnEmbedder(logChild),
     maxWaiting,
     keepAliveMs: keepAliveSeconds * 1000,
     mostProcesses: mostEmbedProcesses,
@@ -77,7 +77,7 @@ export function openCatalog(config: Config): Catalog {
   return createCatalog({
     registry: createModelRegistry(config.modelsDir),
     readFacts: readModelKind,
-    aliases: config.modelAliases ?? new Map(),
+    aliases: config.modelAliases,
     estimateBytes: (facts) => estimateMemory(facts, loadOptionsOf(config)).totalBytes,
   })
 }
@@ -103,7 +103,7 @@ export async function openHost(config: Config, model: string | undefined, catalo
       const facts = await catalog.factsOf(file)
       const { weightBytes, cacheBytes } = estimateMemory(facts, loadOptions)
       const size = { layers: facts.layers, weightBytes, cacheBytes }
-      return openEngine(spawnChild(logEngine), { ...loadOptions, path: file.path, size }, signal)
+      return openEngine(spawnChild(logChild), { ...loadOptions, path: file.path, size }, signal)
     },
     findModel: catalog.find,
     listModels: catalog.list,
@@ -118,7 +118,7 @@ export async function openHost(config: Config, model: string | undefined, catalo
     clock: () => performance.now(),
     onChange: (names) => loaded.note({ selected: host.selected()?.name, loaded: names }),
     onDeath: (name, reason) =>
-      logEngine(`The process of the model "${name}" has ended (${reason}), and is started again. ${likelyCause(reason)}\n`),
+      logChild(`The process of the model "${name}" has ended (${reason}), and is started again. ${likelyCause(reason)}\n`),
   })
   const { done } = await beginLoading({ host, chosen: model, before: await loaded.read(), budgetBytes })
   void done.then(loaded.begin)
@@ -154,10 +154,5 @@ async function beginLoading({ host, chosen, before, budgetBytes }: Beginning): P
 
 const tellProblemOf = (name: string) => (error: unknown) => {
   if (error instanceof AppError && error.code === 'aborted') return
-  logEngine(`The model "${name}" cannot be used: ${error instanceof Error ? error.message : String(error)}\n`)
-}
-
-/** What is to be known when a model or its process fails. It holds no prompts. */
-function logEngine(text: string): void {
-  process.stderr.write(text)
+  logChild(`The model "${name}" cannot be used: ${error instanceof Error ? error.message : String(error)}\n`)
 }

@@ -34,6 +34,8 @@ export interface SharedSelection {
   close(): Promise<void>
 }
 
+const problem = 'What another process has selected could not be followed here'
+
 /** As it is kept. */
 type Shared = Readonly<{ provider: string | null; model: string | null; reloads: number }>
 
@@ -118,12 +120,10 @@ export function openSharedSelection({ configFile }: Pick<Config, 'configFile'>, 
     follow(following_) {
       if (!isShared) return Promise.resolve()
       const next = () => {
-        following = following
-          .then(() => look(following_))
-          .catch((err: unknown) => log.error({ err }, 'What another process has selected could not be followed here'))
+        following = following.then(() => look(following_)).catch((err: unknown) => log.error({ err }, problem))
         return following
       }
-      instances.onLook(next)
+      instances.onLook(next, problem)
       return next()
     },
     async close() {

@@ -23,9 +23,9 @@ export async function openTracing(config: Config, parts: TracingParts): Promise<
   ])
   const settings = {
     endpoint,
-    headers: config.otelHeaders ?? new Map(),
+    headers: config.otelHeaders,
     serviceName: config.otelServiceName,
-    resource: config.otelResourceAttributes ?? new Map(),
+    resource: config.otelResourceAttributes,
     sampler: config.otelTracesSampler,
     ratio: config.otelTracesSamplerArg,
     capturesContent: config.otelCaptureContent,

@@ -16,6 +16,7 @@ import { inspectTrainable } from './engine/train/open-trainable.ts'
 import { runTraining, spawnTrainer } from './engine/train/train-process.ts'
 import { AppError } from './errors.ts'
 import type { Instances } from './instances/instances.ts'
+import { logChild } from './log-child.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { installAdapter } from './models/install-adapter.ts'
 import { readModelKind } from './models/model-kind.ts'
@@ -86,7 +87,7 @@ export async function openTraining(config: Config, parts: TrainingParts, closer:
       stopGraceMs,
     }),
   )
-  instances.onLook(() => runs.look().catch((err: unknown) => log.error({ err }, 'Training runs could not be looked at')))
+  instances.onLook(runs.look, 'Training runs could not be looked at')
   metrics.watchTraining(runs.numbers)
   const usual = { epochs: config.numTrainEpochs, batchSize: config.trainBatchSize, learningRate: config.learningRate }
   return { runs, admin: [openToKeys('admin', [trainingRoutes({ runs, db, usual }).admin])] }
@@ -113,7 +114,7 @@ async function findBase({ modelsDir, modelAliases }: Config, host: ModelHost, gi
   const name = given ?? host.selected()?.name
   if (name === undefined)
     throw new AppError('unavailable', 'No model of this machine is selected. Name the model that is to learn.')
-  const target = modelAliases?.get(name) ?? name
+  const target = modelAliases.get(name) ?? name
   const file = await createModelRegistry(modelsDir)
     .find(target)
     .catch((error: unknown) => refuseAdapted(error, target))
@@ -154,5 +155,4 @@ function machineOf({ memoryBudget, threads, device }: Config, host: ModelHost): 
   }
 }
 
-const startTrainerProcess: StartTrainer = (job, signal) =>
-  runTraining(job, { spawn: () => spawnTrainer((text) => void process.stderr.write(text)), signal })
+const startTrainerProcess: StartTrainer = (job, signal) => runTraining(job, { spawn: () => spawnTrainer(logChild), signal })

@@ -1,4 +1,5 @@
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 
 type Value = Readonly<{
   stringValue?: string
@@ -30,11 +31,11 @@ type Body = Readonly<{
   }>[]
 }>
 
-/** A collector of traces on loopback: OTLP over HTTP with JSON. It remembers what came. */
-export async function startReceiver(status = 200) {
+/** A collector of traces on loopback: OTLP over HTTP with JSON, with TLS where it has a certificate. It remembers what came. */
+export async function startReceiver(status = 200, certificate?: Readonly<{ key: Buffer; cert: Buffer }>) {
   const bodies: string[] = []
   const requests: Readonly<{ path: string; headers: Readonly<Record<string, unknown>> }>[] = []
-  const server = createServer((request, response) => {
+  const receive: RequestListener = (request, response) => {
     const pieces: Buffer[] = []
     request.on('data', (piece: Buffer) => pieces.push(piece))
     request.on('end', () => {
@@ -42,7 +43,8 @@ export async function startReceiver(status = 200) {
       requests.push({ path: request.url ?? '', headers: request.headers })
       response.writeHead(status, { 'content-type': 'application/json' }).end('{}')
     })
-  })
+  }
+  const server = certificate === undefined ? createServer(receive) : createTlsServer(certificate, receive)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   const port = typeof address === 'object' ? (address?.port ?? 0) : 0

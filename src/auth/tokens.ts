@@ -106,16 +106,18 @@ async function readClaims(
     })
     // Ours carry these two and nothing else; a key id, a key URL or an embedded key is somebody's attempt.
     if (Object.keys(protectedHeader).length !== 2) return undefined
-    return (payload.iat ?? 0) > now() / 1000 + longestAheadSeconds ? undefined : toClaims(payload, ttlSeconds)
+    return toClaims(payload, { ttlSeconds, latestSeconds: now() / 1000 + longestAheadSeconds })
   } catch (error) {
     if (error instanceof JOSEError) return undefined
     throw error
   }
 }
 
-function toClaims({ sub, jti, iat, exp, generation }: JWTPayload, ttlSeconds: number): Claims | undefined {
+type Bounds = Readonly<{ ttlSeconds: number; latestSeconds: number }>
+
+function toClaims({ sub, jti, iat, exp, generation }: JWTPayload, { ttlSeconds, latestSeconds }: Bounds): Claims | undefined {
   if (typeof sub !== 'string' || typeof jti !== 'string' || typeof generation !== 'number') return undefined
-  if (iat === undefined || exp === undefined || exp > iat + ttlSeconds) return undefined
+  if (iat === undefined || exp === undefined || iat > latestSeconds || exp > iat + ttlSeconds) return undefined
   return { userId: sub, tokenId: jti, tokenEndsAt: exp * 1000, generation }
 }
 

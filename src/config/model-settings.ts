@@ -118,7 +118,7 @@ export const modelSettings = {
       { en: 'pairs such as fast=qwen3-0.6b-q8_0,gpt-4o=gemma-3-4b', es: 'pares como fast=qwen3-0.6b-q8_0,gpt-4o=gemma-3-4b' },
       /^[^\s=,][^=,]{0,254}$/,
     ),
-    default: undefined,
+    default: new Map<string, string>(),
     defaultText: { en: 'none', es: 'ninguno' },
     help: {
       en: 'Other names for models, for programs that insist on a name: ALIAS=MODEL, parted by commas.',

@@ -52,7 +52,8 @@ export const telemetrySettings = {
     env: 'OTEL_EXPORTER_OTLP_HEADERS',
     group: 'telemetry',
     kind: encodedPairs,
-    default: undefined,
+    default: new Map<string, string>(),
+    defaultText: { en: 'none', es: 'ninguno' },
     secret: true,
     help: { en: 'Headers for the collector, such as its key.', es: 'Cabeceras para el colector, como su clave.' },
   },
@@ -67,7 +68,7 @@ export const telemetrySettings = {
     env: 'OTEL_RESOURCE_ATTRIBUTES',
     group: 'telemetry',
     kind: encodedPairs,
-    default: undefined,
+    default: new Map<string, string>(),
     defaultText: { en: 'none', es: 'ninguno' },
     help: {
       en: 'More that traces tell of the service: deployment.environment.name=production,service.instance.id=a.',

@@ -19,8 +19,8 @@ export interface Instances {
    * is tried again.
    */
   recover(mark: () => Promise<unknown>): Promise<void>
-  /** Has `look` called when another one may have written what this one has to look at. */
-  onLook(look: () => unknown): void
+  /** Has `look` called when another one may have written what this one has to look at. Where it fails, the log says `problem`. */
+  onLook(look: () => Promise<unknown>, problem: string): void
   /** Has the others look. */
   hint(): Promise<void>
   /** Whether there were no others when it was asked last. */
@@ -50,7 +50,7 @@ export async function openInstances({ db, url, clock, log }: InstancesParts): Pr
   const id = randomUUID()
   const place = { host: hostOf(db), pid: process.pid }
   const recoveries: Array<() => Promise<unknown>> = []
-  const looks: Array<() => unknown> = []
+  const looks: Array<() => Promise<unknown>> = []
   let others: ReadonlySet<string> = new Set()
   let suspects: Suspects = new Map()
   let isRecoveryDue = false
@@ -65,7 +65,7 @@ export async function openInstances({ db, url, clock, log }: InstancesParts): Pr
     // What comes within a moment is looked at once.
     setImmediate(() => {
       looking = false
-      if (!isClosed) for (const one of looks) one()
+      if (!isClosed) for (const one of looks) void one()
     })
   }
 
@@ -111,7 +111,7 @@ export async function openInstances({ db, url, clock, log }: InstancesParts): Pr
       await mark()
       recoveries.push(mark)
     },
-    onLook: (one) => void looks.push(one),
+    onLook: (one, problem) => void looks.push(() => one().catch((err: unknown) => log.error({ err }, problem))),
     // What is not told now is seen at the next beat.
     hint: () => hints.give().catch(() => {}),
     isAlone: () => others.size === 0,

@@ -18,7 +18,6 @@ export function createCountedConnections(): CountedConnections {
   let told = { sent: 0, received: 0 }
 
   function count(socket: Socket): void {
-    if (sockets.has(socket)) return
     sockets.add(socket)
     socket.once('close', () => {
       sockets.delete(socket)

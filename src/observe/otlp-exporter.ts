@@ -57,7 +57,6 @@ export function createOtlpExporter({ endpoint, headers }: Pick<TraceSettings, 'e
         },
       )
     },
-    forceFlush: () => exporter.forceFlush(),
     async shutdown() {
       await exporter.shutdown()
       await errands.close()

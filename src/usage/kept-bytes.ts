@@ -12,7 +12,7 @@ export type KeptBytesOptions = Readonly<{
   bytesPerDay: number
   /** What is left free on the disk, or a twentieth of it where that is less; 0: nothing. */
   minFreeBytes: number
-  /** Undefined where it is not known. */
+  /** Where it fails, or takes long, nobody is refused. */
   readSpace: () => Promise<DiskSpace | undefined>
   keyOf: (request: FastifyRequest) => string
   /** Milliseconds since 1970. */

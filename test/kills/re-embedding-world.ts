@@ -27,7 +27,7 @@ export async function openReEmbedding(url: string) {
     ...{ ...parts, vectorIndex, readVectors: createReadVectors(db), instanceId: instances.id },
     openQueue: openBossQueue({ url, name: 're-embedding', heartbeatSeconds, log }),
   })
-  instances.onLook(() => reEmbedding.look().catch((err: unknown) => log.error(err)))
+  instances.onLook(reEmbedding.look, 'Nothing could be looked for')
   return {
     ...{ db, next, owner, instances, reEmbedding },
     collections: createCollections({ ...parts, vectorIndex }),

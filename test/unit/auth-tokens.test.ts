@@ -24,6 +24,13 @@ async function statusOf(token: string): Promise<number[]> {
 const alive = [200, 200]
 const dead = [401, 401]
 
+test('a login of a client that does not say what it is has no name in the list', async () => {
+  const caller = await world.tokens.findCaller(user.token)
+  if (caller === undefined) return expect.unreachable()
+  await world.tokens.issue({ id: caller.id, tokenGeneration: 0 })
+  expect((await world.tokens.list(caller.id)).map(({ agent }) => agent)).toContain(null)
+})
+
 describe('a token is dead at once', () => {
   test('after logout, on every kind of route; other logins of the user live on', async () => {
     const other = await world.tokenFor('ana')

@@ -147,6 +147,22 @@ test('an account is looked at and its password changed, and the old one opens no
   expect(await anybody.login('ana', 'another-long-password')).toMatchObject({ token_type: 'bearer' })
 })
 
+test('who is logged in twice sees both logins, and ends one, or all but the one that asks', async () => {
+  const server = await startServer({ host: scriptedHost(['x']).host })
+  onTestFinished(() => server[Symbol.asyncDispose]())
+  const [one, other, third] = [await server.login('ana'), await server.login('ana'), await server.login('ana')].map((token) =>
+    createClient({ baseUrl: server.url, token }),
+  )
+  if (one === undefined || other === undefined || third === undefined) return expect.unreachable()
+  const ofOther = (await other.sessions()).sessions.find(({ current }) => current)
+  await one.endSession(ofOther?.id ?? '')
+  await expect(other.me()).rejects.toMatchObject({ code: 'unauthorized' })
+  expect(await third.me()).toMatchObject({ username: 'ana' })
+  await one.endOtherSessions()
+  await expect(third.me()).rejects.toMatchObject({ code: 'unauthorized' })
+  expect((await one.sessions()).sessions).toMatchObject([{ current: true }])
+})
+
 test('an answer of something in between is told by its status', async () => {
   const client = answering(
     () => new Response('<html>', { status: 502 }),

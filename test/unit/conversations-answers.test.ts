@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import type { GenerateEvent, GenerateRequest } from '../../src/engine/provider.ts'
-import { allOf, codeOf, createBrowser, joinedText, openConversationsWorld, patient } from '../conversations-world.ts'
+import {
+  allOf,
+  codeOf,
+  createBrowser,
+  createHeldHost,
+  joinedText,
+  openConversationsWorld,
+  patient,
+} from '../conversations-world.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
 
 const parent_id = null
@@ -123,6 +131,50 @@ test('with a collection the answer comes from the documents, with its sources', 
   const missing = await ana.beginAnswer(id, { parent_id, content: 'x', settings: { collection: 'nowhere' } })
   const failed = joinedText(await allOf(ana.followAnswer(id, missing.answer.id))).end
   expect(failed).toMatchObject({ state: 'failed', error: { code: 'not_found' } })
+})
+
+test('sources that are texts of a collection have no document, and a browser without an account finds none of them', async () => {
+  await using world = await openConversationsWorld({ embedders: embeddersOf(createFakeModel()) })
+  const { ana, host, server } = world
+  const settings = { collection: 'sights' }
+  const body = JSON.stringify({ ...settings, documents: [{ id: 'hours', text: 'The museum opens at ten.' }] })
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${await server.login('ana')}` }
+  expect((await fetch(`${server.url}/embed/add`, { method: 'POST', headers, body })).status).toBe(200)
+  const { id } = await ana.addConversation({ settings })
+  const { answer } = await ana.beginAnswer(id, { parent_id, content: 'The museum opens at ten?' })
+  await expect.poll(() => host.answers.length, patient).toBe(1)
+  host.answers[0]?.say('It opens at ten [1].')
+  host.answers[0]?.end()
+  expect(joinedText(await allOf(ana.followAnswer(id, answer.id))).end).toMatchObject({
+    sources: [{ number: 1, document_id: null, id: 'hours', page: null, section: null, text: 'The museum opens at ten.' }],
+  })
+  const { client } = createBrowser(server.url)
+  const theirs = await client.addConversation({ settings })
+  const begun = await client.beginAnswer(theirs.id, { parent_id, content: 'The museum opens at ten?' })
+  expect(joinedText(await allOf(client.followAnswer(theirs.id, begun.answer.id))).end).toMatchObject({
+    state: 'failed',
+    error: { code: 'not_found' },
+  })
+})
+
+test('a follower is told whether the answer waits for its turn, or for a model that has to be loaded', async () => {
+  const held = createHeldHost()
+  const elsewhere = createHeldHost()
+  const states = new Map<string, 'model' | 'queue'>()
+  await using world = await openConversationsWorld({
+    host: { ...held, list: async () => (await held.list()).map((model) => ({ ...model, state: 'loading' })) },
+    readElsewhere: async () => ({ providers: [{ ...elsewhere, name: 'box' }], routes: new Map() }),
+  })
+  const { id } = await world.ana.addConversation()
+  for (const provider of ['hf', 'box']) {
+    const { answer } = await world.ana.beginAnswer(id, { parent_id, content: 'x', settings: { provider, model: 'scripted' } })
+    for await (const event of world.ana.followAnswer(id, answer.id)) {
+      if (event.type !== 'waiting') continue
+      states.set(provider, event.for)
+      break
+    }
+  }
+  expect(Object.fromEntries(states)).toEqual({ hf: 'model', box: 'queue' })
 })
 
 test('a request over the rate limit is refused before anything is kept', async () => {

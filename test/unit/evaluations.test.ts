@@ -2,10 +2,12 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Provider } from '../../src/engine/provider.ts'
+import { AppError } from '../../src/errors.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { Database } from '../../src/storage/tables.ts'
 import { chatExample } from '../evaluation-work.ts'
-import { holding, scriptedScoring, startEvaluationWorld } from '../evaluation-world.ts'
+import { createThreeModels, holding, scriptedScoring, startEvaluationWorld } from '../evaluation-world.ts'
 import { databaseAt } from '../postgres/database-at.ts'
 import type { ParsedEvent } from '../sse-parser.ts'
 
@@ -139,6 +141,30 @@ describe('a gate', () => {
     expect((await world.admin('POST', path, { kind: 'gate' })).json.error.details).toEqual([
       expect.objectContaining({ field: 'candidate' }),
     ])
+  })
+
+  test('of a model elsewhere asks it again where it is busy, and scores only what is on this machine', async () => {
+    const here = createThreeModels()
+    let refusals = 1
+    const box: Provider = {
+      ...here,
+      name: 'box',
+      ranOn: 'cloud',
+      choose: async (name = 'far') => ({ name, identity: name }),
+      generate(request, signal) {
+        if (refusals-- > 0) throw new AppError('rate_limited', 'Not so fast.', { retryAfterSeconds: 0 })
+        return here.generate(request, signal)
+      },
+    }
+    const runScoring = scriptedScoring()
+    const world = await startEvaluationWorld({
+      ...{ host: here, runScoring },
+      readElsewhere: async () => ({ providers: [box], routes: new Map([['far', ['box/far']]]) }),
+    })
+    const { state, report } = await evaluate(world, { kind: 'gate', candidate: 'far' })
+    expect([state, refusals < 0]).toEqual(['completed', true])
+    expect(report.candidate).toMatchObject({ provider: 'box', model: 'far' })
+    expect(runScoring.jobs.filter((file) => !file.endsWith('base.gguf'))).toEqual([])
   })
 
   test('refuses what does not fit, and names the field', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ModelHost } from '../../src/engine/provider.ts'
+import { AppError } from '../../src/errors.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { onPostgres } from '../postgres/database-at.ts'
 import { bodyOf, startServer, type TestServer } from '../server.ts'
@@ -81,6 +82,35 @@ describe('choosing a model', () => {
     })
     expect(await post('/model', { model_name: 'second', provider: 'nobody' })).toMatchObject({ status: 400 })
     expect(host.loads).toEqual([])
+  })
+
+  test('that is called as those of the hub are is asked for there, unless something here has the name; what the hub says is told', async () => {
+    const answers = [() => new Response('', { status: 404 }), () => new Response('"no hub"')]
+    const engine = createFakeEngine({ answer: () => ({ pieces: ['a'] }), models: ['first', 'our/own'] })
+    const host: ModelHost = {
+      ...engine,
+      async choose(name) {
+        if (name === 'our/adapter') throw new AppError('invalid', 'It answers nothing.')
+        return engine.choose(name)
+      },
+    }
+    await using server = await startServer({
+      host,
+      fetch: async () => answers.shift()?.() ?? expect.unreachable('one request too many'),
+    })
+    const post = await asAdmin(server)
+    expect(await post('/model', { model_name: 'our/own' })).toMatchObject({ status: 200, model_name: 'our/own' })
+    expect(await post('/model', { model_name: 'our/adapter' })).toMatchObject({ status: 404 })
+    expect(answers).toHaveLength(2)
+    expect(await post('/model', { model_name: 'their/model' })).toMatchObject({
+      status: 404,
+      error: { message: expect.stringMatching(/^No model is called "their\/model"\. The hub said: .* does not exist/) },
+    })
+    // Nothing is known of the model where what answers is no hub.
+    expect(await post('/model', { model_name: 'their/model' })).toMatchObject({
+      status: 502,
+      error: { code: 'upstream', message: expect.stringContaining('Is HF_ENDPOINT a model hub?') },
+    })
   })
 
   test('makes cached answers of another model unreachable', async () => {

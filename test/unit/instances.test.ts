@@ -105,9 +105,9 @@ test('what the last of the others has left is looked at by the one that remains'
   const world = await openWorld()
   const { instances, beat } = await world.join()
   let looks = 0
-  instances.onLook(() => {
+  instances.onLook(async () => {
     looks += 1
-  })
+  }, 'no look')
   const { instances: other } = await world.join()
   await beat()
   await expect.poll(() => looks).toBeGreaterThan(0)
@@ -179,19 +179,23 @@ test('what could not be marked is marked at the next look', async () => {
   expect(marked).toBe(2)
 })
 
-test('others are told at once where there is something to look at', async () => {
+test('others are told at once where there is something to look at, and one look that fails keeps no other from it', async () => {
   const world = await openWorld()
   const one = await world.join()
   const other = await world.join()
   await one.beat()
   let looks = 0
-  one.instances.onLook(() => {
+  one.instances.onLook(async () => {
+    throw new Error('no room')
+  }, 'What others wrote could not be looked at')
+  one.instances.onLook(async () => {
     looks += 1
-  })
+  }, 'no look')
   await other.instances.hint()
   // SQLite carries no hints: there the next beat looks.
   if (!onPostgres) await one.beat()
   await expect.poll(() => looks).toBeGreaterThan(0)
+  expect(new Set(world.errors)).toEqual(new Set(['What others wrote could not be looked at']))
 })
 
 test('a process that cannot join says so, and leaves without the database', async () => {

@@ -165,6 +165,18 @@ describe('closing', () => {
     await closing
   })
 
+  test('goes on with everything for a while, though it is not ready any more, so that whoever sends requests can notice', async () => {
+    await using server = await startServer({
+      host: createFakeEngine({ answer: () => ({ pieces: ['a'] }) }),
+      settings: { SHUTDOWN_DELAY_SECONDS: '1' },
+    })
+    const closing = server.app.close({ graceMs: 0 })
+    expect((await fetch(`${server.url}/health/ready`)).status).toBe(503)
+    expect((await server.predict({ prompt: 'x' })).status).toBe(200)
+    await closing
+    await expect(fetch(`${server.url}/health`)).rejects.toThrow()
+  })
+
   test('does not wait for a reader that does not read', async () => {
     const host = createFakeEngine({ answer: () => ({ pieces: ['x'.repeat(100_000)], end: false }) })
     await using server = await startServer({ host })

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { createClient } from '../../src/client.ts'
 import type { HostedModel, ModelHost } from '../../src/engine/provider.ts'
 import { createFakeEngine } from '../fake-engine.ts'
 import { createFakeModel, embeddersOf } from '../fake-models.ts'
@@ -213,6 +214,13 @@ describe('an empty question', () => {
     expect(unloaded).toEqual(['scripted'])
     await linesOf(await ask(0, true, authorization))
     while (unloaded.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    // A key of an admin may do what its scopes say, and no more.
+    const root = createClient({ baseUrl: server.url, token: authorization.slice('Bearer '.length) })
+    for (const scopes of [['inference'], ['inference', 'admin']] as const) {
+      const { key } = await root.addKey({ name: scopes.join(' and '), scopes })
+      await linesOf(await ask(0, false, `Bearer ${key}`))
+    }
+    expect(unloaded).toHaveLength(3)
   })
 })
 

@@ -1,144 +1,101 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { readSelection } from '../../src/config/selection.ts'
 import type { Selected } from '../../src/engine/providers.ts'
 import { openSharedSelection } from '../../src/shared-selection.ts'
-import { closeOpened, openToClose } from '../opened-storages.ts'
-import { askServer, databaseAt } from '../postgres/database-at.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
+import { databaseAt } from '../postgres/database-at.ts'
+import { createScriptedHost } from '../scripted-host.ts'
 
-afterEach(closeOpened)
-
-/** Processes that share what is chosen, as far as each looks. */
-async function openWorld() {
+/** Two processes on one database: one that chooses, and one that follows and writes down what it does. */
+async function openPair() {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-selection-'))
-  onTestFinished(() => rm(folder, { recursive: true }))
-  const url = await databaseAt(join(folder, 'service.db'))
-  let count = 0
-
-  async function openProcess() {
-    count += 1
-    const configFile = join(folder, `config-${count}.json`)
-    const { db } = await openToClose({ url })
-    const looks: Array<() => Promise<void>> = []
-    const instances = { hint: async () => {}, onLook: (look: () => Promise<void>) => void looks.push(look) }
-    const failures: object[] = []
-    const log = { error: (details: object) => void failures.push(details) }
-    const selection = openSharedSelection({ configFile }, { db, instances, log })
-    const done: string[] = []
-    let selected: Selected = { provider: 'cloud', model: 'first' }
-    const select = (provider: string, model: string | undefined) => {
-      selected = { provider, model }
-      done.push(`${provider} ${model}`)
-    }
-    let load = async () => {}
-    await selection.follow({
-      host: { name: 'hf', selected: () => undefined, select: () => load() },
-      providers: { selected: () => selected, select: async (provider, model) => select(provider, model) },
-      prepare: async ({ provider, model }) => {
-        done.push('files')
-        return async () => select(provider, model)
-      },
-    })
-    return {
-      done,
-      failures,
-      look: async () => void (await Promise.all(looks.map((look) => look()))),
-      inFile: async () => (await readSelection(configFile))?.selectedModel,
-      whileLoading: (work: () => Promise<void>) => {
-        load = work
-      },
-      /** As who chooses through this process: first that answers, then it is written down. */
-      async choose(model: string, provider = 'cloud') {
-        select(provider, model)
-        await selection.save({ provider, selectedModel: model })
-      },
-      async reload(model: string) {
-        done.push('files')
-        select('cloud', model)
-        await selection.tellReload({ provider: 'cloud', model })
-      },
-    }
+  const { db, close } = await openStorage({ url: await databaseAt(join(folder, 'simpleia.db')) })
+  const errors: string[] = []
+  const log = { error: (_details: object, message: string) => void errors.push(message) }
+  const looks: Array<() => Promise<unknown>> = []
+  const instances = { hint: async () => {}, onLook: (look: () => Promise<unknown>) => void looks.push(look) }
+  const open = (name: string) => openSharedSelection({ configFile: join(folder, `${name}.json`) }, { db, instances, log })
+  const [chooser, follower] = [open('chooser'), open('follower')]
+  onTestFinished(async () => {
+    await follower.close()
+    await close()
+    await rm(folder, { recursive: true })
+  })
+  const done: string[] = []
+  let selected: Selected = { provider: 'hf', model: 'first' }
+  const loading: { before: () => Promise<void> } = { before: async () => {} }
+  const host = {
+    ...createScriptedHost(() => []),
+    selected: () => ({ name: 'first', info: undefined }),
+    async select(name: string) {
+      await loading.before()
+      done.push(`load ${name}`)
+      return createScriptedHost(() => []).select(name)
+    },
   }
-  return { url, openProcess }
+  const select = async (provider: string, model: string | undefined) => {
+    done.push(`select ${provider} ${model}`)
+    selected = { provider, model }
+  }
+  await follower.follow({
+    host,
+    providers: { selected: () => selected, select },
+    prepare: async ({ provider, model }) => {
+      done.push('read')
+      return () => select(provider, model)
+    },
+  })
+  return {
+    ...{ chooser, follower, errors, loading },
+    /** What the follower does when it looks. */
+    async look() {
+      done.length = 0
+      for (const look of looks) await look()
+      return [...done]
+    },
+    saved: () => readSelection(join(folder, 'follower.json')),
+  }
 }
 
-/** Does something while the row of the selection cannot be written. */
-const whileRowIsHeld = (url: string, work: (waiting: () => Promise<void>) => Promise<void>) =>
-  askServer(url, async (client) => {
-    await client.query("begin; select 1 from shared_state where name = 'selection' for update")
-    const waiting = () =>
-      expect
-        .poll(async () => {
-          const { rows } = await client.query(
-            "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-          )
-          return rows.length
-        })
-        .toBe(1)
-    await work(waiting)
-    await client.query('commit')
-  })
-
-test('what one process has chosen, the others choose, and write into their file', async () => {
-  const { openProcess } = await openWorld()
-  const [one, other] = [await openProcess(), await openProcess()]
-  await one.choose('second')
-  await other.look()
-  await other.look()
-  expect([other.done, await other.inFile()]).toEqual([['cloud second'], 'second'])
-  await one.look()
-  expect(one.done).toEqual(['cloud second'])
+test('what another process chooses is loaded, chosen and written down once; one that reads its files has all read theirs', async () => {
+  const { chooser, look, saved } = await openPair()
+  expect(await look()).toEqual([])
+  await chooser.save({ provider: 'hf', selectedModel: 'other' })
+  expect(await look()).toEqual(['load other', 'select hf other'])
+  expect(await saved()).toEqual({ provider: 'hf', selectedModel: 'other' })
+  expect(await look()).toEqual([])
+  await chooser.save({ provider: 'hf', selectedModel: 'other' })
+  expect(await look()).toEqual([])
+  await chooser.tellReload({ provider: 'claude', model: undefined })
+  expect(await look()).toEqual(['read', 'select claude undefined'])
+  expect(await saved()).toEqual({ provider: 'claude', selectedModel: undefined })
+  // The models of the machine are meant where nothing is said, and the one that is there already is not loaded again.
+  await chooser.save({ provider: undefined, selectedModel: 'first' })
+  expect(await look()).toEqual(['select hf first'])
+  await chooser.save({ provider: 'hf', selectedModel: undefined })
+  expect(await look()).toEqual([])
 })
 
-test('who looks while a choice is being written does not go back to the one before', async () => {
-  const { url, openProcess } = await openWorld()
-  const process = await openProcess()
-  await process.choose('second')
-  let choosing = Promise.resolve()
-  await whileRowIsHeld(url, async (waiting) => {
-    choosing = process.choose('third')
-    await waiting()
-    await process.look()
-  })
-  await choosing
-  await process.look()
-  expect([process.done, await process.inFile()]).toEqual([['cloud second', 'cloud third'], 'third'])
+test('a choice that cannot be followed is told, and keeps nobody from the next one', async () => {
+  const { chooser, look, loading, errors } = await openPair()
+  loading.before = () => Promise.reject(new Error('cut off'))
+  await chooser.save({ provider: 'hf', selectedModel: 'broken' })
+  expect(await look()).toEqual([])
+  expect(errors).toEqual(['What another process has selected could not be followed here'])
+  loading.before = async () => {}
+  await chooser.save({ provider: 'hf', selectedModel: 'other' })
+  expect(await look()).toEqual(['load other', 'select hf other'])
 })
 
-test('a choice that is made while the model of another one is loaded is the one that stays', async () => {
-  const { openProcess } = await openWorld()
-  const [one, other] = [await openProcess(), await openProcess()]
-  await one.choose('local', 'hf')
-  other.whileLoading(() => other.choose('third'))
-  await other.look()
-  expect(other.done.at(-1)).toBe('cloud third')
-  expect(await other.inFile()).toBe('third')
-  await one.look()
-  expect([one.done.at(-1), await one.inFile()]).toEqual(['cloud third', 'third'])
-})
-
-test('files that another process has had read again are read, whoever chooses meanwhile', async () => {
-  const { openProcess } = await openWorld()
-  const [one, other] = [await openProcess(), await openProcess()]
-  await one.choose('second')
-  await other.look()
-  await one.reload('third')
-  await other.choose('fourth')
-  await other.look()
-  await one.look()
-  expect(other.done.filter((what) => what === 'files')).toHaveLength(1)
-  expect(one.done.filter((what) => what === 'files')).toHaveLength(1)
-  expect([one, other].map(({ done }) => done.at(-1))).toEqual(['cloud fourth', 'cloud fourth'])
-})
-
-test('a choice that could not be written leaves the others to be followed', async () => {
-  const { url, openProcess } = await openWorld()
-  const [one, other] = [await openProcess(), await openProcess()]
-  await one.choose('second')
-  await askServer(url, (client) => client.query("alter table shared_state add constraint never check (value not like '%third%')"))
-  await expect(other.choose('third')).rejects.toThrow('never')
-  await other.look()
-  expect([other.done.at(-1), await other.inFile(), other.failures]).toEqual(['cloud second', 'second', []])
+test('who has closed follows nothing more, not even what is being loaded', async () => {
+  const { chooser, follower, look, loading, saved } = await openPair()
+  loading.before = () => follower.close()
+  await chooser.save({ provider: 'hf', selectedModel: 'other' })
+  expect(await look()).toEqual(['load other'])
+  await chooser.save({ provider: 'hf', selectedModel: 'third' })
+  expect(await look()).toEqual([])
+  expect(await saved()).toBeUndefined()
 })

@@ -2,7 +2,9 @@ import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { half, modelsHost, ninetyTen, startRolloutWorld } from '../rollout-world.ts'
+import { refuseWrites } from '../refuse-writes.ts'
+import { half, modelsHost, ninetyTen, rememberAnswer, startRolloutWorld } from '../rollout-world.ts'
+import type { StartOptions } from '../server.ts'
 
 async function makeSettings() {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-rollout-files-'))
@@ -65,8 +67,11 @@ describe('after a start', () => {
 describe('the evaluation that a rule requires', () => {
   const rule = { min_ratings: 1, promote_when: 'not_worse', max_days: 1e-9, require_evaluation: 'gate' }
 
-  async function startWithEvaluation(values: Readonly<{ kind: 'gate' | 'upgrade'; candidate: string }>) {
-    const world = await startRolloutWorld()
+  async function startWithEvaluation(
+    values: Readonly<{ kind: 'gate' | 'upgrade'; candidate: string }>,
+    options: Partial<StartOptions> = {},
+  ) {
+    const world = await startRolloutWorld(options)
     const unset = { ownerId: null, datasetId: null, runId: null, report: null, errorCode: null, errorMessage: null }
     const times = { createdBy: world.rootId, createdAt: new Date().toISOString(), endedAt: new Date().toISOString() }
     await world.db
@@ -85,6 +90,26 @@ describe('the evaluation that a rule requires', () => {
       status: 400,
       error: { details: [{ field: 'rule.require_evaluation', expected: 'the id of a gate of "new"' }] },
     })
+  })
+
+  test('lets its candidate pass; what the rule demands is tried again where it could not be done, and that is told', async () => {
+    const lines: string[] = []
+    const logging = { settings: { LOG_LEVEL: 'error' }, logStream: { write: (line: string) => void lines.push(line) } }
+    const world = await startWithEvaluation({ kind: 'gate', candidate: 'new' }, logging)
+    const { id } = await world.start({ arms: half, rule: { ...rule, max_days: 30 } })
+    const allow = await refuseWrites(world.db, { table: 'rollouts', event: 'update' })
+    for (const [model, rating] of [
+      ['old', 'down'],
+      ['new', 'up'],
+    ] as const) {
+      const prediction_id = await rememberAnswer(world.db, { rolloutId: id, model, ownerId: world.rootId })
+      await world.send('POST', '/feedback', { prediction_id, rating })
+    }
+    await expect.poll(() => lines.join('')).toContain('The rule of a rollout could not be followed')
+    expect((await world.detail(id)).state).toBe('running')
+    await allow()
+    await world.send('POST', '/feedback', { text: 'So that the rule is looked at.' })
+    await expect.poll(async () => (await world.detail(id)).state).toBe('promoted')
   })
 
   test('lets nobody pass once it is removed, and hinders nothing else', async () => {

@@ -3,13 +3,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { runUpgrade } from '../../src/evaluation/upgrade.ts'
+import { traceEvaluations, traceTraining } from '../../src/observe/observe-training.ts'
 import type { RunAnswer } from '../../src/training/schema.ts'
+import { admin, cloud, run as evaluating, local, scriptedWork } from '../evaluation-work.ts'
 import { startEvaluationWorld } from '../evaluation-world.ts'
 import { createFakeEngine } from '../fake-engine.ts'
+import { followSpans } from '../followed-spans.ts'
 import { ggufBytes } from '../gguf-bytes.ts'
 import { type ReceivedSpan, readAttributes, startReceiver } from '../otlp-receiver.ts'
 import { bodyOf, startServer } from '../server.ts'
 import { writeTinyModel } from '../tiny-models.ts'
+import { createToyJob } from '../toy-training.ts'
 import { endOf, epochOf, plan, scriptedTrainers, stepOf } from '../trainer.ts'
 
 const canary = 'canary5b1e'
@@ -134,4 +139,54 @@ test('an evaluation is a trace of its own, with its stages and what its models a
   expect(within).toContain('predict')
   // Of the general questions, and of what the models say.
   expect(receiver.text()).not.toMatch(/France|tuned: /)
+})
+
+test('of a run that goes on, stands still for requests and is stopped, all of that is told', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'simpleia-trace-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const { start, trainers } = scriptedTrainers()
+  const { tracing, spans } = followSpans()
+  const trainer = traceTraining(start, tracing)(await createToyJob({ folder }), evaluating.signal)
+  // Who pauses may do so again, and go on without having paused.
+  for (const step of ['resume', 'pause', 'pause', 'resume', 'pause', 'resume', 'stop'] as const) trainer[step]()
+  trainers[0]?.send(plan, { type: 'train-resume', step: 4 }, { type: 'train-checkpoint', step: 6 }, endOf('stopped', 6))
+  for await (const { type } of trainer.events) if (type === 'train-end') break
+  expect(trainers[0]?.told).toEqual(['resume', 'pause', 'pause', 'resume', 'pause', 'resume', 'stop'])
+  expect((await spans())[0]?.attributes).toMatchObject({
+    ...{ 'simpleia.training.resumed_step': 4, 'simpleia.training.checkpoint_step': 6, 'simpleia.training.pauses': 2 },
+    ...{ 'simpleia.training.paused_ms': expect.any(Number), 'simpleia.training.outcome': 'stopped' },
+  })
+})
+
+test('a comparison of conversations tells its judge and no verdict, and one that fails its code', async () => {
+  const { tracing, spans } = followSpans()
+  const said = {
+    predictionId: 'p',
+    prompt: { type: 'text', text: canary },
+    answer: canary,
+    model: 'base',
+    rating: undefined,
+  } as const
+  const plan = {
+    baseline: local('base'),
+    candidate: local('tuned'),
+    judge: cloud('opus'),
+    conversations: 5,
+    maxTokens: 32,
+  } as const
+  const started = { id: 'e', runId: undefined, plan: { ...plan, kind: 'upgrade', asker: admin, userId: '1' } } as const
+  const stages = new Set<string>()
+  for (const recent of [[said], []]) {
+    const work = scriptedWork({ recent: async () => recent })
+    const evaluate = traceEvaluations(async (_started, onProgress, signal) => {
+      return runUpgrade(work, started.plan, { onProgress, signal })
+    }, tracing)
+    await evaluate(started, ({ stage }) => stages.add(stage), evaluating.signal).catch(() => {})
+  }
+  const told = await spans()
+  expect(told.filter(({ name }) => name !== 'evaluation').map(({ name }) => name)).toEqual([...stages])
+  const [whole, failed] = told.filter(({ name }) => name === 'evaluation').map(({ attributes }) => attributes)
+  expect(whole).toMatchObject({ 'simpleia.evaluation.judge': 'opus', 'simpleia.evaluation.kind': 'upgrade' })
+  for (const unset of ['simpleia.evaluation.passed', 'error.type']) expect(whole).not.toHaveProperty(unset)
+  expect(failed).toMatchObject({ 'error.type': 'conflict' })
 })

@@ -21,7 +21,11 @@ async function createWorld(settings: Record<string, string> = {}) {
   const lines: string[] = []
   const server = await startServer({
     host: createFakeEngine({
-      answer: (prompt) => ({ pieces: [`${canary}-answer`, ' b', ' c'], end: prompt !== 'for ever' }),
+      answer: (prompt) => ({
+        pieces: [`${canary}-answer`, ' b', ' c'],
+        end: prompt !== 'for ever',
+        ...(prompt === 'die' ? { failAfter: 0 } : {}),
+      }),
     }),
     settings: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, LOG_LEVEL: 'info', ...settings },
     logStream: { write: (line) => lines.push(line) },
@@ -112,20 +116,25 @@ test('streams and sockets belong to their request; a failure has its code; healt
   await socket.answer()
   await server.predict({ prompt: 'x', model: 'nobody' })
   await server.predict({ prompt: '' })
+  expect((await server.predict({ prompt: 'die' })).status).toBe(503)
   for (const path of ['/health', '/metrics']) await fetch(server.url + path)
   await fetch(`${server.url}/nowhere/${canary}`)
+  await once(request(`${server.url}/${canary}`, { method: 'PURGE' }).end(), 'response')
   const { spans } = await traces()
   const named = (name: string) => spans.filter((span) => span.name === name)
   const [stream] = named('predict').filter(({ traceId }) => traceId === named('POST /predict')[0]?.traceId)
   expect(readAttributes(stream?.attributes ?? [])).toMatchObject({ 'gen_ai.request.stream': true })
   const overSocket = named('predict').find(({ traceId }) => traceId === parent.traceId)
   expect(overSocket?.parentSpanId).toBe(named('GET /predict/ws')[0]?.spanId)
-  const broken = spans.filter(({ status }) => status?.code === 2).map(({ name }) => name)
-  expect(broken).toEqual(['predict'])
-  const failed = named('predict').find(({ status }) => status?.code === 2)
-  expect(readAttributes(failed?.attributes ?? [])).toMatchObject({ 'error.type': 'not_found' })
+  const broken = spans.filter(({ status }) => status?.code === 2)
+  // What the caller has done wrong is no failure of the request.
+  expect(broken.map(({ name, attributes }) => [name, readAttributes(attributes)['error.type']])).toEqual([
+    ['predict', 'not_found'],
+    ...['text_completion fake', 'predict', 'POST /predict'].map((name) => [name, 'unavailable']),
+  ])
   expect(spans.map(({ name }) => name).filter((name) => /health|metrics|nowhere/.test(name))).toEqual([])
-  expect(named('GET').map(({ attributes }) => readAttributes(attributes)['http.response.status_code'])).toEqual([404])
+  for (const name of ['GET', '_OTHER'])
+    expect(named(name).map(({ attributes }) => readAttributes(attributes)['http.response.status_code'])).toEqual([404])
 })
 
 test('a question to documents shows its vectors, retrieval and reranking', async () => {

@@ -78,6 +78,18 @@ test.skipIf(process.platform !== 'linux')('a run is refused where its adapter co
 })
 
 describe('POST /training/runs', () => {
+  test('says what is missing where there is no dataset, or nothing is named and no model of this machine is selected', async () => {
+    const { call } = await startTraining()
+    expect((await call('DELETE', '/datasets/facts')).status).toBeLessThan(300)
+    const refused = await bodyOf(await call('POST', '/training/runs', { name: 'mine' }))
+    expect(refused.error).toMatchObject({ code: 'not_found', message: expect.stringContaining('There is no dataset yet.') })
+    await using server = await startServer({ host: createFakeEngine({ answer: () => ({ pieces: [] }), models: [] }) })
+    const headers = { authorization: `Bearer ${await server.login('root')}`, 'content-type': 'application/json' }
+    const body = JSON.stringify({ name: 'mine' })
+    const unnamed = await bodyOf(await fetch(`${server.url}/training/runs`, { method: 'POST', headers, body }))
+    expect(unnamed.error).toMatchObject({ message: expect.stringContaining('No model of this machine is selected.') })
+  })
+
   test('fills in the settings and the usual values, and answers with the run', async () => {
     const { call, trainer } = await startTraining(undefined, {
       NUM_TRAIN_EPOCHS: '7',
