@@ -45,7 +45,7 @@ export async function createScriptedCli(script: Script, { isPerson = false, vari
     const one = { method, path, query, body: typeof body === 'string' ? JSON.parse(body) : body }
     asked.push(one)
     const given = script[`${method} ${path}`] ?? refuse(404, { code: 'not_found', message: `Nothing is at ${path}.` })
-    const answer = typeof given === 'function' ? given(one) : given
+    const answer: unknown = await (typeof given === 'function' ? given(one) : given)
     return answer instanceof Response ? answer : Response.json(answer)
   }
 
