@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
 import type { Environment } from '../config.ts'
-import { toDiskError } from '../engine/disk.ts'
+import { isSystemError, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { replaceFile } from '../storage/replace-file.ts'
 import type { Say } from './messages.ts'
@@ -36,15 +36,13 @@ export async function saveToken(place: Place, baseUrl: string, token: string | u
 
 async function readAll({ environment, say }: Place): Promise<Readonly<Record<string, Readonly<{ token: string }>>>> {
   const file = credentialsPath(environment)
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
-    throw error
-  }
+  const damaged = (cause?: unknown) => new AppError('invalid', say('badCredentialsFile', { file }), { cause })
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (isSystemError(error, 'ENOENT')) return '{}'
+    throw damaged(error)
+  })
   const content = parse(text)
-  if (!Value.Check(credentialsFile, content)) throw new AppError('invalid', say('badCredentialsFile', { file }))
+  if (!Value.Check(credentialsFile, content)) throw damaged()
   return content
 }
 

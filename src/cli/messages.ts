@@ -92,8 +92,8 @@ export const messages = {
   notLoggedIn: { en: 'You are not logged in to {url}.', es: 'No hay sesión iniciada en {url}.' },
   registered: { en: 'Account {username} opened; its role is {role}.', es: 'Cuenta {username} abierta; su rol es {role}.' },
   badCredentialsFile: {
-    en: 'The file {file} is damaged. Remove it and log in again.',
-    es: 'El archivo {file} está dañado. Bórralo e inicia sesión otra vez.',
+    en: 'The file {file} is damaged or cannot be read. Remove it and log in again.',
+    es: 'El archivo {file} está dañado o no se puede leer. Bórralo e inicia sesión otra vez.',
   },
 
   noUser: { en: 'There is no user "{name}".', es: 'No existe el usuario "{name}".' },

@@ -1,4 +1,6 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { commands } from '../../src/cli/commands.ts'
 import { speak } from '../../src/cli/messages.ts'
 import { type Call, readArguments, suggest } from '../../src/cli/read-arguments.ts'
 
@@ -81,4 +83,45 @@ test('a flag of a command may have a value, and may begin with "no-"', () => {
   ])
     expect(read(line)).toMatchObject({ type: 'mistake', message: expect.stringContaining('--text needs a value') })
   expect(read('models quantize big Q8_0 --no-report=1')).toMatchObject({ message: expect.stringContaining('takes no value') })
+})
+
+test('a switch that is turned around takes no value', () => {
+  expect(read('api --no-local-only=true')).toMatchObject({ message: expect.stringContaining('--no-local-only takes no value') })
+})
+
+test('a command that reads what follows itself gets it whole, flags of others and help too', () => {
+  expect(read('bench --port --no-such thing --help')).toMatchObject({
+    ...{ type: 'run', command: { path: ['bench'] }, words: ['--port', '--no-such', 'thing', '--help'], settings: {} },
+  })
+})
+
+const names = commands.map(({ path }) => path.join(' '))
+
+test('one slip in the name of a command is known for what was meant', () => {
+  const slips: Readonly<Record<string, (word: string, at: number) => string>> = {
+    left: (word, at) => word.slice(0, at) + word.slice(at + 1),
+    more: (word, at) => `${word.slice(0, at)}😀${word.slice(at)}`,
+    other: (word, at) => `${word.slice(0, at)}é${word.slice(at + 1)}`,
+    swapped: (word, at) => `${word.slice(0, at)}${word.slice(at + 1, at + 2)}${word.slice(at, at + 1)}${word.slice(at + 2)}`,
+  }
+  // Between two that are alike, the right one need not be the nearest.
+  const alone = names.filter((name) => names.every((other) => other === name || suggest(name, [other]) === undefined))
+  expect(alone.length).toBeGreaterThan(20)
+  fc.assert(
+    fc.property(fc.constantFrom(...alone), fc.constantFrom(...Object.values(slips)), fc.nat(), (name, slip, at) => {
+      expect(suggest(slip(name, at % name.length), names)).toBe(name)
+    }),
+  )
+})
+
+test.each([
+  ['ab', 'ba', true],
+  ['abc', 'cab', false],
+  ['', 'a', true],
+  ['abcdef', 'badcef', true],
+  ['abcdef', 'badcfe', false],
+  ['kitten', 'sitting', false],
+  ['kittens', 'sittins', true],
+])('"%s" for "%s" is near enough: %s', (typed, known, isNear) => {
+  expect(suggest(typed, [known])).toBe(isNear ? known : undefined)
 })

@@ -4,7 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
+import { speakOfDocsEval } from '../../src/cli/docs-eval-messages.ts'
+import { formatEvaluations } from '../../src/cli/docs-eval-report.ts'
+import { evaluate } from '../../src/rag/evaluate.ts'
 import { parseQuestions } from '../../src/rag/question-set.ts'
+import { type Asked as Call, createScriptedCli, refuse } from './cli-scripted.ts'
 import { createCli } from './cli-world.ts'
 
 type Asked = Readonly<{ question: string; k: number; mode: string; answer: boolean; collection?: string }>
@@ -159,4 +163,95 @@ test('without a model the headings are the questions, and a file that is there s
 test('a collection without documents makes no questions', async () => {
   const { make } = await makeWith({ '/rag/documents?collection=sea&limit=200': { body: { documents: [], next_after: null } } })
   expect(await make()).toMatchObject({ code: 1, notes: expect.stringContaining('"sea" holds no documents') })
+})
+
+/** A collection of so many documents that say something, and a model that writes questions by `predict`. */
+async function createMaker(
+  count: number,
+  predict: (call: Call) => object,
+  options: Parameters<typeof createScriptedCli>[1] = {},
+) {
+  const documents = Array.from({ length: count }, (_, at) => ({ id: `d${at}`, name: `Document ${at}`, source: `${at}.md` }))
+  const chunks = Array.from({ length: 200 }, (_, position) => ({
+    position,
+    text: position < 50 ? text : 'Never read. '.repeat(20),
+  }))
+  const cli = await createScriptedCli(
+    {
+      'GET /rag/documents': { documents, next_after: null },
+      ...Object.fromEntries(documents.map((one) => [`GET /rag/documents/${one.id}`, { ...one, chunks }])),
+      'POST /predict': predict,
+    },
+    options,
+  )
+  const file = join(cli.home, 'made.jsonl')
+  const asked = () => cli.asked.filter(({ path }) => path === '/predict').map(({ body }) => Reflect.get(Object(body), 'prompt'))
+  return { ...cli, file, prompts: asked, read: async () => parseQuestions(await readFile(file, 'utf8')) }
+}
+const choice = { choices: [{ index: 0, text: 'How often does high water come?', finish_reason: 'stop' }] }
+
+test('as many questions are made as were asked for, about the beginning of each document, and a person sees how far', async () => {
+  const { run, file, read, prompts } = await createMaker(4, () => choice, { isPerson: true })
+  const { notes } = await run(`docs eval --make 2 --output ${file}`)
+  expect(notes.split('\r\u001b[K')).toEqual([
+    ...['', 'Making question 1 of 2', 'Making question 2 of 2', expect.stringContaining('2 questions are in')],
+  ])
+  expect((await read()).map(({ made_by }) => made_by)).toEqual(['model', 'model'])
+  expect(prompts().join()).not.toContain('Never read')
+})
+
+test('a model that is missing is asked once, and one that wants to wait is waited for', async () => {
+  const missing = await createMaker(3, () => refuse(503, { code: 'unavailable', message: 'No model.' }))
+  await missing.run(`docs eval --make 3 --output ${missing.file}`)
+  expect((await missing.read()).map(({ made_by }) => made_by)).toEqual(['rule', 'rule', 'rule'])
+  expect(missing.prompts()).toHaveLength(1)
+  const answers = [refuse(429, { code: 'rate_limited', message: 'Too many.' }, { 'retry-after': '0' }), choice]
+  const waiting = await createMaker(1, () => answers.shift() ?? choice)
+  expect((await waiting.run(`docs eval --make 1 --output ${waiting.file}`)).notes).toContain('RATE_LIMIT_REQUESTS')
+  expect(await waiting.read()).toMatchObject([{ made_by: 'model' }])
+})
+
+test('what keeps questions from being made is told, and leaves no file', async () => {
+  const { run, file, read, home } = await createMaker(1, () => refuse(403, { code: 'forbidden', message: 'Not for you.' }))
+  expect(await run(`docs eval --make 1 --output ${file}`)).toMatchObject({ code: 1, notes: 'Not for you.\n' })
+  await expect(read()).rejects.toThrow('ENOENT')
+  const empty = await createScriptedCli({ 'GET /rag/documents': { documents: [], next_after: null } })
+  expect((await empty.run('docs eval --make 1')).notes).toBe('The collection "default" holds no documents.\n')
+  const { run: make } = await createMaker(1, () => choice)
+  expect(await make(`docs eval --make 1 --output ${home}/nowhere/made.jsonl`)).toMatchObject({
+    code: 1,
+    notes: expect.stringContaining('cannot be written'),
+  })
+})
+
+test('a person sees how far the questions are, and answers without a citation have no share of right ones', async () => {
+  const body = { answer: 'So.', abstained: false, citations: [], sources: sources('x.md', 'a.md') }
+  const { run, home } = await createScriptedCli({ 'POST /rag/query': body }, { isPerson: true })
+  const file = join(home, 'questions.jsonl')
+  await writeFile(file, questionSet.map((one) => `${JSON.stringify(one)}\n`).join(''))
+  const { output, notes } = await run(`docs eval --questions ${file} --modes words --answer --output ${home}/result.json`)
+  expect(notes.split('\r\u001b[K')).toEqual(['', 'words: question 1 of 2', `Written: ${home}/result.json\n`])
+  expect(output).toMatch(/answers with a citation +0\.0 %\ncitations of a right document +–\n/)
+  expect(JSON.parse(await readFile(`${home}/result.json`, 'utf8')).modes.words.answers.citation_precision).toBeNull()
+})
+
+test('what one mode has and another lacks is a dash, and the comparison is at what the first has', async () => {
+  const reply = { sources: sources('a.md'), seconds: 1, answer: { text: 'So [1].', abstained: false, citations: [1] } }
+  const questions = [{ id: 'a', question: 'Where?', relevant: ['a.md'] }]
+  const signal = new AbortController().signal
+  const one = await evaluate(questions, { ask: async () => reply, k: 1 }, signal)
+  const other = await evaluate(questions, { ask: async () => ({ sources: [], seconds: 1 }), k: 5 }, signal)
+  const say = speakOfDocsEval('en')
+  const lines = formatEvaluations(
+    new Map([
+      ['words', one],
+      ['hybrid', other],
+    ]),
+    'en',
+    say,
+  ).map((line) => line.split(/ {2,}/))
+  expect(lines).toContainEqual(['recall@1', '100.0 % (100–100)', '0.0 % (0–0)'])
+  expect(lines).toContainEqual(['recall@5', '–', '0.0 % (0–0)'])
+  expect(lines).toContainEqual(['answered', '100.0 %', '–'])
+  expect(lines.at(-1)).toEqual(['recall@1, words against hybrid: +100.0 points (95 %: +100.0 to +100.0)'])
 })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { createClient } from '../../src/client.ts'
+import { createScriptedCli, spanish } from './cli-scripted.ts'
 import { createServedCli } from './cli-world.ts'
 
 const password = 'a-long-password-of-ana'
@@ -74,4 +75,16 @@ test('mistakes are told in Spanish too', async () => {
   expect((await run('keys add x --expires mañana')).notes).toContain('debe ser un plazo como 90d')
   expect((await run('keys add x --scopes all')).notes).toContain('Algo en la petición está mal.')
   expect((await run('keys add x')).notes).toContain('Esta es la única vez que se muestra')
+})
+
+test('a key may be asked for as JSON, with an expiry that is a date or none', async () => {
+  const made = { id: 'k1', name: 'script', key: 'sk-simpleia-x', scopes: ['inference'] }
+  const { run, asked } = await createScriptedCli({ 'POST /auth/keys': made }, { variables: spanish })
+  expect(JSON.parse((await run('keys add script --json --expires 2030-05-06')).output)).toEqual(made)
+  expect((await run('keys add script --expires=-1')).code).toBe(0)
+  expect(asked.map(({ body }) => body)).toEqual([{ name: 'script', expires_at: '2030-05-06T00:00:00.000Z' }, { name: 'script' }])
+  expect(await run('keys add script --tokens-per-day default')).toMatchObject({
+    code: 1,
+    notes: expect.stringMatching(/^--tokens-per-day debe ser un número, pero es "default"\.$/m),
+  })
 })

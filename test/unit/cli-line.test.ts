@@ -5,6 +5,7 @@ import { chat } from '../../src/cli/line.ts'
 import { speak } from '../../src/cli/messages.ts'
 import { createClient } from '../../src/client.ts'
 import { startServer } from '../server.ts'
+import { createScriptedCli, refuse, spanish, streamOf } from './cli-scripted.ts'
 import { createServedCli, scriptedHost } from './cli-world.ts'
 
 test('from a pipe each line is a question, and the conversation is kept', async () => {
@@ -66,7 +67,7 @@ async function sitDown(pieces: Iterable<string>) {
     terminal: { input, output: screen, notes: screen },
   }
   const done = chat(createClient({ baseUrl: server.url }), context, () => performance.now())
-  return { done, seen, asked, type: (keys: string) => input.write(keys), shown: () => shown }
+  return { done, seen, asked, input, type: (keys: string) => input.write(keys), shown: () => shown }
 }
 
 function* forever() {
@@ -91,5 +92,60 @@ test('Ctrl-D leaves', async () => {
   const { done, seen, type } = await sitDown(['Hi'])
   await seen('> ')
   type('\u0004')
+  expect(await done).toBe(0)
+})
+
+const chunk = (content: string) => JSON.stringify({ id: 'c1', choices: [{ delta: { content }, finish_reason: null }] })
+const model = { model_name: 'small', provider: 'hf', ran_on: 'local' }
+const chatWith = (...answers: ReadonlyArray<() => Response>) => {
+  const left = [...answers]
+  return {
+    'GET /model': model,
+    'GET /health': { status: 'ok' },
+    'POST /v1/chat/completions': () => left.shift()?.() ?? streamOf(),
+  }
+}
+
+test('a person is told where the answers come from, and in words when no model answers', async () => {
+  const greet = async (answering: object, variables = {}) => {
+    const { run } = await createScriptedCli({ 'GET /model': answering }, { isPerson: true, variables })
+    return (await run('line')).notes
+  }
+  expect(await greet({ model_name: 'opus\u001b[2J', provider: 'claude', ran_on: 'cloud' })).toMatch(
+    /^The model is opus\[2J of the provider claude: .* leaves this machine\.\nTalking to opus\[2J\./,
+  )
+  expect(await greet({ model_name: null, provider: 'hf', ran_on: null }, spanish)).toBe(`${speak('es')('noModelInUse')}\n`)
+})
+
+test('an answer that breaks off is told, and is no part of the conversation', async () => {
+  const { run, asked } = await createScriptedCli(
+    chatWith(
+      () => streamOf(chunk('Half')),
+      () => refuse(400, { code: 'context_length_exceeded', message: 'Too long.' }),
+      () => streamOf(chunk('Whole'), '[DONE]'),
+      () => streamOf('[DONE]'),
+    ),
+  )
+  const { code, notes } = await run('line', 'One\nTwo\nThree\nFour\n/good\n')
+  expect(code).toBe(1)
+  expect(notes.trim().split(/\n+/)).toEqual([
+    'The service went away in the middle of the answer.',
+    ...['Too long.', speak('en')('chatTooLong'), speak('en')('chatNothingToRate')],
+  ])
+  const said = asked.map(({ body }) => Reflect.get(Object(body), 'messages')).filter(Boolean)
+  expect(said.at(-1)).toMatchObject([{ content: 'Three' }, { content: 'Whole' }, { content: 'Four' }])
+})
+
+test('what nobody foresaw ends the conversation, and is not told as an answer', async () => {
+  const { run } = await createScriptedCli(chatWith(() => streamOf('<html>')))
+  await expect(run('line', 'One\n')).rejects.toThrow('JSON')
+})
+
+test('who leaves in the middle of an answer has ended it', async () => {
+  const { done, type, seen, input } = await sitDown(forever())
+  await seen('> ')
+  type('Go on\r')
+  await seen('word word')
+  input.end()
   expect(await done).toBe(0)
 })

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { type Asked, createScriptedCli } from './cli-scripted.ts'
 import { createServedCli } from './cli-world.ts'
 
 type Sent = Readonly<{
@@ -102,4 +103,61 @@ test('predictions are shown, switched off and on, and deleted', async () => {
   expect((await run(`predictions delete ${id}`)).notes).toContain('Forgotten: 1')
   expect((await run(`predictions show ${id}`)).code).toBe(1)
   expect((await run('predictions delete --all')).notes).toContain('Forgotten: 0')
+})
+
+const prediction = {
+  ...{ id: 'p1', created_at: '2026-01-01T00:00:00.000Z', provider: 'hf', model: 'small', ran_on: 'local', rollout_id: null },
+  ...{
+    rating: null,
+    choices: [
+      { index: 0, text: 'One\u001b[2J' },
+      { index: 1, text: 'Two' },
+    ],
+    parameters: {},
+    user: 'user:1',
+  },
+}
+
+test('what was asked is shown whether it was a text or a conversation, with every answer to it', async () => {
+  const { run } = await createScriptedCli({
+    'GET /predictions/text': { ...prediction, prompt: { type: 'text', text: 'Go on: ' } },
+    'GET /predictions/none': { ...prediction, prompt: { type: 'chat' } },
+  })
+  expect(await run('predictions show text')).toEqual({
+    ...{ code: 0, notes: '2026-01-01T00:00:00.000Z  hf  small  local  -\n' },
+    output: 'Question:\nGo on: \n\nAnswer:\nOne[2J\n\nAnswer:\nTwo\n\n',
+  })
+  expect((await run('predictions show none')).output).toMatch(/^Question:\n\n\nAnswer:\n/)
+})
+
+test('lists are filtered by the service, and a service that remembers nobody is named', async () => {
+  const item = { ...prediction, question: 'a\tb', answer: 'x'.repeat(100) }
+  const { run, asked } = await createScriptedCli({
+    'GET /predictions': { items: [item], next_cursor: null },
+    'PUT /predictions/settings': { store: true, service_stores: false, retention_days: 90 },
+  })
+  expect((await run('predictions list --rating up --model small --from 2026-01-01')).output).toBe(
+    `p1\t2026-01-01T00:00:00.000Z\tsmall\t-\ta b\t${'x'.repeat(80)}\n`,
+  )
+  expect(Object.fromEntries(asked[0]?.query ?? [])).toEqual({ limit: '200', rating: 'up', model: 'small', from: '2026-01-01' })
+  expect((await run('predictions on')).notes).toMatch(/^Answers to you are remembered\.\nThis service remembers nobody .*\n$/)
+})
+
+test('feedback is shown with all that belongs to it, and exported to a reader that is slower than the service', async () => {
+  const whole = {
+    ...{ created_at: '2026-01-01T00:00:00.000Z', rating: 'up', text: 'Good.', correction: null, tags: ['tone', 'facts'] },
+    ...{ prediction_id: 'p1', rejected_prediction_id: null },
+  }
+  const lines = Array.from({ length: 20_000 }, (_, at) => `{"text":"number ${at}"}\n`)
+  const pieces = [lines.slice(0, 10_000), lines.slice(10_000)].map((part) => new TextEncoder().encode(part.join('')))
+  const { run } = await createScriptedCli({
+    'GET /feedback': ({ query }: Asked) =>
+      query.has('format')
+        ? new Response(ReadableStream.from(pieces))
+        : { items: [whole, { ...whole, rating: null, tags: [], prediction_id: null }], next_cursor: null },
+  })
+  expect((await run('admin feedback')).output).toBe(
+    '2026-01-01T00:00:00.000Z  up  #tone  #facts\n  on p1\n  Good.\n\n2026-01-01T00:00:00.000Z\n  Good.\n\n',
+  )
+  expect((await run('admin feedback --jsonl')).output).toBe(lines.join(''))
 })
