@@ -8,6 +8,7 @@ import { checkProviders } from './doctor-providers.ts'
 import { checkNeighbours } from './doctor-shared.ts'
 import { fill } from './language.ts'
 import { thisMachine } from './machine.ts'
+import { messageOf } from './message-of.ts'
 
 const neededNode = '24.7'
 
@@ -67,10 +68,7 @@ async function checkService(
     () => false,
   )
   if (isOurs) {
-    const reason = await client.ready().then(
-      () => undefined,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
-    )
+    const reason = await client.ready().then(() => undefined, messageOf)
     if (reason === undefined) return [tell('service', 'ok', 'service', { url })]
     return [tell('service', 'warn', 'serviceNotReady', { url, reason }, 'serviceNotReadyFix')]
   }
