@@ -3,11 +3,14 @@ import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism, freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import Type from 'typebox'
+import { Value } from 'typebox/value'
 import { freeBytes } from '../engine/disk.ts'
 import { readModelKind } from '../models/model-kind.ts'
 import { findRecord } from '../models/verified-file.ts'
 import type { Machine, ModelFile } from './doctor-checks.ts'
 import type { Neighbours } from './doctor-shared.ts'
+import { messageOf } from './message-of.ts'
 
 /** Their code is loaded by who asks. */
 const neighbours: Neighbours = {
@@ -40,10 +43,10 @@ export function thisMachine(): Machine {
 function usesGlibc(): boolean {
   // Otherwise the report looks up names in the network. The option is newer than its type.
   Object.assign(process.report, { excludeNetwork: true })
-  const report: unknown = process.report.getReport()
-  const header = typeof report === 'object' && report !== null && 'header' in report ? report.header : undefined
-  return typeof header === 'object' && header !== null && 'glibcVersionRuntime' in header
+  return Value.Check(reportOfGlibc, process.report.getReport())
 }
+
+const reportOfGlibc = Type.Object({ header: Type.Object({ glibcVersionRuntime: Type.String() }) })
 
 /** What Linux says of the first processor; empty elsewhere. */
 async function cpuFlags(): Promise<string> {
@@ -60,16 +63,13 @@ async function availableMemory(): Promise<number> {
 }
 
 async function nearestFolder(folder: string): Promise<string> {
-  for (let path = resolve(folder); ; path = dirname(path)) {
-    if (
-      await stat(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path
-    if (dirname(path) === path) return path
-  }
+  const path = resolve(folder)
+  const parent = dirname(path)
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  )
+  return isThere || parent === path ? path : nearestFolder(parent)
 }
 
 /**
@@ -82,19 +82,17 @@ async function whyNotWritable(folder: string): Promise<string | undefined> {
     await (await open(probe, 'w')).close()
     return undefined
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return messageOf(error)
   } finally {
     await rm(probe, { force: true }).catch(() => undefined)
   }
 }
 
 async function whyNotLoadable(name: string): Promise<string | undefined> {
-  try {
-    await import(name)
-    return undefined
-  } catch (error) {
-    return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
-  }
+  return import(name).then(
+    () => undefined,
+    (error: unknown) => messageOf(error).replace(/\n.*/s, ''),
+  )
 }
 
 async function enginePackage() {
@@ -134,10 +132,7 @@ const laterPart = /-(?!00001)\d{5}-of-\d{5}\.gguf$/
 
 async function problemOf(path: string): Promise<string | undefined> {
   if (laterPart.test(path)) return undefined
-  return readModelKind(path).then(
-    () => undefined,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  )
+  return readModelKind(path).then(() => undefined, messageOf)
 }
 
 async function readModelFile(path: string, name: string): Promise<ModelFile> {

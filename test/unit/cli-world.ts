@@ -79,8 +79,14 @@ async function load(name: string): Promise<ModelInfo> {
 
 export type Result = Readonly<{ code: number; output: string; notes: string }>
 
+/** Whether a person looks at the terminal, and what answers in place of the network. */
+type Around = Readonly<{ isPerson?: boolean; fetch?: typeof globalThis.fetch }>
+
 /** Runs command lines in this process, with a config folder of their own, against a service when there is one. */
-export async function createCli(variables: Record<string, string> = {}) {
+export async function createCli(
+  variables: Record<string, string> = {},
+  { isPerson = false, fetch = globalThis.fetch }: Around = {},
+) {
   const home = await mkdtemp(join(tmpdir(), 'simpleia-cli-'))
   const environment = {
     XDG_CONFIG_HOME: home,
@@ -90,13 +96,14 @@ export async function createCli(variables: Record<string, string> = {}) {
     ...variables,
   }
   const run = async (line: string, input = ''): Promise<Result> => {
-    const [output, notes] = [new PassThrough(), new PassThrough()]
+    const openStream = () => Object.assign(new PassThrough(), { isTTY: isPerson })
+    const [output, notes] = [openStream(), openStream()]
     const running = runCli({
       args: line === '' ? [] : line.split(' '),
       environment,
       readEnvFile: () => undefined,
       terminal: { input: Readable.from([input]), output, notes },
-      fetch: globalThis.fetch,
+      fetch,
       version: '1.2.3',
     }).finally(() => {
       output.end()
