@@ -1,4 +1,3 @@
-import { openAsBlob } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, dirname, extname, resolve } from 'node:path'
 import { excludable } from '../datasets/kinds.ts'
@@ -9,7 +8,7 @@ import { allPages } from './admin.ts'
 import { type Context, printable, refusal, withService, writeLine } from './context.ts'
 import { type SayOfDatasets, speakOfDatasets } from './datasets-messages.ts'
 import { describeReport } from './datasets-report.ts'
-import { kindOf } from './docs-files.ts'
+import { kindOf, readWhole } from './docs-files.ts'
 
 const referenceOf = ({ name, version }: Pick<DatasetItem, 'name' | 'version'>) => `${name}:${version}`
 
@@ -61,7 +60,7 @@ export async function addDataset(context: Context): Promise<number> {
   if (held_out !== undefined) form.set('held_out', String(held_out))
   if (seed !== undefined) form.set('seed', String(seed))
   if (exclude_flagged !== undefined) form.set('exclude_flagged', JSON.stringify(exclude_flagged))
-  form.set('file', await openAsBlob(path), basename(path))
+  form.set('file', await readWhole(path), basename(path))
   return withService(context, async (client) => tellMade(await client.addDataset(form), context, say))
 }
 

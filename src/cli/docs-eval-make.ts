@@ -17,9 +17,9 @@ const fewestCharacters = 80
 const mostTokens = 48
 
 /** `docs eval --make N`: questions about documents that are drawn from the collection, in a file for a person to look through. */
-export async function makeQuestionSet(context: Context, say: SayOfDocsEval): Promise<number> {
+export async function makeQuestionSet(context: Context, given: string, say: SayOfDocsEval): Promise<number> {
   const { values, terminal } = context
-  const wanted = readNumber('--make', values.get('make') ?? '', mostQuestions, say)
+  const wanted = readNumber('--make', given, mostQuestions, say)
   const file = values.get('output') ?? 'questions.jsonl'
   const questions = await withService(context, (client) => makeQuestions({ client, context, say }, wanted))
   // A person may have worked on the file that is there.
@@ -90,7 +90,7 @@ function completeWith({ client, context, say }: Parts): Complete {
         () => client.predict({ prompt, max_length: mostTokens, temperature: 0, stop: ['\n'], store: false }),
         (seconds) => writeLine(context.terminal.notes, say('waiting', { seconds })),
       )
-      return choices[0]?.text ?? ''
+      return choices.map(({ text }) => text).join('')
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'unavailable') throw error
       hasModel = false

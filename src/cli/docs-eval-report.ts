@@ -18,12 +18,12 @@ export function formatEvaluations(evaluations: Evaluations, language: Language, 
       : `${value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits })}${unit}`
   const percent = (value: number) => number(100 * value, 1, ' %')
   const share = ({ mean, low, high }: Estimate) => `${percent(mean)} (${number(100 * low, 0)}–${number(100 * high, 0)})`
-  const row = (name: string, format: (evaluation: Evaluation) => string) => [name, ...all.map(format)]
-  const cutoffs = [...(all[0]?.recall.keys() ?? [])]
+  const row = (name: string, format: (evaluation: Evaluation) => string): Row => ({ name, format: ([, one]) => format(one) })
+  const cutoffs = new Set(all.flatMap(({ recall }) => [...recall.keys()]))
   const rows = [
-    ['', ...evaluations.keys()],
+    { name: '', format: ([mode]: Column) => mode },
     row(say('questions'), ({ questions }) => String(questions.length)),
-    ...cutoffs.map((k) => row(`recall@${k}`, ({ recall }) => formatMaybe(recall.get(k), share))),
+    ...[...cutoffs].map((k) => row(`recall@${k}`, ({ recall }) => formatMaybe(recall.get(k), share))),
     row('MRR@10', ({ mrr }) => number(mrr.mean, 3)),
     row(say('seconds'), ({ seconds }) => `${number(seconds.p50, 2)} / ${number(seconds.p95, 2)}`),
     ...(all.some(({ answers }) => answers !== undefined)
@@ -32,7 +32,7 @@ export function formatEvaluations(evaluations: Evaluations, language: Language, 
         )
       : []),
   ]
-  return [...align(rows), say('interval'), ...compare(evaluations, say, (points) => number(100 * points, 1))]
+  return [...align(rows, [...evaluations]), say('interval'), ...compare(evaluations, say, (points) => number(100 * points, 1))]
 }
 
 function compare(evaluations: Evaluations, say: SayOfDocsEval, points: (value: number) => string): readonly string[] {
@@ -51,13 +51,15 @@ function formatMaybe<T>(value: T | undefined, format: (value: T) => string): str
   return value === undefined ? '–' : format(value)
 }
 
-function align(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)))
-  return rows.map((cells) => {
-    return cells
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join('  ')
-  })
+type Column = readonly [mode: string, evaluation: Evaluation]
+type Row = Readonly<{ name: string; format: (column: Column) => string }>
+
+function align(rows: readonly Row[], columns: readonly Column[]): readonly string[] {
+  const nameWidth = Math.max(...rows.map(({ name }) => name.length))
+  const sized = columns.map((column) => ({ column, width: Math.max(...rows.map(({ format }) => format(column).length)) }))
+  return rows.map(({ name, format }) =>
+    [name.padEnd(nameWidth), ...sized.map(({ column, width }) => format(column).padStart(width))].join('  '),
+  )
 }
 
 /** Everything that was measured, question by question, for a file. */

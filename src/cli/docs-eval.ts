@@ -24,7 +24,8 @@ type Settings = Readonly<{ collection: string | undefined; k: number; modes: rea
 export async function evalDocuments(context: Context): Promise<number> {
   const { values, flags, terminal, language } = context
   const say = speakOfDocsEval(language)
-  if (values.has('make')) return (await import('./docs-eval-make.ts')).makeQuestionSet(context, say)
+  const wanted = values.get('make')
+  if (wanted !== undefined) return (await import('./docs-eval-make.ts')).makeQuestionSet(context, wanted, say)
   const settings = readSettings(context, say)
   const questions = await readQuestions(context, say)
   const evaluations = new Map<Mode, Evaluation>()
@@ -72,7 +73,7 @@ async function readQuestions({ values }: Context, say: SayOfDocsEval): Promise<r
   })
   const split = values.get('split')
   const questions = parseQuestions(text).filter((question) => split === undefined || question.split === split)
-  if (questions.length === 0) throw new AppError('invalid', say('noSplit', { value: split ?? '' }))
+  if (split !== undefined && questions.length === 0) throw new AppError('invalid', say('noSplit', { value: split }))
   return questions
 }
 

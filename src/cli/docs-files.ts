@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { isDocumentName } from '../rag/extract/detect-format.ts'
@@ -22,6 +22,11 @@ export async function* listDocumentFiles(folder: string): AsyncGenerator<string>
 export async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
   const found = await stat(path).catch(() => undefined)
   return found?.isDirectory() ? 'folder' : found?.isFile() ? 'file' : undefined
+}
+
+/** What a file holds now. Node's blobs of files end the process when one of them changes while it is sent. */
+export async function readWhole(path: string): Promise<Blob> {
+  return new Blob([await readFile(path)])
 }
 
 /** In hex. */

@@ -1,11 +1,10 @@
-import { openAsBlob } from 'node:fs'
 import { watch } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Client, IngestMessage, ListedDocument } from '../client.ts'
 import { AppError } from '../errors.ts'
 import { type Context, describeFailure, printable, withService, writeLine } from './context.ts'
-import { kindOf, listDocumentFiles } from './docs-files.ts'
+import { kindOf, listDocumentFiles, readWhole } from './docs-files.ts'
 import { type SayOfDocs, speakOfDocs } from './docs-messages.ts'
 import { keepInStep, planSync } from './docs-sync.ts'
 import { formatBytes } from './format.ts'
@@ -43,7 +42,8 @@ export async function addDocuments(context: Context): Promise<number> {
 /** `docs sync FOLDER` */
 export async function syncFolders(context: Context): Promise<number> {
   return withDocuments(context, async (work) => {
-    const folder = resolve(context.words[0] ?? '')
+    const [word = ''] = context.words
+    const folder = resolve(word)
     if ((await kindOf(folder)) !== 'folder') throw new AppError('invalid', work.say('noFolder', { path: printable(folder) }))
     const counts = await syncFolder(work, folder)
     tell(work, counts)
@@ -68,7 +68,7 @@ export async function listDocuments(context: Context): Promise<number> {
 export async function showDocument(context: Context): Promise<number> {
   return withDocuments(context, async ({ client, say }) => {
     const { terminal, flags, words } = context
-    const id = words[0] ?? ''
+    const [id = ''] = words
     const document = await client.document(id)
     if (flags.has('json')) {
       const chunks = []
@@ -92,7 +92,8 @@ export async function showDocument(context: Context): Promise<number> {
 /** `docs remove ID` */
 export async function removeDocument(context: Context): Promise<number> {
   return withDocuments(context, async ({ client, say }) => {
-    const { name, id } = await client.document(context.words[0] ?? '')
+    const [word = ''] = context.words
+    const { name, id } = await client.document(word)
     await client.removeDocument(id)
     writeLine(context.terminal.notes, say('removed', { name: printable(name) }))
     return 0
@@ -170,7 +171,7 @@ async function sendFile(work: Work, path: string, counts: Counts): Promise<void>
   if (collection !== undefined) form.append('collection', collection)
   if (chunkTokens !== undefined) form.append('chunk_tokens', String(chunkTokens))
   try {
-    form.append('file', await openAsBlob(path), basename(path))
+    form.append('file', await readWhole(path), basename(path))
   } catch (error) {
     counts.failed += 1
     return tellFailure(work, path, error)
@@ -222,12 +223,7 @@ function follow({ context, say }: Work, message: IngestMessage, path: string, co
 }
 
 function tellFailure({ context, say }: Work, path: string, error: unknown): void {
-  const reason =
-    error instanceof AppError
-      ? describeFailure(error, context.language, context.say)
-      : error instanceof Error
-        ? error.message
-        : String(error)
+  const reason = error instanceof AppError ? describeFailure(error, context.language, context.say) : String(error)
   writeLine(context.terminal.notes, say('failed', { name: printable(path), reason: printable(reason) }))
 }
 

@@ -116,12 +116,12 @@ function sizeRows({ say, numbers }: Parts, answers: AnswersBody | null): readonl
 }
 
 function align(rows: readonly Row[]): readonly string[] {
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
+  const widest = (cellOf: (row: Row) => string) => Math.max(...rows.map((row) => cellOf(row).length))
+  const nameWidth = widest(([name]) => name)
+  const baselineWidth = widest(([, baseline]) => baseline)
+  const candidateWidth = widest(([, , candidate]) => candidate)
+  return rows.map(([name, baseline, candidate, difference]) =>
+    [name.padEnd(nameWidth), baseline.padEnd(baselineWidth), candidate.padEnd(candidateWidth), difference].join('  ').trimEnd(),
   )
 }
 

@@ -67,12 +67,8 @@ export async function showEvaluations(context: Context): Promise<number> {
 
 async function listAll(client: Client): Promise<readonly ListedEvaluation[]> {
   const all: ListedEvaluation[] = []
-  for (let cursor: string | undefined, more = true; more; ) {
-    const page = await client.evaluations(cursor === undefined ? {} : { cursor })
-    all.push(...page.items)
-    cursor = page.next_cursor ?? undefined
-    more = cursor !== undefined
-  }
+  const load = (cursor: string | undefined) => client.evaluations(cursor === undefined ? {} : { cursor })
+  for await (const one of allPages(load)) all.push(one)
   return all
 }
 

@@ -46,6 +46,7 @@ function describeKey(key: ApiKeyItem, say: SayOfKeys): string {
 /** `keys add NAME`, `admin keys add NAME`: the key alone goes to the output. */
 export async function addKey(context: Context): Promise<number> {
   const { words, values, terminal, flags, language } = context
+  const [name = ''] = words
   const say = speakOfKeys(language)
   const scopes = values.get('scopes')?.split(',')
   const expiry = values.get('expires')
@@ -53,7 +54,7 @@ export async function addKey(context: Context): Promise<number> {
   const quota = readQuota(context, say, { allowsDefault: false })
   return withService(context, async (client) => {
     const made = await client.addKey({
-      name: words[0] ?? '',
+      name,
       ...(scopes === undefined ? {} : { scopes }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
       ...(quota === undefined ? {} : { quota }),
@@ -82,10 +83,11 @@ export async function revokeKey(context: Context, whose: Whose): Promise<number>
 /** `admin users quota USERNAME` */
 export async function changeQuota(context: Context): Promise<number> {
   const { words, terminal, language } = context
+  const [wanted = ''] = words
   const say = speakOfKeys(language)
   const changes = readQuota(context, say, { allowsDefault: true })
   return withService(context, async (client) => {
-    const user = await getUser(client, words[0] ?? '', context)
+    const user = await getUser(client, wanted, context)
     const { username, quota } = changes === undefined ? user : await client.setQuota(user.id, changes)
     const told = [
       tell(quota.requests_per_day, 'requests', say),

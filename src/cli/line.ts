@@ -100,7 +100,7 @@ async function respond(chat: Chat, line: string, signal: AbortSignal): Promise<b
 async function runSlashCommand(chat: Chat, line: string, signal: AbortSignal): Promise<boolean> {
   const { client, context, messages } = chat
   const { say, terminal } = context
-  const [name, ...words] = line.split(/\s+/)
+  const [name = line, ...words] = line.split(/\s+/)
   switch (name) {
     case '/help':
       writeLine(terminal.notes, `${say('chatHelp')}\n${say('chatFeedbackHelp')}`)
@@ -117,7 +117,7 @@ async function runSlashCommand(chat: Chat, line: string, signal: AbortSignal): P
     }
     default: {
       const known = await runFeedbackCommand(chat, line, () => write(chat, messages.slice(0, -1), signal))
-      if (known === undefined) writeLine(terminal.notes, say('chatUnknown', { name: name ?? line }))
+      if (known === undefined) writeLine(terminal.notes, say('chatUnknown', { name }))
       return known ?? false
     }
   }

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises'
-import { isCancel, password as promptPassword, text as promptText } from '@clack/prompts'
+import { password as promptPassword, text as promptText } from '@clack/prompts'
 import { AppError } from '../errors.ts'
 import { type Context, withService, writeLine } from './context.ts'
 import { saveToken } from './credentials.ts'
@@ -60,13 +60,13 @@ export async function askCredentials(
 }
 
 async function readCredentials(input: NodeJS.ReadableStream, given: string | undefined) {
-  const lines: string[] = []
+  const lines: string[] = given === undefined ? [] : [given]
   for await (const line of createInterface({ input })) lines.push(line)
-  const username = given ?? lines.shift() ?? ''
-  return { username, password: lines.shift() ?? '' }
+  const [username = '', password = ''] = lines
+  return { username, password }
 }
 
-function answered(answer: string | symbol | undefined): string {
-  if (isCancel(answer)) throw new AppError('aborted', '')
-  return typeof answer === 'string' ? answer : ''
+function answered(answer: string | symbol): string {
+  if (typeof answer === 'symbol') throw new AppError('aborted', '')
+  return answer
 }

@@ -33,9 +33,10 @@ function toLine({ id, created_at, model, rating, question, answer }: PredictionI
 /** `predictions show ID` */
 export async function showPrediction(context: Context): Promise<number> {
   const { words, terminal, flags, language } = context
+  const [id = ''] = words
   const say = speakOfPredictions(language)
   return withService(context, async (client) => {
-    const prediction = await client.prediction(words[0] ?? '')
+    const prediction = await client.prediction(id)
     if (flags.has('json')) {
       writeLine(terminal.output, JSON.stringify(prediction, null, 2))
       return 0

@@ -136,18 +136,20 @@ export function suggest(typed: string, known: readonly string[]): string | undef
 
 /** Letters to add, remove, change or swap with their neighbour to make one word of the other. */
 function countEdits(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
-  let before: readonly number[] = []
-  for (const [above, letter] of [...one].entries()) {
-    const next = [above + 1]
-    for (const [left, otherLetter] of [...other].entries()) {
-      const change = (row[left] ?? 0) + (letter === otherLetter ? 0 : 1)
-      const isSwapped = letter === other[left - 1] && otherLetter === one[above - 1]
-      const swap = isSwapped ? (before[left - 1] ?? 0) + 1 : change
-      next.push(Math.min(change, swap, (row[left + 1] ?? 0) + 1, (next[left] ?? 0) + 1))
+  const [letters, otherLetters] = [[...one], [...other]]
+  /** How many edits make the first letters of one of the first letters of the other, by how many they are. */
+  const rows: number[][] = []
+  const edits = (above: number, left: number) => rows[above]?.[left] ?? Number.POSITIVE_INFINITY
+  for (let above = 0; above <= letters.length; above += 1) {
+    const row = [above]
+    rows.push(row)
+    for (const [index, otherLetter] of otherLetters.entries()) {
+      const isSame = letters[above - 1] === otherLetter
+      const isSwapped = letters[above - 1] === otherLetters[index - 1] && letters[above - 2] === otherLetter
+      const change = edits(above - 1, index) + (isSame ? 0 : 1)
+      const swap = isSwapped ? edits(above - 2, index - 1) + 1 : change
+      row.push(Math.min(change, swap, edits(above - 1, index + 1) + 1, edits(above, index) + 1))
     }
-    before = row
-    row = next
   }
-  return row.at(-1) ?? 0
+  return edits(letters.length, otherLetters.length)
 }

@@ -112,8 +112,8 @@ function tellJson({ flags, terminal }: Context, value: unknown): boolean {
 
 function tellWinner(context: Context, ended: RolloutAnswer, message: 'promoted' | 'rolledBack'): number {
   if (tellJson(context, ended)) return 0
-  const winner = ended.arms.find(({ share }) => share === 100)
-  const values = { alias: ended.alias, model: printable(winner?.model ?? '') }
+  const winner = ended.arms.filter(({ share }) => share === 100).map(({ model }) => printable(model))
+  const values = { alias: ended.alias, model: winner.join() }
   writeLine(context.terminal.notes, speakOfRollouts(context.language)(message, values))
   return 0
 }

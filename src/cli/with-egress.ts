@@ -29,6 +29,8 @@ export async function withEgress<T>({ fetch }: Context, config: Config, work: (e
   }
 }
 
+const silent = () => undefined
+
 /** As a process of its own, so that no service takes what it does for what a dead one has left. */
 async function openLedger({ databaseUrl: url }: Config, closer: Closer): Promise<Ledger> {
   const [{ openStorage }, { openInstances }, { createLedger }] = await Promise.all([
@@ -37,6 +39,6 @@ async function openLedger({ databaseUrl: url }: Config, closer: Closer): Promise
     import('../egress/ledger.ts'),
   ])
   const { db } = closer.use(await openStorage({ url }))
-  const { id } = closer.use(await openInstances({ db, url, clock: systemClock, log: { error() {}, info() {} } }))
+  const { id } = closer.use(await openInstances({ db, url, clock: systemClock, log: { error: silent, info: silent } }))
   return createLedger({ db, instanceId: id })
 }
