@@ -113,8 +113,9 @@ export async function exportDataset(context: Context): Promise<number> {
 /** What is there already is not overwritten: it may be somebody's only copy. */
 function openNew(path: string, say: SayOfDatasets) {
   return open(path, 'wx').catch((error: unknown) => {
-    if (!isSystemError(error, 'EEXIST')) throw toDiskError(error, dirname(path))
-    throw refusal('conflict', say('exists', { path: printable(path) }))
+    if (isSystemError(error, 'EEXIST')) throw refusal('conflict', say('exists', { path: printable(path) }))
+    if (isSystemError(error, 'ENOENT')) throw refusal('not_found', say('noFolder', { path: printable(dirname(path)) }))
+    throw toDiskError(error, dirname(path))
   })
 }
 

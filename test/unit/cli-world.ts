@@ -79,14 +79,8 @@ async function load(name: string): Promise<ModelInfo> {
 
 export type Result = Readonly<{ code: number; output: string; notes: string }>
 
-/** Whether a person looks at the terminal, and what answers in place of the network. */
-type Around = Readonly<{ isPerson?: boolean; fetch?: typeof globalThis.fetch }>
-
 /** Runs command lines in this process, with a config folder of their own, against a service when there is one. */
-export async function createCli(
-  variables: Record<string, string> = {},
-  { isPerson = false, fetch = globalThis.fetch }: Around = {},
-) {
+export async function createCli(variables: Record<string, string> = {}, { isPerson = false } = {}) {
   const home = await mkdtemp(join(tmpdir(), 'simpleia-cli-'))
   const environment = {
     XDG_CONFIG_HOME: home,
@@ -103,7 +97,7 @@ export async function createCli(
       environment,
       readEnvFile: () => undefined,
       terminal: { input: Readable.from([input]), output, notes },
-      fetch,
+      fetch: globalThis.fetch,
       version: '1.2.3',
     }).finally(() => {
       output.end()

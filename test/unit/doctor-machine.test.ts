@@ -7,6 +7,7 @@ import { checkProgram, createTell } from '../../src/cli/doctor-checks.ts'
 import { checkNeighbours } from '../../src/cli/doctor-shared.ts'
 import { thisMachine } from '../../src/cli/machine.ts'
 import { loadConfig } from '../../src/config.ts'
+import { createScriptedCli, refuse } from './cli-scripted.ts'
 import { createCli } from './cli-world.ts'
 
 const machine = thisMachine()
@@ -96,11 +97,10 @@ test('a person sees signs in colour, how to mend what is wrong, and a sum; in a 
 })
 
 test('a service of ours that is not ready yet is told with the reason, whatever else has the port', async () => {
-  const fetch: typeof globalThis.fetch = async (url) =>
-    String(url).endsWith('/health')
-      ? Response.json({ status: 'ok' })
-      : Response.json({ error: { code: 'busy', message: 'The model is loading.' } }, { status: 503 })
-  const { run } = await createCli({ PORT: '9' }, { fetch })
+  const { run } = await createScriptedCli({
+    'GET /health': { status: 'ok' },
+    'GET /health/ready': refuse(503, { code: 'busy', message: 'The model is loading.' }),
+  })
   const findings = JSON.parse((await run('doctor --json')).output)
   expect(findings).toContainEqual(
     expect.objectContaining({ check: 'service', status: 'warn', text: expect.stringContaining('The model is loading.') }),
