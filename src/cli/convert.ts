@@ -22,8 +22,6 @@ export async function convertModel(context: Context, { signal } = waitForStop(co
     if (!isInside(name))
       throw new AppError('invalid', `The name must be one that a model may have, but is ${JSON.stringify(name)}.`)
     const target = join(modelsDir, `${name}${modelEnding}`)
-    if ((await findSize(target)) !== undefined)
-      throw new AppError('conflict', `There is a model "${name}" already. Give another name.`)
     const onnxTarget = join(folder, 'model.onnx')
     const report = ({ done, total }: { done: number; total: number }) => show({ type: 'convert-progress', done, total })
     const lock = {
@@ -33,7 +31,16 @@ export async function convertModel(context: Context, { signal } = waitForStop(co
       onWait: () => show({ type: 'download-wait' }),
     }
     const convert = (file: string) => runConversion({ folder, target: file, onnxTarget, outputType: 'auto' }, report, signal)
-    await withLock(lock, () => installConverted({ target, origin: undefined, convert }, signal), signal)
+    await withLock(
+      lock,
+      async () => {
+        // Whoever had the lock may have made it.
+        if ((await findSize(target)) !== undefined)
+          throw new AppError('conflict', `There is a model "${name}" already. Give another name.`)
+        await installConverted({ target, origin: undefined, convert }, signal)
+      },
+      signal,
+    )
     show({ type: 'model-ready', file: target, name })
     return 0
   })

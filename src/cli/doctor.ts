@@ -45,8 +45,8 @@ function readSettings(context: Context, tell: Tell): { config: Config | undefine
   try {
     return { config: configOf(context, { serves: true }), findings: [tell('settings', 'ok', 'settings')] }
   } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    const wrong = (error.details ?? []).map(({ field, expected, got }): Finding => {
+    if (!(error instanceof AppError && error.details)) throw error
+    const wrong = error.details.map(({ field, expected, got }): Finding => {
       const { fix = '' } = tell('settings', 'fail', 'settings', {}, 'settingsFix')
       return { check: 'settings', status: 'fail', text: `${field}: ${expected}; ${got}`, fix }
     })

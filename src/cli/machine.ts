@@ -19,21 +19,26 @@ const neighbours: Neighbours = {
   refuseUnfinishedRestore: async (dataDir) => (await import('../backup/restore-backup.ts')).refuseUnfinishedRestore(dataDir),
 }
 
+/** What systems tell in ways of their own. */
+type System = Readonly<{ platform: string; readText: (path: string) => Promise<string>; isThere: (path: string) => boolean }>
+
+const thisSystem: System = { platform: process.platform, readText: (path) => readFile(path, 'utf8'), isThere: existsSync }
+
 /** This machine, as `doctor` looks at it. */
-export function thisMachine(): Machine {
+export function thisMachine(system: System = thisSystem): Machine {
   return {
     nodeVersion: process.versions.node,
-    platform: process.platform,
+    platform: system.platform,
     arch: process.arch,
-    isMusl: process.platform === 'linux' && !usesGlibc(),
+    isMusl: system.platform === 'linux' && !usesGlibc(),
     cores: availableParallelism(),
-    cpuFlags,
-    availableMemory,
+    cpuFlags: () => cpuFlags(system),
+    availableMemory: () => availableMemory(system),
     freeBytes: async (folder) => freeBytes(await nearestFolder(folder)),
     whyNotWritable,
     whyNotLoadable,
     enginePackage,
-    gpu,
+    gpu: () => gpu(system),
     whyPortBlocked,
     modelFiles,
     ...neighbours,
@@ -49,14 +54,14 @@ function usesGlibc(): boolean {
 const reportOfGlibc = Type.Object({ header: Type.Object({ glibcVersionRuntime: Type.String() }) })
 
 /** What Linux says of the first processor; empty elsewhere. */
-async function cpuFlags(): Promise<string> {
-  const text = await readFile('/proc/cpuinfo', 'utf8').catch(() => '')
+async function cpuFlags({ readText }: System): Promise<string> {
+  const text = await readText('/proc/cpuinfo').catch(() => '')
   return /^(?:flags|Features)\s*:\s*(.*)$/m.exec(text)?.[1] ?? ''
 }
 
 /** Memory that programs can still have: what is cached counts, a container's limit holds. */
-async function availableMemory(): Promise<number> {
-  const text = await readFile('/proc/meminfo', 'utf8').catch(() => '')
+async function availableMemory({ readText }: System): Promise<number> {
+  const text = await readText('/proc/meminfo').catch(() => '')
   const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1]
   const free = kilobytes === undefined ? freemem() : Number(kilobytes) * 1024
   return Math.min(free, process.availableMemory())
@@ -78,14 +83,12 @@ async function nearestFolder(folder: string): Promise<string> {
  */
 async function whyNotWritable(folder: string): Promise<string | undefined> {
   const probe = join(await nearestFolder(folder), `.doctor-${process.pid}`)
-  try {
-    await (await open(probe, 'w')).close()
-    return undefined
-  } catch (error) {
-    return messageOf(error)
-  } finally {
-    await rm(probe, { force: true }).catch(() => undefined)
-  }
+  return writeAndRemove(probe).then(() => undefined, messageOf)
+}
+
+async function writeAndRemove(path: string): Promise<void> {
+  const file = await open(path, 'w')
+  await file.close().finally(() => rm(path))
 }
 
 async function whyNotLoadable(name: string): Promise<string | undefined> {
@@ -106,10 +109,10 @@ async function enginePackage() {
 }
 
 /** Linux shows its GPUs as files. On a Mac the libraries are in the engine's own package; Windows is not looked at. */
-async function gpu() {
-  if (process.platform !== 'linux') return undefined
+async function gpu({ platform, isThere }: System) {
+  if (platform !== 'linux') return undefined
   const { findLibrary, packageVersion, packageName } = await import('../engine/local/libllama.ts')
-  const variant = existsSync('/dev/nvidiactl') ? 'cuda' : existsSync('/dev/dri/renderD128') ? 'vulkan' : undefined
+  const variant = isThere('/dev/nvidiactl') ? 'cuda' : isThere('/dev/dri/renderD128') ? 'vulkan' : undefined
   if (variant === undefined) return undefined
   return { name: `${packageName(variant)}@${packageVersion}`, isInstalled: findLibrary(variant) !== undefined }
 }

@@ -106,6 +106,7 @@ test('folders that cannot be folders are told at once, before anything is made',
   await writeFile(file, '')
   for (const [line, words] of [
     [`api --data-dir ${file}`, `The folder ${file} cannot be written`],
+    ['api --data-dir /sys/data', 'The folder /sys/data cannot be written'],
     [`api --data-dir ${file}/data`, `The folder ${file}/data cannot be written`],
     [`all --data-dir /proc/data`, 'The folder /proc/data cannot be written'],
     [`api --models-dir ${file}`, `The folder ${file} cannot be read`],

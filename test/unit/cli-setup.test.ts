@@ -25,8 +25,10 @@ test('a checkpoint that is pulled, or lies in a folder, becomes a model; a name 
   )
 
   await cp(source, join(home, 'mine'), { recursive: true })
-  const { code, notes } = await run(`models convert ${home}/mine`)
-  expect([code, notes]).toEqual([0, expect.stringMatching(/tensor .*mine/s)])
+  const both = await Promise.all([run(`models convert ${home}/mine`), run(`models convert ${home}/mine`)])
+  const [first, second] = both.toSorted((one, other) => one.code - other.code)
+  expect(first).toMatchObject({ code: 0, notes: expect.stringMatching(/tensor .*mine/s) })
+  expect(second).toMatchObject({ code: 1, notes: expect.stringMatching(/Espera.*There is a model "mine" already/s) })
   expect((await run('models show mine')).output).not.toContain('from')
   expect((await run('models list')).output).toMatch(/^mine\t.*\ntiny\t/)
   for (const [line, words] of [

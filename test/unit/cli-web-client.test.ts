@@ -118,6 +118,10 @@ test('an answer that breaks off does not come to its end: the browser is told th
   await expect(answer.text()).rejects.toThrow()
 })
 
+test('what does not listen yet has nothing to close', async () => {
+  await createWebClient({ apiUrl: 'http://127.0.0.1:9', unreachable: '' }).close({ graceMs: 60_000 })
+})
+
 test('without an API the browser is told so', async () => {
   const web = createWebClient({ apiUrl: 'http://127.0.0.1:9', unreachable: 'Nobody is there.' })
   const url = await web.http.listen({ host: '127.0.0.1', port: 0 })

@@ -30,6 +30,27 @@ test('this machine can be looked at', async () => {
   expect(await machine.enginePackage()).toEqual({ name: expect.stringContaining('@node-llama-cpp/'), isInstalled: true })
 })
 
+test('where a system tells nothing of its processor and memory, what Node.js knows of it counts', async () => {
+  const elsewhere = thisMachine({ platform: 'darwin', readText: () => Promise.reject(new Error('ENOENT')), isThere: () => true })
+  expect(await elsewhere.cpuFlags()).toBe('')
+  expect(await elsewhere.availableMemory()).toBeGreaterThan(0)
+  expect([elsewhere.isMusl, await elsewhere.gpu()]).toEqual([false, undefined])
+  const arm = thisMachine({
+    ...{ platform: 'linux', isThere: () => false },
+    readText: async (path) =>
+      path === '/proc/cpuinfo' ? 'processor: 0\nFeatures\t: fp asimd sve\n' : 'MemAvailable:  2048 kB\n',
+  })
+  expect([await arm.cpuFlags(), await arm.availableMemory()]).toEqual(['fp asimd sve', 2048 * 1024])
+})
+
+test.each([
+  ['/dev/nvidiactl', /^@node-llama-cpp\/.*cuda@\d/],
+  ['/dev/dri/renderD128', /^@node-llama-cpp\/.*vulkan@\d/],
+])('a GPU that Linux shows as %s has a package of its own', async (device, name) => {
+  const { gpu } = thisMachine({ platform: 'linux', readText: async () => '', isThere: (path) => path === device })
+  expect(await gpu()).toEqual({ name: expect.stringMatching(name), isInstalled: expect.any(Boolean) })
+})
+
 test('a port that somebody has is blocked, and free once that one has gone', async () => {
   const other = createServer()
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
