@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
+import { isSystemError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { type Manifest, manifestName, placeOf, readManifest, rowsName } from './manifest.ts'
 import { damagedTar, readEntry, readTar, type TarEntry } from './tar-file.ts'
@@ -20,8 +21,9 @@ const mostManifestBytes = 64 * 1024 * 1024
  * backup or is damaged, `unprocessable` for that of a newer program.
  */
 export async function openBackup(path: string): Promise<Backup> {
-  const file = await open(path, 'r').catch((cause: unknown) => {
-    throw new AppError('not_found', `The backup ${path} cannot be read.`, { cause })
+  const unreadable = (cause: unknown) => new AppError('not_found', `The backup ${path} cannot be read.`, { cause })
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw unreadable(error)
   })
   try {
     const entries = await readEntries(file)
@@ -30,7 +32,8 @@ export async function openBackup(path: string): Promise<Backup> {
     return createBackup(file, entries, manifest)
   } catch (error) {
     await file.close()
-    throw error
+    // A folder can be opened, but not read.
+    throw isSystemError(error, 'EISDIR', 'EIO') ? unreadable(error) : error
   }
 }
 

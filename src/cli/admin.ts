@@ -49,8 +49,9 @@ export async function changeRole(context: Context): Promise<number> {
 /** `admin users logout USERNAME` */
 export async function logUserOut(context: Context): Promise<number> {
   const { words, say, terminal } = context
+  const [name = ''] = words
   return withService(context, async (client) => {
-    const user = await getUser(client, words[0] ?? '', context)
+    const user = await getUser(client, name, context)
     await client.endUserSessions(user.id)
     writeLine(terminal.notes, say('userLoggedOut', { username: printable(user.username) }))
     return 0
@@ -60,8 +61,9 @@ export async function logUserOut(context: Context): Promise<number> {
 /** `admin users delete USERNAME` */
 export async function deleteUser(context: Context): Promise<number> {
   const { words, say, terminal } = context
+  const [name = ''] = words
   return withService(context, async (client) => {
-    const user = await getUser(client, words[0] ?? '', context)
+    const user = await getUser(client, name, context)
     await client.removeUser(user.id)
     writeLine(terminal.notes, say('userRemoved', { username: printable(user.username) }))
     return 0

@@ -5,7 +5,6 @@ import { restoreBackup } from '../backup/restore-backup.ts'
 import { migrationsOf } from '../backup/schema-of-backup.ts'
 import { writeBackup } from '../backup/write-backup.ts'
 import type { Config } from '../config.ts'
-import { AppError } from '../errors.ts'
 import { readModelKind } from '../models/model-kind.ts'
 import { modelEnding } from '../models/model-name.ts'
 import { migrations } from '../storage/migrations.ts'
@@ -13,8 +12,9 @@ import { openStorage } from '../storage/open-storage.ts'
 import { isPostgresUrl } from '../storage/postgres.ts'
 import { readLayouts } from '../storage/transfer/layout.ts'
 import { speakOfBackups } from './backup-messages.ts'
-import { type Context, configOf, describeFailure, writeLine } from './context.ts'
+import { type Context, configOf, writeLine } from './context.ts'
 import { formatBytes } from './format.ts'
+import { inLanguage } from './in-language.ts'
 
 /** `admin backup FILE` */
 export async function backUp(context: Context): Promise<number> {
@@ -58,9 +58,10 @@ export async function backUp(context: Context): Promise<number> {
 export async function restore(context: Context): Promise<number> {
   const { words, language, terminal } = context
   const sayOf = speakOfBackups(language)
+  const [path = ''] = words
   const config = configOf(context, { serves: false })
   return inLanguage(context, async () => {
-    const backup = await openBackup(words[0] ?? '')
+    const backup = await openBackup(path)
     try {
       const { created_at: date, version } = backup.manifest
       const its = migrationsOf(backup.manifest, migrations)
@@ -71,7 +72,7 @@ export async function restore(context: Context): Promise<number> {
       })
       // A backup of an older program: its tables become those of this one.
       await (await openStorage({ url: config.databaseUrl })).close()
-      for (const path of keptAside) writeLine(terminal.notes, sayOf('keptAside', { path }))
+      for (const kept of keptAside) writeLine(terminal.notes, sayOf('keptAside', { path: kept }))
       writeLine(terminal.notes, sayOf('restored', { date, version, rows, files }))
       return 0
     } finally {
@@ -99,13 +100,4 @@ async function isAdapter(path: string): Promise<boolean> {
     ({ kind }) => kind === 'adapter',
     () => false,
   )
-}
-
-async function inLanguage(context: Context, work: () => Promise<number>): Promise<number> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    throw new AppError(error.code, describeFailure(error, context.language, context.say), { cause: error })
-  }
 }

@@ -5,6 +5,7 @@ import { speaker } from './language.ts'
 export const datasetsMessages = {
   none: { en: 'There are no datasets.', es: 'No hay conjuntos de datos.' },
   noFile: { en: 'There is no file "{path}".', es: 'No existe el archivo "{path}".' },
+  noFolder: { en: 'There is no folder "{path}".', es: 'No existe la carpeta "{path}".' },
   badNumber: { en: '--{name} must be a number, but is "{value}".', es: '--{name} debe ser un número, pero es "{value}".' },
   badMethod: {
     en: '--method must be sft (answers to learn) or dpo (pairs of a better and a worse one).',

@@ -33,8 +33,9 @@ function lineOf(dataset: DatasetItem): string {
 /** `datasets show NAME` */
 export async function showDataset(context: Context): Promise<number> {
   const { terminal, flags, words, language } = context
+  const [name = ''] = words
   return withService(context, async (client) => {
-    const dataset = await client.dataset(words[0] ?? '')
+    const dataset = await client.dataset(name)
     if (flags.has('json')) writeLine(terminal.output, JSON.stringify(dataset, null, 2))
     else {
       writeLine(terminal.output, lineOf(dataset))
@@ -48,8 +49,9 @@ export async function showDataset(context: Context): Promise<number> {
 export async function addDataset(context: Context): Promise<number> {
   const { words, values, language } = context
   const say = speakOfDatasets(language)
-  const path = resolve(words[0] ?? '')
-  if ((await kindOf(path)) !== 'file') throw new AppError('not_found', say('noFile', { path: printable(words[0] ?? '') }))
+  const [given = ''] = words
+  const path = resolve(given)
+  if ((await kindOf(path)) !== 'file') throw new AppError('not_found', say('noFile', { path: printable(given) }))
   const form = new FormData()
   form.set('name', values.get('name') ?? basename(path, extname(path)))
   const format = values.get('format')
@@ -66,6 +68,7 @@ export async function addDataset(context: Context): Promise<number> {
 export async function addFromFeedback(context: Context): Promise<number> {
   const { words, values, language } = context
   const say = speakOfDatasets(language)
+  const [name = ''] = words
   const method = oneOf(values.get('method') ?? 'sft', ['sft', 'dpo'] as const)
   if (method === undefined) throw new AppError('invalid', say('badMethod'))
   const rating = oneOf(values.get('rating'), ['up', 'down'] as const)
@@ -78,15 +81,16 @@ export async function addFromFeedback(context: Context): Promise<number> {
     ...Object.fromEntries(texts),
     ...(tags === undefined ? {} : { tags: [...tags] }),
   }
-  const body = { name: words[0] ?? '', from_feedback: choice, ...splitOf(context, say) }
+  const body = { name, from_feedback: choice, ...splitOf(context, say) }
   return withService(context, async (client) => tellMade(await client.addDataset(body), context, say))
 }
 
 /** `datasets export NAME` */
 export async function exportDataset(context: Context): Promise<number> {
   const { terminal, words, values, language } = context
+  const [name = ''] = words
   return withService(context, async (client) => {
-    const pieces = client.exportDataset(words[0] ?? '', values.get('split'))
+    const pieces = client.exportDataset(name, values.get('split'))
     const path = values.get('output')
     if (path === undefined) for await (const piece of pieces) terminal.output.write(piece)
     else {
@@ -100,7 +104,7 @@ export async function exportDataset(context: Context): Promise<number> {
       } finally {
         await file.close()
       }
-      writeLine(terminal.notes, speakOfDatasets(language)('exported', { name: words[0] ?? '', path: printable(path) }))
+      writeLine(terminal.notes, speakOfDatasets(language)('exported', { name, path: printable(path) }))
     }
     return 0
   })
@@ -109,16 +113,18 @@ export async function exportDataset(context: Context): Promise<number> {
 /** What is there already is not overwritten: it may be somebody's only copy. */
 function openNew(path: string, say: SayOfDatasets) {
   return open(path, 'wx').catch((error: unknown) => {
-    if (!isSystemError(error, 'EEXIST')) throw toDiskError(error, dirname(path))
-    throw refusal('conflict', say('exists', { path: printable(path) }))
+    if (isSystemError(error, 'EEXIST')) throw refusal('conflict', say('exists', { path: printable(path) }))
+    if (isSystemError(error, 'ENOENT')) throw refusal('not_found', say('noFolder', { path: printable(dirname(path)) }))
+    throw toDiskError(error, dirname(path))
   })
 }
 
 /** `datasets delete NAME` */
 export async function deleteDataset(context: Context): Promise<number> {
   const { terminal, words, language } = context
+  const [name = ''] = words
   return withService(context, async (client) => {
-    const dataset = await client.dataset(words[0] ?? '')
+    const dataset = await client.dataset(name)
     await client.removeDataset(dataset.id)
     writeLine(terminal.notes, speakOfDatasets(language)('deleted', { name: referenceOf(dataset) }))
     return 0

@@ -2,8 +2,8 @@ import { dirname, join } from 'node:path'
 import { readProviders } from '../config/providers-file.ts'
 import { readSelected } from '../config/selection.ts'
 import type { Config, Environment } from '../config.ts'
-import { AppError } from '../errors.ts'
 import type { Finding, Tell } from './doctor-checks.ts'
+import { messageOf } from './message-of.ts'
 
 /** Whether the other providers are written down as they must be. None of them is asked: that would leave the machine. */
 export async function checkProviders(config: Config, environment: Environment, tell: Tell): Promise<Finding[]> {
@@ -15,7 +15,6 @@ export async function checkProviders(config: Config, environment: Environment, t
       return [tell('providers', 'fail', 'providerMissing', { name: provider }, 'providerMissingFix')]
     return names.length === 0 ? [] : [tell('providers', 'ok', 'providers', { names: names.join(', ') })]
   } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    return [tell('providers', 'fail', 'providersWrong', { reason: error.message }, 'providersFix')]
+    return [tell('providers', 'fail', 'providersWrong', { reason: messageOf(error) }, 'providersFix')]
   }
 }

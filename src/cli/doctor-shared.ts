@@ -1,10 +1,10 @@
 import type { Config } from '../config.ts'
-import { AppError } from '../errors.ts'
 import type { RedisFacts } from '../redis/look-at-redis.ts'
 import type { DatabaseFacts } from '../storage/look-at-database.ts'
 import type { Finding, Tell } from './doctor-checks.ts'
+import { messageOf } from './message-of.ts'
 
-/** What stands beside the service. Each throws `AppError` with the reason why it cannot be used. */
+/** What stands beside the service. Each throws the reason why it cannot be used. */
 export type Neighbours = Readonly<{
   database: (url: string) => Promise<DatabaseFacts>
   redis: (url: string) => Promise<RedisFacts>
@@ -20,7 +20,7 @@ const connectionsOfReplica = 14
 /** Whether the database and Redis can be used, as the service would. */
 export async function checkNeighbours(neighbours: Neighbours, config: Config, tell: Tell): Promise<Finding[]> {
   const { databaseUrl, redisUrl, dataDir } = config
-  const restore = await reasonOf(neighbours.refuseUnfinishedRestore(dataDir))
+  const restore = await neighbours.refuseUnfinishedRestore(dataDir).then(() => undefined, messageOf)
   return [
     ...(restore === undefined ? [] : [tell('restore', 'fail', 'reason', { reason: restore })]),
     ...(await checkDatabase(neighbours, databaseUrl, tell)),
@@ -29,13 +29,13 @@ export async function checkNeighbours(neighbours: Neighbours, config: Config, te
 }
 
 async function checkDatabase({ database }: Neighbours, url: string, tell: Tell): Promise<Finding[]> {
-  let facts: DatabaseFacts
-  try {
-    facts = await database(url)
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    return [tell('database', 'fail', 'reason', { reason: error.message }, 'databaseFix')]
-  }
+  return database(url).then(
+    (facts) => describeDatabase(facts, tell),
+    (error: unknown) => [tell('database', 'fail', 'reason', { reason: messageOf(error) }, 'databaseFix')],
+  )
+}
+
+function describeDatabase(facts: DatabaseFacts, tell: Tell): Finding[] {
   const { name, tables, aheadMs = 0, connectionsLeft = Number.POSITIVE_INFINITY } = facts
   const findings = [findTables(name, tables, tell)]
   if (Math.abs(aheadMs) > mostSkewMs) {
@@ -70,17 +70,6 @@ async function checkRedis({ redis }: Neighbours, url: string, tell: Tell): Promi
     if (maxBytes > 0 && policy === 'noeviction') return [ok, tell('redis', 'warn', 'redisNoEviction', {}, 'redisNoEvictionFix')]
     return [ok]
   } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    return [tell('redis', 'warn', 'reason', { reason: error.message }, 'redisFix')]
-  }
-}
-
-async function reasonOf(work: Promise<void>): Promise<string | undefined> {
-  try {
-    await work
-    return undefined
-  } catch (error) {
-    if (error instanceof AppError) return error.message
-    throw error
+    return [tell('redis', 'warn', 'reason', { reason: messageOf(error) }, 'redisFix')]
   }
 }

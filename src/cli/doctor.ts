@@ -8,6 +8,7 @@ import { checkProviders } from './doctor-providers.ts'
 import { checkNeighbours } from './doctor-shared.ts'
 import { fill } from './language.ts'
 import { thisMachine } from './machine.ts'
+import { messageOf } from './message-of.ts'
 
 const neededNode = '24.7'
 
@@ -44,8 +45,8 @@ function readSettings(context: Context, tell: Tell): { config: Config | undefine
   try {
     return { config: configOf(context, { serves: true }), findings: [tell('settings', 'ok', 'settings')] }
   } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    const wrong = (error.details ?? []).map(({ field, expected, got }): Finding => {
+    if (!(error instanceof AppError && error.details)) throw error
+    const wrong = error.details.map(({ field, expected, got }): Finding => {
       const { fix = '' } = tell('settings', 'fail', 'settings', {}, 'settingsFix')
       return { check: 'settings', status: 'fail', text: `${field}: ${expected}; ${got}`, fix }
     })
@@ -67,10 +68,7 @@ async function checkService(
     () => false,
   )
   if (isOurs) {
-    const reason = await client.ready().then(
-      () => undefined,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
-    )
+    const reason = await client.ready().then(() => undefined, messageOf)
     if (reason === undefined) return [tell('service', 'ok', 'service', { url })]
     return [tell('service', 'warn', 'serviceNotReady', { url, reason }, 'serviceNotReadyFix')]
   }

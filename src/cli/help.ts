@@ -34,7 +34,7 @@ function settingLines(group: string, title: string, language: Language, say: Say
     const note = setting.planned ? ` ${notUsedYet[language]}` : ''
     return [flagOf(setting), `${setting.help[language]}${note} (${say('defaultIs', { value: defaultOf(setting, language) })})`]
   })
-  return rows.length === 0 ? [] : ['', section(`  ${title}`, rows).trimEnd()]
+  return ['', section(`  ${title}`, rows).trimEnd()]
 }
 
 function section(title: string, rows: readonly Row[]): string {

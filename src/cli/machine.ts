@@ -3,11 +3,14 @@ import { open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { availableParallelism, freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import Type from 'typebox'
+import { Value } from 'typebox/value'
 import { freeBytes } from '../engine/disk.ts'
 import { readModelKind } from '../models/model-kind.ts'
 import { findRecord } from '../models/verified-file.ts'
 import type { Machine, ModelFile } from './doctor-checks.ts'
 import type { Neighbours } from './doctor-shared.ts'
+import { messageOf } from './message-of.ts'
 
 /** Their code is loaded by who asks. */
 const neighbours: Neighbours = {
@@ -16,21 +19,26 @@ const neighbours: Neighbours = {
   refuseUnfinishedRestore: async (dataDir) => (await import('../backup/restore-backup.ts')).refuseUnfinishedRestore(dataDir),
 }
 
+/** What systems tell in ways of their own. */
+type System = Readonly<{ platform: string; readText: (path: string) => Promise<string>; isThere: (path: string) => boolean }>
+
+const thisSystem: System = { platform: process.platform, readText: (path) => readFile(path, 'utf8'), isThere: existsSync }
+
 /** This machine, as `doctor` looks at it. */
-export function thisMachine(): Machine {
+export function thisMachine(system: System = thisSystem): Machine {
   return {
     nodeVersion: process.versions.node,
-    platform: process.platform,
+    platform: system.platform,
     arch: process.arch,
-    isMusl: process.platform === 'linux' && !usesGlibc(),
+    isMusl: system.platform === 'linux' && !usesGlibc(),
     cores: availableParallelism(),
-    cpuFlags,
-    availableMemory,
+    cpuFlags: () => cpuFlags(system),
+    availableMemory: () => availableMemory(system),
     freeBytes: async (folder) => freeBytes(await nearestFolder(folder)),
     whyNotWritable,
     whyNotLoadable,
     enginePackage,
-    gpu,
+    gpu: () => gpu(system),
     whyPortBlocked,
     modelFiles,
     ...neighbours,
@@ -40,36 +48,33 @@ export function thisMachine(): Machine {
 function usesGlibc(): boolean {
   // Otherwise the report looks up names in the network. The option is newer than its type.
   Object.assign(process.report, { excludeNetwork: true })
-  const report: unknown = process.report.getReport()
-  const header = typeof report === 'object' && report !== null && 'header' in report ? report.header : undefined
-  return typeof header === 'object' && header !== null && 'glibcVersionRuntime' in header
+  return Value.Check(reportOfGlibc, process.report.getReport())
 }
 
+const reportOfGlibc = Type.Object({ header: Type.Object({ glibcVersionRuntime: Type.String() }) })
+
 /** What Linux says of the first processor; empty elsewhere. */
-async function cpuFlags(): Promise<string> {
-  const text = await readFile('/proc/cpuinfo', 'utf8').catch(() => '')
+async function cpuFlags({ readText }: System): Promise<string> {
+  const text = await readText('/proc/cpuinfo').catch(() => '')
   return /^(?:flags|Features)\s*:\s*(.*)$/m.exec(text)?.[1] ?? ''
 }
 
 /** Memory that programs can still have: what is cached counts, a container's limit holds. */
-async function availableMemory(): Promise<number> {
-  const text = await readFile('/proc/meminfo', 'utf8').catch(() => '')
+async function availableMemory({ readText }: System): Promise<number> {
+  const text = await readText('/proc/meminfo').catch(() => '')
   const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1]
   const free = kilobytes === undefined ? freemem() : Number(kilobytes) * 1024
   return Math.min(free, process.availableMemory())
 }
 
 async function nearestFolder(folder: string): Promise<string> {
-  for (let path = resolve(folder); ; path = dirname(path)) {
-    if (
-      await stat(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path
-    if (dirname(path) === path) return path
-  }
+  const path = resolve(folder)
+  const parent = dirname(path)
+  const isThere = await stat(path).then(
+    () => true,
+    () => false,
+  )
+  return isThere || parent === path ? path : nearestFolder(parent)
 }
 
 /**
@@ -78,23 +83,19 @@ async function nearestFolder(folder: string): Promise<string> {
  */
 async function whyNotWritable(folder: string): Promise<string | undefined> {
   const probe = join(await nearestFolder(folder), `.doctor-${process.pid}`)
-  try {
-    await (await open(probe, 'w')).close()
-    return undefined
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
-  } finally {
-    await rm(probe, { force: true }).catch(() => undefined)
-  }
+  return writeAndRemove(probe).then(() => undefined, messageOf)
+}
+
+async function writeAndRemove(path: string): Promise<void> {
+  const file = await open(path, 'w')
+  await file.close().finally(() => rm(path))
 }
 
 async function whyNotLoadable(name: string): Promise<string | undefined> {
-  try {
-    await import(name)
-    return undefined
-  } catch (error) {
-    return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
-  }
+  return import(name).then(
+    () => undefined,
+    (error: unknown) => messageOf(error).replace(/\n.*/s, ''),
+  )
 }
 
 async function enginePackage() {
@@ -108,10 +109,10 @@ async function enginePackage() {
 }
 
 /** Linux shows its GPUs as files. On a Mac the libraries are in the engine's own package; Windows is not looked at. */
-async function gpu() {
-  if (process.platform !== 'linux') return undefined
+async function gpu({ platform, isThere }: System) {
+  if (platform !== 'linux') return undefined
   const { findLibrary, packageVersion, packageName } = await import('../engine/local/libllama.ts')
-  const variant = existsSync('/dev/nvidiactl') ? 'cuda' : existsSync('/dev/dri/renderD128') ? 'vulkan' : undefined
+  const variant = isThere('/dev/nvidiactl') ? 'cuda' : isThere('/dev/dri/renderD128') ? 'vulkan' : undefined
   if (variant === undefined) return undefined
   return { name: `${packageName(variant)}@${packageVersion}`, isInstalled: findLibrary(variant) !== undefined }
 }
@@ -134,10 +135,7 @@ const laterPart = /-(?!00001)\d{5}-of-\d{5}\.gguf$/
 
 async function problemOf(path: string): Promise<string | undefined> {
   if (laterPart.test(path)) return undefined
-  return readModelKind(path).then(
-    () => undefined,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  )
+  return readModelKind(path).then(() => undefined, messageOf)
 }
 
 async function readModelFile(path: string, name: string): Promise<ModelFile> {

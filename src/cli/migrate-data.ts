@@ -1,15 +1,15 @@
 import { resolve } from 'node:path'
-import { AppError } from '../errors.ts'
 import { openStorage } from '../storage/open-storage.ts'
 import { isPostgresUrl } from '../storage/postgres.ts'
 import { copyDatabase, type TableCopied } from '../storage/transfer/fill-database.ts'
 import { readLayouts } from '../storage/transfer/layout.ts'
 import { speakOfBackups } from './backup-messages.ts'
-import { type Context, configOf, describeFailure, writeLine } from './context.ts'
+import { type Context, configOf, writeLine } from './context.ts'
+import { inLanguage } from './in-language.ts'
 
 /** `admin migrate-data --to URL` */
 export async function migrateData(context: Context): Promise<number> {
-  const { values, language, terminal, say } = context
+  const { values, language, terminal } = context
   const sayOf = speakOfBackups(language)
   const { databaseUrl } = configOf(context, { serves: false })
   const to = values.get('to')
@@ -17,7 +17,7 @@ export async function migrateData(context: Context): Promise<number> {
     writeLine(terminal.notes, sayOf(to === undefined ? 'noTarget' : 'sameDatabase'))
     return 2
   }
-  try {
+  return inLanguage(context, async () => {
     const copied: TableCopied[] = []
     await copyAll(databaseUrl, to, (table) => {
       copied.push(table)
@@ -27,10 +27,7 @@ export async function migrateData(context: Context): Promise<number> {
     writeLine(terminal.notes, sayOf('copied', { rows, tables: copied.length }))
     writeLine(terminal.notes, sayOf('copiedNext'))
     return 0
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    throw new AppError(error.code, describeFailure(error, language, say), { cause: error })
-  }
+  })
 }
 
 const placeOf = (url: string) => (isPostgresUrl(url) ? url : resolve(url))

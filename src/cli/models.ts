@@ -41,7 +41,8 @@ export async function listModels(context: Context): Promise<number> {
 /** `models load NAME` and `models unload NAME`: brings a model of the running service into memory, or takes it out. */
 export async function changeLoaded(context: Context, change: 'load' | 'unload'): Promise<number> {
   const { words, say, terminal } = context
-  const { models } = await withService(context, (client) => client.changeLoaded(words[0] ?? '', change))
+  const [given = ''] = words
+  const { models } = await withService(context, (client) => client.changeLoaded(given, change))
   const message = change === 'load' ? 'modelLoaded' : 'modelUnloaded'
   for (const { name } of models) writeLine(terminal.notes, say(message, { name: printable(name) }))
   return 0
@@ -50,8 +51,9 @@ export async function changeLoaded(context: Context, change: 'load' | 'unload'):
 /** `models show NAME`: what the models folder tells of a model, by any of its names. */
 export async function showModel(context: Context): Promise<number> {
   const { words, terminal, flags } = context
+  const [given = ''] = words
   const { find, describe } = createModelRegistry(configOf(context, { serves: false }).modelsDir)
-  const rows = toRows(await describe((await find(words[0] ?? '')).name))
+  const rows = toRows(await describe((await find(given)).name))
   if (flags.has('json')) writeLine(terminal.output, JSON.stringify(rows, null, 2))
   else for (const [field, value] of Object.entries(rows)) writeLine(terminal.output, `${field}\t${printable(String(value))}`)
   return 0

@@ -72,7 +72,7 @@ export function pullOptions(egress: Egress, config: Config): PullOptions {
     egress,
     memoryBudget: () => config.memoryBudget ?? 0.7 * freemem(),
     now: Date.now,
-    wait: (ms, signal) => setTimeout(ms, undefined, signal === undefined ? {} : { signal }),
+    wait: (ms, signal) => setTimeout(ms, undefined, { signal }),
     freeBytes,
   }
 }

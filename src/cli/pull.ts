@@ -4,8 +4,9 @@ import { runConversion } from '../models/convert/convert-process.ts'
 import { convertPulled } from '../models/convert-pulled.ts'
 import type { PullEvent } from '../models/download-events.ts'
 import { createPull } from '../models/pull.ts'
-import { baseUrlOf, type Context, configOf, describeFailure, inWords, writeLine } from './context.ts'
+import { baseUrlOf, type Context, configOf, inWords, writeLine } from './context.ts'
 import { findToken } from './credentials.ts'
+import { inLanguage } from './in-language.ts'
 import { pullOptions } from './prepare.ts'
 import { showSetup } from './show-setup.ts'
 import { waitForStop } from './stop-signals.ts'
@@ -18,12 +19,12 @@ export async function pullModel(
   context: Context,
   { signal }: Pick<ReturnType<typeof waitForStop>, 'signal'> = waitForStop(context),
 ): Promise<number> {
-  const { words, say, terminal, language } = context
+  const { words, say, terminal } = context
   const [name = ''] = words
   const show = showSetup(context)
   const client = await findService(context)
   try {
-    if (client === undefined) await pullAlone(context, name, show, signal)
+    if (client === undefined) await inLanguage(context, () => pullAlone(context, name, show, signal))
     else await pullThrough(client, name, show, signal)
     return 0
   } catch (error) {
@@ -31,9 +32,7 @@ export async function pullModel(
       writeLine(terminal.notes, say('pullStopped', { name }))
       return stoppedCode
     }
-    if (!(error instanceof AppError)) throw error
-    if (client !== undefined) throw await inWords(error, client, context)
-    throw new AppError(error.code, describeFailure(error, language, say), { cause: error })
+    throw client !== undefined && error instanceof AppError ? await inWords(error, client, context) : error
   }
 }
 

@@ -41,7 +41,8 @@ export async function quantizeModel(context: Context): Promise<number> {
 /** `models report MODEL`. */
 export async function showModelReport(context: Context): Promise<number> {
   const { words, flags, terminal } = context
-  const report = await withService(context, (client) => client.modelReport(words[0] ?? ''))
+  const [name = ''] = words
+  const report = await withService(context, (client) => client.modelReport(name))
   if (flags.has('json')) writeLine(terminal.output, JSON.stringify(report, null, 2))
   else writeTable(context, report, speakOfQuantize(context.language))
   return 0
@@ -84,13 +85,18 @@ function progressOf(event: Exclude<QuantizeEvent, Done>, say: SayOfQuantize): st
   }
 }
 
+/** What it is, of the original, of the result. */
+type Row = readonly [string, string, string]
+
 function writeTable({ language, terminal }: Context, { original, result }: QuantizeReport, say: SayOfQuantize): void {
   const number = (value: number, digits: number) =>
     value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits })
-  const both = (name: Parameters<SayOfQuantize>[0], format: (row: QuantizeReport['original']) => string) => {
-    return [say(name), format(original), format(result)]
-  }
-  const rows = [
+  const both = (name: Parameters<SayOfQuantize>[0], format: (row: QuantizeReport['original']) => string): Row => [
+    say(name),
+    format(original),
+    format(result),
+  ]
+  const rows: readonly Row[] = [
     ['', say('original'), say('result')],
     both('model', ({ model }) => model),
     both('quantization', ({ quantization }) => quantization),
@@ -101,13 +107,8 @@ function writeTable({ language, terminal }: Context, { original, result }: Quant
     [say('divergence'), '', `${number(result.kl_divergence, 4)} ± ${number(result.kl_divergence_error, 4)}`],
     [say('agreement'), '', `${number(result.top_agreement * 100, 1)} %`],
   ]
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
-  for (const row of rows)
-    writeLine(
-      terminal.output,
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+  const widthOf = (column: 0 | 1) => Math.max(...rows.map((row) => row[column].length))
+  const [wide, half] = [widthOf(0), widthOf(1)]
+  for (const [name, before, after] of rows)
+    writeLine(terminal.output, `${name.padEnd(wide)}  ${before.padEnd(half)}  ${after}`.trimEnd())
 }

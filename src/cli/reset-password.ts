@@ -5,7 +5,8 @@ import { createUsers, type User } from '../auth/users.ts'
 import { AppError } from '../errors.ts'
 import { openStorage } from '../storage/open-storage.ts'
 import type { Database } from '../storage/tables.ts'
-import { type Context, configOf, describeFailure, printable, writeLine } from './context.ts'
+import { type Context, configOf, printable, writeLine } from './context.ts'
+import { inLanguage } from './in-language.ts'
 import { askCredentials } from './login.ts'
 
 /**
@@ -13,13 +14,11 @@ import { askCredentials } from './login.ts'
  * needs no login, so that a forgotten password of the only admin locks nobody out. The service may run.
  */
 export async function resetPassword(context: Context): Promise<number> {
-  const { language, say, terminal } = context
+  const { say, terminal } = context
   const { databaseUrl } = configOf(context, { serves: false })
   const { username, password } = await askCredentials(context, 'askNewPassword')
   if (password.length < 8 || password.length > 1024) throw new AppError('invalid', say('shortPassword'))
-  const user = await setIn(databaseUrl, username, password).catch((error: unknown) => {
-    throw error instanceof AppError ? new AppError(error.code, describeFailure(error, language, say), { cause: error }) : error
-  })
+  const user = await inLanguage(context, () => setIn(databaseUrl, username, password))
   if (user === undefined) throw new AppError('not_found', say('noUser', { name: username }))
   writeLine(terminal.notes, say('passwordSet', { username: printable(user.username) }))
   return 0

@@ -1,8 +1,9 @@
 import { createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
-import { AppError } from '../errors.ts'
 import { checkFolders } from './check-folders.ts'
-import { addressOf, type Context, configOf, describeFailure, environmentOf, writeLine } from './context.ts'
+import { addressOf, type Context, configOf, environmentOf, writeLine } from './context.ts'
+import { inLanguage } from './in-language.ts'
+import { listen } from './listen.ts'
 import { prepareEmbeddingModel, prepareModel, preparePages } from './prepare.ts'
 import { waitForStop } from './stop-signals.ts'
 
@@ -41,21 +42,18 @@ export async function runApi(context: Context): Promise<number> {
 }
 
 /** `client`: the web client alone, for the API of the same settings. */
-export async function runClient(context: Context): Promise<number> {
+export async function runClient(context: Context, stop: Stop = waitForStop(context)): Promise<number> {
   const config = configOf(context, { serves: false })
   const url = addressOf(config.host, config.port)
-  return serve(context, waitForStop(context), async (use) => void use(await startWebClient(context, config, url)))
+  return serve(context, stop, async (use) => void use(await startWebClient(context, config, url)))
 }
 
+type Stop = Pick<ReturnType<typeof waitForStop>, 'requested' | 'leave'>
 type Closable = Readonly<{ close(): Promise<void> }>
 type Use = <T extends Closable>(part: T) => T
 
 /** Starts the parts, waits for the stop, closes them in reverse order. */
-async function serve(
-  context: Context,
-  stop: ReturnType<typeof waitForStop>,
-  start: (use: Use) => Promise<void>,
-): Promise<number> {
+async function serve(context: Context, stop: Stop, start: (use: Use) => Promise<void>): Promise<number> {
   const closer = createCloser()
   try {
     await start((part) => closer.use(part))
@@ -70,10 +68,8 @@ async function serve(
 
 async function startApi(context: Context, config: Config): Promise<Closable & { url: string }> {
   const { openService } = await import('../service.ts')
-  const { language, say, terminal, version } = context
-  const service = await openService(config, { version, environment: environmentOf(context) }).catch((error: unknown) => {
-    throw error instanceof AppError ? new AppError(error.code, describeFailure(error, language, say), { cause: error }) : error
-  })
+  const { say, terminal, version } = context
+  const service = await inLanguage(context, () => openService(config, { version, environment: environmentOf(context) }))
   const port = await listen(service, { host: config.host, port: config.port, env: 'PORT', say })
   const url = addressOf(config.host, port)
   writeLine(terminal.notes, say('apiAt', { url }))
@@ -93,23 +89,3 @@ async function startWebClient(context: Context, config: Config, apiUrl: string):
 }
 
 const flushMs = 2000
-
-type Listener = Closable & Readonly<{ http: { listen(options: { host: string; port: number }): Promise<string> } }>
-type Place = Readonly<{ host: string; port: number; env: 'PORT' | 'CLIENT_PORT'; say: Context['say'] }>
-
-/** Gives the port, which was free to choose when 0 was asked for. Closes the part when it can't listen. */
-async function listen(part: Listener, { host, port, env, say }: Place): Promise<number> {
-  try {
-    // An URL leaves out the port that its scheme has anyway.
-    return Number(new URL(await part.http.listen({ host, port })).port || 80)
-  } catch (cause) {
-    await part.close()
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-    const values = { port, env, flag: `--${env.toLowerCase().replace('_', '-')}`, other: port < 1024 ? port + 8000 : port + 10 }
-    if (code === 'EADDRINUSE') throw new AppError('conflict', say('portInUse', values), { cause })
-    if (code === 'EACCES') throw new AppError('forbidden', say('portForbidden', values), { cause })
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-      throw new AppError('invalid', say('addressUnknown', { host }), { cause })
-    throw cause
-  }
-}

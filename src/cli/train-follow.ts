@@ -74,8 +74,9 @@ function createScreen({ terminal, language }: Screen, first: RunAnswer, say: Say
   function showEnd(): void {
     const { state, error, served_as: model, name } = run
     const time = formatSeconds(run.trained_seconds)
-    if (state === 'completed') {
-      write(say('completed', { time, model: printable(model ?? '') }))
+    // What was learned may have been removed since.
+    if (state === 'completed' && model !== null) {
+      write(say('completed', { time, model: printable(model) }))
       write(say('nextStep', { name: printable(name) }))
     } else write(say('ended', { state: stateNames[state][language] }))
     if (error !== null) write(say('reason', { reason: printable(error.message) }))

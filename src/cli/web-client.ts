@@ -6,9 +6,9 @@ import {
   request as openRequest,
   type ServerResponse,
 } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { AppError } from '../errors.ts'
 import { statusOf, toErrorBody } from '../http/error-reply.ts'
+import { addressOf } from './context.ts'
 
 export type WebClientOptions = Readonly<{
   apiUrl: string
@@ -45,7 +45,9 @@ export function createWebClient(options: WebClientOptions) {
       async listen({ host, port }: Readonly<{ host: string; port: number }>): Promise<string> {
         server.listen({ host, port })
         await once(server, 'listening')
-        return toUrl(server.address())
+        const address = server.address()
+        if (address === null || typeof address === 'string') throw new AppError('internal', 'The web client has no port.')
+        return addressOf(address.address, address.port)
       },
     },
     /** Takes no more connections, and cuts what has not come to its end within `graceMs`. */
@@ -60,18 +62,13 @@ export function createWebClient(options: WebClientOptions) {
   }
 }
 
-function toUrl(address: AddressInfo | string | null): string {
-  if (address === null || typeof address === 'string') throw new AppError('internal', 'The web client has no port.')
-  return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`
-}
-
 function passOn({ apiUrl, unreachable }: WebClientOptions, request: IncomingMessage, response: ServerResponse): void {
   const { hostname, port } = new URL(apiUrl)
   // The caller is not this machine's doing: without this the API would take everyone for a local caller.
   const headers = { ...ofMessage(request.headers), 'x-forwarded-for': request.socket.remoteAddress ?? '' }
   const upstream = openRequest({
     host: hostname.replace(/^\[|\]$/g, ''),
-    port: port || 80,
+    port,
     path: request.url,
     method: request.method,
     headers,
@@ -79,7 +76,8 @@ function passOn({ apiUrl, unreachable }: WebClientOptions, request: IncomingMess
     agent: false,
   })
   upstream.once('response', (answer) => {
-    response.writeHead(answer.statusCode ?? statusOf.upstream, ofMessage(answer.headers))
+    const { statusCode = statusOf.upstream } = answer
+    response.writeHead(statusCode, ofMessage(answer.headers))
     // A stream that breaks must not look as if it had come to its end.
     answer.once('error', () => response.destroy())
     answer.pipe(response)

@@ -17,7 +17,7 @@ export function toDiskError(error: unknown, folder: string): unknown {
   if (isSystemError(error, 'ENOSPC', 'EDQUOT')) {
     return new AppError('storage_full', `The disk of ${folder} is full. Free some space and start again.`, { cause: error })
   }
-  if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS')) {
+  if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR')) {
     return unusableFolder(folder, error)
   }
   if (isSystemError(error, 'EIO')) {

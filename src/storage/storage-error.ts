@@ -49,7 +49,7 @@ function explain(family: Family, place: string, code: string): Explanation {
         message: `User id ${process.geteuid?.() ?? 'of this process'} may not write ${place} or its folder (${code}). Give it write access, or choose another folder.`,
       }
     case 'misplaced':
-      return { code: 'unavailable', message: `A database cannot be kept at ${place} (${code}). Choose a file in a folder.` }
+      return { code: 'unavailable', message: `Nothing can be kept at ${place} (${code}). Choose a file in a folder.` }
     case 'damaged':
       return { code: 'unavailable', message: damagedMessage(place) }
     case 'device':

@@ -1,12 +1,20 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
+import { writeNoise } from '../lora-file.ts'
 import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 import { startServer } from '../server.ts'
 import { createCli, scriptedHost } from './cli-world.ts'
+
+/** What `tar` would list. */
+async function namesIn(archive: string): Promise<readonly string[]> {
+  const { stdout } = await promisify(execFile)('tar', ['-tf', archive])
+  return stdout.trim().split('\n')
+}
 
 async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-cli-backup-'))
@@ -114,6 +122,55 @@ test('whoever does not say where to, or says where it is already, is told how', 
   const unreachable = await cli.run('admin migrate-data --to postgres://ana:canary@127.0.0.1:1/simpleia')
   expect(unreachable).toMatchObject({ code: 1, notes: expect.stringContaining('ECONNREFUSED') })
   expect(unreachable.notes).not.toContain('canary')
+})
+
+test('adapters are in every backup, models and the key that signs tokens only where they are asked for; another file is kept aside', async () => {
+  const folder = await makeFolder()
+  const at = (...path: string[]) => join(folder, ...path)
+  const source = { DATA_DIR: at('data'), MODELS_DIR: at('models'), CONFIG_FILE: at('config', 'config.json') }
+  for (const name of ['data', 'models', 'config']) await mkdir(at(name))
+  const tensors = [{ name: 'blk.0.attn_q.weight', shape: [64, 64] }]
+  await writeNoise(at('models', 'ours.gguf'), { architecture: 'llama', tensors, seed: 1 })
+  for (const [path, text] of [
+    ['models/ours.gguf.sha256', 'a'],
+    ['models/broken.gguf', 'GGUF'],
+    ['models/broken.gguf.sha256', 'b'],
+    ['models/notes.txt', 'c'],
+    ['data/secret-key', 'x'.repeat(64)],
+    ['config/config.json', '{"selected_model":null,"provider":null}'],
+  ] as const)
+    await writeFile(at(path), text)
+  const database = async (name: string) => databaseAt(at(name, 'simpleia.db'))
+  const cli = await createCli({ ...source, DATABASE_URL: await database('data') })
+  const usual = await cli.run(`admin backup ${at('usual.tar')}`)
+  expect(usual.notes).toContain('Not in it: models (--models), the key that signs tokens (--secrets), .env.')
+  const kept = (names: readonly string[]) => names.filter((name) => /^models|secret-key/.test(name)).sort()
+  expect(kept(await namesIn(at('usual.tar')))).toEqual(['models/ours.gguf', 'models/ours.gguf.sha256'])
+  const whole = await cli.run(`admin backup ${at('whole.tar')} --models --secrets`)
+  expect(whole.notes).toContain('Not in it: .env.')
+  expect(kept(await namesIn(at('whole.tar')))).toEqual([
+    'data/secret-key',
+    ...['broken.gguf', 'broken.gguf.sha256', 'notes.txt', 'ours.gguf', 'ours.gguf.sha256'].map((name) => `models/${name}`),
+  ])
+
+  await mkdir(at('new-config'))
+  await writeFile(at('new-config', 'config.json'), '{}')
+  const target = { DATA_DIR: at('new'), MODELS_DIR: at('new-models'), CONFIG_FILE: at('new-config', 'config.json') }
+  const other = await createCli({ ...target, DATABASE_URL: await database('new') })
+  const restored = await other.run(`admin restore ${at('whole.tar')}`)
+  expect(restored.notes).toContain(`There was another file; it is kept as ${at('new-config', 'config.json.before-restore')}`)
+  expect(await readFile(at('new-config', 'config.json'), 'utf8')).toContain('selected_model')
+  expect(await readFile(at('new-models', 'notes.txt'), 'utf8')).toBe('c')
+})
+
+test('a folder is no backup, and none can be written in place of one', async () => {
+  const folder = await makeFolder()
+  const cli = await createCli()
+  expect(await cli.run(`admin restore ${folder}`)).toMatchObject({ code: 1, notes: `The backup ${folder} cannot be read.\n` })
+  expect(await cli.run(`admin backup ${folder}`)).toMatchObject({
+    code: 1,
+    notes: `Nothing can be kept at ${folder} (EISDIR). Choose a file in a folder.\n`,
+  })
 })
 
 /** The program itself, to be killed once `isTime` says so. */

@@ -1,7 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { bodyOf } from '../server.ts'
+import { createScriptedCli } from './cli-scripted.ts'
 import { createServedCli } from './cli-world.ts'
 
 async function openWorld(variables: Record<string, string> = {}) {
@@ -68,17 +69,80 @@ test('feedback becomes a dataset, in Spanish too', async () => {
   expect((await run('datasets from-feedback mine')).output).toContain('1 dejadas fuera: textos sin respuesta')
 })
 
-test.each([
-  ['datasets add nothing.jsonl', 'There is no file'],
-  ['datasets add FILE --held-out many', '--held-out must be a number'],
-  ['datasets add FILE --exclude all', '--exclude has "all"'],
-  ['datasets add FILE --format odd', 'format'],
-  ['datasets from-feedback x --method rlhf', '--method must be'],
-  ['datasets from-feedback x --rating good', '--rating must be'],
-  ['datasets show nothing', 'There is no dataset "nothing"'],
-  ['datasets export nothing', 'There is no dataset "nothing"'],
-])('"%s" says what is wrong', async (line, words) => {
+test('a dataset of feedback is chosen by tags and rating; with --json all of it is said', async () => {
+  const { run, asked } = await createScriptedCli({ 'POST /datasets': { id: 'a', name: 'mine', version: 1 } })
+  const { output } = await run('datasets from-feedback mine --tags style,,facts --rating up --json')
+  expect(JSON.parse(output)).toEqual({ id: 'a', name: 'mine', version: 1 })
+  expect(asked).toMatchObject([
+    { body: { name: 'mine', from_feedback: { method: 'sft', rating: 'up', tags: ['style', 'facts'] } } },
+  ])
+})
+
+test('of what was refused and flagged a few places are said, and reasons that are not known here as they are', async () => {
+  const lines = [1, 2, 3, 4].map((line) => ({ line, message: `odd ${line}` }))
+  const report = {
+    ...{ rows: 9, records: 13, empty_lines: 0, ignored_fields: [], excluded: [] },
+    split: { train_rows: 9, held_out_rows: 0, conversations: 9 },
+    refused: [{ reason: 'of-a-later-version', count: 4, examples: lines }],
+    flags: [
+      { flag: 'secret', count: 2, examples: [{ line: 5 }, { line: 6 }] },
+      { flag: 'duplicate', count: 4, examples: lines.map(({ line }) => ({ line: line + 6, first_line: 1 })) },
+    ],
+    feedback: { lessons: 5, used: 4, text_prompts: 2, left_out: [{ reason: 'gone', count: 1 }] },
+  }
+  const dataset = { id: 'a', name: 'facts', version: 1, kind: 'chat', source: 'upload', created_at: 'now', report }
+  const { run } = await createScriptedCli({ 'GET /datasets/facts': dataset })
+  const [, ...told] = (await run('datasets show facts')).output.trimEnd().split('\n')
+  expect(told.slice(2)).toEqual([
+    '9 of 13 records kept',
+    '4 refused, of-a-later-version:',
+    ...['  line 1: odd 1', '  line 2: odd 2', '  line 3: odd 3'],
+    '2 flagged secret: lines 5, 6',
+    '4 flagged duplicate: lines 7 (1), 8 (1), 9 (1)…',
+    '4 of 5 lessons of the feedback used',
+    '2 of them were prompts to be continued; they are learned as conversations.',
+    '1 left out: answers that are not remembered',
+  ])
+})
+
+test('an export that breaks off leaves no file, and one into a folder that is not there is refused', async () => {
+  const breaksOff = () => {
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(Buffer.from('{"messages":[]}\n')),
+      pull: (controller) => controller.error(new Error('ECONNRESET')),
+    })
+    return new Response(body)
+  }
+  const { run, home } = await createScriptedCli({ 'GET /datasets/facts/export': breaksOff, 'GET /health': { status: 'ok' } })
+  expect(await run(`datasets export facts --output ${home}/facts.jsonl`)).toMatchObject({
+    code: 1,
+    notes: expect.stringContaining('went away in the middle'),
+  })
+  expect(await readdir(home)).not.toContain('facts.jsonl')
+  expect(await run(`datasets export facts --output ${home}/nowhere/facts.jsonl`)).toMatchObject({
+    code: 1,
+    notes: `There is no folder "${home}/nowhere".\n`,
+  })
+  expect(await run('datasets export facts --output /sys/facts.jsonl')).toMatchObject({
+    code: 1,
+    notes: expect.stringContaining('The folder /sys cannot be written'),
+  })
+})
+
+test('what is wrong is said, and nothing is made', async () => {
   const { run, file } = await openWorld()
-  const { code, notes } = await run(line.replace('FILE', file))
-  expect([code, notes]).toEqual([expect.toSatisfy((exit: number) => exit !== 0), expect.stringContaining(words)])
+  for (const [line, words] of [
+    ['datasets add nothing.jsonl', 'There is no file'],
+    ['datasets add FILE --held-out many', '--held-out must be a number'],
+    ['datasets add FILE --exclude all', '--exclude has "all"'],
+    ['datasets add FILE --format odd', 'format'],
+    ['datasets from-feedback x --method rlhf', '--method must be'],
+    ['datasets from-feedback x --rating good', '--rating must be'],
+    ['datasets show nothing', 'There is no dataset "nothing"'],
+    ['datasets export nothing', 'There is no dataset "nothing"'],
+  ] as const) {
+    const { code, notes } = await run(line.replace('FILE', file))
+    expect([line, code, notes]).toEqual([line, expect.toSatisfy((exit: number) => exit !== 0), expect.stringContaining(words)])
+  }
+  expect((await run('datasets')).notes).toBe('There are no datasets.\n')
 })

@@ -59,6 +59,21 @@ test('the help names every command and every setting that may be a flag', () => 
   }
 })
 
+test('the help of a command has what may follow it, its flags with their values, and those of all', () => {
+  for (const language of ['en', 'es'] as const)
+    for (const command of commands) {
+      const help = helpText(command, language, speak(language))
+      expect(help).toContain([...command.path, ...command.arguments].join(' '))
+      expect(help).toContain(command.help[language])
+      for (const { name, value, help: meaning } of command.flags) {
+        const [line] = help.split('\n').filter((one) => one.startsWith(`  --${[name, value ?? []].flat().join(' ')} `))
+        expect([name, line]).toEqual([name, expect.stringMatching(/\S {2,}\S/)])
+        expect(line?.endsWith(`  ${meaning[language]}`)).toBe(true)
+      }
+      expect(help).toContain('--help')
+    }
+})
+
 test('the language is that of the first variable that says one', () => {
   expect(languageOf({ LANG: 'es_ES.UTF-8' })).toBe('es')
   expect(languageOf({ LC_ALL: 'en_US.UTF-8', LANG: 'es_ES.UTF-8' })).toBe('en')

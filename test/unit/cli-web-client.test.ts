@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createWebClient } from '../../src/cli/web-client.ts'
 import { createClient } from '../../src/client.ts'
@@ -93,6 +94,32 @@ test('a stop cuts what has not come to its end in time', async () => {
   const broken = expect(readAll()).rejects.toMatchObject({ code: 'unavailable' })
   await web.close({ graceMs: 50 })
   await broken
+})
+
+test('an answer that breaks off does not come to its end: the browser is told that it is broken', async () => {
+  const reset = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n', () =>
+        setImmediate(() => socket.resetAndDestroy()),
+      )
+    })
+  })
+  await new Promise<void>((resolve) => reset.listen(0, '127.0.0.1', resolve))
+  const { port } = reset.address() as AddressInfo // a TCP server has no other kind of address
+  const web = createWebClient({ apiUrl: `http://127.0.0.1:${port}`, unreachable: '' })
+  const url = await web.http.listen({ host: '127.0.0.1', port: 0 })
+  onTestFinished(async () => {
+    await web.close()
+    reset.close()
+  })
+  const answer = await fetch(url)
+  expect(answer.status).toBe(200)
+  await expect(answer.text()).rejects.toThrow()
+})
+
+test('what does not listen yet has nothing to close', async () => {
+  await createWebClient({ apiUrl: 'http://127.0.0.1:9', unreachable: '' }).close({ graceMs: 60_000 })
 })
 
 test('without an API the browser is told so', async () => {

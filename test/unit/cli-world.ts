@@ -80,7 +80,7 @@ async function load(name: string): Promise<ModelInfo> {
 export type Result = Readonly<{ code: number; output: string; notes: string }>
 
 /** Runs command lines in this process, with a config folder of their own, against a service when there is one. */
-export async function createCli(variables: Record<string, string> = {}) {
+export async function createCli(variables: Record<string, string> = {}, { isPerson = false } = {}) {
   const home = await mkdtemp(join(tmpdir(), 'simpleia-cli-'))
   const environment = {
     XDG_CONFIG_HOME: home,
@@ -90,7 +90,8 @@ export async function createCli(variables: Record<string, string> = {}) {
     ...variables,
   }
   const run = async (line: string, input = ''): Promise<Result> => {
-    const [output, notes] = [new PassThrough(), new PassThrough()]
+    const openStream = () => Object.assign(new PassThrough(), { isTTY: isPerson })
+    const [output, notes] = [openStream(), openStream()]
     const running = runCli({
       args: line === '' ? [] : line.split(' '),
       environment,

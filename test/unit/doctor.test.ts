@@ -211,12 +211,3 @@ test('a service of ours on the port is no fault', async () => {
   expect(of('ok')).toContainEqual({ check: 'service', status: 'ok', text: `The service at ${server.url} answers.` })
   expect(of('fail')).toEqual([])
 })
-
-test('this machine can be looked at', async () => {
-  const machine = thisMachine()
-  expect(await machine.whyNotLoadable('koffi')).toBeUndefined()
-  expect(await machine.whyNotLoadable('no-such-package')).toContain('no-such-package')
-  expect(await machine.whyNotWritable(join(tmpdir(), 'simpleia-not-made-yet'))).toBeUndefined()
-  expect(await machine.whyNotWritable('/proc')).toMatch(/\w/)
-  expect(await machine.availableMemory()).toBeGreaterThan(0)
-})
