@@ -267,7 +267,8 @@ test('as markdown a conversation has its files, calls, sources and failures, eac
   const [exported] = await readLines(await ana.exportConversation(item?.id ?? '', 'json'))
   expect(exported?.messages[1]).toMatchObject({ state: 'interrupted' })
   expect(exported?.messages[1]).not.toHaveProperty('corrects_id')
-  const markdown = await (await ana.exportConversation(item?.id ?? '', 'markdown')).text()
+  const markdownOf = async (id: string) => (await ana.exportConversation(id, 'markdown')).text()
+  const markdown = await markdownOf(item?.id ?? '')
   expect(markdown.split('\n\n').slice(1)).toEqual([
     '## Assistant (a b)',
     'Calls look:',
@@ -280,6 +281,8 @@ test('as markdown a conversation has its files, calls, sources and failures, eac
     '## Assistant',
     '*It failed: Full.*\n',
   ])
+  const { id } = await ana.addConversation()
+  expect(await markdownOf(id)).toBe('# Conversation\n')
 })
 
 test('what is too long, or too much to be told of, is counted and told; halves of characters become whole ones', async () => {
