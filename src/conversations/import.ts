@@ -94,27 +94,28 @@ async function keepIfRoom(db: Database, owner: Owner, given: Given) {
 }
 
 async function keep(db: Database, owner: Owner, { conversation: { messages, ...given }, nowMs }: Given): Promise<number> {
-  const ids = new Map(messages.map(({ id }) => [id, randomUUID()]))
-  const idOf = (id: string | null) => (id === null ? null : (ids.get(id) ?? null))
   // Nothing was said later than now: it would stand before all others for ever.
-  const toTime = (text: string) => new Date(Math.min(Date.parse(text), nowMs)).toISOString()
-  const times = [given.created_at, ...messages.map(({ created_at }) => created_at)].map(toTime)
-  const [createdAt = '', ...saidAt] = times
+  const toMs = (text: string) => Math.min(Date.parse(text), nowMs)
+  const toTime = (ms: number) => new Date(ms).toISOString()
+  const createdMs = toMs(given.created_at)
+  const renewed = messages.map((message) => ({ message, id: randomUUID(), saidMs: toMs(message.created_at) }))
+  const ids = new Map<string | null | undefined, string>(renewed.map(({ message, id }) => [message.id, id]))
+  const idOf = (id: string | null | undefined) => ids.get(id) ?? null
   const question = messages.find(({ role }) => role === 'user')?.content ?? ''
   const title = given.title.trim() === '' ? titleOf(question) : given.title
   const row = {
-    ...newRow(owner, { title, settings: given.settings, createdAt, usedAt: new Date(nowMs).toISOString() }),
+    ...newRow(owner, { title, settings: given.settings, createdAt: toTime(createdMs), usedAt: toTime(nowMs) }),
     pinned: given.pinned ? (1 as const) : (0 as const),
     leafId: idOf(given.leaf_message_id),
-    updatedAt: times.toSorted().at(-1) ?? createdAt,
+    updatedAt: toTime(renewed.reduce((latest, { saidMs }) => Math.max(latest, saidMs), createdMs)),
   }
-  const rows = messages.map(({ corrects_id: corrects, ...message }, index) => {
-    const correctsId = idOf(corrects ?? null)
+  const rows = renewed.map(({ message: { corrects_id: corrects, ...message }, id, saidMs }) => {
+    const correctsId = idOf(corrects)
     const kept = {
       ...message,
-      id: idOf(message.id) ?? randomUUID(),
+      id,
       parent_id: idOf(message.parent_id),
-      created_at: saidAt[index] ?? createdAt,
+      created_at: toTime(saidMs),
       state: message.state === 'writing' ? ('interrupted' as const) : message.state,
       ...(correctsId === null ? {} : { corrects_id: correctsId }),
     }

@@ -199,6 +199,123 @@ test("ChatGPT's conversations are read with their branches, without what is no q
   expect(items[1]).toMatchObject({ model: 'gpt-4', version_ids: [expect.any(String), items[1]?.id] })
 })
 
+test("of ChatGPT's conversations that tell little, what they tell is kept; what was hidden or is no text is not", async () => {
+  await using world = await openConversationsWorld()
+  const { ana } = world
+  const before = Date.now()
+  const says = (role: string, content?: object, metadata?: object) => ({ message: { author: { role }, content, metadata } })
+  const sparse = {
+    mapping: {
+      q: { ...says('user', { parts: ['Hello', 7] }), children: ['a', 'a', 'nowhere'] },
+      a: { ...says('assistant', { content_type: 'text', parts: ['Hi'] }, { model_slug: null }), parent: 'q', children: ['h'] },
+      h: { ...says('user', { parts: ['hidden'] }, { is_visually_hidden_from_conversation: true }), parent: 'a', children: ['c'] },
+      c: { ...says('assistant', { content_type: 'code', parts: ['1 + 1'] }), parent: 'h', children: ['e'] },
+      e: { ...says('assistant'), parent: 'c' },
+    },
+    create_time: 1e12,
+    title: null,
+  }
+  expect(await ana.importConversations(toFile(sparse))).toEqual({ imported: 1, messages: 2, skipped: [] })
+  const [item] = (await ana.conversations()).items
+  expect(item?.title).toBe('Hello')
+  expect(Date.parse(item?.created_at ?? '')).toBeGreaterThanOrEqual(before)
+  const { items } = await ana.messages(item?.id ?? '')
+  expect(items.map(({ content }) => content)).toEqual(['Hello', 'Hi'])
+  expect(items[1]).not.toHaveProperty('model')
+})
+
+test('as markdown a conversation has its files, calls, sources and failures, each on lines of its own', async () => {
+  await using world = await openConversationsWorld()
+  const { ana } = world
+  const created_at = '2026-01-01T00:00:00.000Z'
+  const said = { created_at, state: 'done' } as const
+  const place = { document_id: null, last_page: null, section: null, source: 'upload', text: 't', score: 1 }
+  const sources = [
+    { ...place, number: 1, id: '1', document: 'a\n# b.pdf', page: 3 },
+    { ...place, number: 2, id: '2', document: 'c.txt', page: null },
+  ]
+  const calls = [{ id: 'call', name: 'look', arguments: '{"at":1}' }]
+  const given = {
+    ...{ format: 'simpleia-conversation', version: 1, title: ' ', pinned: false, created_at, settings: {}, leaf_message_id: 'd' },
+    messages: [
+      { ...said, id: 'a', parent_id: null, role: 'assistant', content: '', tool_calls: calls, model: 'a\nb' },
+      // What it corrects is nowhere, and nobody writes it any more.
+      {
+        ...said,
+        id: 'b',
+        parent_id: 'a',
+        role: 'tool',
+        content: 'seen',
+        tool_call_id: 'call',
+        corrects_id: 'x',
+        state: 'writing',
+      },
+      { ...said, id: 'c', parent_id: 'b', role: 'assistant', content: 'It is. [1][2]', sources },
+      {
+        ...said,
+        id: 'd',
+        parent_id: 'c',
+        role: 'assistant',
+        content: '',
+        state: 'failed',
+        error: { code: 'busy', message: 'Full.' },
+      },
+    ],
+  }
+  expect(await ana.importConversations(toFile(given))).toMatchObject({ imported: 1, messages: 4 })
+  const [item] = (await ana.conversations()).items
+  const [exported] = await readLines(await ana.exportConversation(item?.id ?? '', 'json'))
+  expect(exported?.messages[1]).toMatchObject({ state: 'interrupted' })
+  expect(exported?.messages[1]).not.toHaveProperty('corrects_id')
+  const markdownOf = async (id: string) => (await ana.exportConversation(id, 'markdown')).text()
+  const markdown = await markdownOf(item?.id ?? '')
+  expect(markdown.split('\n\n').slice(1)).toEqual([
+    '## Assistant (a b)',
+    'Calls look:',
+    '```\n{"at":1}\n```',
+    '## Tool',
+    'seen',
+    '## Assistant',
+    'It is. [1][2]',
+    '[1] a # b.pdf, page 3\n[2] c.txt',
+    '## Assistant',
+    '*It failed: Full.*\n',
+  ])
+  const { id } = await ana.addConversation()
+  expect(await markdownOf(id)).toBe('# Conversation\n')
+})
+
+test('what is too long, or too much to be told of, is counted and told; halves of characters become whole ones', async () => {
+  await using world = await openConversationsWorld()
+  const { ana } = world
+  const good = { ...anyConversation(), title: 'half \ud83d of it', messages: [], leaf_message_id: null }
+  const many = Array.from({ length: 20_001 }, (_, at) => {
+    return { id: `${at}`, parent_id: null, role: 'user', content: 'x', created_at: good.created_at, state: 'done' }
+  })
+  const file = toFile({ ...good, messages: many }, 'x'.repeat(32 * 1024 * 1024 + 1), good, ...Array(1001).fill('x'))
+  const { imported, skipped } = await ana.importConversations(file)
+  expect(imported).toBe(1)
+  expect(skipped.slice(0, 3)).toEqual([
+    { line: 1, reason: 'it has more than 20000 messages' },
+    { line: 2, reason: 'it is too long' },
+    { line: 4, reason: 'it is not valid JSON' },
+  ])
+  expect(skipped).toHaveLength(1001)
+  expect(skipped.at(-1)).toEqual({ line: 0, reason: 'and 3 more' })
+  expect((await ana.conversations()).items[0]?.title).toBe('half \ufffd of it')
+})
+
+test('in a list, too, one that is too long has no text, and one that is cut off is told as it is', async () => {
+  async function* chunks() {
+    yield `[{"a":"${'x'.repeat(20 * 1024 * 1024)}`
+    yield `${'x'.repeat(20 * 1024 * 1024)}"},{"b":`
+  }
+  expect(await Array.fromAsync(readItems(chunks()))).toEqual([
+    { line: 1, text: undefined },
+    { line: 2, text: '{"b":' },
+  ])
+})
+
 test('a file is split the same wherever its pieces end', async () => {
   const list = [{ a: '}]"\\' }, { b: [{ c: '{' }] }, {}]
   for (const text of [JSON.stringify(list), JSON.stringify(list, null, 2), list.map((one) => JSON.stringify(one)).join('\r\n')])

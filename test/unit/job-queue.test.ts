@@ -135,5 +135,6 @@ test('a queue whose database cannot be reached says so with each work that it is
   for (const key of ['a', 'b']) await expect(queue.add(key)).rejects.toThrow('ECONNREFUSED')
   queue.drop('a')
   await queue.idle()
-  await queue.close()
+  const [late] = await Promise.allSettled([queue.add('c'), queue.close()])
+  expect(late).toMatchObject({ status: 'rejected', reason: expect.objectContaining({ code: 'ECONNREFUSED' }) })
 })

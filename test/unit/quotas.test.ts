@@ -1,7 +1,10 @@
 import OpenAI from 'openai'
 import { expect, test } from 'vitest'
+import { openStorage } from '../../src/storage/open-storage.ts'
 import { createFakeEngine } from '../fake-engine.ts'
-import { bodyOf, startServer } from '../server.ts'
+import { databaseAt } from '../postgres/database-at.ts'
+import { refuseWrites } from '../refuse-writes.ts'
+import { bodyOf, type StartOptions, startServer } from '../server.ts'
 
 type Quota = Readonly<Partial<Record<'requests_per_day' | 'tokens_per_day' | 'cost_per_day_usd', number | null>>>
 type Today = Readonly<{ user: Used; key?: Used }>
@@ -9,13 +12,14 @@ type Used = Readonly<{ requests: number; prompt_tokens: number; completion_token
 
 const noon = Date.UTC(2026, 0, 1, 12)
 
-async function openWorld(settings: Record<string, string> = {}) {
+async function openWorld(settings: Record<string, string> = {}, more: Pick<StartOptions, 'logStream'> = {}) {
   const clock = { ms: noon }
   const server = await startServer({
     // Each character of a prompt is a token; an answer that begins with "long" has no end.
     host: createFakeEngine({ answer: (prompt) => ({ pieces: ['a', 'b'], end: !prompt.startsWith('long') }) }),
     now: () => clock.ms,
     settings: { TOKEN_TTL_SECONDS: '1000000', ...settings },
+    ...more,
   })
   const call = (method: string, path: string, secret: string, body?: object, signal?: AbortSignal) =>
     fetch(server.url + path, {
@@ -41,6 +45,20 @@ async function openWorld(settings: Record<string, string> = {}) {
 }
 
 const clientOf = (url: string, apiKey: string) => new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 })
+
+test('where nothing can be counted, who has a limit is refused, all others are answered, and the log tells it', async () => {
+  const lines: string[] = []
+  await using world = await openWorld({ LOG_LEVEL: 'error' }, { logStream: { write: (line) => void lines.push(line) } })
+  const key = await world.makeKey({ requests_per_day: 5 })
+  const { db, close } = await openStorage({ url: await databaseAt(`${world.server.dataDir}/simpleia.db`) })
+  const allow = await refuseWrites(db, { table: 'usage_days' })
+  const statuses = [(await world.ask(world.ana)).status, (await world.ask(key)).status]
+  await expect.poll(() => lines.join('')).toContain('Usage could not be counted')
+  await allow()
+  await close()
+  expect(statuses).toEqual([200, 500])
+  expect((await world.ask(key)).status).toBe(200)
+})
 
 test('twenty requests at once on a key with a quota of five get five answers', async () => {
   await using world = await openWorld()
