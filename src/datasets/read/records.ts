@@ -38,22 +38,20 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 async function* readPieces(pieces: AsyncIterable<Piece>, read: (text: string) => unknown): AsyncGenerator<FileRecord> {
   for await (const piece of pieces) {
-    try {
-      yield { line: piece.line, value: read(textOf(piece)) }
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error
-      yield { line: piece.line, refused: error }
-    }
+    const { line } = piece
+    const text = textOf(piece)
+    const value = text instanceof Refused ? text : read(text)
+    yield value instanceof Refused ? { line, refused: value } : { line, value }
   }
 }
 
-function textOf({ bytes, isCut }: Piece): string {
-  if (bytes === undefined) throw new Refused('too-long', `It is longer than ${maxRecordBytes / 1024 ** 2} MB.`)
-  if (isCut) throw new Refused('broken-json', 'The file ends before the list is closed.')
+function textOf({ bytes, isCut }: Piece): string | Refused {
+  if (bytes === undefined) return new Refused('too-long', `It is longer than ${maxRecordBytes / 1024 ** 2} MB.`)
+  if (isCut) return new Refused('broken-json', 'The file ends before the list is closed.')
   try {
     return decoder.decode(bytes)
   } catch {
-    throw new Refused('broken-text', 'It holds bytes that are no text in the encoding of the file (UTF-8 is best).')
+    return new Refused('broken-text', 'It holds bytes that are no text in the encoding of the file (UTF-8 is best).')
   }
 }
 
@@ -61,7 +59,7 @@ function readJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Refused('broken-json', 'It is no JSON: it may be cut off, or a quote or comma is missing.')
+    return new Refused('broken-json', 'It is no JSON: it may be cut off, or a quote or comma is missing.')
   }
 }
 
@@ -95,7 +93,7 @@ async function* readTable(bytes: AsyncIterable<Buffer>, delimiter: string): Asyn
     throw new AppError('unprocessable', `The table cannot be read: ${reason}`, { cause: error })
   } finally {
     rows.destroy()
-    await writing.catch(() => {})
+    await writing
   }
 }
 
