@@ -76,7 +76,11 @@ async function* readTable(bytes: AsyncIterable<Buffer>, delimiter: string): Asyn
     skip_empty_lines: true,
     skip_records_with_error: true,
     max_record_size: maxRecordBytes,
-    on_skip: (error) => void skipped.push(Number(error && 'lines' in error ? error.lines : 0)),
+    on_skip(error) {
+      // What follows in the same piece of the file would be lost without a word.
+      if (error?.code === 'CSV_MAX_RECORD_SIZE') rows.destroy(rowTooLong(Number(error.lines)))
+      else skipped.push(Number(error?.lines))
+    },
   })
   const writing = writeTo(rows, bytes)
   try {
@@ -89,8 +93,7 @@ async function* readTable(bytes: AsyncIterable<Buffer>, delimiter: string): Asyn
     await writing
   } catch (error) {
     if (error instanceof AppError) throw error
-    const reason = error instanceof Error ? error.message.slice(0, 200) : String(error)
-    throw new AppError('unprocessable', `The table cannot be read: ${reason}`, { cause: error })
+    throw new AppError('unprocessable', `The table cannot be read: ${String(error).slice(0, 200)}`, { cause: error })
   } finally {
     rows.destroy()
     await writing
@@ -101,6 +104,14 @@ const brokenRow = (line: number): FileRecord => ({
   line,
   refused: new Refused('wrong-shape', 'It has more or fewer cells than the first line, or a quote is not closed.'),
 })
+
+function rowTooLong(line: number): AppError {
+  const most = `${maxRecordBytes / 1024 ** 2} MB`
+  return new AppError(
+    'unprocessable',
+    `A row of the table that ends in line ${line} or later is longer than ${most}: is a quote before it not closed?`,
+  )
+}
 
 async function writeTo(rows: ReturnType<typeof parse>, bytes: AsyncIterable<Buffer>): Promise<void> {
   const streaming = new TextDecoder('utf-8', { fatal: true })
