@@ -13,6 +13,8 @@ export type PdfOptions = Readonly<{
   /** Replaces a page's content stream. */
   raw?: readonly string[]
   encrypted?: boolean
+  /** Bookmarks, each with those below it. */
+  outline?: ReadonlyArray<readonly [title: string, ...below: readonly string[]]>
 }>
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1')
@@ -24,7 +26,10 @@ export function makePdf(pages: ReadonlyArray<readonly PdfText[]>, options: PdfOp
   const objects: Array<Buffer<ArrayBuffer>> = []
   const add = (body: Buffer<ArrayBuffer> | string) => objects.push(typeof body === 'string' ? latin1(body) : body)
   const first = 5
-  add('<< /Type /Catalog /Pages 2 0 R >>')
+  const { outline = [] } = options
+  // They stand behind the pages.
+  const bookmarks = first + contents.length * 2
+  add(`<< /Type /Catalog /Pages 2 0 R${outline.length === 0 ? '' : ` /Outlines ${bookmarks} 0 R`} >>`)
   add(`<< /Type /Pages /Count ${contents.length} /Kids [${contents.map((_, index) => `${first + index * 2} 0 R`).join(' ')}] >>`)
   for (const font of fonts) add(`<< /Type /Font /Subtype /Type1 /BaseFont /${font} /Encoding /${encoding} >>`)
   for (const [index, content] of contents.entries()) {
@@ -34,12 +39,29 @@ export function makePdf(pages: ReadonlyArray<readonly PdfText[]>, options: PdfOp
     const filter = compressed ? '/Filter /FlateDecode ' : ''
     add(Buffer.concat([latin1(`<< ${filter}/Length ${body.length} >>\nstream\n`), body, latin1('\nendstream')]))
   }
+  if (outline.length > 0) for (const body of drawOutline(outline, bookmarks)) add(body)
   if (options.title !== undefined) add(`<< /Title (${quote(options.title)}) >>`)
   const info = options.title === undefined ? '' : ` /Info ${objects.length} 0 R`
   const encrypt = options.encrypted
     ? ` /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <${'41'.repeat(32)}> /U <${'42'.repeat(32)}> >> /ID [<00><00>]`
     : ''
   return writeObjects(objects, `/Root 1 0 R${info}${encrypt}`)
+}
+
+/** The root, then each bookmark with those below it behind it. */
+function drawOutline(outline: NonNullable<PdfOptions['outline']>, root: number): readonly string[] {
+  const places = outline.map((_, index) => root + 1 + outline.slice(0, index).reduce((sum, { length }) => sum + length, 0))
+  const link = (name: string, place: number | undefined) => (place === undefined ? '' : ` /${name} ${place} 0 R`)
+  const items = outline.flatMap(([title, ...below], index) => {
+    const own = places[index] ?? 0
+    const inner = below.map((text, place) => {
+      const next = place + 1 < below.length ? own + place + 2 : undefined
+      return `<< /Title (${quote(text)}) /Parent ${own} 0 R${link('Next', next)} >>`
+    })
+    const ends = below.length === 0 ? '' : ` /First ${own + 1} 0 R /Last ${own + below.length} 0 R`
+    return [`<< /Title (${quote(title)}) /Parent ${root} 0 R${link('Next', places[index + 1])}${ends} >>`, ...inner]
+  })
+  return [`<< /Type /Outlines${link('First', places[0])}${link('Last', places.at(-1))} >>`, ...items]
 }
 
 function drawPage(lines: readonly PdfText[]): string {
@@ -58,12 +80,14 @@ function quote(text: string): string {
 function writeObjects(objects: ReadonlyArray<Buffer<ArrayBuffer>>, trailer: string): Uint8Array {
   const parts = [latin1('%PDF-1.4\n%\xe2\xe3\xcf\xd3\n')]
   const places: number[] = []
-  const length = () => parts.reduce((sum, part) => sum + part.length, 0)
+  let start = 0
+  for (const part of parts) start += part.length
   for (const [index, body] of objects.entries()) {
-    places.push(length())
-    parts.push(latin1(`${index + 1} 0 obj\n`), body, latin1('\nendobj\n'))
+    places.push(start)
+    const object = [latin1(`${index + 1} 0 obj\n`), body, latin1('\nendobj\n')]
+    for (const part of object) start += part.length
+    parts.push(...object)
   }
-  const start = length()
   const rows = places.map((place) => `${String(place).padStart(10, '0')} 00000 n \n`).join('')
   parts.push(latin1(`xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${rows}`))
   parts.push(latin1(`trailer\n<< /Size ${objects.length + 1} ${trailer} >>\nstartxref\n${start}\n%%EOF\n`))
@@ -79,6 +103,7 @@ export type DocxPart =
   | Readonly<{ heading: string; level: number }>
   | Readonly<{ text: string; style?: string }>
   | Readonly<{ item: string }>
+  | Readonly<{ picture: string }>
   | Readonly<{ rows: ReadonlyArray<readonly string[]> }>
 
 const xml = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
@@ -89,6 +114,8 @@ const paragraph = (text: string, properties = '') =>
 function docxPart(part: DocxPart): string {
   if ('heading' in part) return paragraph(part.heading, `<w:pStyle w:val="Heading${part.level}"/>`)
   if ('item' in part) return paragraph(part.item, '<w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr>')
+  if ('picture' in part)
+    return '<w:p><w:r><w:drawing><wp:inline xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing"><a:graphic xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><a:graphicData><pic:pic xmlns:pic="http://schemas.openxmlformats.org/drawingml/2006/picture"><pic:blipFill><a:blip xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" r:embed="r3"/></pic:blipFill></pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>'
   if ('rows' in part) {
     const cells = (row: readonly string[]) => row.map((cell) => `<w:tc>${paragraph(cell)}</w:tc>`).join('')
     return `<w:tbl>${part.rows.map((row) => `<w:tr>${cells(row)}</w:tr>`).join('')}</w:tbl>`
@@ -113,7 +140,7 @@ export function makeDocx(parts: readonly DocxPart[], title?: string): Uint8Array
   return zipTexts({
     '[Content_Types].xml': `<Types xmlns="${packages}/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/word/document.xml" ContentType="${types}.document.main+xml"/><Override PartName="/word/styles.xml" ContentType="${types}.styles+xml"/><Override PartName="/word/numbering.xml" ContentType="${types}.numbering+xml"/></Types>`,
     '_rels/.rels': `<Relationships xmlns="${packages}/relationships">${relation('r1', 'officeDocument', 'word/document.xml')}</Relationships>`,
-    'word/_rels/document.xml.rels': `<Relationships xmlns="${packages}/relationships">${relation('r1', 'styles', 'styles.xml')}${relation('r2', 'numbering', 'numbering.xml')}</Relationships>`,
+    'word/_rels/document.xml.rels': `<Relationships xmlns="${packages}/relationships">${relation('r1', 'styles', 'styles.xml')}${relation('r2', 'numbering', 'numbering.xml')}${relation('r3', 'image', 'media/a.png')}</Relationships>`,
     'word/styles.xml': `<w:styles xmlns:w="${word}">${styles}</w:styles>`,
     'word/numbering.xml': `<w:numbering xmlns:w="${word}">${numbering}</w:numbering>`,
     'word/document.xml': `<w:document xmlns:w="${word}"><w:body>${parts.map(docxPart).join('')}</w:body></w:document>`,

@@ -129,8 +129,8 @@ function nothingToLearn({ lessons, leftOut }: FeedbackReport): AppError {
       'No feedback on a remembered answer fits the choice. Rate or correct answers, or choose less narrowly.',
     )
   const reasons = leftOut.map(({ reason, count }) => `${reason}: ${count}`).join(', ')
-  const why = reasons === '' ? '' : ` Left out: ${reasons}.`
-  return new AppError('unprocessable', `Of ${lessons} lessons of the feedback that was chosen, none can be learned from.${why}`)
+  const message = `Of ${lessons} lessons of the feedback that was chosen, none can be learned from. Left out: ${reasons}.`
+  return new AppError('unprocessable', message)
 }
 
 function invalid(field: string, expected: string, got: string): AppError {

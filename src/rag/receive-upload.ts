@@ -20,7 +20,7 @@ export type ReceiveOptions = Readonly<{ tempFiles: TempFiles; maxBytes: number; 
  */
 export async function receiveUpload(request: FastifyRequest, { tempFiles, maxBytes, signal }: ReceiveOptions): Promise<Upload> {
   // Said before all of it has come. A form is somewhat larger than its files.
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes + 2 * mostFieldBytes) throw tooLarge(maxBytes)
+  if (Number(request.headers['content-length']) > maxBytes + 2 * mostFieldBytes) throw tooLarge(maxBytes)
   const fields = new Map<string, string>()
   const saved: Array<TempFile & Pick<IncomingFile, 'name' | 'mediaType'>> = []
   try {

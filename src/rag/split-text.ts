@@ -51,26 +51,27 @@ export async function splitText(
   options: SplitOptions,
   count: CountTokens,
 ): Promise<Chunk[]> {
-  const sections = parts.map(({ path, units }) => ({ path: underTitle(path, options.title), units }))
+  const titled = parts.map(({ path, units }) => ({ path: underTitle(path, options.title), units }))
   const { chunkTokens, windowTokens, overlapTokens = 0 } = options
   if (chunkTokens > windowTokens || chunkTokens < leastChunkTokens)
     throw new AppError(
       'invalid',
       `A chunk may have from ${leastChunkTokens} to ${windowTokens} tokens, the embedding model's window, but ${chunkTokens} were asked for.`,
     )
-  const budgets = await findBudgets(sections, options, count)
+  const sections = await withBudgets(titled, options, count)
   // What is repeated needs its room.
   const overlapOf = (budget: number) => Math.min(overlapTokens, Math.floor(budget / 2))
-  const own = budgets.map((budget) => budget - overlapOf(budget))
-  const tasks = sections.flatMap((section, index) => section.units.map((unit) => ({ unit, budget: own[index] ?? 0 })))
+  const tasks = sections.flatMap(({ section, budget }) =>
+    section.units.map((unit) => ({ unit, budget: budget - overlapOf(budget) })),
+  )
   const units = await weigher(text, count)(tasks)
   const chunks: Packed[] = []
   let from = 0
-  const weighed = sections.map((section, index) => {
+  const weighed = sections.map(({ section, budget }) => {
     const to = from + section.units.length
     const parts = units.slice(from, to).flat()
     from = to
-    return { section, budget: budgets[index] ?? 0, units: parts }
+    return { section, budget, units: parts }
   })
   for (const { section, budget, units: parts } of mergeSmall(weighed))
     for (const packed of packUnits(parts, budget - overlapOf(budget))) chunks.push({ section, budget, units: packed })
@@ -119,15 +120,30 @@ function sharedPath(one: string, other: string): string {
 /** A line break parts the headings from the text. */
 const joint = 1
 
-async function findBudgets(sections: readonly Section[], options: SplitOptions, count: CountTokens): Promise<number[]> {
-  const paths = [...new Set(sections.map(({ path }) => path))]
-  const tokens = new Map<string, number>()
-  for (const batch of batches(paths))
-    for (const [index, size] of (await count(batch)).entries()) tokens.set(batch[index] ?? '', size)
+async function withBudgets(sections: readonly Section[], options: SplitOptions, count: CountTokens) {
+  const headings = new Set(sections.map(({ path }) => path))
+  // Where there are none above it, a chunk has all of the window.
+  headings.delete('')
+  const taken = new Map<string, number>()
+  for (const batch of batches([...headings]))
+    for (const [path, tokens] of await counted(batch, batch, count)) taken.set(path, tokens + joint)
   const least = Math.min(options.chunkTokens, leastChunkTokens)
-  return sections.map(({ path }) => {
-    const room = options.windowTokens - (path === '' ? 0 : (tokens.get(path) ?? 0) + joint)
-    return Math.max(least, Math.min(options.chunkTokens, room))
+  return sections.map((section) => {
+    const room = options.windowTokens - (taken.get(section.path) ?? 0)
+    return { section, budget: Math.max(least, Math.min(options.chunkTokens, room)) }
+  })
+}
+
+/** Each item of a batch with the tokens of its text. */
+async function counted<Item>(
+  batch: readonly Item[],
+  texts: readonly string[],
+  count: CountTokens,
+): Promise<ReadonlyArray<readonly [Item, number]>> {
+  const counts = await count(texts)
+  return batch.map((item, index) => {
+    const { [index]: tokens = 0 } = counts
+    return [item, tokens]
   })
 }
 
@@ -140,9 +156,9 @@ function weigher(text: string, count: CountTokens): (tasks: readonly Task[]) => 
   async function weigh(tasks: readonly Task[]): Promise<Weighed[][]> {
     const weighed: Weighed[][] = []
     for (const batch of batches(tasks)) {
-      const counts = await count(batch.map(({ unit }) => text.slice(unit.start, unit.end)))
-      for (const [index, { unit, budget }] of batch.entries()) {
-        const tokens = weightOf(unit, counts[index] ?? 0)
+      const texts = batch.map(({ unit }) => text.slice(unit.start, unit.end))
+      for (const [{ unit, budget }, ownTokens] of await counted(batch, texts, count)) {
+        const tokens = weightOf(unit, ownTokens)
         const parts = tokens <= budget ? [] : partsOf(text, unit, budget)
         weighed.push(parts.length > 1 ? await weighParts(parts, budget) : [{ ...unit, tokens, beginsUnit: true }])
       }
@@ -219,9 +235,9 @@ function packUnits(units: readonly Weighed[], budget: number): Array<readonly We
 function bestCut(units: readonly Weighed[], from: number, { budget, target }: { budget: number; target: number }): number {
   let best = { at: from + 1, cost: Number.POSITIVE_INFINITY }
   let sum = 0
-  for (let at = from; at < units.length; at += 1) {
-    const unit = units[at]
-    if (unit === undefined) break
+  // None has less than a token.
+  for (const [index, unit] of units.slice(from, from + budget + 1).entries()) {
+    const at = from + index
     if (at > from) {
       const cost = Math.abs(sum - target) / budget + (unit.beginsBlock ? 0 : unit.beginsUnit ? costInBlock : costInUnit)
       if (cost <= best.cost) best = { at, cost }
@@ -236,9 +252,8 @@ function bestCut(units: readonly Weighed[], from: number, { budget, target }: { 
 async function repackLarge(chunks: readonly Packed[], text: string, count: CountTokens): Promise<Packed[]> {
   const fitting: Packed[] = []
   for (const batch of batches(chunks)) {
-    const counts = await count(batch.map((chunk) => textOf(chunk, text)))
-    for (const [index, chunk] of batch.entries()) {
-      const tokens = counts[index] ?? 0
+    const texts = batch.map((chunk) => textOf(chunk, text))
+    for (const [chunk, tokens] of await counted(batch, texts, count)) {
       if (tokens <= chunk.budget) fitting.push(chunk)
       else fitting.push(...(await repack(chunk)))
     }
@@ -246,9 +261,8 @@ async function repackLarge(chunks: readonly Packed[], text: string, count: Count
   return fitting
 
   async function repack({ section, budget, units }: Packed): Promise<Packed[]> {
-    const [first] = units
-    if (first === undefined) return []
-    const parts = units.length > 1 ? units : partsOf(text, first, budget).map((part) => ({ ...first, ...part }))
+    const parts =
+      units.length > 1 ? units : units.flatMap((unit) => partsOf(text, unit, budget).map((part) => ({ ...unit, ...part })))
     if (parts.length === 1) return [{ section, budget, units }]
     const half = Math.ceil(parts.length / 2)
     return repackLarge(
@@ -261,14 +275,12 @@ async function repackLarge(chunks: readonly Packed[], text: string, count: Count
 
 /** Puts the end of the chunk before in front of each, where both are under the same headings and the budget allows it. */
 async function addOverlap(chunks: readonly Packed[], overlapTokens: number, text: string, count: CountTokens): Promise<Packed[]> {
-  const longer = chunks.map((chunk, index) => withEndOf(chunks[index - 1], chunk, overlapTokens))
+  const both = chunks.map((plain, index) => ({ plain, longer: withEndOf(chunks[index - 1], plain, overlapTokens) }))
   const result: Packed[] = []
-  for (const batch of batches(longer)) {
-    const counts = await count(batch.map((chunk) => textOf(chunk, text)))
-    for (const [index, chunk] of batch.entries()) {
-      const plain = chunks[result.length]
-      result.push(plain !== undefined && (counts[index] ?? 0) > chunk.budget ? plain : chunk)
-    }
+  for (const batch of batches(both)) {
+    const texts = batch.map(({ longer }) => textOf(longer, text))
+    for (const [{ plain, longer }, tokens] of await counted(batch, texts, count))
+      result.push(tokens > plain.budget ? plain : longer)
   }
   return result
 }
@@ -276,13 +288,15 @@ async function addOverlap(chunks: readonly Packed[], overlapTokens: number, text
 function withEndOf(before: Packed | undefined, chunk: Packed, overlapTokens: number): Packed {
   if (before?.section !== chunk.section) return chunk
   const room = Math.min(overlapTokens, chunk.budget - chunk.units.reduce((sum, { tokens }) => sum + tokens, 0))
-  let repeated = before.units.length
+  const repeated: Weighed[] = []
+  let sum = 0
   // Not all of it: that would be a chunk in which another one stands whole.
-  for (let sum = 0; repeated > 1; repeated -= 1) {
-    sum += before.units[repeated - 1]?.tokens ?? 0
+  for (const unit of before.units.slice(1).toReversed()) {
+    sum += unit.tokens
     if (sum > room) break
+    repeated.unshift(unit)
   }
-  return { ...chunk, units: [...before.units.slice(repeated), ...chunk.units] }
+  return { ...chunk, units: [...repeated, ...chunk.units] }
 }
 
 function textOf({ units }: Packed, text: string): string {

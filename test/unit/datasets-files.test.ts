@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { DatasetFormat } from '../../src/datasets/kinds.ts'
+import type { DatasetFormat, Excludable } from '../../src/datasets/kinds.ts'
 import { maxRecordBytes } from '../../src/datasets/read/bytes.ts'
 import { splitLines, splitList } from '../../src/datasets/read/pieces.ts'
 import { readDataset } from '../../src/datasets/read/read-dataset.ts'
@@ -13,7 +13,9 @@ import type { TrainingExample } from '../../src/engine/train/example.ts'
 
 type Read = Readonly<{ report: DatasetReport; examples: readonly TrainingExample[]; rows: readonly ReadRow[]; sha256: string }>
 
-async function read(content: string | Uint8Array, fileName = 'data.jsonl', format?: DatasetFormat): Promise<Read> {
+type Choice = Readonly<{ format?: DatasetFormat; exclude?: readonly Excludable[] }>
+
+async function read(content: string | Uint8Array, fileName = 'data.jsonl', { format, exclude = [] }: Choice = {}): Promise<Read> {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-datasets-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   const path = join(folder, 'data')
@@ -21,7 +23,7 @@ async function read(content: string | Uint8Array, fileName = 'data.jsonl', forma
   const rows: ReadRow[] = []
   let report: DatasetReport | undefined
   let sha256 = ''
-  for await (const message of readDataset({ path, fileName, format, heldOut: 0, seed: 0, exclude: [] })) {
+  for await (const message of readDataset({ path, fileName, format, heldOut: 0, seed: 0, exclude })) {
     if (message.type === 'read-survey') report = message.report
     if (message.type === 'read-rows') rows.push(...message.rows)
     if (message.type === 'read-end') sha256 = message.sha256
@@ -42,6 +44,7 @@ describe('a file is read', () => {
     ['in UTF-16 with a mark', utf16(`\ufeff${content}`, false), { encoding: 'utf-16le', byteOrderMark: true }],
     ['in UTF-16 the other way round', utf16(`\ufeff${content}`, true), { encoding: 'utf-16be', byteOrderMark: true }],
     ['in UTF-16 without a mark', utf16(content, false), { encoding: 'utf-16le', byteOrderMark: false }],
+    ['in UTF-16 the other way round without a mark', utf16(content, true), { encoding: 'utf-16be', byteOrderMark: false }],
     ['with other line ends', Buffer.from(content.replaceAll('\n', '\r\n')), { crlfLines: 3 }],
     ['with empty lines', Buffer.from(`\n${content}  \n\r\n`), { emptyLines: 3, crlfLines: 1 }],
     ['without an end to its last line', Buffer.from(content.slice(0, -1)), { emptyLines: 0 }],
@@ -62,6 +65,10 @@ describe('a file is read', () => {
       [{ ...chat('q', 'a'), weight: 2 }],
     ],
     ['as a table with tabs', 'question\tanswer\nq\ta\n', 'data.tsv', [chat('q', 'a')]],
+    ['as a table that its name tells', 'text,id\na,1\n', 'data.csv', ['a']],
+    ['as a table with semicolons that its name tells', 'text;id\n"a,b";1\n', 'data.csv', ['a,b']],
+    ['as a table with tabs that its name tells', 'text\tid\na\t1\n', 'data.tsv', ['a']],
+    ['as a table with a weight that is empty', 'text,weight\na,\nb,2\n', 'data.csv', ['a', 'b']],
     ['as lines of text', 'a, b\n  [c] \n\n{d}\n', 'notes.txt', ['a, b', '  [c] ', '{d}']],
     ['as JSON in spite of its name', line('a'), 'notes.txt', ['a']],
   ])('%s', async (_, content, fileName, expected) => {
@@ -69,7 +76,7 @@ describe('a file is read', () => {
   })
 
   test('as text where its beginning looks like JSON and the format is named', async () => {
-    expect(textsOf(await read('{{greeting}} you\n{ b\n', 'data', 'text'))).toEqual(['{{greeting}} you', '{ b'])
+    expect(textsOf(await read('{{greeting}} you\n{ b\n', 'data', { format: 'text' }))).toEqual(['{{greeting}} you', '{ b'])
     await expect(read('{{greeting}} you\n{ b\n', 'data')).rejects.toMatchObject({ code: 'unprocessable' })
   })
 })
@@ -83,6 +90,53 @@ function chat(question: string, answer: string): TrainingExample {
     ],
   }
 }
+
+describe('a file is refused that', () => {
+  test.each<[string, string | Uint8Array, string]>([
+    ['is compressed', Buffer.of(0x1f, 0x8b, 8, 0), 'gzip'],
+    ['is compressed in another way', Buffer.of(0x28, 0xb5, 0x2f, 0xfd), 'Zstandard'],
+    ['is an office document', 'PK\x03\x04', 'ZIP'],
+    ['is UTF-32', Buffer.of(0xff, 0xfe, 0, 0, 0x61, 0, 0, 0), 'UTF-32'],
+    ['is UTF-32 the other way round', Buffer.of(0, 0, 0, 0x61), 'UTF-32'],
+    ['has nothing but blanks', ' \n\n', 'It is empty'],
+    ['has rows of several kinds', `${line('a')}${JSON.stringify({ prompt: 'q', completion: 'b' })}\n`, '1 of "text" (line 1'],
+    ['has no row, for several reasons', '{"a":1}\n{\n{"text":" "}\n', '1 of them such as line 3: "text" is empty.'],
+    ['is a list that breaks off at once', '[{', 'line 1'],
+  ])('%s', async (_, content, words) => {
+    await expect(read(content)).rejects.toMatchObject({ code: 'unprocessable', message: expect.stringContaining(words) })
+  })
+
+  test('has only rows that are to be left out', async () => {
+    const secret = line('My card is 4111 1111 1111 1111, and that is all of it.')
+    await expect(read(secret, 'data.jsonl', { exclude: ['secret'] })).rejects.toMatchObject({
+      message: expect.stringContaining('no row is left'),
+    })
+    const kept = await read(`${secret}${line('a')}${line('a')}${secret}`, 'data.jsonl', { exclude: ['secret', 'duplicate'] })
+    expect(textsOf(kept)).toEqual(['a'])
+    expect(kept.report).toMatchObject({
+      rows: 1,
+      excludedRows: 3,
+      excluded: [
+        { flag: 'duplicate', count: 2 },
+        { flag: 'secret:card', count: 2 },
+      ],
+    })
+    expect(kept.report.flags.find(({ flag }) => flag === 'secret:card')?.examples).toEqual([{ line: 1 }, { line: 4 }])
+  })
+})
+
+test('a character of two halves is read whole wherever it stands in a large file', async () => {
+  for (const before of ['', 'a']) {
+    const text = `${before}${'🙂'.repeat(70_000)}`
+    expect(textsOf(await read(Buffer.from(`\ufeff${line(text)}`, 'utf16le')))).toEqual([text])
+  }
+})
+
+test('a table larger than what is read at once has all of its rows, in their order', async () => {
+  const rows = Array.from({ length: 9000 }, (_, index) => `question number ${index},"answer, ${index}"`)
+  const found = await read(`prompt,completion\n${rows.join('\n')}\n`, 'data.csv')
+  expect(found.examples).toEqual(rows.map((_, index) => chat(`question number ${index}`, `answer, ${index}`)))
+})
 
 describe('what cannot be read is counted with its line', () => {
   test('broken JSON, foreign bytes, and lines that are too long, while the others are kept', async () => {
@@ -115,12 +169,27 @@ describe('what cannot be read is counted with its line', () => {
     ])
   })
 
+  test('a list that ends where an element should follow, and half a character at the end', async () => {
+    const list = await read('[{"text":"a"},\n')
+    expect([textsOf(list), list.report.refused]).toMatchObject([['a'], [{ reason: 'broken-json', examples: [{ line: 2 }] }]])
+    const cut = await read(Buffer.from(`\ufeff${line('a')}${line('b').trim()}`, 'utf16le').subarray(0, -1))
+    expect([textsOf(cut), cut.report.refused]).toMatchObject([['a'], [{ reason: 'broken-text', examples: [{ line: 2 }] }]])
+  })
+
   test('rows of a table with too many cells', async () => {
     const found = await read('prompt,completion\nq,a\nr,b,c\ns,\nt,d\n', 'data.csv')
     expect(found.examples).toEqual([chat('q', 'a'), chat('t', 'd')])
     expect(found.report.refused.map(({ reason, examples }) => [reason, examples.map((one) => one.line)])).toEqual([
       ['wrong-shape', expect.arrayContaining([3])],
     ])
+  })
+
+  test('a table with a row that is too long is refused whole, as what follows it cannot be told from it', async () => {
+    for (const cell of ['x'.repeat(maxRecordBytes + 1), `"${'x\n'.repeat(maxRecordBytes / 2)}`])
+      await expect(read(`prompt,completion\nq,a\nr,${cell}\ns,b\n`, 'data.csv')).rejects.toMatchObject({
+        code: 'unprocessable',
+        message: expect.stringContaining('longer than 4 MB'),
+      })
   })
 
   test('a table in another encoding is refused whole', async () => {
@@ -156,6 +225,17 @@ test('rows that are the same, and other answers to the same question, are flagge
   expect(found.report.flags).toEqual([
     { flag: 'other-answer', count: 1, examples: [{ line: 3, firstLine: 1 }] },
     { flag: 'duplicate', count: 1, examples: [{ line: 4, firstLine: 1 }] },
+  ])
+})
+
+test('pairs of answers are compared by their question and both answers', async () => {
+  const pair = (prompt: string, chosen: string, rejected: string) => `${JSON.stringify({ prompt, chosen, rejected })}\n`
+  const found = await read(pair('q one', 'a', 'b') + pair('q one', 'a', 'c') + pair('q two', 'a', 'b') + pair('q one', 'a', 'b'))
+  expect(found.rows.map(({ flags }) => flags.filter((flag) => flag !== 'near-duplicate'))).toEqual([
+    [],
+    ['other-answer'],
+    [],
+    ['duplicate'],
   ])
 })
 

@@ -79,6 +79,47 @@ describe('a record is read as', () => {
       chat(system('s'), user('q'), assistant('a')),
     ],
     [
+      'one under another name',
+      {
+        conversation: [
+          { from: 'Human', value: 'q' },
+          { from: 'model', value: 'a' },
+        ],
+      },
+      'sharegpt',
+      chat(user('q'), assistant('a')),
+    ],
+    [
+      'an instruction and its response',
+      { instruction: 'i', response: 'a', history: '' },
+      'alpaca',
+      chat(user('i'), assistant('a')),
+    ],
+    [
+      'a system prompt that says nothing',
+      { system: ' ', prompt: 'q', response: 'a' },
+      'prompt-completion',
+      chat(user('q'), assistant('a')),
+    ],
+    [
+      'a system prompt beside another one',
+      { system: 't', messages: [system('s'), user('q'), assistant('a')] },
+      'chat',
+      chat(system('s'), user('q'), assistant('a')),
+    ],
+    [
+      'an answer in parts, one of which refuses',
+      { messages: [user('q'), { role: 'assistant', content: ['I ', { text: 'am ' }, { type: 'refusal', refusal: 'sorry' }] }] },
+      'chat',
+      chat(user('q'), assistant('I am sorry')),
+    ],
+    [
+      'one message as a prompt',
+      { prompt: user('q'), completion: assistant('a') },
+      'prompt-completion',
+      chat(user('q'), assistant('a')),
+    ],
+    [
       'one with an answer that is not trained on',
       {
         system: 's',
@@ -201,6 +242,54 @@ describe('a record is refused', () => {
       'wrong-shape',
     ],
     ['with one answer of two', { prompt: 'q', chosen: 'a' }, 'wrong-shape'],
+    [
+      'with roles that only every object has',
+      { messages: [user('q'), { role: 'constructor', content: 'b' }, assistant('a')] },
+      'wrong-shape',
+    ],
+    ['with a sound', { messages: [{ ...user('q'), audio: [{}] }, assistant('a')] }, 'images'],
+    ['with a history that is none', { instruction: 'i', output: 'a', history: 'q' }, 'wrong-shape'],
+    ['with a history of single texts', { instruction: 'i', output: 'a', history: ['q'] }, 'wrong-shape'],
+    ['with a history of more than pairs', { instruction: 'i', output: 'a', history: [['q', 'b', 'c']] }, 'wrong-shape'],
+    ['with a question missing in its history', { instruction: 'i', output: 'a', history: [[null, 'b']] }, 'nothing-to-learn'],
+    ['with two answers to an answer', { prompt: [user('q'), assistant('b')], chosen: 'a', rejected: 'c' }, 'wrong-shape'],
+    [
+      'with another prompt than its answers have',
+      { prompt: 'r', chosen: [user('q'), assistant('a')], rejected: [user('q'), assistant('b')] },
+      'wrong-shape',
+    ],
+    ['with two answers that no assistant gave', { prompt: 'q', chosen: [user('a')], rejected: [user('b')] }, 'wrong-shape'],
+    ['with a worse answer to no conversation', { rejected_response: 'b' }, 'wrong-shape'],
+    ["with OpenAI's answers to no object", { input: 'q', preferred_output: [assistant('a')] }, 'wrong-shape'],
+    ["with one of OpenAI's two answers", { input: { messages: [user('q')] }, preferred_output: [assistant('a')] }, 'wrong-shape'],
+    [
+      "with OpenAI's other answer alone",
+      { input: { messages: [user('q')] }, non_preferred_output: [assistant('a')] },
+      'wrong-shape',
+    ],
+    [
+      "with OpenAI's two answers to nothing",
+      { input: {}, preferred_output: [assistant('a')], non_preferred_output: [assistant('b')] },
+      'nothing-to-learn',
+    ],
+    [
+      "with tools beside OpenAI's question",
+      {
+        input: { messages: [user('q')], tools: [{}] },
+        preferred_output: [assistant('a')],
+        non_preferred_output: [assistant('b')],
+      },
+      'tools',
+    ],
+    [
+      "with OpenAI's answers of several messages",
+      {
+        input: { messages: [user('q')] },
+        preferred_output: [user('r'), assistant('a')],
+        non_preferred_output: [assistant('b')],
+      },
+      'wrong-shape',
+    ],
   ])('%s', (_, record, reason) => {
     expect(reasonOf(record)).toBe(reason)
   })

@@ -312,4 +312,5 @@ test('a process that dies, hangs, refuses or is left ends with its file', async 
     return 'hang'
   }, leaving.signal)
   expect(await left).toEqual({ code: 'aborted', killed: true })
+  expect(await outcomeOf(() => 'hang', leaving.signal)).toEqual({ code: 'aborted', killed: false })
 })

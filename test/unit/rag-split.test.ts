@@ -21,10 +21,21 @@ const text = (words: number, seed = 0) => Array.from({ length: words }, (_, inde
 
 const word = fc.oneof(
   { weight: 8, arbitrary: fc.stringMatching(/^[a-z]{1,12}[.,!?]?$/) },
-  fc.constantFrom('niño', '日本語テキスト', '👩‍👩‍👧‍👦', 'https://example.org/a/very/long/path?with=values', '。', '—', 'e.g.'),
+  fc.constantFrom(
+    'niño',
+    '日本語テキスト',
+    `a${'🙂'.repeat(120)}`,
+    '👩‍👩‍👧‍👦',
+    'https://example.org/a/very/long/path?with=values',
+    '。',
+    '—',
+    'e.g.',
+  ),
   fc.stringMatching(/^[a-z0-9]{100,400}$/),
 )
-const words = fc.array(word, { minLength: 1, maxLength: 120 }).map((list) => list.join(' '))
+const words = fc
+  .tuple(fc.array(word, { minLength: 1, maxLength: 120 }), fc.constantFrom(' ', ' ', '\n'))
+  .map(([list, space]) => list.join(space))
 const block: fc.Arbitrary<Block> = fc.oneof(
   fc.record({
     type: fc.constant('heading' as const),
@@ -141,6 +152,21 @@ test('pages of a chunk are those of its first and its last sentence', async () =
     { type: 'paragraph', page: 4, text: 'Two.' },
   ])
   expect(await splitText(outlined, options, countWords)).toMatchObject([{ page: 3, lastPage: 4 }])
+})
+
+test('a letter that has more tokens than a chunk may have is a chunk of its own', async () => {
+  const outlined = outlineBlocks([{ type: 'paragraph', text: 'ab 🙂c' }])
+  const chunks = await splitText(outlined, options, async (texts) => texts.map(() => 50))
+  expect(chunks.map((chunk) => chunk.text)).toEqual(['a', 'b', '🙂', 'c'])
+})
+
+test('a title is not told twice, and what has no heading stands under it', async () => {
+  const sectionsOf = async (title: string, ...blocks: readonly Block[]) =>
+    (await splitText(outlineBlocks(blocks), { ...options, title }, countWords)).map(({ section }) => section)
+  const paragraph: Block = { type: 'paragraph', text: 'Text.' }
+  expect(await sectionsOf('Boats', paragraph)).toEqual(['Boats'])
+  expect(await sectionsOf('Boats', { type: 'heading', text: 'Boats' }, paragraph)).toEqual(['Boats'])
+  expect(await sectionsOf('', paragraph)).toEqual([undefined])
 })
 
 test.each([8, 65])('a budget of %d tokens outside of the window is refused with the numbers', async (chunkTokens) => {

@@ -27,7 +27,8 @@ export function findContainer(head: string, fileName: string, format: DatasetFor
   const isOneLine = lines.length === 1
   if (isOneLine && /^\s*\{\s*"/.test(head)) return { container: 'json-lines', delimiter: '' }
   if (lines.slice(0, looked).some(isObject)) return { container: 'json-lines', delimiter: '' }
-  const table = findTable(lines[0] ?? '', fileName)
+  const [header = ''] = lines
+  const table = findTable(header, fileName)
   if (table !== undefined) return { container: 'table', delimiter: table }
   const isTextName = /\.(?:txt|text|md)$/i.test(fileName)
   if (format === 'text' || (format === undefined && (isTextName || !/^\s*\{|\.jsonl?$|\.ndjson$/i.test(beginOf(head, fileName)))))

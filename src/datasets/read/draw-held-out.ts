@@ -38,4 +38,5 @@ export function drawHeldOut(
   return new Set([smallest.key])
 }
 
-const compare = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0)
+/** Of hashes that differ. */
+const compare = (one: string, other: string) => (one < other ? -1 : 1)

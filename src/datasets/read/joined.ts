@@ -16,7 +16,7 @@ export function createJoined() {
     join(one: number, other: number): void {
       const [first, second] = [find(one), find(other)]
       if (first < second) parents[second] = first
-      else if (second < first) parents[first] = second
+      else parents[first] = second
     },
   }
 }

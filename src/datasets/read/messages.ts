@@ -13,28 +13,30 @@ export type ReadMessages = Readonly<{
 type Role = 'system' | 'user' | 'assistant'
 
 /** What the roles are called in the datasets that are about. */
-const roles: Readonly<Record<string, Role | 'tool'>> = {
-  system: 'system',
-  developer: 'system',
-  user: 'user',
-  human: 'user',
-  prompter: 'user',
-  assistant: 'assistant',
-  gpt: 'assistant',
-  chatgpt: 'assistant',
-  bot: 'assistant',
-  bing: 'assistant',
-  bard: 'assistant',
-  model: 'assistant',
-  tool: 'tool',
-  function: 'tool',
-  function_call: 'tool',
-  function_response: 'tool',
-  tool_call: 'tool',
-  tool_response: 'tool',
-  observation: 'tool',
-  ipython: 'tool',
-}
+const roles: ReadonlyMap<string, Role | 'tool'> = new Map(
+  Object.entries({
+    system: 'system',
+    developer: 'system',
+    user: 'user',
+    human: 'user',
+    prompter: 'user',
+    assistant: 'assistant',
+    gpt: 'assistant',
+    chatgpt: 'assistant',
+    bot: 'assistant',
+    bing: 'assistant',
+    bard: 'assistant',
+    model: 'assistant',
+    tool: 'tool',
+    function: 'tool',
+    function_call: 'tool',
+    function_response: 'tool',
+    tool_call: 'tool',
+    tool_response: 'tool',
+    observation: 'tool',
+    ipython: 'tool',
+  } as const),
+)
 
 /** A list of messages (`role` and `content`, or ShareGPT's `from` and `value`), or one of them. Throws `Refused`. */
 export function readMessages(value: unknown, field: string): ReadMessages {
@@ -65,7 +67,7 @@ function readMessage(item: JsonObject, field: string) {
 }
 
 function roleOf(given: unknown, field: string): Role {
-  const role = typeof given === 'string' ? roles[given.toLowerCase()] : undefined
+  const role = typeof given === 'string' ? roles.get(given.toLowerCase()) : undefined
   if (role === 'tool') throw usesTools(`"${field}"`)
   if (role === undefined) throw new Refused('wrong-shape', `"${field}" needs the role system, user or assistant.`)
   return role

@@ -38,22 +38,20 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 async function* readPieces(pieces: AsyncIterable<Piece>, read: (text: string) => unknown): AsyncGenerator<FileRecord> {
   for await (const piece of pieces) {
-    try {
-      yield { line: piece.line, value: read(textOf(piece)) }
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error
-      yield { line: piece.line, refused: error }
-    }
+    const { line } = piece
+    const text = textOf(piece)
+    const value = text instanceof Refused ? text : read(text)
+    yield value instanceof Refused ? { line, refused: value } : { line, value }
   }
 }
 
-function textOf({ bytes, isCut }: Piece): string {
-  if (bytes === undefined) throw new Refused('too-long', `It is longer than ${maxRecordBytes / 1024 ** 2} MB.`)
-  if (isCut) throw new Refused('broken-json', 'The file ends before the list is closed.')
+function textOf({ bytes, isCut }: Piece): string | Refused {
+  if (bytes === undefined) return new Refused('too-long', `It is longer than ${maxRecordBytes / 1024 ** 2} MB.`)
+  if (isCut) return new Refused('broken-json', 'The file ends before the list is closed.')
   try {
     return decoder.decode(bytes)
   } catch {
-    throw new Refused('broken-text', 'It holds bytes that are no text in the encoding of the file (UTF-8 is best).')
+    return new Refused('broken-text', 'It holds bytes that are no text in the encoding of the file (UTF-8 is best).')
   }
 }
 
@@ -61,7 +59,7 @@ function readJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Refused('broken-json', 'It is no JSON: it may be cut off, or a quote or comma is missing.')
+    return new Refused('broken-json', 'It is no JSON: it may be cut off, or a quote or comma is missing.')
   }
 }
 
@@ -78,7 +76,11 @@ async function* readTable(bytes: AsyncIterable<Buffer>, delimiter: string): Asyn
     skip_empty_lines: true,
     skip_records_with_error: true,
     max_record_size: maxRecordBytes,
-    on_skip: (error) => void skipped.push(Number(error && 'lines' in error ? error.lines : 0)),
+    on_skip(error) {
+      // What follows in the same piece of the file would be lost without a word.
+      if (error?.code === 'CSV_MAX_RECORD_SIZE') rows.destroy(rowTooLong(Number(error.lines)))
+      else skipped.push(Number(error?.lines))
+    },
   })
   const writing = writeTo(rows, bytes)
   try {
@@ -91,11 +93,10 @@ async function* readTable(bytes: AsyncIterable<Buffer>, delimiter: string): Asyn
     await writing
   } catch (error) {
     if (error instanceof AppError) throw error
-    const reason = error instanceof Error ? error.message.slice(0, 200) : String(error)
-    throw new AppError('unprocessable', `The table cannot be read: ${reason}`, { cause: error })
+    throw new AppError('unprocessable', `The table cannot be read: ${String(error).slice(0, 200)}`, { cause: error })
   } finally {
     rows.destroy()
-    await writing.catch(() => {})
+    await writing
   }
 }
 
@@ -103,6 +104,14 @@ const brokenRow = (line: number): FileRecord => ({
   line,
   refused: new Refused('wrong-shape', 'It has more or fewer cells than the first line, or a quote is not closed.'),
 })
+
+function rowTooLong(line: number): AppError {
+  const most = `${maxRecordBytes / 1024 ** 2} MB`
+  return new AppError(
+    'unprocessable',
+    `A row of the table that ends in line ${line} or later is longer than ${most}: is a quote before it not closed?`,
+  )
+}
 
 async function writeTo(rows: ReturnType<typeof parse>, bytes: AsyncIterable<Buffer>): Promise<void> {
   const streaming = new TextDecoder('utf-8', { fatal: true })

@@ -35,11 +35,10 @@ export function createRows() {
   const flagged = createTally<RowFlag, FlagExample>()
   let isAsked = false
 
-  function flag(row: Row, name: RowFlag, first?: number): void {
+  function flag(row: Row, name: RowFlag, first?: Row): void {
     if ((row.flags & bitOf(name)) !== 0) return
     row.flags |= bitOf(name)
-    const firstLine = first === undefined ? undefined : rows[first]?.line
-    flagged.add(name, { line: row.line, ...(firstLine === undefined ? {} : { firstLine }) })
+    flagged.add(name, { line: row.line, ...(first === undefined ? {} : { firstLine: first.line }) })
   }
 
   /** Tells which of the rows come together, and flags those that are nearly like an earlier one. */
@@ -50,7 +49,7 @@ export function createRows() {
       const [one, other] = [rows[first], rows[second]]
       if (one === undefined || other === undefined) continue
       joined.join(one.conversation, other.conversation)
-      if ((other.flags & bitOf('duplicate')) === 0) flag(other, 'near-duplicate', first)
+      if ((other.flags & bitOf('duplicate')) === 0) flag(other, 'near-duplicate', one)
     }
     return groupKeys(conversations, joined.find)
   }
@@ -63,10 +62,10 @@ export function createRows() {
       const row: Row = { line, flags: 0, conversation }
       const number = rows.push(row) - 1
       const same = placeOf(contents, print.content, number)
-      if (same !== number) flag(row, 'duplicate', same)
+      if (same !== number) flag(row, 'duplicate', rows[same])
       isAsked = print.question !== undefined
       const asked = print.question === undefined ? number : placeOf(questions, print.question, number)
-      if (asked !== number && same === number) flag(row, 'other-answer', asked)
+      if (asked !== number && same === number) flag(row, 'other-answer', rows[asked])
       for (const secret of findSecrets(print.texts)) flag(row, secret)
       near.add(print.said)
     },
@@ -75,7 +74,10 @@ export function createRows() {
       const excludedBits = rowFlags
         .filter((name) => exclude.includes(name) || (exclude.includes('secret') && name.startsWith('secret:')))
         .reduce((bits, name) => bits | bitOf(name), 0)
-      const keyOf = ({ conversation }: Row) => keys[conversation] ?? ''
+      const keyOf = ({ conversation }: Row) => {
+        const { [conversation]: key = '' } = keys
+        return key
+      }
       const kept = rows.filter(({ flags }) => (flags & excludedBits) === 0)
       const groups = groupsOf(kept, keyOf)
       const held = drawHeldOut(groups, { share, seed })
@@ -100,7 +102,7 @@ export function createRows() {
         },
       }
       const rowAt = (place: number): SurveyedRow => {
-        const row = rows[place] ?? { line: 0, flags: 0, conversation: 0 }
+        const { [place]: row = { line: 0, flags: 0, conversation: 0 } } = rows
         const group = keyOf(row)
         return { flags: flagsOf(row.flags), isExcluded: (row.flags & excludedBits) !== 0, group, isHeldOut: held.has(group) }
       }
@@ -125,9 +127,8 @@ function groupKeys(conversations: ReadonlyMap<string, number>, find: (number: nu
     const known = smallest.get(set)
     if (known === undefined || key < known) smallest.set(set, key)
   }
-  const keys: string[] = []
-  for (const [key, number] of conversations) keys[number] = smallest.get(find(number)) ?? key
-  return keys
+  // Conversations are numbered in the order in which they came.
+  return Array.from(conversations.values(), (number) => smallest.get(find(number)) ?? '')
 }
 
 function groupsOf(rows: readonly Row[], keyOf: (row: Row) => string): readonly Group[] {

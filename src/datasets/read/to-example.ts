@@ -64,7 +64,7 @@ const readers: Readonly<Record<DatasetFormat, (fields: Fields, messagesOf: Messa
   'prompt-completion'(fields, messagesOf) {
     if (typeof fields.take('label') === 'boolean')
       throw new Refused('unpaired', '"label" says whether the answer is good; give two answers ("chosen", "rejected") instead.')
-    const answer = answers.find(fields.has) ?? 'completion'
+    const [answer = 'completion'] = answers.filter(fields.has)
     const before = readPrompt(fields, messagesOf)
     const given = fields.take(answer)
     const after: readonly ChatMessage[] =

@@ -31,9 +31,8 @@ function encodingOfMark(bytes: Uint8Array): string | undefined {
 function wideEncoding(bytes: Uint8Array): string | undefined {
   const sample = bytes.subarray(0, 4096)
   if (bytes.length < 4 || bytes.length % 2 !== 0 || !sample.includes(0)) return undefined
-  const zeros = [0, 0]
-  for (const [index, byte] of sample.entries()) if (byte === 0) zeros[index % 2] = (zeros[index % 2] ?? 0) + 1
-  const [even = 0, odd = 0] = zeros
+  const even = sample.reduce((count, byte, index) => count + (byte === 0 && index % 2 === 0 ? 1 : 0), 0)
+  const odd = sample.reduce((count, byte, index) => count + (byte === 0 && index % 2 === 1 ? 1 : 0), 0)
   const characters = sample.length / 2
   if (odd > characters * 0.4 && even < characters * 0.02) return 'utf-16le'
   return even > characters * 0.4 && odd < characters * 0.02 ? 'utf-16be' : undefined

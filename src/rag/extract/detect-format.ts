@@ -73,37 +73,43 @@ function formatOfArchive(bytes: Uint8Array): Found {
   return paths.has('content.xml') && paths.has('META-INF/manifest.xml') ? 'openDocument' : 'zip'
 }
 
-const mediaTypes: Readonly<Record<string, TextFormat>> = {
-  'text/html': 'html',
-  'application/xhtml+xml': 'html',
-  'text/markdown': 'markdown',
-  'text/x-markdown': 'markdown',
-  'text/csv': 'csv',
-  'text/tab-separated-values': 'csv',
-}
+const mediaTypes: ReadonlyMap<string, TextFormat> = new Map([
+  ['text/html', 'html'],
+  ['application/xhtml+xml', 'html'],
+  ['text/markdown', 'markdown'],
+  ['text/x-markdown', 'markdown'],
+  ['text/csv', 'csv'],
+  ['text/tab-separated-values', 'csv'],
+])
 
-const endings: Readonly<Record<string, TextFormat>> = {
-  html: 'html',
-  htm: 'html',
-  xhtml: 'html',
-  md: 'markdown',
-  markdown: 'markdown',
-  mdx: 'markdown',
-  csv: 'csv',
-  tsv: 'csv',
-  tab: 'csv',
-  txt: 'text',
-  text: 'text',
-  log: 'text',
-  rst: 'text',
+const endings: ReadonlyMap<string, TextFormat> = new Map([
+  ['html', 'html'],
+  ['htm', 'html'],
+  ['xhtml', 'html'],
+  ['md', 'markdown'],
+  ['markdown', 'markdown'],
+  ['mdx', 'markdown'],
+  ['csv', 'csv'],
+  ['tsv', 'csv'],
+  ['tab', 'csv'],
+  ['txt', 'text'],
+  ['text', 'text'],
+  ['log', 'text'],
+  ['rst', 'text'],
+])
+
+/** Without its dot, in small letters; empty where there is none. */
+function endingOf(name: string): string {
+  const [, ending = ''] = /\.([^./\\]+)$/.exec(name) ?? []
+  return ending.toLowerCase()
 }
 
 /** What kind of text a file holds: by its name, its media type, or how it begins. */
 export function detectTextFormat(text: string, { name, mediaType = '' }: FileHints): TextFormat {
-  const byName = endings[/\.([^./\\]+)$/.exec(name)?.[1]?.toLowerCase() ?? '']
+  const byName = endings.get(endingOf(name))
   if (byName !== undefined) return byName
   if (programmingLanguageOf(name) !== undefined) return 'code'
-  const byType = mediaTypes[mediaType.split(';')[0]?.trim().toLowerCase() ?? '']
+  const byType = mediaTypes.get(mediaType.replace(/;.*/s, '').trim().toLowerCase())
   if (byType !== undefined) return byType
   return /^\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]{0,2000}?-->\s*)?<(!doctype\s+html|html)\b/i.test(text.slice(0, 5000))
     ? 'html'
@@ -112,8 +118,8 @@ export function detectTextFormat(text: string, { name, mediaType = '' }: FileHin
 
 /** Whether a file's name is that of a document that may be read; the bytes decide in the end. */
 export function isDocumentName(name: string): boolean {
-  const ending = /\.([^./\\]+)$/.exec(name)?.[1]?.toLowerCase() ?? ''
-  return ['pdf', 'docx', 'epub'].includes(ending) || Object.hasOwn(endings, ending) || programmingLanguageOf(name) !== undefined
+  const ending = endingOf(name)
+  return ['pdf', 'docx', 'epub'].includes(ending) || endings.has(ending) || programmingLanguageOf(name) !== undefined
 }
 
 export const mediaTypeOf: Readonly<Record<Format, string>> = {

@@ -34,6 +34,7 @@ export async function extract(bytes: Uint8Array, hints: FileHints): Promise<Extr
   if (bytes.length === 0) throw new AppError('unprocessable', 'The file is empty (0 bytes).')
   const { format, ...document } = await read(bytes, hints)
   const { title, pages, pagesWithoutText = 0 } = document
+  refuseTooLong(document.blocks)
   refuseNonsense(document.blocks, format)
   const blocks = cleanBlocks(document.blocks)
   if (blocks.length === 0) throw new AppError('unprocessable', 'The file holds no text.')
@@ -81,21 +82,23 @@ function charsetOf(bytes: Uint8Array, { mediaType = '' }: FileHints): string | u
   return declared.exec(mediaType)?.[1] ?? inPage?.[1]
 }
 
+function refuseTooLong(blocks: readonly Block[]): void {
+  const characters = blocks.reduce((sum, { text }) => sum + text.length, 0)
+  if (characters > mostCharacters)
+    throw new AppError('too_large', `The text of the file has ${characters} characters; ${mostCharacters} can be taken.`)
+}
+
 function refuseNonsense(blocks: readonly Block[], format: Format): void {
   let seen = 0
   let nonsense = 0
   let letters = 0
   let vowels = 0
-  let characters = 0
   for (const { text } of blocks) {
-    characters += text.length
     seen += count(text, /\S/gu)
     nonsense += count(text, /[\p{Co}\p{Cn}\ufffd]|[^\P{Cc}\s\u0085]/gu)
     letters += count(text, /[a-z]/gi)
     vowels += count(text, /[aeiouy]/gi)
   }
-  if (characters > mostCharacters)
-    throw new AppError('too_large', `The text of the file has ${characters} characters; ${mostCharacters} can be taken.`)
   if (nonsense > seen * mostNonsense)
     throw new AppError(
       'unprocessable',

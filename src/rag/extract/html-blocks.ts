@@ -6,7 +6,7 @@ import { describeRow, isHeader } from './read-csv.ts'
 export interface HtmlNode {
   readonly nodeType: number
   readonly localName?: string | null
-  readonly textContent: string | null
+  readonly textContent: string
   readonly childNodes: Iterable<HtmlNode>
   getAttribute?(name: string): string | null
 }
@@ -54,9 +54,9 @@ export function readHtmlBlocks(root: HtmlNode, { skipsFrame = false }: HtmlBlock
 
   function walk(node: HtmlNode, type: 'paragraph' | 'list-item'): void {
     for (const child of node.childNodes) {
-      if (child.nodeType === 3) line += (child.textContent ?? '').replace(/\s+/g, ' ')
-      const name = child.nodeType === 1 ? (child.localName ?? '').toLowerCase() : ''
-      if (name === '' || skipped.has(name) || isHidden(child)) continue
+      if (child.nodeType === 3) line += child.textContent.replace(/\s+/g, ' ')
+      const name = child.nodeType === 1 ? nameOf(child) : undefined
+      if (name === undefined || skipped.has(name) || isHidden(child)) continue
       if (name === 'br') line += '\n'
       else if (name === 'li' || blockElements.has(name)) {
         flush(type)
@@ -84,6 +84,8 @@ export function readHtmlBlocks(root: HtmlNode, { skipsFrame = false }: HtmlBlock
   return blocks
 }
 
+const nameOf = ({ localName }: HtmlNode): string | undefined => localName?.toLowerCase()
+
 function isHidden(node: HtmlNode): boolean {
   return node.getAttribute?.('hidden') != null || node.getAttribute?.('aria-hidden') === 'true'
 }
@@ -100,9 +102,9 @@ function tidy(text: string): string {
 function inlineText(node: HtmlNode): string {
   let text = ''
   for (const child of node.childNodes) {
-    const name = (child.localName ?? '').toLowerCase()
-    if (child.nodeType === 3) text += child.textContent ?? ''
-    else if (child.nodeType === 1 && !unseen.includes(name))
+    const name = nameOf(child)
+    if (child.nodeType === 3) text += child.textContent
+    else if (name !== undefined && !unseen.includes(name))
       text += name === 'br' || blockElements.has(name) || name === 'li' ? ` ${inlineText(child)} ` : inlineText(child)
   }
   return text.replace(/\s+/g, ' ')
@@ -111,7 +113,7 @@ function inlineText(node: HtmlNode): string {
 function codeText(node: HtmlNode): string {
   let text = ''
   for (const child of node.childNodes) {
-    if (child.nodeType === 3) text += child.textContent ?? ''
+    if (child.nodeType === 3) text += child.textContent
     else if (child.nodeType === 1) text += child.localName === 'br' ? '\n' : codeText(child)
   }
   return text
@@ -119,7 +121,7 @@ function codeText(node: HtmlNode): string {
 
 /** A table that only places things on the page. */
 function isLayout(table: HtmlNode): boolean {
-  return [...descendants(table)].some(({ localName }) => /^(?:table|h[1-6]|pre)$/.test(localName ?? ''))
+  return [...descendants(table)].some(({ localName }) => /^(?:table|h[1-6]|pre)$/.test(`${localName}`))
 }
 
 function* descendants(node: HtmlNode): Generator<HtmlNode> {
@@ -148,7 +150,7 @@ function readTable(table: HtmlNode): Block[] {
 function readRow(row: HtmlNode): { cells: string[]; isHeader: boolean } {
   const found = [...row.childNodes].filter(({ localName }) => localName === 'td' || localName === 'th')
   const cells = found.flatMap((cell) => {
-    const span = Math.min(100, Number(cell.getAttribute?.('colspan') ?? 1) || 1)
+    const span = Math.max(1, Math.min(100, Math.trunc(Number(cell.getAttribute?.('colspan'))) || 1))
     return [tidy(inlineText(cell)), ...Array.from({ length: span - 1 }, () => '')]
   })
   return { cells, isHeader: found.length > 0 && found.every(({ localName }) => localName === 'th') }

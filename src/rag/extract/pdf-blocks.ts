@@ -17,7 +17,8 @@ export function readPdfBlocks(pages: readonly PdfPage[], outline: Outline): Bloc
   let open: PdfLine[] = []
   let openLevel: number | undefined
   const end = () => {
-    if (open.length > 0) blocks.push(toBlock(open, openLevel))
+    const [first] = open
+    if (first !== undefined) blocks.push({ ...toBlock(open, openLevel), page: first.page })
     open = []
   }
   for (const line of lines) {
@@ -78,10 +79,9 @@ function isApart(before: PdfLine, line: PdfLine, { gap, isHeading }: Spacing): b
 
 function toBlock(lines: readonly PdfLine[], level: number | undefined): Block {
   const text = lines.reduce((joined, { text: line }) => joinLines(joined, line), '')
-  const page = lines[0]?.page ?? 1
-  if (level !== undefined) return { type: 'heading', text, level, page }
+  if (level !== undefined) return { type: 'heading', text, level }
   const isItem = bullet.test(text) || leader.test(text)
-  return { type: isItem ? 'list-item' : 'paragraph', text: text.replace(leader, ' … '), page }
+  return { type: isItem ? 'list-item' : 'paragraph', text: text.replace(leader, ' … ') }
 }
 
 /** A word that was parted at the end of a line is put together again. */

@@ -68,8 +68,9 @@ export function dropRunningLines(pages: readonly PdfPage[]): PdfPage[] {
     for (const found of new Set(page.lines.filter((line) => isAtEdge(line, page)).map(shape)))
       counts.set(found, (counts.get(found) ?? 0) + 1)
   const least = Math.max(3, pages.length * 0.4)
+  const running = new Set([...counts].flatMap(([found, count]) => (count >= least ? [found] : [])))
   return pages.map((page) => ({
     ...page,
-    lines: page.lines.filter((line) => !(isAtEdge(line, page) && (counts.get(shape(line)) ?? 0) >= least)),
+    lines: page.lines.filter((line) => !(isAtEdge(line, page) && running.has(shape(line)))),
   }))
 }

@@ -1,6 +1,6 @@
 import type { Block, ReadDocument } from './blocks.ts'
 
-const languages: Readonly<Record<string, string>> = Object.fromEntries(
+const languages: ReadonlyMap<string, string> = new Map(
   [
     'c:c,h cpp:cc,cpp,cxx,hpp,hh csharp:cs clojure:clj,cljs css:css,scss,less dart:dart diff:diff,patch dockerfile:dockerfile',
     'elixir:ex,exs erlang:erl go:go graphql:graphql,gql haskell:hs ini:ini,cfg,conf,properties,env java:java',
@@ -13,14 +13,14 @@ const languages: Readonly<Record<string, string>> = Object.fromEntries(
     .split(' ')
     .flatMap((row) => {
       const [language = '', endings = ''] = row.split(':')
-      return endings.split(',').map((ending) => [ending, language])
+      return endings.split(',').map((ending) => [ending, language] as const)
     }),
 )
 
 /** The language of a source file, by its name; undefined where the name tells none. */
 export function programmingLanguageOf(name: string): string | undefined {
-  const file = name.split(/[/\\]/).at(-1)?.toLowerCase() ?? ''
-  return languages[file.includes('.') ? (file.split('.').at(-1) ?? '') : file]
+  // The ending, or the whole name where it has none: `Makefile`.
+  return languages.get(name.toLowerCase().replace(/^.*[/\\.]/s, ''))
 }
 
 /**

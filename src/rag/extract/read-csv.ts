@@ -50,7 +50,7 @@ function detectDelimiter(text: string): string {
     .slice(0, 20)
   const rated = delimiters.map((delimiter) => {
     const columns = lines.map((line) => line.replace(/"(?:[^"]|"")*"/g, '').split(delimiter).length)
-    const usual = columns[0] ?? 1
+    const [usual = 1] = columns
     const alike = columns.filter((count) => count === usual).length / Math.max(1, columns.length)
     return { delimiter, rating: usual < 2 ? 0 : alike * 100 + Math.min(usual, 50) }
   })

@@ -44,7 +44,7 @@ function textOf(document: HtmlDocument, selector: string): string | undefined {
 }
 
 function decodeHref(href: string): string {
-  const path = href.split('#')[0] ?? ''
+  const path = href.replace(/#.*/s, '')
   try {
     return decodeURIComponent(path)
   } catch {

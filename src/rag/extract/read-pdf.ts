@@ -60,12 +60,12 @@ async function readPage(pdf: Pdf, number: number): Promise<PdfPage> {
   if (page === undefined) return { number, height: 0, lines: [] }
   const [, bottom = 0, , top = 0] = page.view
   const { items } = await page.getTextContent()
-  const runs = items.flatMap((item): PdfRun[] => {
-    if (!('str' in item)) return []
-    const [, , shear, scale, x, y] = item.transform.map(Number)
-    const size = Math.hypot(shear ?? 0, scale ?? 0)
-    return [{ text: item.str, x: x ?? 0, y: (y ?? 0) - bottom, width: item.width, size, endsLine: item.hasEOL }]
-  })
+  const runs = items
+    .filter((item) => 'str' in item)
+    .map(({ str, transform, width, hasEOL }): PdfRun => {
+      const [, , shear = 0, scale = 0, x = 0, y = 0] = transform.map(Number)
+      return { text: str, x, y: y - bottom, width, size: Math.hypot(shear, scale), endsLine: hasEOL }
+    })
   page.cleanup()
   return { number, height: top - bottom, lines: joinRuns(runs, number) }
 }

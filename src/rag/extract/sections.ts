@@ -39,8 +39,9 @@ export function outlineBlocks(blocks: readonly Block[]): Outlined {
     text += block.text
     before = block
     if (block.type === 'heading') {
-      const level = block.level ?? 1
-      while (headings.length > 0 && (headings.at(-1)?.level ?? 0) >= level) headings.pop()
+      const { level = 1 } = block
+      const outer = headings.findIndex((heading) => heading.level >= level)
+      if (outer !== -1) headings.length = outer
       headings.push({ level, text: block.text.replace(/\s+/g, ' ') })
     }
     const open = sections.at(-1)
