@@ -1,11 +1,12 @@
 import { basename, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { runConversion } from '../models/convert/convert-process.ts'
 import { installConverted } from '../models/install-converted.ts'
-import { isInside, modelEnding } from '../models/model-name.ts'
-import { withLock } from '../models/process-lock.ts'
-import { findSize } from '../models/verified-file.ts'
+import { isInside } from '../models/model-name.ts'
+import { claimModelFile } from '../models/quantize-files.ts'
+import { makeFolder } from '../storage/make-folder.ts'
 import { type Context, configOf, describeFailure } from './context.ts'
 import { showSetup } from './show-setup.ts'
 import { waitForStop } from './stop-signals.ts'
@@ -20,23 +21,18 @@ export async function convertModel(context: Context, { signal } = waitForStop(co
   try {
     if (!isInside(name))
       throw new AppError('invalid', `The name must be one that a model may have, but is ${JSON.stringify(name)}.`)
-    const target = join(modelsDir, `${name}${modelEnding}`)
-    if ((await findSize(target)) !== undefined)
-      throw new AppError('conflict', `There is a model "${name}" already. Give another name.`)
+    makeFolder(modelsDir)
+    await using claimed = await claimModelFile({ modelsDir, now: Date.now, wait: (ms) => setTimeout(ms) }, name, signal)
+    const { file: target } = claimed
     const onnxTarget = join(folder, 'model.onnx')
     const report = ({ done, total }: { done: number; total: number }) => show({ type: 'convert-progress', done, total })
-    const lock = {
-      path: `${target}.lock`,
-      now: Date.now,
-      wait: (ms: number) => setTimeout(ms),
-      onWait: () => show({ type: 'download-wait' }),
-    }
     const convert = (file: string) => runConversion({ folder, target: file, onnxTarget, outputType: 'auto' }, report, signal)
-    await withLock(lock, () => installConverted({ target, origin: undefined, convert }, signal), signal)
+    await installConverted({ target, origin: undefined, convert }, signal)
     show({ type: 'model-ready', file: target, name })
     return 0
   } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    throw new AppError(error.code, describeFailure(error, language, say), { cause: error })
+    const told = toDiskError(error, modelsDir)
+    if (!(told instanceof AppError)) throw error
+    throw new AppError(told.code, describeFailure(told, language, say), { cause: error })
   }
 }

@@ -1,7 +1,8 @@
 import { mkdir, rename, rm, rmdir } from 'node:fs/promises'
-import { basename, dirname, join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { isSystemError, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
+import { lockOf } from './claim-name.ts'
 import { onnxFile } from './onnx-models.ts'
 import { withLock } from './process-lock.ts'
 import { reportOf } from './quantize-report.ts'
@@ -24,7 +25,8 @@ export type RemoveOptions = Readonly<{
 
 /**
  * Removes an installed model by its exact name: all of its files, their records, and what an unfinished download left.
- * Gives its name. Throws `not_found`, `invalid` (a name that leads out of the folder), `conflict` (in use, or being downloaded).
+ * Gives its name. Throws `not_found`, `invalid` (a name that leads out of the folder), `conflict` (in use, or
+ * being downloaded, made or measured).
  */
 export async function removeModel(options: RemoveOptions, name: string): Promise<string> {
   const { modelsDir, describe, isInUse, now, wait } = options
@@ -39,11 +41,11 @@ export async function removeModel(options: RemoveOptions, name: string): Promise
     )
   const [first = model.path] = model.files
   const onWait = () => {
-    throw new AppError('conflict', `The model "${model.name}" is being downloaded. Stop that first.`)
+    throw new AppError('conflict', `The model "${model.name}" is being downloaded, made or measured. Stop that first.`)
   }
   // As those who write it have it: a checkpoint is its folder.
-  const locked = first.endsWith(onnxFile) ? dirname(first) : join(modelsDir, basename(first))
-  const lock = { path: `${locked}.lock`, now, wait, onWait }
+  const path = first.endsWith(onnxFile) ? `${dirname(first)}.lock` : lockOf(modelsDir, first)
+  const lock = { path, now, wait, onWait }
   const work = async () => {
     const besides = (file: string) => [recordOf(file), reportOf(file), ...filesOfPart(`${file}.part`)]
     // The first file last: as long as it is there, the removal can be asked for again.

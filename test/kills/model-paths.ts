@@ -20,6 +20,7 @@ import type { Left, SavePath } from './save-paths.ts'
 
 const never = new AbortController().signal
 const threads = 1
+const clock = { now: Date.now, wait: (ms: number) => wait(ms) }
 const pieces = ['GGUF ', 'of '.repeat(10_000), 'many '.repeat(10_000), 'pieces']
 const whole = pieces.join('')
 const given = ['adapter.gguf', 'base.gguf']
@@ -60,7 +61,7 @@ async function openModels(folder: string, name: string): Promise<Models> {
     async keepOnly(name) {
       for (const model of await listMade())
         if (model !== name && model !== `${name}-too`)
-          await removeModel({ modelsDir, describe: registry.describe, isInUse: () => false, now: Date.now, wait }, model)
+          await removeModel({ modelsDir, describe: registry.describe, isInUse: () => false, ...clock }, model)
       equal((await readdir(modelsDir)).filter((file) => /-\d+\.part/.test(file)).join(), '')
     },
   }
@@ -88,7 +89,7 @@ async function* toBytes(texts: readonly string[]): AsyncGenerator<Uint8Array> {
 export async function openQuantizePath(folder: string): Promise<SavePath> {
   const { modelsDir, registry, listMade, checkMade, keepOnly } = await openModels(folder, 'quantized')
   const quantizations = createQuantizations({
-    ...{ modelsDir, findModel: registry.find, quantize, oneJob: createOneJob(), threads, now: Date.now },
+    ...{ modelsDir, findModel: registry.find, quantize, oneJob: createOneJob(), threads, ...clock },
     share: ({ work }) => work,
     measure: async function* () {
       yield { type: 'measure-end', measurement }
@@ -114,7 +115,7 @@ export async function openQuantizePath(folder: string): Promise<SavePath> {
 export async function openMergePath(folder: string): Promise<SavePath> {
   const { modelsDir, registry, checkMade, keepOnly } = await openModels(folder, 'merged')
   const merges = createMerges({
-    ...{ modelsDir, findModel: registry.find, aliases: new Map(), merge, quantize, oneJob: createOneJob(), threads },
+    ...{ modelsDir, findModel: registry.find, aliases: new Map(), merge, quantize, oneJob: createOneJob(), threads, ...clock },
     share: ({ work }) => work,
     readFacts: async () => ({ quantization: 'Q8_0' }),
   })
@@ -137,8 +138,8 @@ export async function openAdapterPath(folder: string): Promise<SavePath> {
     name: 'adapter',
     check: checkMade,
     async save(name) {
-      await installAdapter(modelsDir, adapter, name)
-      await copyModel({ modelsDir, registry }, name, `${name}-too`)
+      await installAdapter({ modelsDir, ...clock }, adapter, name)
+      await copyModel({ modelsDir, registry, ...clock }, name, `${name}-too`)
       await keepOnly(name)
     },
   }
