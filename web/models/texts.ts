@@ -238,6 +238,14 @@ export const texts = {
     en: 'It goes on while you look at other pages. Closing this window stops it.',
     es: 'Sigue mientras miras otras páginas. Cerrar esta ventana lo detiene.',
   },
+  makings: { en: 'Being made elsewhere', es: 'Se están haciendo en otra parte' },
+  makingRuns: { en: 'under way.', es: 'en marcha.' },
+  makingHint: {
+    en: 'Begun in another window, by another admin or by a command. Stopping one stops it for whoever began it.',
+    es: 'Los empezó otra ventana, otro administrador o un comando. Detener uno lo detiene también para quien lo empezó.',
+  },
+  makingDone: { en: '{name} is there.', es: 'Ya está {name}.' },
+  stopMaking: { en: 'Stop the work on {name}', es: 'Detener el trabajo con {name}' },
   stopJob: { en: 'Stop the work', es: 'Detener el trabajo' },
   jobMade: { en: '{name} is there: {size}.', es: 'Ya está {name}: {size}.' },
   jobFallback: {
