@@ -118,14 +118,15 @@ async function lookAt({ path, now, host = hostname() }: Pick<LockOptions, 'path'
     () => undefined,
   )
   if (owner === undefined || beatenMs === undefined) return { owner, beatenMs, isFree: true, isLate: false }
-  const isFree = broken.has(path) || (owner !== '' && !isAlive(owner, host))
+  const isFree = broken.has(path) || !isAlive(owner, host)
   return { owner, beatenMs, isFree, isLate: Math.abs(now() - beatenMs) > staleMs }
 }
 
-/** Removes the lock of a process that is gone. */
+/** Removes the lock of a process that is gone, or of another machine that has not beaten it for a day. Files that are no lock of ours stay. */
 export async function removeLeftLock(path: string, now: () => number): Promise<void> {
-  const { isFree, owner } = await lookAt({ path, now })
-  if (isFree) await removeStale(path, owner)
+  const { isFree, owner, beatenMs = now() } = await lookAt({ path, now })
+  const isLong = lockFormat.test(owner ?? '') && now() - beatenMs > 24 * 3600 * 1000
+  if (isFree || isLong) await removeStale(path, owner)
 }
 
 /** Removes the lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
@@ -152,11 +153,12 @@ async function findOwner(path: string): Promise<string | undefined> {
   }
 }
 
+const lockFormat = /^(?<pid>\d+) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?: (?<host>\S+))?$/
+
 function isAlive(owner: string, here: string): boolean {
-  const [number, , host = here] = owner.split(' ')
-  // Containers that share a folder cannot see each other's processes: only the beat tells of them.
-  if (host !== here) return true
-  const pid = Number(number)
-  if (pid === process.pid) return held.has(owner)
-  return isProcessAlive(pid)
+  const { pid, host = here } = lockFormat.exec(owner)?.groups ?? {}
+  // Half written, or not by us. And containers that share a folder cannot see each other's processes. Only the beat tells of them.
+  if (pid === undefined || host !== here) return true
+  if (Number(pid) === process.pid) return held.has(owner)
+  return isProcessAlive(Number(pid))
 }

@@ -140,7 +140,6 @@ test.each([
     save: ({ modelsDir, registry }) =>
       removeModel({ modelsDir, describe: registry.describe, isInUse: () => false, ...clock }, name),
     read,
-    isFine: (found, { before, fault }) => isBroken(fault) && isPartOf(found, before),
   })
 })
 
