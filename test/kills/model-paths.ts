@@ -1,5 +1,5 @@
 import { equal, ok } from 'node:assert/strict'
-import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { writeBeside } from '../../src/engine/disk.ts'
@@ -141,6 +141,36 @@ export async function openAdapterPath(folder: string): Promise<SavePath> {
       await installAdapter({ modelsDir, ...clock }, adapter, name)
       await copyModel({ modelsDir, registry, ...clock }, name, `${name}-too`)
       await keepOnly(name)
+    },
+  }
+}
+
+const first = 'one-00001-of-00002.gguf'
+const second = 'one-00002-of-00002.gguf'
+const ofModel = [first, `${first}.sha256`, 'one-00001-of-00002.report.json', second, `${second}.sha256`].sort()
+
+/** A model of two files, with its report, in a folder of its own, which is removed. */
+export async function openRemovalPath(folder: string): Promise<SavePath> {
+  const modelsDir = join(folder, 'removed')
+  await mkdir(modelsDir, { recursive: true })
+  await removeUnfinished(modelsDir, { isStart: true })
+  const { describe } = createModelRegistry(modelsDir)
+  return {
+    name: 'removal',
+    async check({ saved }) {
+      for (const entry of await readdir(modelsDir, { withFileTypes: true })) {
+        if (!entry.isDirectory()) continue
+        const files = (await readdir(join(modelsDir, entry.name))).sort().join()
+        ok(['', ofModel.join()].includes(files), `of ${entry.name} is left: ${files}`)
+        ok(files === '' || !saved.includes(entry.name), `${entry.name} was removed, and is there`)
+      }
+    },
+    async save(name) {
+      const making = join(folder, `making-${name}`)
+      await mkdir(making)
+      for (const file of ofModel) await writeFile(join(making, file), pieces[0] ?? '')
+      await rename(making, join(modelsDir, name))
+      await removeModel({ modelsDir, describe, isInUse: () => false, ...clock }, `${name}/${first}`)
     },
   }
 }
