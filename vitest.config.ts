@@ -3,6 +3,7 @@ import { freemem } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { isLong } from './test/case-count.ts'
+import { isOfOtherThings } from './test/postgres/of-other-things.ts'
 
 // Each test has a folder and a database of its own, for a second: in memory where there is room, as a disk would be most of the time.
 const memory = '/dev/shm'
@@ -24,15 +25,11 @@ function hasRoom(folder: string): boolean {
 /** Tests of PostgreSQL itself. */
 const ofPostgres = 'test/unit/postgres-*.test.ts'
 
-/** Of what is said on the wire, of engines, models and the outside: the same whatever the service keeps its rows in. */
-const ofOtherThings =
-  /\/(anthropic|api-docs|bench|broken|cli(ent)?[-.](?!backup|keys)|cloud-|clouds(-servers)?\.|doctor|embed-(batches|process|snapshots)|embedd|engine|given|http|json|key-scopes|kills-service|lifecycle|merge|metrics|models|ollama|openai-(?!stored)|peer|predict-(?!cache)|providers|pull|quantize|quota-|rate|rollout-answers|security|setup|signed|slow|sockets|tool|tracing|user-given|vector|watching|web|wire)/
-
 /** The unit tests that keep something: they say so by what they start. A long run has those of other things, too. */
 const keepSomething = globSync('test/unit/*.test.ts').filter(
   (file) =>
     /startServer|databaseAt|World\(|from '\.\.\/(server|collections-world)/.test(readFileSync(file, 'utf8')) &&
-    (isLong || !ofOtherThings.test(file)),
+    (isLong || !isOfOtherThings(file)),
 )
 
 // unit: scripted engine, no model; postgres: those of them that keep something, on PostgreSQL; replicas: processes behind nginx; model: the real small model; clients: clients of the APIs, with both; web: headless Chromium; tours: the pages on the real model.

@@ -35,6 +35,7 @@ export type Session = Readonly<{ access_token: string; token_type: 'bearer'; exp
 export type { DocumentChunk, DocumentsAnswerEvent, IngestMessage, ListedDocument } from './client/documents.ts'
 export type {
   EndedPull,
+  Making,
   ModelAnswer,
   ModelList,
   ModelMemory,

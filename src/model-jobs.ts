@@ -102,8 +102,9 @@ export async function openModelJobs(
   })
   const remove = (name: string) =>
     removeModel({ modelsDir, describe: registry.describe, isInUse: host.isInUse, refuse, now, wait }, name)
+  const claiming = { modelsDir, now, wait }
   const making = {
-    modelsDir,
+    ...claiming,
     findModel: registry.find,
     quantize: (job: QuantizeJob, signal: AbortSignal) => tellWork(activity, () => runQuantization(job, { spawn, signal })),
     oneJob: closer.use(createOneJob()),
@@ -111,7 +112,7 @@ export async function openModelJobs(
     threads: config.threads > 0 ? config.threads : availableParallelism(),
   }
   const measure = (job: MeasureJob, signal: AbortSignal) => tellWork(activity, () => runMeasurement(job, { spawn, signal }))
-  const quantize = quantizeRoutes(createQuantizations({ ...making, measure, now }))
+  const quantize = quantizeRoutes(createQuantizations({ ...making, measure }))
   const merge = mergeRoutes(
     createMerges({
       ...making,
@@ -128,7 +129,7 @@ export async function openModelJobs(
     files: createModelFiles(registry),
     pulls,
     remove,
-    copy: (source, target) => copyModel({ modelsDir, registry }, source, target),
+    copy: (source, target) => copyModel({ ...claiming, registry }, source, target),
     isInstalled: (name) =>
       registry.find(config.modelAliases.get(name) ?? name).then(
         () => true,

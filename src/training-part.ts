@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync } from 'fastify'
 import { openToKeys } from './auth/key-scopes.ts'
@@ -77,7 +78,7 @@ export async function openTraining(config: Config, parts: TrainingParts, closer:
       findBase: (name) => findBase(config, host, name),
       inspectBase: inspectTrainable,
       checkName: (name) => checkName(modelsDir, name),
-      installAdapter: (file, name) => installAdapter(modelsDir, file, name),
+      installAdapter: (file, name) => installAdapter({ modelsDir, now, wait: (ms) => wait(ms) }, file, name),
       machine: async () => machineOf(config, host),
       freeBytes,
       createId: randomUUID,

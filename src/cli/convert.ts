@@ -1,11 +1,12 @@
 import { basename, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { runConversion } from '../models/convert/convert-process.ts'
 import { installConverted } from '../models/install-converted.ts'
-import { isInside, modelEnding } from '../models/model-name.ts'
-import { withLock } from '../models/process-lock.ts'
-import { findSize } from '../models/verified-file.ts'
+import { isInside } from '../models/model-name.ts'
+import { claimModelFile } from '../models/quantize-files.ts'
+import { makeFolder } from '../storage/make-folder.ts'
 import { type Context, configOf } from './context.ts'
 import { inLanguage } from './in-language.ts'
 import { showSetup } from './show-setup.ts'
@@ -21,27 +22,18 @@ export async function convertModel(context: Context, { signal } = waitForStop(co
   return inLanguage(context, async () => {
     if (!isInside(name))
       throw new AppError('invalid', `The name must be one that a model may have, but is ${JSON.stringify(name)}.`)
-    const target = join(modelsDir, `${name}${modelEnding}`)
-    const onnxTarget = join(folder, 'model.onnx')
-    const report = ({ done, total }: { done: number; total: number }) => show({ type: 'convert-progress', done, total })
-    const lock = {
-      path: `${target}.lock`,
-      now: Date.now,
-      wait: (ms: number) => setTimeout(ms),
-      onWait: () => show({ type: 'download-wait' }),
+    try {
+      makeFolder(modelsDir)
+      await using claimed = await claimModelFile({ modelsDir, now: Date.now, wait: (ms) => setTimeout(ms) }, name, signal)
+      const { file: target } = claimed
+      const onnxTarget = join(folder, 'model.onnx')
+      const report = ({ done, total }: { done: number; total: number }) => show({ type: 'convert-progress', done, total })
+      const convert = (file: string) => runConversion({ folder, target: file, onnxTarget, outputType: 'auto' }, report, signal)
+      await installConverted({ target, origin: undefined, convert }, signal)
+      show({ type: 'model-ready', file: target, name })
+    } catch (error) {
+      throw toDiskError(error, modelsDir)
     }
-    const convert = (file: string) => runConversion({ folder, target: file, onnxTarget, outputType: 'auto' }, report, signal)
-    await withLock(
-      lock,
-      async () => {
-        // Whoever had the lock may have made it.
-        if ((await findSize(target)) !== undefined)
-          throw new AppError('conflict', `There is a model "${name}" already. Give another name.`)
-        await installConverted({ target, origin: undefined, convert }, signal)
-      },
-      signal,
-    )
-    show({ type: 'model-ready', file: target, name })
     return 0
   })
 }

@@ -1,3 +1,4 @@
+import type { MakingStage } from '../models/making-jobs.ts'
 import type { QuantizeReport } from '../models/quantize-report.ts'
 import type { QuantizeAnswer, QuantizeBody } from '../models/quantize-schema.ts'
 import type { ModelsAnswer } from '../models/schema.ts'
@@ -56,6 +57,20 @@ export type EndedPull = Readonly<{
 }>
 export type PullList = Readonly<{ pulls: readonly RunningPull[]; ended: readonly EndedPull[] }>
 
+/** A quantization or merge, of whichever process. */
+export type Making = Readonly<{
+  id: string
+  kind: 'quantization' | 'merge'
+  model: string
+  quantization: string | null
+  state: 'running' | 'completed' | 'failed' | 'cancelled' | 'interrupted'
+  progress: Readonly<{ stage: MakingStage; done: number; total: number }> | null
+  made: string | null
+  error: Readonly<{ code: string; message: string }> | null
+  created_at: string
+  ended_at: string | null
+}>
+
 export type QuantizeEvent =
   | Readonly<{ type: 'calibrate' | 'measure'; chunk: number; chunks: number }>
   | Readonly<{ type: 'tensor'; tensor: number; tensors: number }>
@@ -81,6 +96,10 @@ export function modelClient({ call, json, done }: Transport) {
     pulls: (signal?: AbortSignal) => json<PullList>('GET', '/models/pulls', undefined, signal),
     /** Stops a pull for all who watch it; what arrived is kept. */
     cancelPull: (id: string) => done('DELETE', `/models/pulls/${encodeURIComponent(id)}`),
+    /** Quantizations and merges that run, whoever began them, and how the last ones ended. */
+    makings: (signal?: AbortSignal) => json<Readonly<{ items: readonly Making[] }>>('GET', '/models/jobs', undefined, signal),
+    /** Stops one for whoever began it. */
+    stopMaking: (id: string) => done('DELETE', `/models/jobs/${encodeURIComponent(id)}`),
     removeModel: (name: string) => json<Readonly<{ name: string }>>('DELETE', `/models/${encodeURIComponent(name)}`),
   }
 }

@@ -1,5 +1,6 @@
 import { dirname, join, relative, sep } from 'node:path'
 import type { TensorWritten } from '../engine/gguf/gguf-writer.ts'
+import { lockOf } from './claim-name.ts'
 import { isBert } from './convert/bert-checkpoint.ts'
 import type { Conversion } from './convert/convert.ts'
 import type { PullEvent } from './download-events.ts'
@@ -32,10 +33,10 @@ export async function* convertPulled(
   const { folder, repository } = checkpoint
   const feed = createEventFeed()
   const isOnnx = await isBert(folder)
-  const locked = isOnnx ? folder : join(modelsDir, `${repository.split('/').at(-1)}${modelEnding}`)
+  const lock = isOnnx ? `${folder}.lock` : lockOf(modelsDir, `${repository.split('/').at(-1)}${modelEnding}`)
   const onWait = () => feed.push({ type: 'download-wait' })
   const convert = isOnnx ? convertToOnnx : convertToGguf
-  const work = withLock({ path: `${locked}.lock`, now, wait, onWait }, () => convert(options, checkpoint, feed, signal), signal)
+  const work = withLock({ path: lock, now, wait, onWait }, () => convert(options, checkpoint, feed, signal), signal)
   work.then(
     () => feed.end(),
     (error: unknown) => feed.end(error),

@@ -1,7 +1,8 @@
 import { copyFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { discard, toDiskError } from '../engine/disk.ts'
-import { installPart, newModelFile } from './quantize-files.ts'
+import type { ClaimParts } from './claim-name.ts'
+import { claimModelFile, installPart } from './quantize-files.ts'
 import { partOf, removeUnfinished } from './unfinished.ts'
 import { findSize, hashFile, saveRecord } from './verified-file.ts'
 
@@ -10,12 +11,13 @@ import { findSize, hashFile, saveRecord } from './verified-file.ts'
  * sudden end, nothing is left to do. On failure nothing remains. Throws `invalid` for a name that no model can have, `conflict` when there
  * is another such model, `storage_full`, `unavailable` (the folder cannot be written).
  */
-export async function installAdapter(modelsDir: string, file: string, name: string): Promise<void> {
-  const there = join(modelsDir, `${name}.gguf`)
+export async function installAdapter(parts: ClaimParts, file: string, name: string): Promise<void> {
+  const there = join(parts.modelsDir, `${name}.gguf`)
   try {
     const sha256 = await hashFile(file)
     if (await holds(there, file, sha256)) return await saveRecord(there, { sha256, origin: undefined })
-    const target = await newModelFile(modelsDir, name)
+    await using claimed = await claimModelFile(parts, name)
+    const { file: target } = claimed
     const part = partOf(target, 'adapter')
     try {
       await removeUnfinished(dirname(target), { isStart: false })

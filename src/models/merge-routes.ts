@@ -45,13 +45,16 @@ async function toWhole(events: AsyncIterable<MergeProgress>): Promise<MergeAnswe
 }
 
 async function* toFrames(events: AsyncIterable<MergeProgress>): AsyncGenerator<string> {
+  // Not before all has ended: who hears of it may ask for the next one at once.
+  let done = ''
   for await (const event of events) {
-    if (event.type === 'merge-end') yield formatEvent(JSON.stringify(toAnswer(event)), 'done')
+    if (event.type === 'merge-end') done = formatEvent(JSON.stringify(toAnswer(event)), 'done')
     else {
       const { type, tensor, tensors } = event
       yield formatEvent(JSON.stringify({ tensor, tensors }), type === 'merge-progress' ? 'merge' : 'tensor')
     }
   }
+  yield done
 }
 
 function toAnswer({

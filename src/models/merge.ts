@@ -5,10 +5,11 @@ import { isQuantization, type Quantization, quantizations } from '../engine/quan
 import type { MergeJob } from '../engine/train/merge-adapter.ts'
 import type { MergeEvent } from '../engine/train/merge-protocol.ts'
 import { AppError } from '../errors.ts'
+import type { ClaimParts } from './claim-name.ts'
 import type { ShareMaking, Told } from './making-jobs.ts'
 import type { ModelFacts } from './model-kind.ts'
 import type { OneJob } from './one-job.ts'
-import { createPart, installPart, mergedName, modelBytes, newModelFile } from './quantize-files.ts'
+import { claimModelFile, createPart, installPart, mergedName, modelBytes } from './quantize-files.ts'
 import type { InstalledModel, ModelRegistry } from './registry.ts'
 import { partOf } from './unfinished.ts'
 import { hashFile } from './verified-file.ts'
@@ -36,24 +37,24 @@ export type MergeProgress =
 export interface Merges {
   /**
    * Makes a model of a base and an adapter; the last event is `merge-end`. One at a time, and no quantization beside it. The model is
-   * installed when it is whole; stopping before leaves nothing. Throws `not_found`, `invalid`, `conflict` (there is such a model), `busy`,
+   * installed when it is whole; stopping before leaves nothing. Throws `not_found`, `invalid`, `conflict` (there is such a model, or somebody makes one), `busy`,
    * `storage_full`, `unavailable`, `aborted`.
    */
   run(request: MergeRequest, signal: AbortSignal): AsyncGenerator<MergeProgress>
 }
 
-export type MergesParts = Readonly<{
-  modelsDir: string
-  findModel: ModelRegistry['find']
-  /** Other names for models. */
-  aliases: ReadonlyMap<string, string>
-  readFacts: (path: string) => Promise<Pick<ModelFacts, 'quantization'>>
-  merge: (job: MergeJob, signal: AbortSignal) => AsyncIterable<MergeEvent>
-  quantize: (job: QuantizeJob, signal: AbortSignal) => AsyncIterable<QuantizeEvent>
-  oneJob: OneJob
-  share: ShareMaking
-  threads: number
-}>
+export type MergesParts = ClaimParts &
+  Readonly<{
+    findModel: ModelRegistry['find']
+    /** Other names for models. */
+    aliases: ReadonlyMap<string, string>
+    readFacts: (path: string) => Promise<Pick<ModelFacts, 'quantization'>>
+    merge: (job: MergeJob, signal: AbortSignal) => AsyncIterable<MergeEvent>
+    quantize: (job: QuantizeJob, signal: AbortSignal) => AsyncIterable<QuantizeEvent>
+    oneJob: OneJob
+    share: ShareMaking
+    threads: number
+  }>
 
 export function createMerges(parts: MergesParts): Merges {
   return {
@@ -75,7 +76,8 @@ async function* merge(parts: MergesParts, request: MergeRequest, signal: AbortSi
   const quantization = request.quantization ?? (await quantizationOf(parts, base))
   refuseMatrix(quantization)
   const name = request.name?.replace(/\.gguf$/, '') ?? mergedName(base.name, adapter.name, quantization)
-  const file = await newModelFile(parts.modelsDir, name)
+  await using claimed = await claimModelFile(parts, name, signal)
+  const { file } = claimed
   const part = await createPart(file)
   try {
     const fallbackTensors = yield* write(parts, { base, adapter, quantization, file, part }, signal)

@@ -28,12 +28,17 @@ const broken = new Set<string>()
 /** Whoever holds a lock beats it meanwhile, by whatever clock it has. */
 const doubtMs = 3 * beatMs
 
-/**
- * Runs `work` while nobody else does, in this process or another, so that two who want the same file share one download.
- * A lock whose process on this machine is gone is taken over at once; one that nobody has refreshed for half a minute, when nobody does so
- * for some seconds more either: clocks may differ, or have been set.
- */
+/** Runs `work` while nobody else does, in this process or another, so that two who want the same file share one download. */
 export async function withLock<T>(options: LockOptions, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  await using _held = await holdLock(options, signal)
+  return await work()
+}
+
+/**
+ * Gives the lock, which is held until it is disposed of. One whose process on this machine is gone is taken over at once; one that nobody
+ * has refreshed for half a minute, when nobody does so for some seconds more either: clocks may differ, or have been set.
+ */
+export async function holdLock(options: LockOptions, signal?: AbortSignal): Promise<AsyncDisposable> {
   const { host = hostname() } = options
   const owner = `${process.pid} ${randomUUID()} ${host}`
   await takeLock(options, owner, signal)
@@ -41,13 +46,13 @@ export async function withLock<T>(options: LockOptions, work: () => Promise<T>, 
     const time = new Date(options.now())
     utimes(options.path, time, time).catch(() => undefined)
   }, beatMs)
-  try {
-    return await work()
-  } finally {
-    clearInterval(beat)
-    held.delete(owner)
-    // One that stays is taken over: nobody holds it.
-    if ((await findOwner(options.path).catch(() => undefined)) === owner) await discard(options.path)
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(beat)
+      held.delete(owner)
+      // One that stays is taken over: nobody holds it.
+      if ((await findOwner(options.path).catch(() => undefined)) === owner) await discard(options.path)
+    },
   }
 }
 
@@ -55,7 +60,7 @@ async function takeLock(options: LockOptions, owner: string, signal: AbortSignal
   const { path, wait, onWait } = options
   let doubt: Doubt = { beatenMs: undefined, waitedMs: 0 }
   for (let isTold = false; ; ) {
-    if (signal?.aborted) throw new AppError('aborted', 'The download was stopped.')
+    if (signal?.aborted) throw new AppError('aborted', 'It was stopped before it began.')
     if (await makeLock(path, owner)) return
     const found = await lookAt(options)
     doubt = found.isLate && found.beatenMs === doubt.beatenMs ? doubt : { beatenMs: found.beatenMs, waitedMs: 0 }
@@ -113,14 +118,15 @@ async function lookAt({ path, now, host = hostname() }: Pick<LockOptions, 'path'
     () => undefined,
   )
   if (owner === undefined || beatenMs === undefined) return { owner, beatenMs, isFree: true, isLate: false }
-  const isFree = broken.has(path) || (owner !== '' && !isAlive(owner, host))
+  const isFree = broken.has(path) || !isAlive(owner, host)
   return { owner, beatenMs, isFree, isLate: Math.abs(now() - beatenMs) > staleMs }
 }
 
-/** Removes the lock of a process that is gone. */
+/** Removes the lock of a process that is gone, or of another machine that has not beaten it for a day. Files that are no lock of ours stay. */
 export async function removeLeftLock(path: string, now: () => number): Promise<void> {
-  const { isFree, owner } = await lookAt({ path, now })
-  if (isFree) await removeStale(path, owner)
+  const { isFree, owner, beatenMs = now() } = await lookAt({ path, now })
+  const isLong = lockFormat.test(owner ?? '') && now() - beatenMs > 24 * 3600 * 1000
+  if (isFree || isLong) await removeStale(path, owner)
 }
 
 /** Removes the lock of nobody. It is renamed before it is removed, so that of two who find it only one can. */
@@ -147,11 +153,12 @@ async function findOwner(path: string): Promise<string | undefined> {
   }
 }
 
+const lockFormat = /^(?<pid>\d+) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?: (?<host>\S+))?$/
+
 function isAlive(owner: string, here: string): boolean {
-  const [number, , host = here] = owner.split(' ')
-  // Containers that share a folder cannot see each other's processes: only the beat tells of them.
-  if (host !== here) return true
-  const pid = Number(number)
-  if (pid === process.pid) return held.has(owner)
-  return isProcessAlive(pid)
+  const { pid, host = here } = lockFormat.exec(owner)?.groups ?? {}
+  // Half written, or not by us. And containers that share a folder cannot see each other's processes. Only the beat tells of them.
+  if (pid === undefined || host !== here) return true
+  if (Number(pid) === process.pid) return held.has(owner)
+  return isProcessAlive(Number(pid))
 }

@@ -6,6 +6,7 @@ import { discard, toDiskError } from '../engine/disk.ts'
 import { AppError } from '../errors.ts'
 import { makeFolder } from '../storage/make-folder.ts'
 import { type Choice, chooseFiles } from './choose-files.ts'
+import { lockOf } from './claim-name.ts'
 import { createProgress, type PullEvent } from './download-events.ts'
 import { createEventFeed } from './event-feed.ts'
 import { type HubFile, listHubFiles } from './hub-listing.ts'
@@ -89,7 +90,7 @@ async function pull(options: PullOptions, errand: EgressCall, { name, report }: 
   }
   try {
     makeFolder(modelsDir)
-    const lock = { path: `${lockedPath(job, choice)}.lock`, now, wait, onWait: () => report({ type: 'download-wait' }) }
+    const lock = { path: lockPath(job, choice), now, wait, onWait: () => report({ type: 'download-wait' }) }
     await mkdir(dirname(lock.path), { recursive: true })
     const work = choice.type === 'model' ? pullModel : pullCheckpoint
     const ready = await withLock(lock, () => work(job, choice.files, signal), signal)
@@ -104,8 +105,8 @@ type Job = Omit<PullOptions, 'limits'> & TransferOptions & Readonly<{ repository
 
 type Wanted = Readonly<{ file: HubFile; target: string }>
 
-function lockedPath({ modelsDir, repository }: Job, { type, files }: Choice): string {
-  return type === 'model' ? join(modelsDir, nameOf(files[0])) : checkpointFolder(modelsDir, repository)
+function lockPath({ modelsDir, repository }: Job, { type, files }: Choice): string {
+  return type === 'model' ? lockOf(modelsDir, nameOf(files[0])) : `${checkpointFolder(modelsDir, repository)}.lock`
 }
 
 /** The name of a model's file, with the ending that a listing looks for. */

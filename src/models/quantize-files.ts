@@ -3,6 +3,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { discard, toDiskError } from '../engine/disk.ts'
 import { quantizationNames } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
+import { type ClaimParts, claimName } from './claim-name.ts'
 import { isInside } from './model-name.ts'
 import { partOf, removeUnfinished } from './unfinished.ts'
 import { findSize, recordOf, saveRecord, syncFile } from './verified-file.ts'
@@ -46,6 +47,19 @@ export async function newModelFile(modelsDir: string, name: string): Promise<str
     throw new AppError('invalid', `The folder of ${quoted} is a link that leads out of the models folder.`)
   await refuseExisting(file, name)
   return file
+}
+
+export type ClaimedFile = AsyncDisposable & Readonly<{ file: string }>
+
+/** As `newModelFile`, and nobody else can make a model of this name until it is disposed of. Throws `conflict` where somebody does. */
+export async function claimModelFile(parts: ClaimParts, name: string, signal?: AbortSignal): Promise<ClaimedFile> {
+  const file = await newModelFile(parts.modelsDir, name)
+  await using claim = new AsyncDisposableStack()
+  claim.use(await claimName(parts, { file, name }, signal))
+  // Somebody may have been there first, and done.
+  await refuseExisting(file, name)
+  const kept = claim.move()
+  return { file, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 async function refuseExisting(file: string, name: string): Promise<void> {

@@ -77,6 +77,15 @@ export async function saveReport(modelFile: string, report: QuantizeReport): Pro
   }
 }
 
+/** Whether a text is a report. */
+export function isReport(text: string): boolean {
+  try {
+    return Value.Check(quantizeReport, JSON.parse(text))
+  } catch {
+    return false
+  }
+}
+
 /** The report kept beside a model file; undefined when there is none, or when the file is no longer the one that was measured. */
 export async function findReport(modelFile: string): Promise<QuantizeReport | undefined> {
   try {

@@ -82,6 +82,8 @@ async function toWhole(events: AsyncIterable<QuantizeProgress>): Promise<Quantiz
 }
 
 async function* toFrames(events: AsyncIterable<QuantizeProgress>): AsyncGenerator<string> {
+  // Not before all has ended: who hears of it may ask for the next one at once.
+  let done = ''
   for await (const event of events) {
     switch (event.type) {
       case 'calibration-progress':
@@ -94,10 +96,11 @@ async function* toFrames(events: AsyncIterable<QuantizeProgress>): AsyncGenerato
         yield formatEvent(JSON.stringify({ chunk: event.chunk, chunks: event.chunks }), 'measure')
         break
       case 'quantization-end':
-        yield formatEvent(JSON.stringify(toAnswer(event)), 'done')
+        done = formatEvent(JSON.stringify(toAnswer(event)), 'done')
         break
     }
   }
+  yield done
 }
 
 function toAnswer(end: Extract<QuantizeProgress, { type: 'quantization-end' }>): QuantizeAnswer {

@@ -3,9 +3,10 @@ import { discard, toDiskError } from '../engine/disk.ts'
 import type { MeasureEvent, MeasureJob, Measurement, QuantizeEvent, QuantizeJob } from '../engine/local/quantize-protocol.ts'
 import { type Quantization, quantizations } from '../engine/quantization.ts'
 import { AppError } from '../errors.ts'
+import type { ClaimParts } from './claim-name.ts'
 import type { ShareMaking, Told } from './making-jobs.ts'
 import type { OneJob } from './one-job.ts'
-import { createPart, installPart, modelBytes, newModelFile, quantizedName } from './quantize-files.ts'
+import { claimModelFile, createPart, installPart, modelBytes, quantizedName } from './quantize-files.ts'
 import { findReport, type QuantizeReport, saveReport, toRow } from './quantize-report.ts'
 import type { InstalledModel, ModelRegistry } from './registry.ts'
 import { reportText } from './report-text.ts'
@@ -40,24 +41,22 @@ export interface Quantizations {
   /**
    * Makes a new model of an installed one; the last event is `quantization-end`. One at a time. The model is installed when it is
    * whole, before it is measured: stopping after that leaves it without a report, stopping before leaves nothing.
-   * Throws `not_found`, `invalid`, `conflict` (there is such a model), `busy`, `storage_full`, `unavailable`, `aborted`.
+   * Throws `not_found`, `invalid`, `conflict` (there is such a model, or somebody makes one), `busy`, `storage_full`, `unavailable`, `aborted`.
    */
   run(request: QuantizeRequest, signal: AbortSignal): AsyncGenerator<QuantizeProgress>
   /** Throws `not_found` when the model is not there or has no report. */
   report(name: string): Promise<QuantizeReport>
 }
 
-export type QuantizationsParts = Readonly<{
-  modelsDir: string
-  findModel: ModelRegistry['find']
-  quantize: (job: QuantizeJob, signal: AbortSignal) => AsyncIterable<QuantizeEvent>
-  measure: (job: MeasureJob, signal: AbortSignal) => AsyncIterable<MeasureEvent>
-  oneJob: OneJob
-  share: ShareMaking
-  threads: number
-  /** Milliseconds since 1970. */
-  now: () => number
-}>
+export type QuantizationsParts = ClaimParts &
+  Readonly<{
+    findModel: ModelRegistry['find']
+    quantize: (job: QuantizeJob, signal: AbortSignal) => AsyncIterable<QuantizeEvent>
+    measure: (job: MeasureJob, signal: AbortSignal) => AsyncIterable<MeasureEvent>
+    oneJob: OneJob
+    share: ShareMaking
+    threads: number
+  }>
 
 export function createQuantizations(parts: QuantizationsParts): Quantizations {
   const { findModel, oneJob, share } = parts
@@ -94,11 +93,12 @@ async function* quantize(
   request: QuantizeRequest,
   signal: AbortSignal,
 ): AsyncGenerator<QuantizeProgress> {
-  const { modelsDir, findModel } = parts
   refuseMissingMatrix(request)
-  const source = await findModel(request.model)
+  const source = await parts.findModel(request.model)
   const name = request.name?.replace(/\.gguf$/, '') ?? quantizedName(source.name, request.quantization)
-  const file = await newModelFile(modelsDir, name)
+  // Until it has been measured: a report on a model that was removed meanwhile is of no use.
+  await using claimed = await claimModelFile(parts, name, signal)
+  const { file } = claimed
   const fallbackTensors = yield* write(parts, request, { source, name, file }, signal)
   const sizeBytes = await modelBytes(file)
   const end = { type: 'quantization-end', name, sizeBytes, fallbackTensors } as const

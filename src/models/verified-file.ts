@@ -86,6 +86,9 @@ export async function findRecord(path: string): Promise<FileRecord | undefined> 
 
 const recordFormat = /^([0-9a-f]{64}) .*\n# size (\d+) modified (\d+)\n(?:# from (.*)\n)?$/
 
+/** Whether a text is the record of a file of this name. */
+export const isRecord = (text: string, name: string): boolean => recordFormat.test(text) && text.slice(66).startsWith(`${name}\n`)
+
 export async function setAside(path: string): Promise<string> {
   const aside = `${path}.damaged`
   await rename(path, aside)

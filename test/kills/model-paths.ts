@@ -1,5 +1,5 @@
 import { equal, ok } from 'node:assert/strict'
-import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { writeBeside } from '../../src/engine/disk.ts'
@@ -20,6 +20,7 @@ import type { Left, SavePath } from './save-paths.ts'
 
 const never = new AbortController().signal
 const threads = 1
+const clock = { now: Date.now, wait: (ms: number) => wait(ms) }
 const pieces = ['GGUF ', 'of '.repeat(10_000), 'many '.repeat(10_000), 'pieces']
 const whole = pieces.join('')
 const given = ['adapter.gguf', 'base.gguf']
@@ -60,7 +61,7 @@ async function openModels(folder: string, name: string): Promise<Models> {
     async keepOnly(name) {
       for (const model of await listMade())
         if (model !== name && model !== `${name}-too`)
-          await removeModel({ modelsDir, describe: registry.describe, isInUse: () => false, now: Date.now, wait }, model)
+          await removeModel({ modelsDir, describe: registry.describe, isInUse: () => false, ...clock }, model)
       equal((await readdir(modelsDir)).filter((file) => /-\d+\.part/.test(file)).join(), '')
     },
   }
@@ -88,7 +89,7 @@ async function* toBytes(texts: readonly string[]): AsyncGenerator<Uint8Array> {
 export async function openQuantizePath(folder: string): Promise<SavePath> {
   const { modelsDir, registry, listMade, checkMade, keepOnly } = await openModels(folder, 'quantized')
   const quantizations = createQuantizations({
-    ...{ modelsDir, findModel: registry.find, quantize, oneJob: createOneJob(), threads, now: Date.now },
+    ...{ modelsDir, findModel: registry.find, quantize, oneJob: createOneJob(), threads, ...clock },
     share: ({ work }) => work,
     measure: async function* () {
       yield { type: 'measure-end', measurement }
@@ -99,8 +100,8 @@ export async function openQuantizePath(folder: string): Promise<SavePath> {
     async check(left) {
       await checkMade(left)
       const last = left.saved.at(-1)
-      // The last one that was made whole. Where the next one is there, too, its removal may have been cut off.
-      if (last !== undefined && (await listMade()).join() === last)
+      // The last one that was made whole: while it is there, so is its report, also where its removal was cut off.
+      if (last !== undefined && (await listMade()).includes(last))
         equal((await quantizations.report(last)).result.size_bytes, whole.length)
     },
     async save(name) {
@@ -114,7 +115,7 @@ export async function openQuantizePath(folder: string): Promise<SavePath> {
 export async function openMergePath(folder: string): Promise<SavePath> {
   const { modelsDir, registry, checkMade, keepOnly } = await openModels(folder, 'merged')
   const merges = createMerges({
-    ...{ modelsDir, findModel: registry.find, aliases: new Map(), merge, quantize, oneJob: createOneJob(), threads },
+    ...{ modelsDir, findModel: registry.find, aliases: new Map(), merge, quantize, oneJob: createOneJob(), threads, ...clock },
     share: ({ work }) => work,
     readFacts: async () => ({ quantization: 'Q8_0' }),
   })
@@ -137,9 +138,39 @@ export async function openAdapterPath(folder: string): Promise<SavePath> {
     name: 'adapter',
     check: checkMade,
     async save(name) {
-      await installAdapter(modelsDir, adapter, name)
-      await copyModel({ modelsDir, registry }, name, `${name}-too`)
+      await installAdapter({ modelsDir, ...clock }, adapter, name)
+      await copyModel({ modelsDir, registry, ...clock }, name, `${name}-too`)
       await keepOnly(name)
+    },
+  }
+}
+
+const first = 'one-00001-of-00002.gguf'
+const second = 'one-00002-of-00002.gguf'
+const ofModel = [first, `${first}.sha256`, 'one-00001-of-00002.report.json', second, `${second}.sha256`].sort()
+
+/** A model of two files, with its report, in a folder of its own, which is removed. */
+export async function openRemovalPath(folder: string): Promise<SavePath> {
+  const modelsDir = join(folder, 'removed')
+  await mkdir(modelsDir, { recursive: true })
+  await removeUnfinished(modelsDir, { isStart: true })
+  const { describe } = createModelRegistry(modelsDir)
+  return {
+    name: 'removal',
+    async check({ saved }) {
+      for (const entry of await readdir(modelsDir, { withFileTypes: true })) {
+        if (!entry.isDirectory()) continue
+        const files = (await readdir(join(modelsDir, entry.name))).sort().join()
+        ok(['', ofModel.join()].includes(files), `of ${entry.name} is left: ${files}`)
+        ok(files === '' || !saved.includes(entry.name), `${entry.name} was removed, and is there`)
+      }
+    },
+    async save(name) {
+      const making = join(folder, `making-${name}`)
+      await mkdir(making)
+      for (const file of ofModel) await writeFile(join(making, file), pieces[0] ?? '')
+      await rename(making, join(modelsDir, name))
+      await removeModel({ modelsDir, describe, isInUse: () => false, ...clock }, `${name}/${first}`)
     },
   }
 }

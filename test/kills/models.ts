@@ -1,6 +1,6 @@
-// Files of models: one that is pulled, quantized, merged, and an adapter that is installed. Given: the address of a hub, what is pulled
+// Files of models: one that is pulled, quantized, merged, an adapter that is installed, and a model that is removed. Given: the address of a hub, what is pulled
 // there, and its SHA-256.
-import { openAdapterPath, openMergePath, openQuantizePath } from './model-paths.ts'
+import { openAdapterPath, openMergePath, openQuantizePath, openRemovalPath } from './model-paths.ts'
 import { openPullPath } from './pull-path.ts'
 import { savePaths } from './save-paths.ts'
 
@@ -9,4 +9,5 @@ await savePaths(async ({ folder, given: [endpoint = '', name = '', sha256 = ''] 
   await openQuantizePath(folder),
   await openMergePath(folder),
   await openAdapterPath(folder),
+  await openRemovalPath(folder),
 ])

@@ -24,6 +24,7 @@ import { openEgress } from '../open-egress.ts'
 import { measurement } from '../quantizer.ts'
 
 const never = new AbortController().signal
+const clock = { now: Date.now, wait: async () => {} }
 const record = { sha256: 'a'.repeat(64), origin: undefined }
 
 /** A folder of models, which are no more than their names, as a start of the service finds it. */
@@ -89,14 +90,14 @@ const makingIn = ({ modelsDir, registry }: Models) => ({
   quantize,
   oneJob: createOneJob(),
   threads: 1,
-  now: () => 0,
+  ...clock,
 })
 
 test('an adapter is installed whole or not at all', async () => {
   await everyFailure({
     open: openModels,
     prepare: ({ folder }) => writeFile(join(folder, 'adapter.gguf'), 'GGUF adapter'),
-    save: ({ folder, modelsDir }) => installAdapter(modelsDir, join(folder, 'adapter.gguf'), 'polite'),
+    save: ({ folder, modelsDir }) => installAdapter({ modelsDir, ...clock }, join(folder, 'adapter.gguf'), 'polite'),
     read,
     keeps: ofNothing,
     varies: /sha256$/,
@@ -113,7 +114,7 @@ test.each([[named], [split]])('a model gets a second name with all of its files,
     prepare: async (world) => {
       for (const name of names) await addModel(world, name)
     },
-    save: (world) => copyModel(world, names[0] ?? '', 'folder/other'),
+    save: (world) => copyModel({ ...world, ...clock }, names[0] ?? '', 'folder/other'),
     read,
     keeps: ofNothing,
     varies: /sha256$/,
@@ -137,9 +138,8 @@ test.each([
       for (const besides of ['.part', '.part.json']) await writeFile(`${world.at(names[0] ?? '')}${besides}`, '{}')
     },
     save: ({ modelsDir, registry }) =>
-      removeModel({ modelsDir, describe: registry.describe, isInUse: () => false, now: Date.now, wait: async () => {} }, name),
+      removeModel({ modelsDir, describe: registry.describe, isInUse: () => false, ...clock }, name),
     read,
-    isFine: (found, { before, fault }) => isBroken(fault) && isPartOf(found, before),
   })
 })
 

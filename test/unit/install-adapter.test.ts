@@ -11,12 +11,13 @@ async function createFolders() {
   const [modelsDir, adapter] = [join(folder, 'models'), join(folder, 'adapter.gguf')]
   await mkdir(modelsDir)
   await writeFile(adapter, 'GGUF adapter')
-  return { modelsDir, adapter, target: join(modelsDir, 'polite.gguf') }
+  const parts = { modelsDir, now: Date.now, wait: async () => {} }
+  return { parts, modelsDir, adapter, target: join(modelsDir, 'polite.gguf') }
 }
 
 test('an adapter is installed with its checksum, and stays where it was made', async () => {
-  const { modelsDir, adapter, target } = await createFolders()
-  await installAdapter(modelsDir, adapter, 'polite')
+  const { parts, modelsDir, adapter, target } = await createFolders()
+  await installAdapter(parts, adapter, 'polite')
   expect(await readFile(target, 'utf8')).toBe('GGUF adapter')
   expect((await findRecord(target))?.sha256).toBe(await hashFile(adapter))
   expect((await readdir(modelsDir)).sort()).toEqual(['polite.gguf', 'polite.gguf.sha256'])
@@ -24,26 +25,26 @@ test('an adapter is installed with its checksum, and stays where it was made', a
 })
 
 test('an adapter that was installed when the service ended suddenly is installed', async () => {
-  const { modelsDir, adapter, target } = await createFolders()
+  const { parts, adapter, target } = await createFolders()
   await writeFile(target, 'GGUF adapter')
-  await installAdapter(modelsDir, adapter, 'polite')
+  await installAdapter(parts, adapter, 'polite')
   expect((await findRecord(target))?.sha256).toBe(await hashFile(adapter))
 })
 
 test('a model of the same name stays as it is, and so does what is being downloaded beside it', async () => {
-  const { modelsDir, adapter, target } = await createFolders()
+  const { parts, adapter, target } = await createFolders()
   await writeFile(`${target}.part`, 'half of a model')
-  await installAdapter(modelsDir, adapter, 'polite')
+  await installAdapter(parts, adapter, 'polite')
   expect(await readFile(`${target}.part`, 'utf8')).toBe('half of a model')
   await writeFile(target, 'GGUF another')
-  await expect(installAdapter(modelsDir, adapter, 'polite')).rejects.toMatchObject({ code: 'conflict' })
+  await expect(installAdapter(parts, adapter, 'polite')).rejects.toMatchObject({ code: 'conflict' })
   expect(await readFile(target, 'utf8')).toBe('GGUF another')
 })
 
 test('what cannot be recorded is not installed', async () => {
-  const { modelsDir, adapter, target } = await createFolders()
+  const { parts, modelsDir, adapter, target } = await createFolders()
   // No file can have its place.
   await mkdir(`${target}.sha256`)
-  await expect(installAdapter(modelsDir, adapter, 'polite')).rejects.toThrow()
+  await expect(installAdapter(parts, adapter, 'polite')).rejects.toThrow()
   expect(await readdir(modelsDir)).toEqual(['polite.gguf.sha256'])
 })

@@ -14,7 +14,7 @@ test(`kill -9 at ${usualKills} random moments leaves whole models, and a pull go
     program: 'models',
     parametersIn: async () => [hub.endpoint, 'owner/repo', sha256(content)],
   })
-  expect([...killed.keys()]).toEqual(['pull', 'quantize', 'merge', 'adapter'])
+  expect([...killed.keys()]).toEqual(['pull', 'quantize', 'merge', 'adapter', 'removal'])
   const { saved = 0, cut = 0 } = killed.get('pull') ?? {}
   // What is sent when a process dies may be more than it asked to be kept: the ranges in flight, and what is in the sockets.
   expect(hub.sentBytes()).toBeLessThanOrEqual((saved + 2) * content.length + cut * pullLimits.parallel * pullLimits.segmentBytes)

@@ -25,18 +25,19 @@ type Json = Readonly<Record<string, unknown>>
 type Pulls = Readonly<{ pulls: readonly (Json & { id: string })[]; ended: readonly Json[] }>
 type Jobs = Readonly<{ items: readonly (Json & { id: string })[] }>
 
-/** Two services on one database, each with models of its own, whose pulls wait for the gate and whose quantizations hang. */
-async function openReplicas() {
+/** Two services on one database, each with models of its own unless they share them; pulls wait for the gate, and quantizations hang. */
+async function openReplicas({ sharesModels = false } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'simpleia-jobs-'))
   const gate = createGate()
   const hub = await startHub({ repositories: { [repository]: { [file]: content } }, fault: gate.fault })
   const quantizers = scriptedQuantizers(() => [{ type: 'tensor-progress', tensor: 2, tensors: 9 } as const])
   const start = async (name: string) => {
-    await mkdir(join(folder, name))
-    await writeFile(join(folder, name, 'big-f16.gguf'), 'GGUF')
+    const modelsDir = join(folder, sharesModels ? 'shared' : name)
+    await mkdir(modelsDir, { recursive: true })
+    await writeFile(join(modelsDir, 'big-f16.gguf'), 'GGUF')
     const settings = {
       DATABASE_URL: join(folder, 'simpleia.db'),
-      MODELS_DIR: join(folder, name),
+      MODELS_DIR: modelsDir,
       SECRET_KEY: 'the same in all replicas, at least 32 characters',
       HF_ENDPOINT: hub.endpoint,
     }
@@ -133,6 +134,22 @@ test.runIf(onPostgres)(
     expect(await readdir(join(folder, 'first'))).toEqual(['big-f16.gguf'])
   },
 )
+
+test('a quantization into the name that another replica makes a model of is refused', async () => {
+  const { one, other, jobs, folder } = await openReplicas({ sharesModels: true })
+  const body = { model: 'big-f16', quantization: 'Q8_0', report: false }
+  const leaving = new AbortController()
+  const making = one('POST', '/models/quantize', body, leaving.signal).then(collect)
+  await expect.poll(() => jobs(), patient).toMatchObject({ items: [{ state: 'running', progress: { done: 2 } }] })
+  const second = await other('POST', '/models/quantize', body)
+  expect([second.status, await bodyOf(second)]).toMatchObject([
+    409,
+    { error: { code: 'conflict', message: expect.stringContaining('"big-q8_0"') } },
+  ])
+  leaving.abort()
+  await making.catch(() => {})
+  await expect.poll(() => readdir(join(folder, 'shared')), patient).toEqual(['big-f16.gguf'])
+})
 
 test.runIf(onPostgres)('what a replica that was killed left is told as broken off, once, and what others do stays', async () => {
   const { one, other, pulls, db, gate } = await openReplicas()

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +16,7 @@ afterEach(() => rm(folder, { recursive: true }))
 
 /** The lock of a process, beaten so many seconds ago. */
 async function lockOf(pid: number, host: string, secondsAgo = 0): Promise<void> {
-  await writeFile(path, `${pid} 0b8c ${host}`)
+  await writeFile(path, `${pid} ${randomUUID()} ${host}`)
   const time = new Date(Date.now() - secondsAgo * 1000)
   await utimes(path, time, time)
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -105,10 +105,10 @@ describe('a pull', () => {
 
   test('of the file of a dead process takes its lock over', async () => {
     const { run, modelsDir, expectInstalled, types } = await createWorld()
-    await writeFile(join(modelsDir, `${file}.lock`), `${process.pid} of-an-earlier-process-with-this-number`)
+    await writeFile(join(modelsDir, `${file}.lock`), `${process.pid} ${randomUUID()}`)
     await run()
     await expectInstalled()
-    await writeFile(join(modelsDir, `${file}.lock`), '1 alive-but-stuck')
+    await writeFile(join(modelsDir, `${file}.lock`), `1 ${randomUUID()}`)
     await utimes(join(modelsDir, `${file}.lock`), new Date(0), new Date(0))
     await run()
     await expectInstalled()
@@ -118,7 +118,7 @@ describe('a pull', () => {
   test('that is given another name of the file waits for a live process until it is stopped', async () => {
     const stop = new AbortController()
     const { run, modelsDir } = await createWorld({ wait: async () => stop.abort() })
-    await writeFile(join(modelsDir, `${file}.lock`), '1 alive')
+    await writeFile(join(modelsDir, `${file}.lock`), `1 ${randomUUID()}`)
     await expect(run(repository, stop.signal)).rejects.toMatchObject({ code: 'aborted' })
   })
 

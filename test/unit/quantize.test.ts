@@ -184,7 +184,7 @@ describe('who asks for a quantization', () => {
     const leaving = new AbortController()
     const response = await post({}, leaving.signal)
     await response.body?.getReader().read()
-    expect(await files()).toEqual(['big-f16.gguf', `big-q8_0.gguf.quantize-${processMark}.part`])
+    expect(await files()).toEqual(['big-f16.gguf', 'big-q8_0.gguf.lock', `big-q8_0.gguf.quantize-${processMark}.part`])
     expect(await failureOf({ name: 'other' })).toMatchObject({ status: 503, code: 'busy' })
     leaving.abort()
     await expect.poll(files).toEqual(['big-f16.gguf'])

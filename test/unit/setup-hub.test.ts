@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -68,7 +68,7 @@ test('what a killed set-up left behind is gone on with, and its lock is taken ov
   await writeFile(part, Buffer.concat([content.subarray(0, 1000), Buffer.alloc(content.length - 1000)]))
   const digest = `sha256:${sha256(content)}`
   await writeFile(`${part}.json`, JSON.stringify({ size: content.length, digest, ranges: [[0, 1000]] }))
-  await writeFile(join(modelsDir, `${file}.lock`), '999999999 dead')
+  await writeFile(join(modelsDir, `${file}.lock`), `999999999 ${randomUUID()}`)
   await ensureDefaultModel(options)
   expect(await readFile(join(modelsDir, file))).toEqual(content)
   expect(hub.transfers().map(({ range }) => range)).toEqual([`bytes=1000-${content.length - 1}`])

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ServedModel } from '../../src/client.ts'
 import { hubNameProblem, suggestions } from '../../web/models/hub-name.ts'
+import { othersOf, ownOf } from '../../web/models/makings.ts'
 import { groupModels, isMoving, memoryUse } from '../../web/models/model-groups.ts'
 import { shareOf, stepOf } from '../../web/models/pull-state.ts'
 import { quantizationChoices } from '../../web/models/quantization-sizes.ts'
@@ -94,6 +95,19 @@ test('a pull is told by its last event, and by its bytes where that says nothing
   expect([stepOf(checking), shareOf(checking)]).toEqual(['checking', undefined])
   const converting = { stage: { type: 'convert-progress', done: 3, total: 4 }, progress }
   expect([stepOf(converting), shareOf(converting)]).toEqual(['converting', 0.75])
+})
+
+test('of the models that are made, the one of this page is told apart from those of others, which stay until they are put away', () => {
+  const base = { kind: 'quantization', model: 'a', quantization: 'Q8_0', progress: null, made: null, error: null } as const
+  const times = { created_at: '2026-01-01T00:00:00Z', ended_at: null }
+  const running = (id: string, changes = {}) => ({ ...base, ...times, id, state: 'running' as const, ...changes })
+  const ended = (id: string) => ({ ...running(id), state: 'completed' as const })
+  const makings = [running('1', { kind: 'merge' }), ended('2'), running('3'), running('4'), ended('5'), ended('6')]
+  expect(ownOf(makings, { kind: 'quantize', model: 'a' })).toBe('3')
+  expect(ownOf(makings, { kind: 'merge', model: 'b' })).toBeUndefined()
+  expect(ownOf(makings, undefined)).toBeUndefined()
+  const others = othersOf(makings, { mine: new Set(['3']), seen: new Set(['2', '3', '4', '5']), hidden: new Set(['5']) })
+  expect(others.map(({ id }) => id)).toEqual(['1', '2', '4'])
 })
 
 test('quantizations are told with what they take, from the largest on', () => {

@@ -11,6 +11,7 @@ import { ggufBytes } from '../gguf-bytes.ts'
 import { createGate, startHub } from '../hub.ts'
 import { measurement, scriptedProcesses, scriptedQuantizers } from '../quantizer.ts'
 import { content, file, repository } from '../unit/pull-world.ts'
+import { expectAccessible } from './accessible.ts'
 import { noIncidents, signIn } from './browser.ts'
 import { openApp, webTest } from './open-app.ts'
 import { payloads } from './xss-payloads.ts'
@@ -212,12 +213,50 @@ webTest('a quantization goes on while other pages are looked at, and stops when 
   await page.locator('dialog').getByRole('button', { name: 'Start' }).click()
   await page.getByText('Writing: 3 of 9 tensors').waitFor()
   await page.goto(`${server.url}/#/documents`)
+  const listed = page.waitForResponse((response) => response.url().endsWith('/models/jobs'))
   await page.goto(`${server.url}/#/models`)
+  expect(await (await listed).json()).toMatchObject({ items: [{ state: 'running' }] })
   await page.getByText('Writing: 3 of 9 tensors').waitFor()
+  expect(await page.getByText('Being made elsewhere').count()).toBe(0)
   expect(killed).toEqual([false])
   await page.getByRole('button', { name: 'Stop the work' }).click()
   await page.getByText('Stopped.').waitFor()
   await expect.poll(() => killed).toEqual([true])
+})
+
+webTest('a model that is made elsewhere is seen, also after a reload, and can be stopped', async () => {
+  const { spawn, killed } = scriptedQuantizers(() => [{ type: 'tensor-progress', tensor: 3, tensors: 9 }])
+  const { page, become, modelsDir, server, incidents } = await openModels({
+    host: createHost(['big-f16']),
+    spawnQuantizer: spawn,
+  })
+  await writeFile(join(modelsDir, 'big-f16.gguf'), 'GGUF')
+  await become('root')
+  const leaving = new AbortController()
+  const asked = fetch(`${server.url}/models/quantize`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await server.login('root')}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'big-f16', quantization: 'Q8_0' }),
+    signal: leaving.signal,
+  })
+  const makings = page.locator('section', { has: page.getByRole('heading', { name: 'Being made elsewhere' }) })
+  await page.reload()
+  await makings.getByText('Writing: 3 of 9 tensors').waitFor()
+  expect(await makings.getByRole('progressbar', { name: 'Quantizing big-f16' }).getAttribute('value')).toBe('3')
+  await expectAccessible(page, 'a model that is made elsewhere')
+  await page.evaluate("localStorage.setItem('language', 'es')")
+  await page.reload()
+  const stop = page.getByRole('button', { name: 'Detener el trabajo con big-f16' })
+  await page.getByText('Escribiendo: 3 de 9 tensores').waitFor()
+  await stop.click()
+  await page.locator('li', { hasText: 'Detenido.' }).waitFor()
+  await page.locator('h2:focus', { hasText: 'Se están haciendo en otra parte' }).waitFor()
+  await expect.poll(() => killed).toEqual([true])
+  await page.getByRole('button', { name: 'Ocultar big-f16' }).click()
+  await stop.waitFor({ state: 'hidden' })
+  leaving.abort()
+  await asked.catch(() => {})
+  expect(incidents).toEqual(noIncidents)
 })
 
 webTest('an adapter and its base become one model', async () => {

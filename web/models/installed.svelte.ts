@@ -1,4 +1,4 @@
-import type { ModelList, PullList, ServedModel } from '../../src/client.ts'
+import type { Making, ModelList, PullList, ServedModel } from '../../src/client.ts'
 import { service } from '../shell/service.ts'
 import { isAdmin } from '../shell/session.svelte.ts'
 import { isMoving } from './model-groups.ts'
@@ -7,10 +7,11 @@ export type Doing = 'select' | 'load' | 'unload'
 
 const [oftenMs, seldomMs] = [2000, 10_000]
 
-/** The installed models and the pulls, as they are looked at again and again, and what the person is doing with one of them. */
+/** The installed models and the work on them, as they are looked at again and again, and what the person is doing with one of them. */
 export function createInstalled() {
   let list = $state.raw<ModelList | undefined>(undefined)
   let pulls = $state.raw<PullList>({ pulls: [], ended: [] })
+  let makings = $state.raw<readonly Making[]>([])
   let isLocalOnly = $state<boolean | undefined>(undefined)
   let failure = $state.raw<unknown>(undefined)
   let doing = $state.raw<ReadonlyMap<string, Doing>>(new Map())
@@ -18,11 +19,15 @@ export function createInstalled() {
 
   async function refresh(signal?: AbortSignal): Promise<void> {
     try {
-      const [models, told] = await Promise.all([service.models(signal), isAdmin() ? service.pulls(signal) : undefined])
+      const [models, told, made] = await Promise.all([
+        service.models(signal),
+        ...(isAdmin() ? ([service.pulls(signal), service.makings(signal)] as const) : []),
+      ])
       isLocalOnly ??= (await service.health()).local_only
       if (signal?.aborted) return
       list = models
       if (told !== undefined) pulls = told
+      if (made !== undefined) makings = made.items
       failure = undefined
     } catch (error) {
       if (!signal?.aborted) failure = error
@@ -45,12 +50,18 @@ export function createInstalled() {
     }
   }
 
+  const isWorking = () => pulls.pulls.length > 0 || makings.some(({ state }) => state === 'running')
+
   return {
     get list() {
       return list
     },
     get pulls() {
       return pulls
+    },
+    /** Quantizations and merges of all processes. */
+    get makings() {
+      return makings
     },
     /** Undefined until it is known. */
     get isLocalOnly() {
@@ -65,7 +76,7 @@ export function createInstalled() {
     refresh,
     act,
     /** When to look again. */
-    waitMs: () => (doing.size > 0 || pulls.pulls.length > 0 || isMoving(list?.models ?? []) ? oftenMs : seldomMs),
+    waitMs: () => (doing.size > 0 || isWorking() || isMoving(list?.models ?? []) ? oftenMs : seldomMs),
   }
 }
 

@@ -179,8 +179,8 @@ export const texts = {
   removeNow: { en: 'Delete', es: 'Eliminar' },
   removed: { en: '{name} was deleted.', es: 'Se eliminó {name}.' },
   inUse: {
-    en: 'It is in use. Take it out of memory, or wait until it has answered, and try again.',
-    es: 'Está en uso. Sácalo de la memoria, o espera a que responda, e inténtalo de nuevo.',
+    en: 'It is in use. Take it out of memory, or wait until it has answered or been measured, and try again.',
+    es: 'Está en uso. Sácalo de la memoria, o espera a que responda o acabe su medición, e inténtalo de nuevo.',
   },
 
   inUseSelected: {
@@ -238,6 +238,14 @@ export const texts = {
     en: 'It goes on while you look at other pages. Closing this window stops it.',
     es: 'Sigue mientras miras otras páginas. Cerrar esta ventana lo detiene.',
   },
+  makings: { en: 'Being made elsewhere', es: 'Se están haciendo en otra parte' },
+  makingRuns: { en: 'under way.', es: 'en marcha.' },
+  makingHint: {
+    en: 'Begun in another window, by another admin or by a command. Stopping one stops it for whoever began it.',
+    es: 'Los empezó otra ventana, otro administrador o un comando. Detener uno lo detiene también para quien lo empezó.',
+  },
+  makingDone: { en: '{name} is there.', es: 'Ya está {name}.' },
+  stopMaking: { en: 'Stop the work on {name}', es: 'Detener el trabajo con {name}' },
   stopJob: { en: 'Stop the work', es: 'Detener el trabajo' },
   jobMade: { en: '{name} is there: {size}.', es: 'Ya está {name}: {size}.' },
   jobFallback: {
@@ -250,7 +258,10 @@ export const texts = {
     en: 'Another model is being made. Try again when it is done.',
     es: 'Se está haciendo otro modelo. Inténtalo de nuevo cuando acabe.',
   },
-  jobConflict: { en: 'There is a model of that name already.', es: 'Ya hay un modelo con ese nombre.' },
+  jobConflict: {
+    en: 'There is a model of that name already, or one is being made just now.',
+    es: 'Ya hay un modelo con ese nombre, o se está haciendo ahora mismo.',
+  },
   unmeasured: { en: 'It could not be measured.', es: 'No se pudo medir.' },
 
   reportTitle: { en: 'Quality of {name}', es: 'Calidad de {name}' },
