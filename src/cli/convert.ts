@@ -6,7 +6,7 @@ import { runConversion } from '../models/convert/convert-process.ts'
 import { installConverted } from '../models/install-converted.ts'
 import { isInside } from '../models/model-name.ts'
 import { claimModelFile } from '../models/quantize-files.ts'
-import { makeFolder } from '../storage/make-folder.ts'
+import { ensureFolder } from './check-folders.ts'
 import { type Context, configOf } from './context.ts'
 import { inLanguage } from './in-language.ts'
 import { showSetup } from './show-setup.ts'
@@ -23,7 +23,7 @@ export async function convertModel(context: Context, { signal } = waitForStop(co
     if (!isInside(name))
       throw new AppError('invalid', `The name must be one that a model may have, but is ${JSON.stringify(name)}.`)
     try {
-      makeFolder(modelsDir)
+      ensureFolder(modelsDir)
       await using claimed = await claimModelFile({ modelsDir, now: Date.now, wait: (ms) => setTimeout(ms) }, name, signal)
       const { file: target } = claimed
       const onnxTarget = join(folder, 'model.onnx')

