@@ -65,7 +65,7 @@ function readFields(fields: ReadonlyMap<string, string>): UploadFields {
   }
   const [problem] = Value.Errors(uploadFields, values)
   if (problem === undefined && Value.Check(uploadFields, values)) return values
-  const unknown = [...fields.keys()].find((name) => !(name in uploadFields.properties))
+  const unknown = [...fields.keys()].find((name) => !Object.hasOwn(uploadFields.properties, name))
   if (unknown !== undefined) throw invalid(unknown, 'left out', JSON.stringify(fields.get(unknown) ?? ''))
   const field = problem?.instancePath.split('/')[1] || 'name'
   throw invalid(field, problem?.message ?? 'right', fields.has(field) ? JSON.stringify(fields.get(field)) : 'missing')

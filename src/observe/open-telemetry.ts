@@ -110,7 +110,8 @@ const toHex = (flags: number) => flags.toString(16).padStart(2, '0')
 function contextFrom({ traceparent, tracestate }: Carrier): Context {
   const parent = typeof traceparent === 'string' ? readTraceParent(traceparent) : undefined
   if (parent === undefined) return ROOT_CONTEXT
-  const state = typeof tracestate === 'string' && tracestate.length <= 512 ? createTraceState(tracestate) : undefined
+  // One that is too long, or none, has nothing in it.
+  const state = typeof tracestate === 'string' ? createTraceState(tracestate) : undefined
   const { traceId, spanId, flags } = parent
   const more = state === undefined ? {} : { traceState: state }
   return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: flags, isRemote: true, ...more })

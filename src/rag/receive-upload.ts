@@ -76,10 +76,11 @@ function readFields(fields: ReadonlyMap<string, string>): UploadFields {
   }
   const [problem] = Value.Errors(uploadFields, values)
   if (problem === undefined && Value.Check(uploadFields, values)) return values
-  const field = problem?.instancePath.slice(1) || [...fields.keys()].find((name) => !(name in uploadFields.properties)) || 'form'
+  const field =
+    problem?.instancePath.slice(1) || [...fields.keys()].find((name) => !Object.hasOwn(uploadFields.properties, name)) || 'form'
   throw invalid(
     field,
-    field in uploadFields.properties ? (problem?.message ?? 'right') : 'left out',
+    Object.hasOwn(uploadFields.properties, field) ? (problem?.message ?? 'right') : 'left out',
     JSON.stringify(fields.get(field) ?? ''),
   )
 }

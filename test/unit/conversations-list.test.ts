@@ -28,6 +28,9 @@ test('the list has pinned ones first, then those in which something was said las
   } while (cursor !== null)
   expect(titles.slice(0, 5)).toEqual(['two', '0', '6', '5', '4'])
   expect(titles.slice(5).toSorted()).toEqual(['1', '3'])
+  const changed = await client.changeConversation(ids[2] ?? '', { pinned: false, settings: { temperature: 0.5 } })
+  expect(changed).toMatchObject({ pinned: false, title: 'two', settings: { temperature: 0.5 } })
+  expect((await client.conversations()).items.map(({ title }) => title).indexOf('two')).toBeGreaterThan(0)
   expect(await codeOf(client.conversations({ cursor: 'nonsense' }))).toBe('invalid')
 })
 

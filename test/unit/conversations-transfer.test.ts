@@ -159,6 +159,10 @@ test('a file that is none, and a form that is not ours, are refused', async () =
   const form = new FormData()
   form.append('name', 'x')
   expect((await post(form)).status).toBe(400)
+  const twoFiles = new FormData()
+  for (const name of ['a', 'b']) twoFiles.append('file', new Blob(['{}']), name)
+  expect(await (await post(twoFiles)).text()).toContain('several files')
+  expect(await (await post(new FormData())).text()).toContain('no file')
 })
 
 test("ChatGPT's conversations are read with their branches, without what is no question and no answer", async () => {
@@ -303,6 +307,21 @@ test('what is too long, or too much to be told of, is counted and told; halves o
   expect(skipped).toHaveLength(1001)
   expect(skipped.at(-1)).toEqual({ line: 0, reason: 'and 3 more' })
   expect((await ana.conversations()).items[0]?.title).toBe('half \ufffd of it')
+})
+
+test('a conversation is as long as it may be when it comes back, and takes no more messages', async () => {
+  await using world = await openConversationsWorld()
+  const { ana } = world
+  const said = { role: 'user', content: 'x', created_at: '2026-01-01T00:00:00.000Z', state: 'done' } as const
+  const messages = Array.from({ length: 20_000 }, (_, at) => ({ ...said, id: `${at}`, parent_id: at === 0 ? null : `${at - 1}` }))
+  const given = { ...anyConversation(), messages, leaf_message_id: '19999' }
+  expect(await ana.importConversations(toFile(given))).toMatchObject({ imported: 1, messages: 20_000 })
+  const [item] = (await ana.conversations()).items
+  const id = item?.id ?? ''
+  expect(await codeOf(ana.addMessage(id, { parent_id: null, role: 'user', content: 'x' }))).toBe('conflict')
+  const [exported] = await readLines(await ana.exportConversation(id, 'json'))
+  expect(exported && withoutIds(exported).messages).toEqual(withoutIds(given).messages)
+  expect((await (await ana.exportConversation(id, 'markdown')).text()).match(/^## User$/gm)).toHaveLength(20_000)
 })
 
 test('in a list, too, one that is too long has no text, and one that is cut off is told as it is', async () => {

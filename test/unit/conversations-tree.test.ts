@@ -90,6 +90,8 @@ test('a message that makes no sense where it stands is refused', async () => {
     ana.addMessage(id, { parent_id, role: 'assistant', content: 'x', corrects_id: question.id }),
     ana.addMessage(id, { parent_id, role: 'assistant', content: 'x', attachments: [{ name: 'a', text: 'b' }] }),
     ana.addMessage(id, { parent_id, role: 'user', content: 'half \ud800' }),
+    ana.addMessage(id, { parent_id, role: 'user', content: 'x', attachments: [{ name: 'half \ud800', text: 'b' }] }),
+    ana.beginAnswer(id, { parent_id, content: 'x', attachments: [{ name: 'a', text: '\udc00 half' }] }),
     ana.beginAnswer(id, { parent_id }),
     ana.beginAnswer(id, { parent_id: answer.id }),
     ana.beginAnswer(id, { parent_id: question.id, attachments: [{ name: 'a', text: 'b' }] }),

@@ -147,6 +147,7 @@ describe('a file that is uploaded', () => {
     [{ name: 'a:1' }, 'name'],
     [{ name: 'a', held_out: '0.6' }, 'held_out'],
     [{ name: 'a', held_out: 'x' }, 'held_out'],
+    [{ name: 'a', held_out: ' ' }, 'held_out'],
     [{ name: 'a', seed: '-1' }, 'seed'],
     [{ name: 'a', format: 'parquet' }, 'format'],
     [{ name: 'a', exclude_flagged: 'everything' }, 'exclude_flagged'],
@@ -173,6 +174,17 @@ describe('a file that is uploaded', () => {
     const body = form('a line\n'.repeat(1000), { name: 'a' }, 'a.txt')
     const answer = await fetch(`${small.url}/datasets`, { method: 'POST', headers, body })
     expect([answer.status, (await bodyOf<Failure>(answer)).error.message]).toEqual([413, expect.stringContaining('MAX_DOCUMENT')])
+  })
+
+  test('may say its format, and is called by the last part of its name; a list may be JSON, but not long', async () => {
+    const body = form('a\n', { name: 'a', format: 'text' }, 'C:\\texts\\notes')
+    body.set('exclude_flagged', '["duplicate"]')
+    expect(await bodyOf<DatasetAnswer>(await post('/datasets', body))).toMatchObject({
+      origin: { file: 'notes', format: 'text', exclude_flagged: ['duplicate'] },
+    })
+    const long = await post('/datasets', form('a\n', { name: 'a', exclude_flagged: 'x'.repeat(70_000) }))
+    expect(long.status).toBe(413)
+    expect((await get('/datasets/a/rows?cursor=x')).status).toBe(400)
   })
 
   test('of a hundred thousand lines has all of its rows', async () => {
@@ -206,6 +218,8 @@ describe('rows in a request', () => {
     [{ name: 'a', rows: [{ text: 'x' }], from_feedback: { method: 'sft' } }, 'Send either'],
     [{ name: 'a', rows: [] }, 'rows'],
     [{ name: 'a', from_feedback: {} }, 'method'],
+    [{ name: 'a', from_feedback: { method: 'sft' }, format: 'chat' }, 'format'],
+    [{ name: 'a', from_feedback: { method: 'sft', to: 'tomorrow' } }, 'from_feedback.to'],
     [{ name: 'a', from_feedback: { method: 'sft', raiting: 'up' } }, 'raiting'],
     [{ name: 'a', from_feedback: { method: 'sft', user: 'nobody-there' } }, 'from_feedback.user'],
     [{ name: 'a', from_feedback: { method: 'sft', from: 'yesterday' } }, 'from_feedback.from'],
@@ -272,6 +286,11 @@ test('feedback on answers becomes a dataset', async () => {
     chosen: [{ role: 'assistant', content: 'Paris' }],
     rejected: [{ role: 'assistant', content: 'Lyon' }],
   })
+  const choice = { method: 'dpo', from: '2020-01-01', to: '2020-12-31' }
+  const early = await post('/datasets', { name: 'none', from_feedback: choice })
+  expect([early.status, (await bodyOf<Failure>(early)).error.message]).toEqual([422, expect.stringContaining('No feedback')])
+  const shown = await post('/datasets', { name: 'pairs', from_feedback: { method: 'dpo' }, preview: true })
+  expect(await bodyOf(shown)).toMatchObject({ train_rows: 1, report: { feedback: { used: 1 } } })
   const none = await post('/datasets', { name: 'none', from_feedback: { method: 'dpo', rating: 'up' } })
   expect([none.status, (await bodyOf<Failure>(none)).error.message]).toEqual([422, expect.stringContaining('no-other-answer: 1')])
 })

@@ -133,6 +133,30 @@ describe('feedback teaches', () => {
     expect(await countOthers(world.db, {})).toEqual({ textOnly: 0, gone: 0, superseded: 1, byOthers: 0 })
   })
 
+  test('and what teaches nothing is counted as the same filters let it through', async () => {
+    await remember({ id: 'a' })
+    await rate('a', { userId: bea, tags: ['short'] })
+    const at = new Date(world.clock.ms).toISOString()
+    const later = new Date(world.clock.ms + 1).toISOString()
+    const passing = [
+      { model: 'base' },
+      { rating: 'up' },
+      { userId: bea },
+      { from: at, to: later },
+      { tags: ['long', 'short'] },
+    ] as const
+    for (const filter of passing) expect([filter, await countOthers(world.db, filter)]).toMatchObject([filter, { byOthers: 1 }])
+    const held = [
+      { model: 'other' },
+      { rating: 'down' },
+      { userId: ana },
+      { from: later },
+      { to: at },
+      { tags: ['long'] },
+    ] as const
+    for (const filter of held) expect([filter, await countOthers(world.db, filter)]).toMatchObject([filter, { byOthers: 0 }])
+  })
+
   test('with a text prompt as the only message of a user, and with what the caller wrote of the answer in it', async () => {
     await remember({ id: 'text', prompt: { type: 'text', text: 'Once upon' } })
     await remember({ id: 'begun', prompt: asks('Count', 'One, '), text: 'two' })
@@ -305,11 +329,41 @@ describe('after the days of retention', () => {
     expect(left.map(({ id }) => Number(id))).toEqual(Array.from({ length: 200 }, (_, index) => 150 + index))
   })
 
+  test('a day on which it fails is told, and the next day it is looked at again', async () => {
+    const errors: unknown[] = []
+    const log = { error: (...given: unknown[]) => void errors.push(given), info: () => {} }
+    const waits: Array<() => void> = []
+    // As a wait does that is broken off.
+    const waitADay = (signal: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        waits.push(resolve)
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+    await remember({ id: 'first' })
+    world.clock.ms += 2 * dayMs
+    const { db } = world
+    await db.schema.alterTable('predictions').renameTo('elsewhere').execute()
+    const retention = openRetention({ db, days: 1, log, now: () => world.clock.ms, waitADay })
+    await expect.poll(() => waits.length).toBe(1)
+    expect(errors).toMatchObject([[{ err: expect.any(Error) }, expect.stringContaining('could not be deleted')]])
+    await db.schema.alterTable('elsewhere').renameTo('predictions').execute()
+    waits.shift()?.()
+    await expect.poll(async () => (await db.selectFrom('predictions').select('id').execute()).length).toBe(0)
+    await retention.close()
+  })
+
   test('0 days keep everything', async () => {
     await remember({ id: 'first' })
     world.clock.ms += 10_000 * dayMs
     const log = { error: () => {}, info: () => {} }
-    await openRetention({ db: world.db, days: 0, log, now: () => world.clock.ms, waitADay: async () => {} }).close()
+    const slept = Promise.withResolvers<void>()
+    const waitADay = (signal: AbortSignal) => {
+      slept.resolve()
+      return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+    }
+    const retention = openRetention({ db: world.db, days: 0, log, now: () => world.clock.ms, waitADay })
+    await slept.promise
+    await retention.close()
     expect(await world.db.selectFrom('predictions').select('id').execute()).toHaveLength(1)
   })
 })

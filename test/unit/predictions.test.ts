@@ -329,7 +329,8 @@ describe('what is remembered', () => {
     const ana = callerAt(logged, await logged.login('ana'))
     const { id } = await ask(ana, 'What only ana asks')
     await ask(admin, 'Of root')
-    for (const user of ['ana', 'ANA']) {
+    const me = await bodyOf<{ id: string }>(await ana('GET', '/auth/me'))
+    for (const user of ['ana', 'ANA', `user:${me.id}`]) {
       const list = await (await admin('GET', `/admin/predictions?user=${user}`)).text()
       expect(list).toContain(id)
       expect(list).not.toContain('only ana')
@@ -337,6 +338,8 @@ describe('what is remembered', () => {
     }
     expect((await bodyOf<{ items: object[] }>(await admin('GET', '/admin/predictions'))).items).toHaveLength(2)
     expect((await bodyOf<{ items: object[] }>(await admin('GET', '/admin/predictions?user=zoe'))).items).toEqual([])
+    const [own] = (await listOf(admin)).items
+    await admin('GET', `/admin/predictions/${own?.id}`)
     expect(lines.join('')).not.toContain('An admin has')
     expect(await (await admin('GET', `/admin/predictions/${id}`)).text()).toContain('What only ana asks')
     expect((await admin('DELETE', `/admin/predictions/${id}`)).status).toBe(204)

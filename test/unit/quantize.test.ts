@@ -199,7 +199,7 @@ describe('who asks for a quantization', () => {
     await expect.poll(() => killed.length).toBe(2)
     leaving.abort()
     await expect.poll(() => killed).toEqual([true, true])
-    expect(await files()).toEqual(['big-f16.gguf', 'big-q8_0.gguf'])
+    await expect.poll(files).toEqual(['big-f16.gguf', 'big-q8_0.gguf'])
     await response.text().catch(() => {})
   })
 

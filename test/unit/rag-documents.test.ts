@@ -216,6 +216,21 @@ test('progress comes as events, and the last one tells all documents', async () 
   expect(events.at(-1)).toMatchObject({ event: 'done', data: { documents: [{ status: 'added' }, { status: 'failed' }] } })
 })
 
+test('a form may say all that JSON may, and the chunks of a document tell its pages', async () => {
+  const { ana } = await start()
+  const pages = ['One', 'Two'].map((word) => [{ text: `${word} harbour shelters ships from the waves of the sea.` }])
+  const files: Files = [['C:\\papers\\ports.pdf', makePdf([...pages, []])]]
+  const fields = { chunk_tokens: '60', overlap_tokens: '10', force: 'false', metadata: '{"year":2026}', source: 's' }
+  const added = { status: 'added', name: 'ports.pdf', source: 's', pages: 3, pages_without_text: 1 }
+  const { body } = await ana.upload(files, fields)
+  expect(body.documents).toMatchObject([added])
+  expect((await ana.upload(files, fields)).body.documents).toMatchObject([{ status: 'unchanged' }])
+  expect((await ana.upload(files, { ...fields, force: 'true' })).body.documents).toMatchObject([{ status: 'replaced' }])
+  const [document] = (await ana.list()).documents
+  const shown = await ana.ask('GET', `/rag/documents/${document?.id}?chunks=true`)
+  expect(shown.body.chunks).toMatchObject([1, 2].map((page) => ({ page: 1, last_page: page, metadata: { year: 2026 } })))
+})
+
 test('a text comes as JSON, with its metadata on each chunk', async () => {
   const { ana } = await start()
   const { status, body } = await ana.ask('POST', '/rag/documents', {
@@ -255,6 +270,9 @@ test.each([
 test.each([
   [[], {}, 'file'],
   [[['a.txt', 'a']], { chunk_tokens: 'many' }, 'chunk_tokens'],
+  [[['a.txt', 'a']], { chunk_tokens: ' ' }, 'chunk_tokens'],
+  [[['a.txt', 'a']], { overlap_tokens: 'x' }, 'overlap_tokens'],
+  [[['a.txt', 'a']], { force: 'perhaps' }, 'force'],
   [[['a.txt', 'a']], { wrong: 'x' }, 'wrong'],
   [[['a.txt', 'a']], { metadata: 'no json' }, 'metadata'],
   [

@@ -166,6 +166,7 @@ test('a request to the outside is told by its method, host and port, however it 
 test('what another service says of its trace goes on to the next, but for what is no trace or too long', async () => {
   const { tracing } = followSpans({ sampler: 'parentbased_always_off' })
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  const long = Array.from({ length: 30 }, (_, at) => `vendor${at}=${'x'.repeat(20)}`).join(',')
   const headersFor = (carrier: Readonly<Record<string, string | readonly string[]>>) => {
     const span = tracing.startFrom(carrier, 'next')
     span.end()
@@ -176,8 +177,7 @@ test('what another service says of its trace goes on to the next, but for what i
     traceparent: expect.stringContaining('4bf92f3577b34da6a3ce929d0e0e4736'),
     tracestate: 'vendor=1',
   })
-  for (const tracestate of [[], 'a='.padEnd(600, 'x')])
-    expect(headersFor({ traceparent, tracestate })).not.toHaveProperty('tracestate')
+  for (const tracestate of [[], long]) expect(headersFor({ traceparent, tracestate })).not.toHaveProperty('tracestate')
   // Nobody asks to be followed, so nothing is.
   for (const wrong of [[traceparent], 'no']) expect(headersFor({ traceparent: wrong }).traceparent).toMatch(/-00$/)
   await tracing.close()
