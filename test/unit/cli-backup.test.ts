@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
+import { ggufBytes } from '../gguf-bytes.ts'
 import { writeNoise } from '../lora-file.ts'
 import { databaseAt, onPostgres } from '../postgres/database-at.ts'
 import { startServer } from '../server.ts'
@@ -131,6 +132,8 @@ test('adapters are in every backup, models and the key that signs tokens only wh
   for (const name of ['data', 'models', 'config']) await mkdir(at(name))
   const tensors = [{ name: 'blk.0.attn_q.weight', shape: [64, 64] }]
   await writeNoise(at('models', 'ours.gguf'), { architecture: 'llama', tensors, seed: 1 })
+  const chat = ggufBytes({ metadata: { 'general.architecture': 'llama' }, tensors: [{ name: 'a', shape: [8], bytes: 32 }] })
+  await writeFile(at('models', 'chat.gguf'), chat)
   for (const [path, text] of [
     ['models/ours.gguf.sha256', 'a'],
     ['models/broken.gguf', 'GGUF'],
@@ -150,7 +153,9 @@ test('adapters are in every backup, models and the key that signs tokens only wh
   expect(whole.notes).toContain('Not in it: .env.')
   expect(kept(await namesIn(at('whole.tar')))).toEqual([
     'data/secret-key',
-    ...['broken.gguf', 'broken.gguf.sha256', 'notes.txt', 'ours.gguf', 'ours.gguf.sha256'].map((name) => `models/${name}`),
+    ...['broken.gguf', 'broken.gguf.sha256', 'chat.gguf', 'notes.txt', 'ours.gguf', 'ours.gguf.sha256'].map(
+      (name) => `models/${name}`,
+    ),
   ])
 
   await mkdir(at('new-config'))
