@@ -145,6 +145,35 @@ test.each(['file:///etc/passwd', 'http://a:b@example.org/'])('a redirect to %s i
   await expect(fetchText(`http://a.example.org:${port}/`, parts(anywhere))).rejects.toMatchObject({ code: 'invalid' })
 })
 
+test.each([{}, { location: 'http://[' }])('a redirect with %j leads to nowhere', async (headers) => {
+  const { port } = await serve((_request, response) => response.writeHead(301, headers).end())
+  await expect(fetchText(`http://a.example.org:${port}/`, parts(anywhere))).rejects.toMatchObject({
+    code: 'upstream',
+    message: expect.stringContaining('nowhere'),
+  })
+})
+
+test.each([
+  ['nobody', async () => []],
+  ['an error', () => Promise.reject(new Error('ENOTFOUND'))],
+])('a name for which the lookup gives %s is told as not found', async (_what, lookup) => {
+  await expect(fetchText('http://a.example.org/', parts({ lookup }))).rejects.toMatchObject({
+    code: 'upstream',
+    message: expect.stringContaining('a.example.org cannot be found'),
+  })
+})
+
+test.each([
+  ['/ports%20of%20call.html', 'ports of call.html'],
+  ['/100%', '100%'],
+  ['/', 'a.example.org'],
+])('a page at %s is named %s', async (path, name) => {
+  const { port } = await serve((_request, response) => response.end('x'))
+  const page = await createFetchPage(parts(anywhere))(readPageUrl(`http://a.example.org:${port}${path}`), never)
+  await text(page.body)
+  expect(page.name).toBe(name)
+})
+
 test('five redirects are followed, a sixth is not', async () => {
   const { port } = await serve((request, response) => {
     const left = Number(request.url?.slice(1))
