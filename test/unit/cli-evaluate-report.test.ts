@@ -90,6 +90,11 @@ test('what was not measured has no line, and why the texts were not scored is sa
   ])
 })
 
+test('answers that people rated up are counted where nothing was held out', async () => {
+  const output = await show({ ...nothing, likelihood: { ...nothing.likelihood, rated_up: likelihood(3, 10) } })
+  expect(output).toContain('3 held-out, 0 general. Questions: 0.')
+})
+
 test.each([
   ['no-dataset', null, true, 'No dataset was named', 'PASSES'],
   ['nothing', dataset, null, 'Nothing held out of talks:2 could be measured (8 rows)', 'UNDECIDED'],

@@ -159,6 +159,8 @@ test('who shares requests with a cloud is told that they leave, and each command
     const { code, output, notes } = await run(`${line} --json`)
     expect({ code, output: JSON.parse(output), notes }, line).toEqual({ code: 0, output: body, notes: '' })
   }
+  await run('rollout start old=90 new=10 --min-ratings 20')
+  expect(asked.at(-1)?.body).toMatchObject({ rule: { min_ratings: 20 } })
   expect(asked.find(({ body }) => body !== undefined && Reflect.has(Object(body), 'rule'))?.body).toMatchObject({
     rule: { min_ratings: 20, promote_when: 'not_worse', rollback_when: 'worse', max_days: 1.5, require_evaluation: 'e1' },
   })
