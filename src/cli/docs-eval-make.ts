@@ -21,12 +21,17 @@ export async function makeQuestionSet(context: Context, given: string, say: SayO
   const { values, terminal } = context
   const wanted = readNumber('--make', given, mostQuestions, say)
   const file = values.get('output') ?? 'questions.jsonl'
-  const questions = await withService(context, (client) => makeQuestions({ client, context, say }, wanted))
   // A person may have worked on the file that is there.
-  await writeFile(file, formatQuestions(questions), { flag: 'wx' }).catch(async (cause: unknown) => {
-    if (!isSystemError(cause, 'EEXIST')) await discard(file)
-    throw new AppError('invalid', say('unwritableFile', { file }), { cause })
-  })
+  const writeNew = (text: string) =>
+    writeFile(file, text, { flag: 'wx' }).catch(async (cause: unknown) => {
+      if (!isSystemError(cause, 'EEXIST')) await discard(file)
+      throw new AppError('invalid', say('unwritableFile', { file }), { cause })
+    })
+  // Before a model has worked on it for long.
+  await writeNew('')
+  await discard(file)
+  const questions = await withService(context, (client) => makeQuestions({ client, context, say }, wanted))
+  await writeNew(formatQuestions(questions))
   const model = questions.filter(({ made_by: by }) => by === 'model').length
   writeLine(terminal.notes, say('made', { count: questions.length, file, model, rule: questions.length - model }))
   return 0

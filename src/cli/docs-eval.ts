@@ -35,11 +35,14 @@ export async function evalDocuments(context: Context): Promise<number> {
   })
   const { k, collection = usualCollection } = settings
   const report = toReport(evaluations, { questions: values.get('questions'), split: values.get('split') ?? null, collection, k })
-  const file = values.get('output')
-  if (file !== undefined) await writeFile(file, `${JSON.stringify(report, null, 2)}\n`)
   if (flags.has('json')) writeLine(terminal.output, JSON.stringify(report, null, 2))
   else for (const line of formatEvaluations(evaluations, language, say)) writeLine(terminal.output, line)
-  if (file !== undefined) writeLine(terminal.notes, say('written', { file }))
+  const file = values.get('output')
+  if (file === undefined) return 0
+  await writeFile(file, `${JSON.stringify(report, null, 2)}\n`).catch((cause: unknown) => {
+    throw new AppError('invalid', say('unwritableFile', { file }), { cause })
+  })
+  writeLine(terminal.notes, say('written', { file }))
   return 0
 }
 

@@ -95,6 +95,15 @@ test('a part of the questions can be chosen, and the whole result goes into a fi
   expect(asked.map(({ k }) => k)).toEqual([3, 3])
 })
 
+test('a result that cannot be written is shown all the same', async () => {
+  const { run, file, home } = await createEvalCli(byMode)
+  const { code, output, notes } = await run(
+    `docs eval --questions ${file} --modes words --json --output ${home}/nowhere/result.json`,
+  )
+  expect([code, notes]).toEqual([1, expect.stringContaining(`${home}/nowhere/result.json cannot be written`)])
+  expect(JSON.parse(output)).toMatchObject({ k: 10, modes: { words: {} } })
+})
+
 test('a service that has had too many requests is asked again when it said', async () => {
   const { run, file, asked } = await createEvalCli((body, count) =>
     count === 1
@@ -217,11 +226,12 @@ test('what keeps questions from being made is told, and leaves no file', async (
   await expect(read()).rejects.toThrow('ENOENT')
   const empty = await createScriptedCli({ 'GET /rag/documents': { documents: [], next_after: null } })
   expect((await empty.run('docs eval --make 1')).notes).toBe('The collection "default" holds no documents.\n')
-  const { run: make } = await createMaker(1, () => choice)
+  const { run: make, prompts } = await createMaker(1, () => choice)
   expect(await make(`docs eval --make 1 --output ${home}/nowhere/made.jsonl`)).toMatchObject({
     code: 1,
     notes: expect.stringContaining('cannot be written'),
   })
+  expect(prompts()).toEqual([])
 })
 
 test('a person sees how far the questions are, and answers without a citation have no share of right ones', async () => {

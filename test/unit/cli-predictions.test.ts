@@ -143,7 +143,7 @@ test('lists are filtered by the service, and a service that remembers nobody is 
   expect((await run('predictions on')).notes).toMatch(/^Answers to you are remembered\.\nThis service remembers nobody .*\n$/)
 })
 
-test('feedback is shown with all that belongs to it, and exported to a reader that is slower than the service', async () => {
+test('feedback is shown with all that belongs to it, and exported whole', async () => {
   const whole = {
     ...{ created_at: '2026-01-01T00:00:00.000Z', rating: 'up', text: 'Good.', correction: null, tags: ['tone', 'facts'] },
     ...{ prediction_id: 'p1', rejected_prediction_id: null },
