@@ -11,8 +11,8 @@ export type CopyOptions = ClaimParts & Readonly<{ registry: Pick<ModelRegistry, 
 
 /**
  * Gives an installed model a second name: another entry of its folder for the same bytes, which stay until both are removed.
- * Throws `not_found` (no such model), `invalid` (a name that is none, or a model that is no GGUF file), `conflict` (the name is taken, or is to be of another model
- * that is being made).
+ * Throws `not_found` (no such model), `invalid` (a name that is none, or a model that is no GGUF file), `conflict` (the name is taken, or
+ * is to be of another model that is being made).
  */
 export async function copyModel(options: CopyOptions, source: string, target: string): Promise<void> {
   const { modelsDir, registry } = options

@@ -37,8 +37,8 @@ export type MergeProgress =
 export interface Merges {
   /**
    * Makes a model of a base and an adapter; the last event is `merge-end`. One at a time, and no quantization beside it. The model is
-   * installed when it is whole; stopping before leaves nothing. Throws `not_found`, `invalid`, `conflict` (there is such a model, or somebody makes one), `busy`,
-   * `storage_full`, `unavailable`, `aborted`.
+   * installed when it is whole; stopping before leaves nothing. Throws `not_found`, `invalid`, `conflict` (there is such a model, or
+   * somebody makes one), `busy`, `storage_full`, `unavailable`, `aborted`.
    */
   run(request: MergeRequest, signal: AbortSignal): AsyncGenerator<MergeProgress>
 }

@@ -22,9 +22,9 @@ const unfinished = [
 ]
 
 /**
- * Removes what processes that have ended left of models that they made or removed, and at a start what has long been of no model. `isStart`: whether this process has made nothing
- * yet, so that what bears its number is of one before it, as in a container; subfolders are looked through, too. What cannot be removed
- * stays.
+ * Removes what processes that have ended left of models that they made or removed, and at a start what has long been of no model.
+ * `isStart`: whether this process has made nothing yet, so that what bears its number is of one before it, as in a container; subfolders
+ * are looked through, too. What cannot be removed stays.
  */
 export async function removeUnfinished(
   folder: string,

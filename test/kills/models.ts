@@ -1,5 +1,5 @@
-// Files of models: one that is pulled, quantized, merged, an adapter that is installed, and a model that is removed. Given: the address of a hub, what is pulled
-// there, and its SHA-256.
+// Files of models: one that is pulled, quantized, merged, an adapter that is installed, and a model that is removed. Given: the address of
+// a hub, what is pulled there, and its SHA-256.
 import { openAdapterPath, openMergePath, openQuantizePath, openRemovalPath } from './model-paths.ts'
 import { openPullPath } from './pull-path.ts'
 import { savePaths } from './save-paths.ts'
