@@ -64,13 +64,13 @@ export async function settleRemoval(aside: string): Promise<void> {
 }
 
 /** As `settleRemoval`, those in a folder that ended processes, and failures of this one, have left. */
-export async function settleRemovals(folder: string): Promise<void> {
+export async function settleRemovals(folder: string, nowMs: number): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const mark = removalFormat.exec(name)?.groups?.mark
     const aside = join(folder, name)
     if (mark === undefined || underWay.has(aside)) continue
     const facts = await lstat(aside).catch(() => undefined)
-    if (facts !== undefined && isMarkLeftBehind(mark, Date.now() - facts.mtimeMs)) await settleRemoval(aside)
+    if (facts !== undefined && isMarkLeftBehind(mark, nowMs - facts.mtimeMs)) await settleRemoval(aside)
   }
 }
 

@@ -48,7 +48,7 @@ export async function removeModel(options: RemoveOptions, name: string): Promise
   const lock = { path, now, wait, onWait }
   const work = async () => {
     // Of a removal that was cut off; what has come back is removed, too.
-    await settleRemovals(dirname(first))
+    await settleRemovals(dirname(first), now())
     await removeFiles(modelsDir, await describe(model.name))
   }
   try {
