@@ -22,7 +22,11 @@ const neighbours: Neighbours = {
 /** What systems tell in ways of their own. */
 type System = Readonly<{ platform: string; readText: (path: string) => Promise<string>; isThere: (path: string) => boolean }>
 
-const thisSystem: System = { platform: process.platform, readText: (path) => readFile(path, 'utf8'), isThere: (path) => existsSync(path) }
+const thisSystem: System = {
+  platform: process.platform,
+  readText: (path) => readFile(path, 'utf8'),
+  isThere: (path) => existsSync(path),
+}
 
 /** This machine, as `doctor` looks at it. */
 export function thisMachine(system: System = thisSystem): Machine {
