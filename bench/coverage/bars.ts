@@ -11,14 +11,6 @@ const modules: Readonly<Record<string, RegExp>> = {
     /^src\/(?:http\/event-stream|http\/websocket|predict\/websocket)\.ts$/,
 }
 
-/** The tests that are about them. */
-export const testsOfModules: readonly string[] = [
-  ...['api-keys', 'auth-accounts', 'auth-passwords', 'auth-routes', 'auth-secret-key', 'auth-tokens', 'auth-username'],
-  ...['key-scopes', 'login-throttle', 'rate-limit', 'windows'],
-  ...['cache', 'model-name', 'replace-folder', 'web-pages'],
-  ...['http-event-stream', 'predict-streaming', 'predict-leaving', 'sockets', 'websocket'],
-].map((name) => `test/unit/${name}.test.ts`)
-
 /** The least percentage of the branches in a folder of `src`. */
 const leastOfFolders = 90
 

@@ -1,25 +1,22 @@
 // `node bench/coverage/measure.ts [test files]` runs tests and says which share of the branches of each file they ran. Without test files:
-// all of the project. --modules: those about what must be run to the last branch; --project: another one than `unit`; --keep FILE: add to
-// what FILE holds of earlier runs; --show: say what it holds, and run nothing; --check: fail where modules, or folders in a run of all,
-// have less than they must have.
+// all of the project. --project: another one than `unit`; --keep FILE: add to what FILE holds of earlier runs; --show: say what it holds,
+// and run nothing; --check: fail where modules, or folders where no test files are named, have less than they must have.
 import { parseArgs } from 'node:util'
-import { sharesOfFolders, sharesOfModules, shortOf, testsOfModules } from './bars.ts'
+import { sharesOfFolders, sharesOfModules, shortOf } from './bars.ts'
 import { type Counts, countTests, mergeCounts, withUnloaded } from './count-tests.ts'
 import { readKept, saveKept } from './kept-counts.ts'
 import { describeFiles, describeShare } from './report.ts'
 
-const { values, positionals } = parseArgs({
+const { values, positionals: tests } = parseArgs({
   allowPositionals: true,
   options: {
     project: { type: 'string', default: 'unit' },
-    modules: { type: 'boolean', default: false },
     keep: { type: 'string' },
     show: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
   },
 })
 const { project, keep, show, check } = values
-const tests = values.modules ? testsOfModules : positionals
 const isWhole = tests.length === 0
 
 const runs: Counts[] = keep === undefined ? [] : [await readKept(keep)]
