@@ -79,6 +79,25 @@ webTest('an answer is corrected in its place, the correction is feedback, and th
   expect(incidents).toEqual(noIncidents)
 })
 
+webTest('who goes on while a comment is being sent keeps the focus', async () => {
+  const { page } = await openApp({ host: createListener().host })
+  await ask(page, 'first')
+  const answer = page.locator('.answer').first()
+  await answer.getByRole('button', { name: 'Good answer' }).click()
+  await answer.getByLabel('clear').check()
+  const held = Promise.withResolvers<void>()
+  await page.route(/feedback/, async (route) => {
+    await held.promise
+    await route.continue()
+  })
+  await answer.getByRole('button', { name: 'Send comment' }).click()
+  const correct = answer.getByRole('button', { name: 'Correct' })
+  await correct.focus()
+  held.resolve()
+  await answer.locator('form.comment').waitFor({ state: 'detached' })
+  expect(await correct.and(page.locator(':focus')).count()).toBe(1)
+})
+
 webTest('a correction that is given up, or changes nothing, is no feedback', async () => {
   const { page, server } = await openApp({ host: createEcho() })
   await ask(page, 'first')
