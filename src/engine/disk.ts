@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
+import { type FileHandle, lstat, mkdir, open, rename, rm, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AppError } from '../errors.ts'
 
@@ -26,6 +26,22 @@ export function toDiskError(error: unknown, folder: string): unknown {
     })
   }
   return error
+}
+
+/** For what may be missing: throws every error that says anything else. */
+export function unlessMissing(error: unknown): undefined {
+  if (!isSystemError(error, 'ENOENT')) throw error
+}
+
+/** Whether there is a file, a folder or a link, be it one that leads nowhere. */
+export function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: unknown) => {
+      unlessMissing(error)
+      return false
+    },
+  )
 }
 
 /** Removes files that were begun and are of no use. That this fails, too, is not to hide why; whoever begins anew removes them. */

@@ -1,6 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { lstat, readFile, rm } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
+import { isThere } from '../engine/disk.ts'
 import { isReport } from './quantize-report.ts'
 import { isRecord } from './verified-file.ts'
 
@@ -42,11 +43,4 @@ async function isOrphan(path: string, { format, modelsOf, isOurs }: Kind, nowMs:
   // A link that leads nowhere now is a model, too.
   for (const model of modelsOf(stem)) if (await isThere(join(dirname(path), model))) return false
   return true
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    (error: unknown) => !(error instanceof Error && 'code' in error && error.code === 'ENOENT'),
-  )
 }

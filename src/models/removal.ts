@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { isSystemError } from '../engine/disk.ts'
+import { isSystemError, isThere, unlessMissing } from '../engine/disk.ts'
 import { isMarkLeftBehind, processMark } from '../storage/left-behind.ts'
 
 /** What this process removes now. */
@@ -94,18 +94,4 @@ async function putBack(rest: string, folder: string): Promise<void> {
     await mkdir(dirname(place), { recursive: true })
     await rename(path, place).catch(unlessMissing)
   }
-}
-
-function isThere(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    (error: unknown) => {
-      unlessMissing(error)
-      return false
-    },
-  )
-}
-
-function unlessMissing(error: unknown): void {
-  if (!isSystemError(error, 'ENOENT')) throw error
 }

@@ -1,7 +1,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import Type from 'typebox'
 import { Value } from 'typebox/value'
-import { discard, isSystemError } from '../engine/disk.ts'
+import { discard, unlessMissing } from '../engine/disk.ts'
 import type { HubFile } from './hub-listing.ts'
 import { findSize } from './verified-file.ts'
 
@@ -74,10 +74,6 @@ export function splitMissing(ranges: readonly Range[], size: number, segmentByte
 
 export function countBytes(ranges: readonly Range[]): number {
   return ranges.reduce((sum, [from, to]) => sum + to - from, 0)
-}
-
-function unlessMissing(error: unknown): undefined {
-  if (!isSystemError(error, 'ENOENT')) throw error
 }
 
 function parse(text: string): unknown {
