@@ -3,7 +3,7 @@ import { AppError } from '../src/errors.ts'
 import type { Answer, Ask } from './target.ts'
 
 // What llama.cpp itself can do, measured in a process of its own: prompts in full batches, then steps with the likeliest token, and
-// nothing else. Arguments: model file, threads, `repacked` or `as-stored`.
+// nothing else. Arguments: model file, threads.
 
 const batchSize = 512
 const sequences = 16
@@ -14,15 +14,11 @@ export type FromBareLoop = readonly Answer[]
 
 type Running = { readonly prompt: readonly number[]; readonly maxTokens: number; next: number; made: number; firstMs: number }
 
-const [file = '', threads = '1', weights = ''] = process.argv.slice(2)
+const [file = '', threads = '1'] = process.argv.slice(2)
 const folder = findLibrary('cpu')
 if (folder === undefined) throw new AppError('unavailable', 'No llama.cpp library is installed here.')
 const llama = openLibrary(folder, () => {})
-const model = llama.llama_model_load_from_file(file, {
-  ...llama.llama_model_default_params(),
-  n_gpu_layers: 0,
-  use_extra_bufts: weights === 'repacked',
-})
+const model = llama.llama_model_load_from_file(file, { ...llama.llama_model_default_params(), n_gpu_layers: 0 })
 if (model === null) throw new AppError('invalid', `llama.cpp cannot read ${file}.`)
 const vocabulary = llama.llama_model_get_vocab(model)
 const vocabularySize = llama.llama_vocab_n_tokens(vocabulary)

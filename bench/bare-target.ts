@@ -5,11 +5,11 @@ import { AppError } from '../src/errors.ts'
 import type { FromBareLoop, ToBareLoop } from './bare-loop.ts'
 import type { Target } from './target.ts'
 
-export type BareOptions = Readonly<{ file: string; threads: number; weights: 'repacked' | 'as-stored' }>
+export type BareOptions = Readonly<{ file: string; threads: number }>
 
 /** llama.cpp's own limit as one that is measured like a server. Throws `unavailable` when the model does not load. */
-export async function openBareLoop({ file, threads, weights }: BareOptions): Promise<Target & { close(): Promise<void> }> {
-  const child = fork(fileURLToPath(new URL('./bare-loop.ts', import.meta.url)), [file, String(threads), weights], {
+export async function openBareLoop({ file, threads }: BareOptions): Promise<Target & { close(): Promise<void> }> {
+  const child = fork(fileURLToPath(new URL('./bare-loop.ts', import.meta.url)), [file, String(threads)], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
@@ -22,7 +22,7 @@ export async function openBareLoop({ file, threads, weights }: BareOptions): Pro
   }
   await answers()
   return {
-    name: `bare (${weights})`,
+    name: 'bare',
     server: undefined,
     generate(asks) {
       child.send(asks satisfies ToBareLoop)

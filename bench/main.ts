@@ -106,9 +106,7 @@ async function openTargets({ options, file, getFile, say, use }: Comparing): Pro
   if (!servers.some(isOurs) && getFile()) await open(ownServer)
   const targets = [...servers.filter(isOurs), ...servers.filter((target) => !isOurs(target))]
   if (!options.bare) return targets
-  for (const weights of ['repacked', 'as-stored'] as const) {
-    targets.push(use(await openBareLoop({ file: resolve(getFile()), threads: options.threads, weights })))
-  }
+  targets.push(use(await openBareLoop({ file: resolve(getFile()), threads: options.threads })))
   return targets
 }
 

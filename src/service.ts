@@ -94,7 +94,7 @@ const usualShare = 0.7
 export async function openHost(config: Config, model: string | undefined, catalog = openCatalog(config)): Promise<ModelHost> {
   const { maxParallel, maxQueue, memoryBudget } = config
   const loadOptions = loadOptionsOf(config)
-  // Once: what is free later counts the weights of models in memory as free, as they are mapped from their files.
+  // Once: what is free later counts weights of models in memory as free, as far as they are mapped from their files.
   const budgetBytes = memoryBudget ?? usualShare * process.availableMemory()
   const loaded = createLoadedModels(join(config.dataDir, 'loaded-models.json'))
   const renderer = createChatTemplateRenderer()
@@ -103,7 +103,8 @@ export async function openHost(config: Config, model: string | undefined, catalo
       const facts = await catalog.factsOf(file)
       const { weightBytes, cacheBytes } = estimateMemory(facts, loadOptions)
       const size = { layers: facts.layers, weightBytes, cacheBytes }
-      return openEngine(spawnChild(logChild), { ...loadOptions, path: file.path, size }, signal)
+      const { outputType } = facts
+      return openEngine(spawnChild(logChild), { ...loadOptions, path: file.path, size, outputType }, signal)
     },
     findModel: catalog.find,
     listModels: catalog.list,

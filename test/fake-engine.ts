@@ -192,6 +192,7 @@ export function createScriptedBackend(options: FakeEngineOptions): Backend {
     batchSize: 512,
     mostOutputs: parallel * 2,
     slidingWindow: 0,
+    worthSharing: 1,
     tokenize: (parts) => parts.flatMap(({ text }) => Array.from(text, (letter) => (letter.codePointAt(0) ?? 0) + firstCharacter)),
     piece: (token) => (controlText(token) === '' ? (pieces[token] ?? new Uint8Array()) : new Uint8Array()),
     controlText,

@@ -31,6 +31,8 @@ export type ModelFacts = Readonly<{
   keyLength: number
   valueLength: number
   vocabularySize: number
+  /** The type of the matrix that scores come from, such as `Q6_K`. */
+  outputType: string | undefined
   /** Tokens that layers with a window see; 0 for a model without. */
   slidingWindow: number
   experts: number
@@ -114,6 +116,7 @@ function describe(first: GgufHeader, others: readonly GgufHeader[]): ModelFacts 
     quantization: quantizationOf(metadata, tensors),
     ...shapeOf(value),
     vocabularySize: vocabularyOf(metadata, value('vocab_size'), tensors),
+    outputType: outputTypeOf(tensors),
     tensorBytes: sum(tensors.map(({ bytes }) => bytes)),
     fileBytes: sum(parts.map(({ fileBytes }) => fileBytes)),
     files: parts.length,
@@ -165,6 +168,12 @@ function shapeOf(value: (name: string) => GgufValue | undefined) {
     slidingWindow: number('attention.sliding_window'),
     experts: number('expert_count'),
   }
+}
+
+/** Many models have one matrix for both: the vectors of tokens, and the scores. */
+function outputTypeOf(tensors: readonly GgufTensor[]): string | undefined {
+  const typeOf = (wanted: string) => tensors.find(({ name }) => name === wanted)?.type
+  return typeOf('output.weight') ?? typeOf('token_embd.weight')
 }
 
 function quantizationOf(metadata: GgufHeader['metadata'], tensors: readonly GgufTensor[]): string {

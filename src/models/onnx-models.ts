@@ -82,6 +82,7 @@ export async function readOnnxFacts(path: string): Promise<ModelFacts> {
     keyLength: shape.hiddenSize / shape.heads,
     valueLength: shape.hiddenSize / shape.heads,
     vocabularySize: shape.vocabularySize,
+    outputType: undefined,
     slidingWindow: 0,
     experts: 0,
     tensorBytes: size,

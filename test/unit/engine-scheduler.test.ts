@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Backend, BatchRow } from '../../src/engine/local/backend.ts'
 import type { GenerationEvent, StartOptions } from '../../src/engine/local/protocol.ts'
-import { createScheduler, type Scheduler } from '../../src/engine/local/scheduler.ts'
+import { createScheduler, type Scheduler, type SchedulerOptions } from '../../src/engine/local/scheduler.ts'
 import { repeatableRows } from '../../src/engine/local/sequences.ts'
 import { createScriptedBackend, type FakeEngineOptions } from '../fake-engine.ts'
 
@@ -14,7 +14,7 @@ function ask(text: string, more: Partial<StartOptions> = {}): StartOptions {
 }
 
 /** A scheduler over the scripted model that keeps every batch it was given. */
-function createWorld(options: Partial<FakeEngineOptions> = {}) {
+function createWorld(options: Partial<FakeEngineOptions> = {}, more: Partial<SchedulerOptions> = {}) {
   const batches: Array<readonly BatchRow[]> = []
   const scripted = createScriptedBackend({ answer: (prompt) => ({ pieces: [...prompt].reverse() }), ...options })
   const backend: Backend = {
@@ -24,7 +24,8 @@ function createWorld(options: Partial<FakeEngineOptions> = {}) {
       return scripted.evaluate(rows, exactly)
     },
   }
-  return { batches, scheduler: createScheduler(backend, { now: () => 0, speculates: true }), rows: () => batches.flat().length }
+  const scheduler = createScheduler(backend, { now: () => 0, speculates: true, ...more })
+  return { batches, scheduler, rows: () => batches.flat().length }
 }
 
 function runToEnd(scheduler: Scheduler, limit = 2000): GenerationEvent[] {
@@ -67,6 +68,45 @@ describe('several requests', () => {
     expect(more).toEqual([])
     expect(step).toHaveLength(64)
     expect(step?.filter(({ output }) => output)).toHaveLength(1)
+  })
+
+  test('that came together go on together: an answer that has just begun waits for the prompts, for two seconds at most', () => {
+    let clock = 0
+    const { scheduler, batches } = createWorld({}, { now: () => clock })
+    const outputs = () => batches.at(-1)?.filter(({ output }) => output).length
+    scheduler.start(1, ask('ab', { maxTokens: 100 }))
+    scheduler.start(2, ask('p'.repeat(3000), { maxTokens: 100 }))
+    clock = 10
+    scheduler.step()
+    expect(outputs()).toBe(1)
+    clock = 1900
+    scheduler.step()
+    expect([outputs(), batches.at(-1)?.length]).toEqual([0, 512])
+    clock = 2010
+    scheduler.step()
+    expect([outputs(), batches.at(-1)?.length]).toEqual([1, 64])
+  })
+
+  test('an answer does not wait for prompts that come after it has begun', () => {
+    let clock = 0
+    const { scheduler, batches } = createWorld({}, { now: () => clock })
+    scheduler.start(1, ask('ab', { maxTokens: 100 }))
+    scheduler.step()
+    clock = 5
+    scheduler.start(2, ask('p'.repeat(3000)))
+    scheduler.step()
+    expect(batches.at(-1)?.filter(({ output }) => output)).toHaveLength(1)
+  })
+
+  test('a step delivers what it brings in portions, and returns the rest', () => {
+    const portions: Array<readonly GenerationEvent[]> = []
+    const { scheduler } = createWorld({ parallel: 10 }, { deliver: (events) => portions.push(events) })
+    for (let id = 1; id <= 10; id += 1) scheduler.start(id, ask(`${id}-prompt`))
+    scheduler.step()
+    expect(portions).toEqual([])
+    const rest = scheduler.step()
+    expect(portions.map(({ length }) => length)).toEqual([4, 4])
+    expect([...portions.flat(), ...rest].map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
   })
 
   test('a short prompt does not wait for the end of a long one', () => {
@@ -362,9 +402,15 @@ test('whatever comes and goes, every answer is whole and no sequence is lost', (
   )
   fc.assert(
     fc.property(fc.array(action, { maxLength: 40, size: 'max' }), (actions) => {
-      const { scheduler } = createWorld({ contextSize: 400, cacheSize: 700, parallel: 16, stepCost: (rows) => 10 + rows })
       const wanted = new Map<number, string>()
       const events: GenerationEvent[] = []
+      let clock = 0
+      const now = () => {
+        clock += 50
+        return clock
+      }
+      const sizes = { contextSize: 400, cacheSize: 700, parallel: 16, stepCost: (rows: number) => 10 + rows }
+      const { scheduler } = createWorld(sizes, { now, deliver: (some) => events.push(...some) })
       for (const [id, one] of actions.entries()) {
         if (one.do === 'step') for (let time = 0; time < one.times; time += 1) events.push(...scheduler.step())
         if (one.do === 'cancel' && wanted.delete(one.which)) scheduler.cancel(one.which)
@@ -376,7 +422,8 @@ test('whatever comes and goes, every answer is whole and no sequence is lost', (
           wanted.set(id, [...prompt].reverse().join('').slice(0, 40))
         }
       }
-      events.push(...runToEnd(scheduler))
+      for (let step = 0; step < 2000 && scheduler.busy(); step += 1) events.push(...scheduler.step())
+      expect(scheduler.busy()).toBe(false)
       for (const [id, text] of wanted) expect(textOf(events, id)).toBe(text)
     }),
     { numRuns: 150 },

@@ -49,6 +49,7 @@ test('the header of a chat model tells its shape', async () => {
     heads: 4,
     headsKv: 2,
     headsKvTotal: 4,
+    outputType: 'F32',
     keyLength: 16,
     valueLength: 16,
     vocabularySize: 3,

@@ -17,6 +17,7 @@ const facts: ModelFacts = {
   heads: 2,
   headsKv: 2,
   headsKvTotal: 4,
+  outputType: undefined,
   keyLength: 32,
   valueLength: 32,
   vocabularySize: 1000,

@@ -31,6 +31,8 @@ export interface Backend {
   readonly mostOutputs: number
   /** The attention window in tokens, or 0 when every token sees all before it. */
   readonly slidingWindow: number
+  /** How many tokens two sequences must begin alike with at least, so that sharing them is faster than to compute them again. */
+  readonly worthSharing: number
   /** Brings an adapter into memory. Throws `invalid` when it is none, or is not made for this model. */
   loadAdapter(adapter: AdapterFile): void
   /** Puts the loaded adapter of this identity on the model for the batches to come; undefined: none. */

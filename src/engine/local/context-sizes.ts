@@ -1,4 +1,5 @@
 import type { LoadOptions } from './protocol.ts'
+import { missingToGroup } from './row-groups.ts'
 
 /** Tokens of prompt and answer when nothing else is set: enough for a long conversation, little enough for a laptop. */
 const usualContext = 4096
@@ -30,6 +31,7 @@ export function chooseSizes(options: Pick<LoadOptions, 'contextSize' | 'maxParal
     contextSize,
     cacheSize: Math.max(contextSize, usualCache),
     sequences,
-    mostOutputs: Math.max(fewestOutputs, sequences + 1),
+    // Answers that must repeat are filled up to whole groups.
+    mostOutputs: Math.max(fewestOutputs, sequences + 1, sequences + missingToGroup(sequences)),
   }
 }

@@ -98,12 +98,7 @@ function warmUp(evaluation: Evaluation): void {
 const warmUpSteps = 4
 
 function openModel(llama: Llama, path: string): Pointer {
-  const model = llama.llama_model_load_from_file(path, {
-    ...llama.llama_model_default_params(),
-    n_gpu_layers: 0,
-    // As when it answers: see loadModel.
-    use_extra_bufts: false,
-  })
+  const model = llama.llama_model_load_from_file(path, { ...llama.llama_model_default_params(), n_gpu_layers: 0 })
   if (model === null) throw new AppError('invalid', 'The file is not a whole model that this version of llama.cpp can read.')
   if (llama.llama_model_has_decoder(model) && !llama.llama_model_has_encoder(model)) return model
   llama.llama_model_free(model)

@@ -125,6 +125,7 @@ type Argument = keyof typeof types
 /** Result and arguments of each function, in the header's order. */
 const signatures = {
   llama_backend_init: ['none'],
+  llama_print_system_info: ['text'],
   llama_model_default_params: ['model'],
   llama_context_default_params: ['context'],
   llama_model_load_from_file: ['pointer', 'text', 'model'],
@@ -156,6 +157,7 @@ const signatures = {
   llama_memory_seq_pos_min: ['int', 'pointer', 'int'],
   llama_batch_init: ['batch', 'int', 'int', 'int'],
   llama_decode: ['int', 'pointer', 'batch'],
+  llama_attach_threadpool: ['none', 'pointer', 'pointer', 'pointer'],
   llama_set_n_threads: ['none', 'pointer', 'int', 'int'],
   llama_get_logits_ith: ['pointer', 'pointer', 'int'],
   llama_pooling_type: ['int', 'pointer'],
@@ -301,6 +303,24 @@ function checkDefaults(llama: Llama): void {
 /** A view of numbers in the library's memory; valid as long as the library keeps them there. */
 export function viewFloats(address: Pointer, length: number): Float32Array {
   return new Float32Array(koffi.view(address, length * Float32Array.BYTES_PER_ELEMENT))
+}
+
+/** How many views are kept: more rows than any batch has scores. */
+const mostViews = 1024
+
+/**
+ * Views of rows of numbers in the library's memory, each made once: a new one for each row that is read costs as much time as to find the highest of
+ * some 100,000 numbers, most of it when it is thrown away.
+ */
+export function createRowViews(length: number): (address: Pointer) => Float32Array {
+  const views = new Map<bigint, Float32Array>()
+  return (address) => {
+    const key = koffi.address(address)
+    const view = views.get(key) ?? viewFloats(address, length)
+    if (views.size >= mostViews) views.clear()
+    views.set(key, view)
+    return view
+  }
 }
 
 export function viewInts(address: Pointer, length: number): Int32Array {

@@ -33,9 +33,12 @@ export function mostLikely(scores: Float32Array, count: number): number[] {
 
 /**
  * Calls `found` for each score above a bound, which each call may raise, in order. Eight comparisons at a time: hardly any score is
- * above the bound, and one by one the 262,144 scores of a large vocabulary take two to four times as long.
+ * above the bound, and one by one the 262,144 scores of a large vocabulary take two to four times as long. Numbers that are not
+ * negative are ordered as their bits are, which are above those of negative ones too, and whole numbers are compared faster still.
  */
 function forEachAbove(scores: Float32Array, from: number, found: (token: number, score: number) => number): void {
+  const bits = new Int32Array(scores.buffer, scores.byteOffset, scores.length)
+  const whole = scores.length - (scores.length % 8)
   let bound = from
   const visit = (start: number, end: number) => {
     for (let token = start; token < end; token += 1) {
@@ -43,22 +46,52 @@ function forEachAbove(scores: Float32Array, from: number, found: (token: number,
       if (score > bound) bound = found(token, score)
     }
   }
-  const whole = scores.length - (scores.length % 8)
-  for (let at = 0; at < whole; at += 8) {
-    if (
-      (scores[at] ?? bound) > bound ||
-      (scores[at + 1] ?? bound) > bound ||
-      (scores[at + 2] ?? bound) > bound ||
-      (scores[at + 3] ?? bound) > bound ||
-      (scores[at + 4] ?? bound) > bound ||
-      (scores[at + 5] ?? bound) > bound ||
-      (scores[at + 6] ?? bound) > bound ||
-      (scores[at + 7] ?? bound) > bound
-    ) {
-      visit(at, at + 8)
-    }
+  let at = 0
+  for (; at < whole && bound < 0; at += 8) if (isAnyAbove(scores, at, bound)) visit(at, at + 8)
+  let boundBits = bitsOf(bound)
+  for (; at < whole; at += 8) {
+    // The bits of NaN are above all others: the visit sorts it out.
+    if (!areAnyBitsAbove(bits, at, boundBits)) continue
+    visit(at, at + 8)
+    boundBits = bitsOf(bound)
   }
   visit(whole, scores.length)
+}
+
+function isAnyAbove(scores: Float32Array, at: number, bound: number): boolean {
+  return (
+    (scores[at] ?? bound) > bound ||
+    (scores[at + 1] ?? bound) > bound ||
+    (scores[at + 2] ?? bound) > bound ||
+    (scores[at + 3] ?? bound) > bound ||
+    (scores[at + 4] ?? bound) > bound ||
+    (scores[at + 5] ?? bound) > bound ||
+    (scores[at + 6] ?? bound) > bound ||
+    (scores[at + 7] ?? bound) > bound
+  )
+}
+
+/** The same for whole numbers: one function for both would be compiled for neither. */
+function areAnyBitsAbove(bits: Int32Array, at: number, bound: number): boolean {
+  return (
+    (bits[at] ?? bound) > bound ||
+    (bits[at + 1] ?? bound) > bound ||
+    (bits[at + 2] ?? bound) > bound ||
+    (bits[at + 3] ?? bound) > bound ||
+    (bits[at + 4] ?? bound) > bound ||
+    (bits[at + 5] ?? bound) > bound ||
+    (bits[at + 6] ?? bound) > bound ||
+    (bits[at + 7] ?? bound) > bound
+  )
+}
+
+const oneFloat = new Float32Array(1)
+const oneInt = new Int32Array(oneFloat.buffer)
+
+/** Those of a 32-bit float, as a whole number. */
+function bitsOf(number: number): number {
+  oneFloat[0] = number
+  return oneInt[0] ?? 0
 }
 
 /** Behind all that are at least as likely: a binary search. */

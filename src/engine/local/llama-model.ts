@@ -5,13 +5,7 @@ import type { LoadedModel, LoadOptions } from './protocol.ts'
 
 /** Throws `invalid` when the file is no whole model, or of a kind that cannot answer prompts. */
 export function loadModel(llama: Llama, path: string, gpuLayers: number): Pointer {
-  const model = llama.llama_model_load_from_file(path, {
-    ...llama.llama_model_default_params(),
-    n_gpu_layers: gpuLayers,
-    // Without the repacked copies of the weights an answer does not depend on how many others are in its batch;
-    // it costs a tenth of the prompt speed and saves the memory of the copies.
-    use_extra_bufts: false,
-  })
+  const model = llama.llama_model_load_from_file(path, { ...llama.llama_model_default_params(), n_gpu_layers: gpuLayers })
   if (model === null) throw new AppError('invalid', 'The file is not a whole model that this version of llama.cpp can read.')
   const generates = llama.llama_model_has_decoder(model) && !llama.llama_model_has_encoder(model)
   if (generates && !llama.llama_model_is_recurrent(model) && !llama.llama_model_is_hybrid(model)) return model

@@ -20,6 +20,8 @@ export type LoadOptions = Readonly<{
   device: 'auto' | 'cpu' | 'cuda' | 'metal' | 'vulkan'
   /** What the model's layers take, so that as many go to a GPU as fit; undefined: all of them. */
   size?: LayerSize
+  /** The type of the matrix that scores come from, as ggml calls it; undefined: not known. */
+  outputType?: string | undefined
 }>
 
 /** A LoRA adapter that is installed. */

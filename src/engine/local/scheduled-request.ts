@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts'
 import type { Answer } from './answer.ts'
 import type { BatchRow } from './backend.ts'
 import type { GenerationEvent, StartOptions } from './protocol.ts'
+import { missingToGroup } from './row-groups.ts'
 import { repeatableRows, type Sequence } from './sequences.ts'
 
 /** Stands for no adapter among their identities. */
@@ -51,8 +52,8 @@ export const isRunningExactly = ({ options, sequence }: Request) => options.repe
 
 export const remaining = ({ prompt, sequence }: Request) => prompt.length - (sequence?.tokens.length ?? 0)
 
-/** Whether each row of a batch is computed as it always is: in no tile, and a lone one only if it was accompanied. */
-export const repeats = (rows: number, exactly: boolean) => rows <= repeatableRows && (exactly || rows > 1)
+/** Whether each row of a batch is computed as it always is: in no tile, and in whole groups, to which exact ones are filled up. */
+export const repeats = (rows: number, exactly: boolean) => rows <= repeatableRows && (exactly || missingToGroup(rows) === 0)
 
 export function tooLong(promptTokens: number, contextSize: number): AppError {
   const expected = `The context window holds ${contextSize} tokens, and at least one is needed for the answer`

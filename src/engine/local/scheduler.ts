@@ -35,6 +35,10 @@ const nothing: Chosen = { text: '', tokens: [], reason: undefined, stopText: und
 const full = { reason: 'length', stopText: undefined } as const
 /** Every so many steps the oldest prompt goes on, even if a shorter one waits. */
 const oldestFirstEvery = 3
+/** So many events are delivered at once: who sends them on works while the next tokens are chosen, when the processor has nothing else to do. */
+const portion = 4
+/** An answer that has just begun waits for the prompts that came before its first token, so many milliseconds at most: see `waitsForOthers`. */
+const togetherMs = 2000
 
 export interface Scheduler {
   /** Throws `context_length_exceeded` when the prompt does not fit, `invalid` when the grammar does not parse. */
@@ -53,6 +57,8 @@ export type SchedulerOptions = Readonly<{
   now: () => number
   /** Whether answers that repeat a passage are drafted from it. The text is the same. */
   speculates: boolean
+  /** Takes what a step has brought so far, a few events at a time, while it goes on; left out: the step returns everything. */
+  deliver?: (events: readonly GenerationEvent[]) => void
 }>
 
 /**
@@ -61,7 +67,7 @@ export type SchedulerOptions = Readonly<{
  * A row's rounding depends on how many rows its batch has (see `repeatableRows`), so beside a request that must repeat it stays
  * small.
  */
-export function createScheduler(backend: Backend, { now, speculates }: SchedulerOptions): Scheduler {
+export function createScheduler(backend: Backend, { now, speculates, deliver }: SchedulerOptions): Scheduler {
   const requests = new Map<number, Request>()
   const sequences = createSequences(backend, () => ![...requests.values()].some(isRunningExactly))
   const work = createWorkCounter()
@@ -130,6 +136,16 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     return next
   }
 
+  /**
+   * Whether an answer of one token lets prompts go first that came before that token. A step costs much however few answers it goes
+   * on with, so of requests that come at the same time all are done sooner when their answers go on together.
+   */
+  function waitsForOthers({ request, answer }: Running, open: readonly Request[]): boolean {
+    const { firstTokenAt } = request
+    if (answer.produced > 1 || now() - firstTokenAt >= togetherMs) return false
+    return open.some(({ arrivedAt }) => arrivedAt < firstTokenAt)
+  }
+
   /** What is read of prompts in this step, beside a token for each answer. */
   function nextPieces(open: readonly Request[], running: readonly Running[]): readonly Piece[] {
     const [oldest, ...others] = open
@@ -137,7 +153,7 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     const byLength = (list: readonly Request[]) => list.toSorted((a, b) => remaining(a) - remaining(b))
     const order = steps % oldestFirstEvery === 0 ? [oldest, ...byLength(others)] : byLength(open)
     const exactly = running.some(isExact) || order[0]?.options.repeatable === true
-    const shared = Math.max(sharedRows, rowsForEach * Math.max(open.length, running.length))
+    const shared = Math.max(sharedRows, rowsForEach * requests.size)
     const wanted = exactly ? repeatableRows : running.length > 0 ? shared : backend.batchSize
     let left = Math.max(1, Math.min(wanted, backend.batchSize) - running.length)
     const pieces: Piece[] = []
@@ -187,12 +203,19 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
     for (const one of running) {
       advance(one, row, repeated)
       row += 1 + one.draft.length
+      deliverPortion()
     }
     for (const { request, sequence, tokens, isLast } of pieces) {
       sequences.append(sequence, tokens, repeated)
       row += tokens.length
       if (isLast) openAnswers(request, sequence, backend.scores(row - 1))
     }
+  }
+
+  function deliverPortion(): void {
+    if (deliver === undefined || events.length < portion) return
+    deliver(events)
+    events = []
   }
 
   /** Takes what the batch says of an answer from this row on, as far as its draft was right. */
@@ -293,8 +316,9 @@ export function createScheduler(backend: Backend, { now, speculates }: Scheduler
       const able = growing.length + open.length > 0 ? growing : running.slice(0, 1)
       const adapter = takeTurn([...able.map(({ request }) => request), ...open])
       const isMine = (request: Request) => adapterOf(request) === adapter
-      const mine = able.filter(({ request }) => isMine(request))
-      const pieces = nextPieces(open.filter(isMine), mine)
+      const prompts = open.filter(isMine)
+      const mine = able.filter((one) => isMine(one.request) && !waitsForOthers(one, prompts))
+      const pieces = nextPieces(prompts, mine)
       if (mine.length + pieces.length > 0) evaluateStep(pieces.length > 0 ? mine : withDrafts(mine), pieces)
       return events
     },

@@ -25,10 +25,10 @@ export type Sequence = {
 }
 
 /**
- * With more rows than this in a batch, llama.cpp's attention on the CPU works in tiles (GGML_FA_TILE_Q), whose rounding depends on
- * where in memory the cells lie. A request that must repeat exactly is computed in batches that are no larger.
+ * From 64 rows in a batch on, llama.cpp's attention on the CPU works in tiles (GGML_FA_TILE_Q), whose rounding depends on where in
+ * memory the cells lie. A request that must repeat exactly is computed in batches of no more rows than this: whole groups, and no tile.
  */
-export const repeatableRows = 63
+export const repeatableRows = 60
 
 /** The part of memory that is made free when a request that must repeat starts, and no other runs. */
 const plenty = 0.5
@@ -180,7 +180,8 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     if (sequence.adapter !== adapter) return 0
     const common = Math.min(commonLength(sequence.tokens, prompt), prompt.length - 1)
     const exact = sequence.epoch === epoch ? Math.min(common, sequence.exact) : 0
-    const length = exactly ? exact : common
+    const shared = exactly ? exact : common
+    const length = shared < backend.worthSharing ? 0 : shared
     // The window of a model with sliding attention may have passed: then the first tokens are gone.
     const first = length > 0 ? backend.firstPosition(sequence.id) : -1
     return first === 0 || (first > 0 && backend.slidingWindow > 0 && first <= length - backend.slidingWindow) ? length : 0

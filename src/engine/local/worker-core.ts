@@ -20,7 +20,7 @@ export type WorkerParts = Readonly<{
   fail(error: unknown): void
 }>
 
-/** What runs in an engine's process: takes messages, steps the scheduler, sends what each step brought in one message. */
+/** What runs in an engine's process: takes messages, steps the scheduler, sends what each step brought. */
 export function createWorker(parts: WorkerParts): { receive(message: ToWorker): void } {
   let scheduler: Scheduler | undefined
   let backend: Backend | undefined
@@ -31,7 +31,7 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
       const opened = parts.open(options)
       const { model } = opened
       backend = opened.backend
-      scheduler = createScheduler(backend, { now: parts.now, speculates: options.speculates })
+      scheduler = createScheduler(backend, { now: parts.now, speculates: options.speculates, deliver: sendEvents })
       parts.send({ type: 'model-ready', model })
     } catch (error) {
       const { code, message } = toAppError(error)

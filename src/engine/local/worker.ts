@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../../errors.ts'
 import { chooseLibrary, layersThatFit } from './devices.ts'
+import { createThreadPool } from './libggml-threads.ts'
 import { findLibrary, howToInstall, type LibraryVariant, type Llama, openLibrary } from './libllama.ts'
 import { findGpus } from './libllama-devices.ts'
 import { openLlamaBackend, type Placement } from './llama-backend.ts'
@@ -29,13 +30,14 @@ function open(options: LoadOptions) {
       throw new AppError(error.code, `${error.message} llama.cpp says: ${lines.slice(-3).join(' ')}`, { cause: error })
     }
   }
-  const { backend, model } = explained(() => openLlamaBackend(llama, options, place(options, variant, folder)))
+  const threadPool = createThreadPool(folder, options.threads)
+  const { backend, model } = explained(() => openLlamaBackend(llama, options, { ...place(options, variant, folder), threadPool }))
   const loadAdapter = (adapter: AdapterFile) => explained(() => backend.loadAdapter(adapter))
   return { backend: { ...backend, loadAdapter }, model }
 }
 
 /** On the GPU, as far as the model fits into its memory; on the CPU where there is none. Throws `unavailable` when one was asked for. */
-function place({ device, size }: LoadOptions, variant: LibraryVariant, folder: string): Placement {
+function place({ device, size }: LoadOptions, variant: LibraryVariant, folder: string): Omit<Placement, 'threadPool'> {
   if (variant === 'cpu') return { device: 'cpu', gpuLayers: 0 }
   const gpus = findGpus(folder)
   const freeBytes = gpus.reduce((sum, gpu) => sum + gpu.freeBytes, 0)
