@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { StoppedChoice } from '../predict/collect.ts'
 import type { PredictRequest, RecordedAnswer, Recorder } from '../predict/predict.ts'
@@ -16,33 +17,78 @@ export type RecorderParts = Readonly<{
   now: () => number
 }>
 
-/** Remembers answers, unless the service, the user or the request wants it otherwise. What fails is logged, and fails no answer. */
+/** Rows of one transaction at most. */
+const mostAtOnce = 100
+
+type Waiting = Readonly<{ row: PredictionsTable; done: () => void }>
+
+/**
+ * Remembers answers, unless the service, the user or the request wants it otherwise. What fails is logged, and fails no answer. Answers
+ * that end in the same turn of the event loop share a transaction, which costs several times as much as the rows in it.
+ */
 export function createRecorder({ db, isOn, log, count, now }: RecorderParts): Recorder {
+  let waiting: Waiting[] = []
+  let isWriting = false
+
+  async function writeWaiting(): Promise<void> {
+    isWriting = true
+    while (waiting.length > 0) {
+      await setImmediate()
+      const together = waiting.slice(0, mostAtOnce)
+      waiting = waiting.slice(mostAtOnce)
+      await write(together.map(({ row }) => row))
+      for (const { done } of together) done()
+    }
+    isWriting = false
+  }
+
+  /** Never rejects. What is wrong with one row is not to cost the others. */
+  async function write(rows: readonly PredictionsTable[]): Promise<void> {
+    try {
+      const stored = await writeLightly(db, async (transaction) => {
+        // Asked in the same transaction: whoever switches it off finds nothing afterwards.
+        const wanted = await whereWanted(transaction, rows)
+        if (wanted.length > 0) await transaction.insertInto('predictions').values(wanted).execute()
+        return wanted
+      })
+      for (const _ of stored) count('stored')
+    } catch (error) {
+      if (rows.length > 1) return writeEach(rows)
+      fail(error, rows[0]?.id)
+    }
+  }
+
+  function fail(error: unknown, predictionId: string | undefined): void {
+    count('failed')
+    log.error({ err: error, predictionId }, 'An answer could not be remembered')
+  }
+
+  async function writeEach(rows: readonly PredictionsTable[]): Promise<void> {
+    for (const row of rows) await write([row])
+  }
+
   return {
     async record(answer) {
       if (!isOn || answer.request.remember === false) return
+      const { promise, resolve } = Promise.withResolvers<void>()
       try {
-        const row = toRow(answer, now())
-        const isStored = await writeLightly(db, async (transaction) => {
-          // Asked in the same transaction: whoever switches it off finds nothing afterwards.
-          if (!(await isWanted(transaction, row.ownerId))) return false
-          await transaction.insertInto('predictions').values(row).execute()
-          return true
-        })
-        if (isStored) count('stored')
+        waiting.push({ row: toRow(answer, now()), done: resolve })
       } catch (error) {
-        count('failed')
-        log.error({ err: error, predictionId: answer.id }, 'An answer could not be remembered')
+        return fail(error, answer.id)
       }
+      if (!isWriting) void writeWaiting()
+      await promise
     },
   }
 }
 
 /** Nobody without an account has switched it off, and a user who was deleted meanwhile leaves nothing behind. */
-async function isWanted(db: Database, ownerId: string | null): Promise<boolean> {
-  if (ownerId === null) return true
-  const user = await db.selectFrom('users').select('keepsPredictions').where('id', '=', ownerId).executeTakeFirst()
-  return user?.keepsPredictions === 1
+async function whereWanted(db: Database, rows: readonly PredictionsTable[]): Promise<readonly PredictionsTable[]> {
+  const owners = [...new Set(rows.flatMap(({ ownerId }) => ownerId ?? []))]
+  if (owners.length === 0) return rows
+  const users = await db.selectFrom('users').select('id').where('id', 'in', owners).where('keepsPredictions', '=', 1).execute()
+  const keeping = new Set(users.map(({ id }) => id))
+  return rows.filter(({ ownerId }) => ownerId === null || keeping.has(ownerId))
 }
 
 function toRow({ id, asker, request, target, choices, usage, timings }: RecordedAnswer, nowMs: number): PredictionsTable {

@@ -112,12 +112,12 @@ test('one file reads the environment of the process', async () => {
   expect(readers).toEqual(['config.ts'])
 })
 
-test('four files know the C interface of llama.cpp, and one that of Linux', async () => {
+test('five files know the C interface of llama.cpp, and one that of Linux', async () => {
   const knowing: string[] = []
   for (const file of await sourceFiles())
     if ((await readFile(join('src', file), 'utf8')).includes("from 'koffi'")) knowing.push(file)
   expect(knowing.sort()).toEqual(
-    ['end-with-parent', 'libggml-floats', 'libllama-devices', 'libllama-quantize', 'libllama'].map(
+    ['end-with-parent', 'libggml-floats', 'libggml-threads', 'libllama-devices', 'libllama-quantize', 'libllama'].map(
       (name) => `engine/local/${name}.ts`,
     ),
   )

@@ -216,3 +216,39 @@ test('a list tells how what was asked begins, and no half of a character', async
   })
   expect(await get('/predictions/settings')).toMatchObject({ retention_days: null })
 })
+
+test('answers that end at once are all remembered, also beside one that cannot be', async () => {
+  const answerOf = (id: string): RecordedAnswer => ({
+    id,
+    asker: { key: userId, authenticated: true, userId, keyId: undefined },
+    request: {
+      prompt: { type: 'text', text: `asked by ${id}` },
+      maxTokens: 8,
+      choices: 1,
+      sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: 1 },
+      stop: [],
+      model: undefined,
+      provider: undefined,
+    },
+    target: { provider: 'hf', model: 'small', ranOn: 'local', why: 'default', passedBy: [] },
+    choices: [
+      {
+        index: 0,
+        text: 'said',
+        reason: 'stop',
+        reasoning: '',
+        reasoningSignature: undefined,
+        toolCalls: [],
+        tokens: [],
+        stopText: undefined,
+      },
+    ],
+    usage: undefined,
+    timings: undefined,
+  })
+  const ids = Array.from({ length: 150 }, () => randomUUID())
+  // The second one of a name cannot be kept.
+  await Promise.all([...ids, ids[3] ?? ''].map((id) => record(answerOf(id))))
+  expect(failed).toBe(1)
+  for (const id of ids) expect((await get<PredictionBody>(`/predictions/${id}`)).id).toBe(id)
+})
