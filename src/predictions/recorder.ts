@@ -23,8 +23,8 @@ const mostAtOnce = 100
 type Waiting = Readonly<{ row: PredictionsTable; done: () => void }>
 
 /**
- * Remembers answers, unless the service, the user or the request wants it otherwise. What fails is logged, and fails no answer. Answers
- * that end in the same turn of the event loop share a transaction, which costs several times as much as the rows in it.
+ * Remembers answers, unless the service, the user or the request wants it otherwise. What fails is logged, and fails no answer.
+ * Answers that end in the same turn of the event loop share a transaction, which costs several times as much as the rows in it.
  */
 export function createRecorder({ db, isOn, log, count, now }: RecorderParts): Recorder {
   let waiting: Waiting[] = []

@@ -17,8 +17,9 @@ const params = {
 }
 
 /**
- * Threads that stay from one batch to the next: without them llama.cpp starts and ends some for each. Between two batches they sleep, as
- * other processes have work then. Call it after `openLibrary`. They last as long as the process; null where this build of the library has none.
+ * Threads that stay from one batch to the next: without them llama.cpp starts and ends some for each. Between two batches they sleep,
+ * as other processes have work then. Call it after `openLibrary`. They last as long as the process; null where this build of the
+ * library has none.
  */
 export function createThreadPool(folder: string, threads: number): Pointer {
   const file = libraryFile(folder)

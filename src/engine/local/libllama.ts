@@ -309,8 +309,8 @@ export function viewFloats(address: Pointer, length: number): Float32Array {
 const mostViews = 1024
 
 /**
- * Views of rows of numbers in the library's memory, each made once: a new one for each row that is read costs as much time as to find the highest of
- * some 100,000 numbers, most of it when it is thrown away.
+ * Views of rows of numbers in the library's memory, each made once: a new one for each row that is read costs as much time as to find
+ * the highest of some 100,000 numbers, most of it when it is thrown away.
  */
 export function createRowViews(length: number): (address: Pointer) => Float32Array {
   const views = new Map<bigint, Float32Array>()

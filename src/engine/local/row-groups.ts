@@ -1,8 +1,8 @@
 import type { BatchRow } from './backend.ts'
 
 /**
- * llama.cpp's kernels for repacked weights take the rows of a batch in groups of so many (`ggml_gemm_*`, with others for rows 1 to 3 that are left over,
- * `ggml_gemv_*`), and round a group otherwise than what is left over. So a row gets the same scores in every batch of whole groups.
+ * llama.cpp's kernels for repacked weights take the rows of a batch in groups of so many (`ggml_gemm_*`), and others the one to three
+ * that are left over (`ggml_gemv_*`), which round otherwise. So a row gets the same scores in every batch of whole groups.
  */
 export const rowGroup = 4
 

@@ -35,9 +35,9 @@ const nothing: Chosen = { text: '', tokens: [], reason: undefined, stopText: und
 const full = { reason: 'length', stopText: undefined } as const
 /** Every so many steps the oldest prompt goes on, even if a shorter one waits. */
 const oldestFirstEvery = 3
-/** So many events are delivered at once: who sends them on works while the next tokens are chosen, when the processor has nothing else to do. */
+/** So many events are delivered at once: who sends them on works while the next tokens are chosen, when a core has nothing to do. */
 const portion = 4
-/** An answer that has just begun waits for the prompts that came before its first token, so many milliseconds at most: see `waitsForOthers`. */
+/** An answer that has just begun waits so many milliseconds at most for prompts that came before it: see `waitsForOthers`. */
 const togetherMs = 2000
 
 export interface Scheduler {
