@@ -53,18 +53,15 @@ export function createRecorder({ db, isOn, log, count, now }: RecorderParts): Re
       })
       for (const _ of stored) count('stored')
     } catch (error) {
-      if (rows.length > 1) return writeEach(rows)
-      fail(error, rows[0]?.id)
+      if (rows.length === 1) fail(error, rows[0]?.id)
+      // At once: where the database does not answer, nobody waits for it longer than alone.
+      else await Promise.all(rows.map((row) => write([row])))
     }
   }
 
   function fail(error: unknown, predictionId: string | undefined): void {
     count('failed')
     log.error({ err: error, predictionId }, 'An answer could not be remembered')
-  }
-
-  async function writeEach(rows: readonly PredictionsTable[]): Promise<void> {
-    for (const row of rows) await write([row])
   }
 
   return {
