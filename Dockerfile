@@ -35,6 +35,12 @@ COPY config/prices.json config/
 COPY src src
 COPY web web
 COPY --from=pages /app/dist dist
+# What V8 compiles of the program, for the user, the place and the flags that it runs with: it starts in half the time.
+RUN mkdir .cache && chown 10001:10001 .cache
+USER 10001:10001
+RUN NODE_COMPILE_CACHE=/app/.cache/compiled node --max-semi-space-size=1 --v8-pool-size=1 -e \
+    "Promise.all(['cli/cli', 'cli/serve', 'service'].map((name) => import('./src/' + name + '.ts'))).then(() => process.exit())"
+USER 0:0
 # Where the volumes belong: a new named volume takes the owner of the folder that it covers.
 RUN mkdir -p /volumes/data /volumes/models && chown -R 10001:10001 /volumes
 

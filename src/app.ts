@@ -29,7 +29,8 @@ import { serveApiDocs } from './http/api-docs.ts'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.ts'
 import { createLog, type LogOptions } from './http/log-stream.ts'
 import { logAnswer } from './http/request-log.ts'
-import { createServer, type MountedRoute, mountRoutes, type SchemaCompilers } from './http/server.ts'
+import type { SchemaCompilers } from './http/schema-compilers.ts'
+import { createServer, type MountedRoute, mountRoutes } from './http/server.ts'
 import { createSockets, type SocketLimits, type Sockets, socketLimits } from './http/websocket.ts'
 import { openInstances } from './instances/instances.ts'
 import { openSettledTime } from './instances/settled-time.ts'
@@ -84,7 +85,7 @@ export type AppParts = Readonly<{
   /** Fetches pages that users name. */
   fetchPage?: FetchPage
   version?: string
-  /** What compiles the schemas of routes; many services in one process may share it. */
+  /** What compiles the schemas of routes; services of one process may share it. */
   schemaCompilers?: SchemaCompilers
   logStream?: LogOptions['stream']
   socketLimits?: Partial<SocketLimits>

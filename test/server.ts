@@ -7,11 +7,11 @@ import { type App, type AppParts, createApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import type { ModelHost } from '../src/engine/provider.ts'
 import type { ErrorBody } from '../src/http/error-reply.ts'
+import { createSchemaCompilers } from '../src/http/schema-compilers.ts'
 import type { PredictAnswer } from '../src/predict/schema.ts'
 import { fakeEmbedders, fakeRerankers } from './fake-embedder.ts'
 import { createFakeVectorIndex } from './fake-vector-index.ts'
 import { databaseAt } from './postgres/database-at.ts'
-import { sharedSchemaCompilers } from './shared-schema-compilers.ts'
 import { joinEvents, type ParsedEvent, readEvents } from './sse-parser.ts'
 
 /** What /predict answers, and every endpoint when it fails. */
@@ -43,6 +43,8 @@ export type TestServer = Readonly<{
   [Symbol.asyncDispose](): Promise<void>
 }>
 
+const schemaCompilers = createSchemaCompilers()
+
 /** The whole service on a free port of 127.0.0.1, with its data in a folder of its own that goes away afterwards. */
 export async function startServer({ settings = {}, ...parts }: StartOptions): Promise<TestServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'simpleia-test-'))
@@ -59,7 +61,7 @@ export async function startServer({ settings = {}, ...parts }: StartOptions): Pr
   })
   await untilLoaded(parts.host)
   const fakes = { embedders: fakeEmbedders, rerankers: fakeRerankers, openVectorIndex: createFakeVectorIndex }
-  const app = await createApp(config, { ...fakes, schemaCompilers: sharedSchemaCompilers, ...parts })
+  const app = await createApp(config, { ...fakes, schemaCompilers, ...parts })
   const url = await app.http.listen({ host: '127.0.0.1', port: 0 })
   const post = (path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal) =>
     fetch(`${url}${path}`, {

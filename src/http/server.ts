@@ -11,8 +11,6 @@ import {
   type FastifyPluginAsync,
   type FastifyReply,
   type FastifyRequest,
-  type FastifySchemaCompiler,
-  type FastifySerializerCompiler,
   fastify,
   LogController,
   type onRequestAsyncHookHandler,
@@ -26,9 +24,9 @@ import { refuseDeepJson } from './json-depth.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { onRequestEnd, type RequestEndListener } from './request-end.ts'
 import { requestIdOf } from './request-log.ts'
+import { createSchemaCompilers, type SchemaCompilers } from './schema-compilers.ts'
 import { createSecurityHeaders } from './security-headers.ts'
 import { chooseProtocol } from './socket-protocols.ts'
-import { createValidatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -41,12 +39,6 @@ declare module 'fastify' {
 export type Scope = 'public' | 'caller' | 'user' | 'admin'
 export type Guards = Readonly<Record<Exclude<Scope, 'public'>, onRequestAsyncHookHandler>>
 export type Routes = Readonly<Record<Scope, readonly FastifyPluginAsync[]>>
-
-/** What turns the schemas of routes into functions; Fastify asks both for each schema while a route is added. */
-export type SchemaCompilers = Readonly<{
-  validator: FastifySchemaCompiler<object>
-  serializer: FastifySerializerCompiler<object>
-}>
 
 export type ServerOptions = Readonly<{
   boundToLoopback: boolean
@@ -65,7 +57,7 @@ export type ServerOptions = Readonly<{
   onRequestEnd: RequestEndListener
   /** Adds what comes before all other hooks. */
   addFirstHooks?: (http: FastifyInstance) => void
-  /** Default: all that schemas say is compiled before the server listens. */
+  /** Services of one process may share them. */
   schemaCompilers?: SchemaCompilers
 }>
 
@@ -82,7 +74,7 @@ const exposedHeaders = [
 
 /** A server with everything that holds for each request, and no routes yet. */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
-  const { replyToBrokenAddress = replyWithError } = options
+  const { replyToBrokenAddress = replyWithError, schemaCompilers: { validator, serializer } = createSchemaCompilers() } = options
   const http = fastify({
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -98,8 +90,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     },
     clientErrorHandler: answerBrokenRequest,
   })
-  http.setValidatorCompiler(options.schemaCompilers?.validator ?? createValidatorCompiler())
-  if (options.schemaCompilers !== undefined) http.setSerializerCompiler(options.schemaCompilers.serializer)
+  http.setValidatorCompiler(validator)
+  http.setSerializerCompiler(serializer)
   http.removeContentTypeParser(['text/plain', 'application/json'])
   http.addContentTypeParser('application/json', { parseAs: 'buffer' }, createJsonParser(http))
   http.setErrorHandler(replyWithError)

@@ -10,6 +10,7 @@ import {
   SqliteDriver,
   type SqliteStatement,
 } from 'kysely'
+import { LRUCache } from 'lru-cache'
 import { AppError } from '../errors.ts'
 import { makeFolder } from './make-folder.ts'
 import { damagedMessage, toStorageError } from './storage-error.ts'
@@ -71,11 +72,22 @@ function checkWhole(connection: SqliteConnection, path: string): void {
   if (verdict !== 'ok') throw new AppError('unavailable', damagedMessage(path), { cause: verdict })
 }
 
-/** Kysely's own dialect, but for the start and end of transactions and for our errors. */
+/** Prepared statements that are kept: each text that a service sends again and again. */
+const keptStatements = 200
+
+/** What may run while it is prepared (`pragma`), or changes what others mean (`alter`), is prepared each time. */
+const isKept = (sql: string) => /^(?:select|insert|update|delete|begin|commit)\b/.test(sql)
+
+/** Kysely's own dialect, but for the start and end of transactions, for statements that stay prepared, and for our errors. */
 export function sqliteDialect(connection: SqliteConnection): Dialect {
-  const config: SqliteDialectConfig = {
-    database: { prepare: (sql) => prepare(connection, sql), close: () => connection.close() },
+  const kept = new LRUCache<string, SqliteStatement>({ max: keptStatements })
+  function prepareOnce(sql: string): SqliteStatement {
+    if (!isKept(sql)) return prepare(connection, sql)
+    const statement = kept.get(sql) ?? prepare(connection, sql)
+    kept.set(sql, statement)
+    return statement
   }
+  const config: SqliteDialectConfig = { database: { prepare: prepareOnce, close: () => connection.close() } }
   const dialect = new SqliteDialect(config)
   return {
     createDriver: () => new ImmediateSqliteDriver(config, connection),

@@ -5,7 +5,7 @@ import { anthropicRoutes } from '../../src/dialects/anthropic.ts'
 import { toMessageEvents } from '../../src/dialects/anthropic-stream.ts'
 import type { GenerateEvent } from '../../src/engine/provider.ts'
 import { AppError } from '../../src/errors.ts'
-import { createValidatorCompiler } from '../../src/http/validation.ts'
+import { createSchemaCompilers } from '../../src/http/schema-compilers.ts'
 import type { Predict, Target } from '../../src/predict/predict.ts'
 import { anthropicClient, calls, ends, hello, postMessages, says, streamMessages, thinks } from '../anthropic-client.ts'
 import { createScriptedHost, noTimings } from '../scripted-host.ts'
@@ -151,7 +151,7 @@ test('a silent stream says by pings that it lives, from before its first piece',
     },
   }
   await using http = fastify()
-  http.setValidatorCompiler(createValidatorCompiler())
+  http.setValidatorCompiler(createSchemaCompilers().validator)
   http.decorateReply('failure', undefined)
   await http.register(
     anthropicRoutes({

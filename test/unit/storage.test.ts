@@ -72,6 +72,18 @@ describe('opening', () => {
     const { db } = await open()
     expect(await db.selectFrom('feedback').select('id').execute()).toEqual([{ id: '1' }])
   })
+
+  test('and a statement that was sent before a table changed finds it as it is now', async () => {
+    const { db } = await open()
+    await saveFeedback(db, '1')
+    const whole = () => db.selectFrom('feedback').selectAll().executeTakeFirst()
+    expect(await whole()).not.toHaveProperty('mood')
+    await sql`alter table feedback add column mood text default 'calm'`.execute(db)
+    expect(await whole()).toMatchObject({ id: '1', mood: 'calm' })
+    expect(await pragma(db, 'user_version')).toBe(0)
+    await sql`pragma user_version = 5`.execute(db)
+    expect(await pragma(db, 'user_version')).toBe(5)
+  })
 })
 
 describe('migrations', () => {
