@@ -6,12 +6,16 @@ import type { PeerOptions } from './arguments.ts'
 
 const program = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
+/** As run_llm.sh and the image start Node.js. */
+export const nodeFlags = ['--max-semi-space-size=4', '--v8-pool-size=1'] as const
+export const compileCache = fileURLToPath(new URL('../.cache/compiled', import.meta.url))
+
 /** This service, on a free port. */
 export const ownServer: PeerOptions = {
   name: 'simpleia',
   url: undefined,
   dialect: 'simpleia',
-  command: `'${process.execPath}' --max-semi-space-size=1 --v8-pool-size=1 '${program}' api`,
+  command: `'${process.execPath}' ${nodeFlags.join(' ')} '${program}' api`,
 }
 
 /** How servers of ours are started: with a data folder of their own, which goes away at the end, and limits out of the way. */
@@ -20,6 +24,7 @@ export type OwnEnvironment = Readonly<{ environment: Readonly<Record<string, str
 export async function createOwnEnvironment(file: string | undefined): Promise<OwnEnvironment> {
   const dataDir = await mkdtemp(join(tmpdir(), 'simpleia-bench-'))
   const environment = {
+    NODE_COMPILE_CACHE: compileCache,
     HOST: '127.0.0.1',
     DATA_DIR: dataDir,
     CONFIG_FILE: join(dataDir, 'config.json'),

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import { type Accounting, type AccountingParts, openAccounting } from './accounting.ts'
 import type { Closer } from './closer.ts'
 import type { Selection } from './config/selection.ts'
@@ -72,7 +72,8 @@ export async function openAnswers(config: Config, parts: AnswersParts, closer: C
     meter,
     metrics,
     recorder,
-    createId: randomUUID,
+    // By time: where predictions are kept, neighbours stand on one page.
+    createId: () => randomUUIDv7(),
     now: clock.now,
   })
   return {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Client, createClient } from '../../src/client.ts'
+import { compileCache, nodeFlags } from '../own-server.ts'
 import { cpuSeconds, processTree } from '../processes.ts'
 import { type Sample, takeSample } from '../soak/memory.ts'
 import { sum } from '../statistics.ts'
@@ -30,8 +31,6 @@ export type Service = AsyncDisposable &
 const startLimitMs = 60_000
 const pollMs = 10
 const scripted = join(import.meta.dirname, 'scripted-service.ts')
-/** As run_llm.sh and the image start it. */
-const flags = ['--max-semi-space-size=1', '--v8-pool-size=1']
 const program = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 /** The service with a scripted model. */
@@ -48,6 +47,7 @@ async function start(words: readonly string[], settings: Environment): Promise<S
   )
   const environment = {
     PATH: process.env.PATH ?? '',
+    NODE_COMPILE_CACHE: compileCache,
     LANG: 'C',
     HOST: '127.0.0.1',
     PORT: '0',
@@ -59,7 +59,7 @@ async function start(words: readonly string[], settings: Environment): Promise<S
     ...settings,
   }
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [...flags, ...words], { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [...nodeFlags, ...words], { env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
   stack.defer(() => end(child))
   const url = await addressOf(child)
   const listeningMs = performance.now() - startedAt

@@ -10,7 +10,7 @@ import { fill } from './language.ts'
 import { thisMachine } from './machine.ts'
 import { messageOf } from './message-of.ts'
 
-const neededNode = '24.7'
+const neededNode = '24.16'
 
 /** `doctor`: looks at everything that the service needs; exit code 1 when something is wrong. */
 export async function runDoctor(context: Context, machine: Machine = thisMachine()): Promise<number> {

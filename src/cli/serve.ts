@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { createCloser } from '../closer.ts'
 import type { Config } from '../config.ts'
 import { checkFolders } from './check-folders.ts'
@@ -59,7 +57,6 @@ async function serve(context: Context, stop: Stop, start: (use: Use) => Promise<
   const closer = createCloser()
   try {
     await start((part) => closer.use(part))
-    giveMemoryBack()
     if (context.terminal.input.isTTY) writeLine(context.terminal.notes, context.say('howToStop'))
     await stop.requested
   } finally {
@@ -67,16 +64,6 @@ async function serve(context: Context, stop: Stop, start: (use: Use) => Promise<
   }
   stop.leave()
   return 0
-}
-
-/**
- * What only the start needed: some 75 MiB that V8 would keep until they are in its way. It takes a tenth of a second, in which the
- * model is still being loaded by its own process.
- */
-function giveMemoryBack(): void {
-  setFlagsFromString('--expose-gc')
-  const collect: unknown = runInNewContext('gc')
-  if (typeof collect === 'function') collect({ type: 'major', flavor: 'last-resort' })
 }
 
 async function startApi(context: Context, config: Config): Promise<Closable & { url: string }> {

@@ -30,6 +30,8 @@ export function openSqlite(path: string, busyTimeoutMs: number): SqliteConnectio
     connection.pragma('journal_mode = WAL')
     // FULL: a commit that was answered with success survives a power cut too, for the price of one fsync.
     connection.pragma('synchronous = FULL')
+    // Pages (16 MiB): what is written again and again goes into the file less often.
+    connection.pragma('wal_autocheckpoint = 4000')
     connection.pragma('foreign_keys = ON')
     connection.pragma('trusted_schema = OFF')
     return connection

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
+import { nodeFlags } from '../../bench/own-server.ts'
 import { settingRows } from '../../src/config/settings.ts'
 import { hasTools, runTool, toolPath } from '../deploy/chart.ts'
 import { type KubernetesObject, partOf } from '../deploy/kubernetes-api.ts'
@@ -75,6 +76,17 @@ test('each service of compose.yaml is pinned, checked, limited, and may do no mo
   }
 })
 
+test('Node.js is started alike, and with a place for what it compiles, wherever the service is started', async () => {
+  const starts = await Promise.all(
+    ['run_llm.sh', 'Dockerfile', 'deploy/systemd/simpleia.service'].map((path) => readFile(path, 'utf8')),
+  )
+  for (const text of starts) {
+    const flags = [...text.matchAll(/--max-semi-space-size=\d+|--v8-pool-size=\d+/g)].map(([flag]) => flag)
+    expect([...new Set(flags)]).toEqual(nodeFlags)
+    expect(text).toContain('NODE_COMPILE_CACHE=')
+  }
+})
+
 test('compose.yaml sets only settings that there are, and holds no secret', async () => {
   const known = new Map(settingRows.map(([, setting]) => [setting.env, setting]))
   for (const [name, service] of await readServices()) {
@@ -98,7 +110,8 @@ test('the image has what Kubernetes and the settings count on', async () => {
   const known = new Set(settingRows.map(([, { env }]) => env))
   const variables = [...last.matchAll(/^\s*(?:ENV )?([A-Z_]+)=\S+(?: \\)?$/gm)].map(([, name = '']) => name)
   expect(variables).toContain('HOST')
-  for (const name of variables) expect(known.has(name) || ['HOME', 'NODE_ENV'].includes(name), name).toBe(true)
+  for (const name of variables)
+    expect(known.has(name) || ['HOME', 'NODE_ENV', 'NODE_COMPILE_CACHE'].includes(name), name).toBe(true)
 })
 
 test('no workflow has more rights than a job asks for, and each action is pinned to a commit', async () => {

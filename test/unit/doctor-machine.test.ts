@@ -90,7 +90,7 @@ test('a Redis that keeps what it is given, and a GPU with its library, are right
     { check: 'redis', status: 'ok', text: expect.stringContaining('8.0.1') },
   ])
   const gpu = async () => ({ name: '@node-llama-cpp/linux-x64-cuda@3.21.1', isInstalled: true })
-  expect(await checkProgram({ ...machine, gpu }, '24.7', tell)).toContainEqual({
+  expect(await checkProgram({ ...machine, gpu }, '24.16', tell)).toContainEqual({
     check: 'gpu',
     status: 'ok',
     text: expect.stringContaining('cuda'),

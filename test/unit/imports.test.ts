@@ -125,12 +125,12 @@ test('five files know the C interface of llama.cpp, and one that of Linux', asyn
 
 /** What can reach another machine, and the only files that may hold it. */
 const waysOut: ReadonlyArray<readonly [string, RegExp, readonly string[]]> = [
-  // client.ts calls the service (by transport.ts); program.ts, app.ts and client.ts only hand it on to the way out or to that call.
+  // client.ts calls the service (by transport.ts); main.ts, app.ts and client.ts only hand it on to the way out or to that call.
   [
     'the global fetch',
     /(?<!typeof )globalThis\.fetch\b|= globalThis\b|(?<![.\w])fetch\(/,
     // guarded-fetch.ts is given the fetch of an errand.
-    ['client.ts', 'client/transport.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'outside.ts', 'program.ts'],
+    ['client.ts', 'client/transport.ts', 'engine/cloud/egress.ts', 'engine/cloud/guarded-fetch.ts', 'main.ts', 'outside.ts'],
   ],
   // web-client.ts passes on to the API, machine.ts looks whether a port is free, fetch-page.ts asks the way out before it connects; the others
   // read addresses or serve; counted-connections.ts is given to the exporter of traces, which asks the way out, too.
