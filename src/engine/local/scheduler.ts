@@ -46,6 +46,8 @@ export interface Scheduler {
   cancel(id: number): void
   /** Whether there is anything to do. */
   busy(): boolean
+  /** Whether all that there is to do is to write: no prompt is to be read first. */
+  onlyWrites(): boolean
   /** One step: a token for each answer, and pieces of the prompts that are still to be read. Returns what it brought. */
   step(): readonly GenerationEvent[]
   /** What it has done, and how full its memory is now. */
@@ -300,6 +302,7 @@ export function createScheduler(backend: Backend, { now, speculates, deliver }: 
     start,
     cancel,
     busy: () => requests.size > 0,
+    onlyWrites: () => requests.size > 0 && [...requests.values()].every(({ answers }) => answers.length > 0),
     report: () => ({ work: work.read(), memory: sequences.memory() }),
     step() {
       steps += 1

@@ -7,6 +7,11 @@ import { createScheduler, type Scheduler } from './scheduler.ts'
 const reportEvery = 32
 /** And in milliseconds, where steps take long: who hears nothing for too long takes it for hung. */
 const reportMs = 5000
+/**
+ * Milliseconds within which what steps write is told together, as one picture of a screen shows it: who passes it on needs a core each
+ * time, and llama.cpp computes on all of them.
+ */
+const togetherMs = 16
 
 export type WorkerParts = Readonly<{
   open(options: LoadOptions): { backend: Backend; model: LoadedModel }
@@ -25,6 +30,9 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
   let scheduler: Scheduler | undefined
   let backend: Backend | undefined
   let running = false
+  /** Texts that are still to be told. */
+  let held: readonly GenerationEvent[] = []
+  let toldAt = Number.NEGATIVE_INFINITY
 
   function load(options: LoadOptions): void {
     try {
@@ -59,8 +67,11 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
     }
   }
 
-  function sendEvents(events: readonly GenerationEvent[], report?: EngineReport): void {
+  function sendEvents(given: readonly GenerationEvent[], report?: EngineReport): void {
+    const events = held.length === 0 ? given : [...held, ...given]
     if (events.length === 0 && report === undefined) return
+    if (events.length > 0) toldAt = parts.now()
+    held = []
     parts.send({ type: 'events', events, ...(report === undefined ? {} : { report }) })
   }
 
@@ -69,13 +80,25 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
   async function run(active: Scheduler): Promise<void> {
     running = true
     let reportedAt = Number.NEGATIVE_INFINITY
+    let reportedStep = Number.NEGATIVE_INFINITY
     for (let step = 0; active.busy(); step += 1) {
+      const wroteOnly = active.onlyWrites()
       const events = active.step()
-      // With the last events, so that who reads of an answer's end can read what it took.
-      const isDue = step % reportEvery === 0 || !active.busy() || parts.now() - reportedAt >= reportMs
-      if (isDue) reportedAt = parts.now()
-      sendEvents(events, isDue ? reportOf(active) : undefined)
+      // A first text does not wait, which comes of a step that has read a prompt, nor does an end.
+      const mayWait = wroteOnly && active.onlyWrites() && events.every(isText) && parts.now() - toldAt < togetherMs
+      if (mayWait) held = [...held, ...events]
+      else {
+        // With the last events, so that who reads of an answer's end can read what it took.
+        const isDue = step - reportedStep >= reportEvery || !active.busy() || parts.now() - reportedAt >= reportMs
+        if (isDue) {
+          reportedAt = parts.now()
+          reportedStep = step
+        }
+        sendEvents(events, isDue ? reportOf(active) : undefined)
+      }
       await parts.pause()
+      // The next step takes its time: a prompt has come.
+      if (held.length > 0 && !active.onlyWrites()) sendEvents([])
     }
     // A request may have been cancelled since.
     sendEvents([], reportOf(active))
@@ -105,6 +128,8 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
     },
   }
 }
+
+const isText = ({ type }: GenerationEvent) => type === 'text-delta'
 
 function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error
