@@ -43,7 +43,8 @@ FROM program AS compiled
 USER 10001:10001
 ENV NODE_COMPILE_CACHE=/app/.cache/compiled
 RUN node src/main.ts --version && node -e \
-    "Promise.all(['cli/serve', 'service', 'engine/local/worker'].map((name) => import('./src/' + name + '.ts'))).then(() => process.exit())"
+    "Promise.all(['cli/serve', 'service', 'engine/local/worker'].map((name) => import('./src/' + name + '.ts'))).then(() => process.exit())" \
+    && chmod -R a+rX .cache
 
 FROM ${RUNTIME_IMAGE}
 ARG VERSION=0.0.0
