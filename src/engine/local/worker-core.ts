@@ -105,6 +105,11 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
     running = false
   }
 
+  function fail(error: unknown): void {
+    sendEvents([])
+    parts.fail(error)
+  }
+
   return {
     receive(message) {
       switch (message.type) {
@@ -124,7 +129,7 @@ export function createWorker(parts: WorkerParts): { receive(message: ToWorker): 
           parts.send({ type: 'tokens-counted', id: message.id, tokens: backend?.tokenize(message.prompt).length ?? 0 })
           break
       }
-      if (scheduler?.busy() && !running) run(scheduler).catch(parts.fail)
+      if (scheduler?.busy() && !running) run(scheduler).catch(fail)
     },
   }
 }
