@@ -52,7 +52,9 @@ type Validate = ReturnType<FastifySchemaCompiler<object>>
 function whenNeeded<Compiled>(compile: (route: Route) => Compiled): (route: Route) => () => Compiled {
   const known = new WeakMap<object, Compiled>()
   return (route) => () => {
-    const compiled = known.get(route.schema) ?? compile(route)
+    const found = known.get(route.schema)
+    if (found !== undefined) return found
+    const compiled = compile(route)
     known.set(route.schema, compiled)
     return compiled
   }

@@ -74,18 +74,20 @@ function checkWhole(connection: SqliteConnection, path: string): void {
   if (verdict !== 'ok') throw new AppError('unavailable', damagedMessage(path), { cause: verdict })
 }
 
-/** Prepared statements that are kept: each text that a service sends again and again. */
-const keptStatements = 200
+/** Statements that stay prepared: the texts that a service sends again and again. */
+const mostKept = 200
 
-/** What may run while it is prepared (`pragma`), or changes what others mean (`alter`), is prepared each time. */
-const isKept = (sql: string) => /^(?:select|insert|update|delete|begin|commit)\b/.test(sql)
+/** What may run while it is prepared (`pragma`), changes what others mean (`alter`), or is long, as many rows make it, is prepared each time. */
+const isKept = (sql: string) => sql.length <= 4096 && /^(?:select|insert|update|delete|begin|commit)\b/.test(sql)
 
 /** Kysely's own dialect, but for the start and end of transactions, for statements that stay prepared, and for our errors. */
 export function sqliteDialect(connection: SqliteConnection): Dialect {
-  const kept = new LRUCache<string, SqliteStatement>({ max: keptStatements })
+  const kept = new LRUCache<string, SqliteStatement>({ max: mostKept })
   function prepareOnce(sql: string): SqliteStatement {
     if (!isKept(sql)) return prepare(connection, sql)
-    const statement = kept.get(sql) ?? prepare(connection, sql)
+    const known = kept.get(sql)
+    if (known !== undefined) return known
+    const statement = prepare(connection, sql)
     kept.set(sql, statement)
     return statement
   }

@@ -125,7 +125,8 @@ describe('an answer that did not come to its end is never kept', () => {
 
   test('after its caller left at the third piece: the next one gets the whole text, made anew', async () => {
     let pieces = 0
-    const engine = createFakeEngine({ answer: () => ({ pieces: ['a', 'b', 'c', 'd'] }), pauseMs: 5 })
+    // So long that no two pieces come together.
+    const engine = createFakeEngine({ answer: () => ({ pieces: ['a', 'b', 'c', 'd'] }), pauseMs: 20 })
     const gone = new AbortController()
     const host: ModelHost = {
       ...engine,
