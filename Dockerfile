@@ -38,7 +38,7 @@ COPY --from=pages /app/dist dist
 # Where the volumes belong: a new named volume takes the owner of the folder that it covers.
 RUN mkdir -p /volumes/data /volumes/models .cache && chown -R 10001:10001 /volumes .cache
 
-# What V8 compiles of the program, for the user, the place and the Node.js that it runs with: it starts in half the time.
+# What V8 compiles of the program, for the user, the place and the Node.js that it runs with: it starts sooner.
 FROM program AS compiled
 USER 10001:10001
 ENV NODE_COMPILE_CACHE=/app/.cache/compiled
