@@ -4,7 +4,7 @@ import type { RenderedChat } from '../src/engine/local/answer-request.ts'
 import type { Backend, BatchRow } from '../src/engine/local/backend.ts'
 import { type Child, openEngine } from '../src/engine/local/engine-process.ts'
 import { createLocalProvider } from '../src/engine/local/local-provider.ts'
-import type { FromWorker, LoadedModel } from '../src/engine/local/protocol.ts'
+import type { FromWorker, LoadedModel, StartOptions } from '../src/engine/local/protocol.ts'
 import { createWorker } from '../src/engine/local/worker-core.ts'
 import type { ListedModel, ModelHost } from '../src/engine/provider.ts'
 import { AppError } from '../src/errors.ts'
@@ -137,6 +137,19 @@ export function createFakeChild(options: FakeEngineOptions): Child & { die(reaso
     },
   }
 }
+
+/** What an engine is asked for one answer, the likeliest token each time. */
+export const askEngine = (prompt: string, maxTokens?: number): StartOptions => ({
+  adapter: undefined,
+  prompt: [{ text: prompt, special: false }],
+  maxTokens,
+  choices: 1,
+  sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: 1 },
+  repeatable: true,
+  stop: [],
+  dropsFirstSpace: false,
+  grammar: undefined,
+})
 
 /** What the scripted model says of itself. */
 export function createFakeModel({ contextSize = 4096 }: Pick<FakeEngineOptions, 'contextSize'> = {}): LoadedModel {

@@ -12,7 +12,7 @@ import type { FromEmbedWorker, ToEmbedWorker } from '../../src/engine/local/embe
 import { type Engine, openEngine } from '../../src/engine/local/engine-process.ts'
 import { type ProcessActivity, readActivity } from '../../src/engine/local/process-activity.ts'
 import { createProcessEnd } from '../../src/engine/local/process-end.ts'
-import type { FromWorker, LoadOptions, StartOptions, ToWorker } from '../../src/engine/local/protocol.ts'
+import type { FromWorker, LoadOptions, ToWorker } from '../../src/engine/local/protocol.ts'
 import { runMeasurement, runQuantization } from '../../src/engine/local/quantize-process.ts'
 import type { FromQuantizer, ToQuantizer } from '../../src/engine/local/quantize-protocol.ts'
 import type { PausableChild } from '../../src/engine/local/spawn-process.ts'
@@ -29,7 +29,7 @@ import { runTraining } from '../../src/engine/train/train-process.ts'
 import { type ConverterChild, runConversion } from '../../src/models/convert/convert-process.ts'
 import type { FromConverter, ToConverter } from '../../src/models/convert/convert-protocol.ts'
 import { createFakeClock } from '../fake-clock.ts'
-import { createFakeModel } from '../fake-engine.ts'
+import { askEngine, createFakeModel } from '../fake-engine.ts'
 
 const never = new AbortController().signal
 const still: ProcessActivity = { cpuTicks: 0, diskReads: 0, isAtWork: false }
@@ -86,17 +86,7 @@ const loadOptions: LoadOptions = {
   speculates: false,
   device: 'cpu',
 }
-const startOptions: StartOptions = {
-  adapter: undefined,
-  prompt: [{ text: 'x', special: false }],
-  maxTokens: 5,
-  choices: 1,
-  sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: 1 },
-  repeatable: true,
-  stop: [],
-  dropsFirstSpace: false,
-  grammar: undefined,
-}
+const startOptions = askEngine('x', 5)
 const embedModel = {
   kind: 'embedding',
   files: { type: 'gguf', path: 'embed.gguf' },

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { FromWorker, GenerationEvent, StartOptions } from '../../src/engine/local/protocol.ts'
+import type { FromWorker, GenerationEvent } from '../../src/engine/local/protocol.ts'
 import { createWorker } from '../../src/engine/local/worker-core.ts'
-import { createFakeModel, createScriptedBackend, type Script } from '../fake-engine.ts'
+import { askEngine, createFakeModel, createScriptedBackend, type Script } from '../fake-engine.ts'
 
 const load = {
   path: 'fake',
@@ -13,18 +13,6 @@ const load = {
   speculates: false,
   device: 'cpu',
 } as const
-
-const ask = (prompt: string): StartOptions => ({
-  adapter: undefined,
-  prompt: [{ text: prompt, special: false }],
-  maxTokens: undefined,
-  choices: 1,
-  sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repeatPenalty: 1, seed: 1 },
-  repeatable: true,
-  stop: [],
-  dropsFirstSpace: false,
-  grammar: undefined,
-})
 
 /** A worker whose steps take so many milliseconds, by a clock of its own; what it tells, message by message. */
 function startWorker(script: Script, stepMs: number) {
@@ -56,7 +44,7 @@ function startWorker(script: Script, stepMs: number) {
     told,
     begin(id: number, prompt: string) {
       running += 1
-      worker.receive({ type: 'generation-start', id, options: ask(prompt) })
+      worker.receive({ type: 'generation-start', id, options: askEngine(prompt) })
     },
     onPause(listener: (pause: number) => void) {
       beforePause = listener

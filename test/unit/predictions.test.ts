@@ -114,8 +114,11 @@ describe('an answer is remembered', () => {
     const leaving = new AbortController()
     const authorization = { authorization: `Bearer ${token}` }
     const response = await server.predict({ prompt: 'Go on for ever', stream: true }, authorization, leaving.signal)
-    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
-    for (let read = ''; !read.includes('and'); ) read += (await reader?.read())?.value ?? ''
+    let read = ''
+    for await (const text of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      read += text
+      if (read.includes('and')) break
+    }
     leaving.abort()
     await expect.poll(async () => (await listOf(ana)).items.length).toBe(1)
     const [item] = (await listOf(ana)).items
