@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { times } from '../case-count.ts'
 import { engineProcesses, openRealHost, type RealHost, realModel, realModelFile } from '../real-host.ts'
 import { bodyOf, joinTokens, startServer, type TestServer } from '../server.ts'
+import { type ParsedEvent, readEvents } from '../sse-parser.ts'
 
 const question = { prompt: 'La capital de España es', max_length: 40, temperature: 0 }
 
@@ -250,10 +251,11 @@ test('two hundred requests in parallel get each its own answer', async () => {
 describe('an engine whose process is killed', () => {
   test('ends its stream with an error event, and the next request is answered', async () => {
     const before = engineProcesses()
-    const answering = server.stream({ prompt: 'Once upon a time', max_length: 1500, temperature: 0.9 })
-    await expect.poll(() => real.host.status().active).toBe(1)
+    const events = readEvents(await server.predict({ prompt: 'Once upon a time', max_length: 1500, stream: true }))
+    expect((await events.next()).value?.event).toBe('message')
     for (const pid of before) process.kill(pid, 'SIGKILL')
-    const { end } = await answering
+    let end: ParsedEvent | undefined
+    for await (const event of events) end = event
     expect(end?.event).toBe('error')
     expect(JSON.parse(end?.data ?? '')).toMatchObject({
       error: { code: 'unavailable', message: expect.stringContaining('SIGKILL') },

@@ -169,6 +169,28 @@ webTest('two answers stand side by side, and the one that is better is feedback 
   }
 })
 
+webTest('the answers stand side by side until the better one stands alone, also when that takes its time', async () => {
+  const { page } = await openApp({ host: createNumbered() })
+  await ask(page, 'ab')
+  await page.getByRole('button', { name: 'Compare with…' }).click()
+  await page.getByRole('button', { name: 'Compare', exact: true }).click()
+  const better = page.getByRole('button', { name: 'This one is better' })
+  await expect.poll(() => better.count()).toBe(2)
+  const asked = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<void>()
+  await page.route(/\/messages\?/, async (route) => {
+    asked.resolve()
+    await held.promise
+    await route.continue()
+  })
+  await better.last().click()
+  await asked.promise
+  expect(await page.locator('.comparison .content').allInnerTexts()).toEqual(['a1 b1', 'a2 b2'])
+  held.resolve()
+  await page.locator('.comparison').waitFor({ state: 'detached' })
+  expect(await page.locator(answerText).allInnerTexts()).toEqual(['a2 b2'])
+})
+
 webTest('another answer that fails stands beside the first, which is there as it was', async () => {
   let asked = 0
   const echo = createEcho()

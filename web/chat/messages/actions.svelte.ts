@@ -46,6 +46,13 @@ export function createActions(ground: Ground) {
     for (const { message } of kept) left.set(message.id, kept.at(-1)?.message.id ?? message.id)
   }
 
+  /** Shows the branch that the service keeps; a comparison stands until then, so that what it replaced never shows between. */
+  async function showBranch() {
+    const ended = comparison
+    await ground.reload()
+    if (comparison === ended) comparison = undefined
+  }
+
   /** Runs what belongs to a message; a failure stands there, with a way to try again. */
   async function at(message: ShownMessage, work: () => Promise<void>): Promise<void> {
     const signal = ground.signal()
@@ -205,8 +212,7 @@ export function createActions(ground: Ground) {
         if (id === undefined) return
         leaveBranch()
         await service.changeConversation(id, { shown_message_id: left.get(versionId) ?? versionId })
-        comparison = undefined
-        await ground.reload()
+        await showBranch()
       }),
     /** Keeps what an answer should have been, as a version of it from which the conversation goes on. Throws AppError. */
     async correct({ message }: ShownMessage, content: string): Promise<void> {
@@ -285,8 +291,7 @@ export function createActions(ground: Ground) {
         const kept = better === undefined ? ground.messages().find(({ key }) => key === ended.key) : await vote(ended, better)
         if (id === undefined || kept === undefined) return
         await service.changeConversation(id, { shown_message_id: kept.message.id })
-        comparison = undefined
-        await ground.reload()
+        await showBranch()
       })
     },
   }
