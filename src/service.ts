@@ -1,8 +1,7 @@
 import { constants, copyFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type App, type AppParts, createApp } from './app.ts'
-import { openClouds } from './clouds.ts'
+import type { App, AppParts } from './app.ts'
 import { readSelected, readSelection, writeSelection } from './config/selection.ts'
 import type { Config, Environment } from './config.ts'
 import { renderChat } from './engine/chat-format-render.ts'
@@ -27,20 +26,32 @@ export type ServiceParts = Readonly<{
   version: string
   /** Where keys of cloud providers are looked up that their file names; default: none. */
   environment?: Environment
+  /** What has to be there before the service is put together, such as its pages; the model loads meanwhile. */
+  prepare?: () => Promise<void>
 }>
 
 /** The service of these settings, ready to listen; its model may still be loading. */
-export async function openService(config: Config, { version, environment = {} }: ServiceParts): Promise<App> {
+export async function openService(config: Config, { version, environment = {}, prepare }: ServiceParts): Promise<App> {
   const catalog = openCatalog(config)
   await offerFiles(config)
   const selected = await readSelected(config)
   const isLocal = selected.provider === localProvider
   const host = await openHost(config, isLocal ? selected.model : undefined, catalog)
+  const { createApp, openClouds } = await readRest(prepare).catch(async (error) => {
+    await host.close()
+    throw error
+  })
   const embedding = await openEmbedders(config, catalog)
   const openVectorIndex: AppParts['openVectorIndex'] = (readVectors) =>
     createVectorIndex({ spawn: () => spawnVectorIndex(logChild), readVectors, maxWaiting: config.maxQueue })
   const readElsewhere: AppParts['readElsewhere'] = (egress) => openClouds(config, environment, egress)
   return createApp(config, { host, selected, readElsewhere, ...embedding, openVectorIndex, version, logStream: openLogStream(1) })
+}
+
+/** The most of what has to be read for a service: by now a process of its own loads the model, so that each has a core. */
+async function readRest(prepare: ServiceParts['prepare']) {
+  const [{ createApp }, { openClouds }] = await Promise.all([import('./app.ts'), import('./clouds.ts'), prepare?.()])
+  return { createApp, openClouds }
 }
 
 /** Processes of embedding models and rerankers at once. */
@@ -90,7 +101,10 @@ function loadOptionsOf(config: Config) {
 /** Of the memory that is free at the start, the part that models may take when nothing else is set. */
 const usualShare = 0.7
 
-/** The local models; the chosen one and those that were in memory before begin to load, and whether they do is for the host to tell. */
+/**
+ * The local models; the chosen one and those that were in memory before begin to load, and whether they do is for the host to tell. When it
+ * is open, the process of the first one is there: what this process does next takes no time from it.
+ */
 export async function openHost(config: Config, model: string | undefined, catalog = openCatalog(config)): Promise<ModelHost> {
   const { maxParallel, maxQueue, memoryBudget } = config
   const loadOptions = loadOptionsOf(config)
@@ -98,13 +112,16 @@ export async function openHost(config: Config, model: string | undefined, catalo
   const budgetBytes = memoryBudget ?? usualShare * process.availableMemory()
   const loaded = createLoadedModels(join(config.dataDir, 'loaded-models.json'))
   const renderer = createChatTemplateRenderer()
+  const spawned = Promise.withResolvers<void>()
   const host = createLocalProvider({
     async openEngine(file, signal) {
       const facts = await catalog.factsOf(file)
       const { weightBytes, cacheBytes } = estimateMemory(facts, loadOptions)
       const size = { layers: facts.layers, weightBytes, cacheBytes }
       const { outputType } = facts
-      return openEngine(spawnChild(logChild), { ...loadOptions, path: file.path, size, outputType }, signal)
+      const opening = openEngine(spawnChild(logChild), { ...loadOptions, path: file.path, size, outputType }, signal)
+      spawned.resolve()
+      return opening
     },
     findModel: catalog.find,
     listModels: catalog.list,
@@ -121,8 +138,9 @@ export async function openHost(config: Config, model: string | undefined, catalo
     onDeath: (name, reason) =>
       logChild(`The process of the model "${name}" has ended (${reason}), and is started again. ${likelyCause(reason)}\n`),
   })
-  const { done } = await beginLoading({ host, chosen: model, before: await loaded.read(), budgetBytes })
-  void done.then(loaded.begin)
+  const { first, all } = await beginLoading({ host, chosen: model, before: await loaded.read(), budgetBytes })
+  void all.then(loaded.begin)
+  await Promise.race([spawned.promise, first])
   return { ...host, close: () => Promise.all([loaded.close(), host.close(), renderer.close()]).then(() => {}) }
 }
 
@@ -132,7 +150,7 @@ type Beginning = Readonly<{ host: ModelHost; chosen: string | undefined; before:
  * Begins to load the chosen model, or else the one that was selected last, or else the first; and those that were in memory.
  * A model that fails to load is no reason not to start: the log says why, and so does the host's status.
  */
-async function beginLoading({ host, chosen, before, budgetBytes }: Beginning): Promise<Readonly<{ done: Promise<void> }>> {
+async function beginLoading({ host, chosen, before, budgetBytes }: Beginning) {
   const all = await host.list()
   const listed = all.filter(({ kind }) => kind === 'chat')
   const names = listed.map(({ name }) => name)
@@ -150,7 +168,7 @@ async function beginLoading({ host, chosen, before, budgetBytes }: Beginning): P
       if (used + (header?.estimatedBytes ?? 0) <= budgetBytes) await host.load(name).catch(tellProblemOf(name))
     }
   }
-  return { done: loadOthers() }
+  return { first: selection, all: loadOthers() }
 }
 
 const tellProblemOf = (name: string) => (error: unknown) => {

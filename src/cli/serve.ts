@@ -14,7 +14,6 @@ export async function runAll(context: Context): Promise<number> {
   const stop = waitForStop(context)
   await prepareModel(context, config, stop.signal)
   await prepareEmbeddingModel(context, config, stop.signal)
-  await preparePages(context)
   return serve(context, stop, async (use) => {
     const api = use(await startApi(context, config))
     const client = use(await startWebClient(context, config, api.url))
@@ -37,7 +36,6 @@ export async function runSetup(context: Context): Promise<number> {
 export async function runApi(context: Context): Promise<number> {
   const config = configOf(context, { serves: true })
   checkFolders(config)
-  await preparePages(context)
   return serve(context, waitForStop(context), async (use) => void use(await startApi(context, config)))
 }
 
@@ -69,7 +67,8 @@ async function serve(context: Context, stop: Stop, start: (use: Use) => Promise<
 async function startApi(context: Context, config: Config): Promise<Closable & { url: string }> {
   const { openService } = await import('../service.ts')
   const { say, terminal, version } = context
-  const service = await inLanguage(context, () => openService(config, { version, environment: environmentOf(context) }))
+  const parts = { version, environment: environmentOf(context), prepare: () => preparePages(context) }
+  const service = await inLanguage(context, () => openService(config, parts))
   const port = await listen(service, { host: config.host, port: config.port, env: 'PORT', say })
   const url = addressOf(config.host, port)
   writeLine(terminal.notes, say('apiAt', { url }))

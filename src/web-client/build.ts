@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { glob, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError } from '../errors.ts'
@@ -7,9 +7,6 @@ import type { Run } from '../models/package-download.ts'
 import { replaceFolder } from '../storage/replace-folder.ts'
 
 const ownRoot = fileURLToPath(new URL('../..', import.meta.url))
-/** What the pages are made of besides what the last build has listed: whatever stands in their folder, and the packages. */
-const ownSources = ['web/**', 'package-lock.json']
-
 /** Where the built pages lie. */
 export const builtPages = pagesIn(ownRoot)
 const stampName = '.built-from'
@@ -40,16 +37,19 @@ function pagesIn(root: string): string {
   return join(root, 'dist', 'web')
 }
 
-/** A SHA-256 of the names and contents of all that the pages in a folder are made of. */
+/**
+ * A SHA-256 of the names and contents of all that the pages in a folder are made of: whatever stands in the folder of their sources, the
+ * packages, and what the last build has listed besides.
+ */
 async function fingerprint(root: string, folder: string): Promise<string> {
   const listed: readonly string[] = JSON.parse(await readFile(join(folder, listName), 'utf8').catch(() => '[]'))
-  const files = await Array.fromAsync(glob(ownSources, { cwd: root, withFileTypes: true }))
+  const files = await readdir(join(root, 'web'), { recursive: true, withFileTypes: true })
   const own = files.flatMap((file) => (file.isFile() ? [relative(root, join(file.parentPath, file.name))] : []))
+  const paths = [...new Set([...own, 'package-lock.json', ...listed])].sort()
+  // One that has gone makes another fingerprint, too.
+  const read = (path: string) => readFile(join(root, path)).catch(() => 'gone')
+  const contents = await Promise.all(paths.map(async (path) => [path, await read(path)] as const))
   const hash = createHash('sha256')
-  for (const path of [...new Set([...own, ...listed])].sort()) {
-    hash.update(path).update('\0')
-    // One that has gone makes another fingerprint, too.
-    hash.update(await readFile(join(root, path)).catch(() => 'gone'))
-  }
+  for (const [path, content] of contents) hash.update(path).update('\0').update(content)
   return hash.digest('hex')
 }

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { loadConfig } from '../../src/config.ts'
 import { openHost, openService } from '../../src/service.ts'
 import { ggufBytes } from '../gguf-bytes.ts'
+import { engineProcesses } from '../real-host.ts'
 import { writeTinyModel } from '../tiny-models.ts'
 
 const whole = ggufBytes({ metadata: { 'general.architecture': 'llama' }, tensors: [{ name: 'a', shape: [8], bytes: 32 }] })
@@ -65,6 +66,24 @@ test('a start that is given up says nothing of the model that was on its way', a
   expect(host.status().state).toBe('loading')
   await host.close()
   expect(said).toEqual([])
+})
+
+test('a model loads already while what the service needs besides is got ready', async () => {
+  const { config } = await prepare({ 'last.gguf': await tinyModel() }, { THREADS: '1', LOG_LEVEL: 'silent' })
+  const processes = Promise.withResolvers<readonly number[]>()
+  const app = await openService(config, { version: '0', prepare: async () => processes.resolve(engineProcesses()) })
+  onTestFinished(() => app.close({ graceMs: 0 }))
+  expect(await processes.promise).toHaveLength(1)
+})
+
+test('where that fails, the start fails, and no process is left', async () => {
+  const { config } = await prepare({ 'last.gguf': await tinyModel() }, { THREADS: '1', LOG_LEVEL: 'silent' })
+  const fail = async () => {
+    expect(engineProcesses()).toHaveLength(1)
+    throw new Error('The pages could not be built.')
+  }
+  await expect(openService(config, { version: '0', prepare: fail })).rejects.toThrow('could not be built')
+  expect(engineProcesses()).toEqual([])
 })
 
 test.runIf(process.platform === 'linux')(
