@@ -126,22 +126,22 @@ describe('what lies in memory unused', () => {
       return { sequence, read: own.length }
     }
     for (const [letter, length] of lengths.entries()) sequences.release(run(letter, length).sequence)
-    return { run, crowd: () => [100, 101, 102, 103, 104].map((letter) => run(letter, 20)) }
+    return { run, besides: (count: number) => Array.from({ length: count }, (_, index) => run(100 + index, 20)) }
   }
 
   test('serves again while few answers are under way, and is forgotten under a crowd if it is short', () => {
     const calm = withEnded([200])
-    calm.run(100, 20)
+    calm.besides(2)
     expect(calm.run(0, 200).read).toBe(1)
     const crowded = withEnded([200, 1000])
-    crowded.crowd()
+    crowded.besides(4)
     expect(crowded.run(0, 200).read).toBe(200)
     expect(crowded.run(1, 1000).read).toBe(1)
   })
 
   test('is left as it is where freeing would cost a request that must repeat its long beginning', () => {
-    const { run, crowd } = withEnded([200, 1000], { repeats: true })
-    crowd()
+    const { run, besides } = withEnded([200, 1000], { repeats: true })
+    besides(4)
     expect(run(0, 200).read).toBe(1)
   })
 })

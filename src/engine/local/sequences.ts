@@ -39,7 +39,10 @@ const worthKeeping = 256
 /** By so many tokens at a time grows the room of an answer that is longer than it. */
 const growth = 32
 
-/** With so many answers under way, what lies in memory unused costs more (attention passes over all of it) than it may save later. */
+/**
+ * With so many answers under way, the one that begins among them, what lies in memory unused costs more than it may save later: attention
+ * passes over all of it. (7,680 such cells made a prompt of 512 tokens 10 to 18 % slower.)
+ */
 const crowd = 4
 
 type Beginning = Readonly<{ sequence: Sequence; length: number }>
@@ -132,9 +135,10 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     return first !== undefined
   }
 
-  /** Forgets short beginnings that nobody uses, unless that would take a long one from a request that must repeat. */
+  /** As an answer begins: forgets short beginnings that nobody uses, unless that would take a long one from a request that must repeat. */
   function forgetShort(except: Sequence | undefined): void {
-    if (!mayFree() || all.filter(({ reserved }) => reserved > 0).length < crowd) return
+    const underWay = 1 + all.filter(({ reserved }) => reserved > 0).length
+    if (!mayFree() || underWay < crowd) return
     if (all.some((sequence) => sequence.epoch === epoch && sequence.exact >= worthKeeping)) return
     const isShort = ({ reserved, tokens }: Sequence) => reserved === 0 && tokens.length < worthKeeping
     for (const sequence of all.filter(isShort)) if (sequence !== except) forget(sequence)
