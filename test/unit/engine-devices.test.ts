@@ -60,7 +60,9 @@ describe('the memory of a model', () => {
     const estimate = estimateMemory(shape, options)
     expect(estimate.weightBytes).toBe(shape.tensorBytes)
     expect(estimate.cacheBytes).toBe(8192 * 256 * 256 * 2)
-    expect(estimate.totalBytes).toBe(estimate.weightBytes + estimate.cacheBytes + estimate.bufferBytes + estimate.processBytes)
+    expect(estimate.asideBytes).toBe(estimate.cacheBytes / 2)
+    const parts = [estimate.weightBytes, estimate.cacheBytes, estimate.asideBytes, estimate.bufferBytes, estimate.processBytes]
+    expect(estimate.totalBytes).toBe(parts.reduce((sum, bytes) => sum + bytes))
     const longer = estimateMemory(shape, { ...options, contextSize: 32_768 })
     expect(longer.cacheBytes).toBe(4 * estimate.cacheBytes)
   })

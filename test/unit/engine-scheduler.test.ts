@@ -231,10 +231,9 @@ describe('a request that must repeat', () => {
 
   test('lets no memory be freed while it runs, and the waiting goes on after it', () => {
     const { scheduler } = createWorld({ contextSize: 1000, cacheSize: 1000 })
-    scheduler.start(1, ask('a'.repeat(400), { maxTokens: 1 }))
-    runToEnd(scheduler)
     scheduler.start(2, ask('b'.repeat(300), { repeatable: true, maxTokens: 100 }))
-    scheduler.step()
+    scheduler.start(1, ask('a'.repeat(400), { maxTokens: 1 }))
+    while (!scheduler.step().some(({ type }) => type === 'generation-end'));
     scheduler.start(3, ask('c'.repeat(300), { maxTokens: 20 }))
     const events = runToEnd(scheduler)
     const order = events.flatMap((event) => (event.type === 'generation-end' ? [event.id] : []))

@@ -11,7 +11,26 @@ function createCells(cacheSize: number, sequences: number) {
   const cells: Array<Cell | undefined> = Array.from({ length: cacheSize })
   const of = (sequence: number) =>
     cells.flatMap((cell, index) => (cell?.owners.has(sequence) ? [{ index, position: cell.position }] : []))
-  const backend: Pick<Backend, 'copySequence' | 'truncateSequence' | 'firstPosition'> = {
+  const put = (sequence: number, position: number, repeats: boolean) => {
+    const index = cells.indexOf(undefined)
+    if (index < 0) throw new Error('More cells are used than there are.')
+    cells[index] = { position, owners: new Set([sequence]), repeats }
+  }
+  const saved = new Map<Uint8Array, readonly Cell[]>()
+  let restored = 0
+  type Memory = 'copySequence' | 'truncateSequence' | 'firstPosition' | 'saveSequence' | 'restoreSequence'
+  const backend: Pick<Backend, Memory> = {
+    saveSequence(sequence) {
+      const bytes = new Uint8Array(1)
+      const held = cells.flatMap((cell) => (cell?.owners.has(sequence) ? [cell] : []))
+      saved.set(bytes, held)
+      return bytes
+    },
+    restoreSequence(sequence, bytes) {
+      restored += 1
+      for (const { position, repeats } of saved.get(bytes) ?? []) put(sequence, position, repeats)
+      return true
+    },
     copySequence(source, target, length) {
       for (const cell of cells) if (cell?.owners.has(source) && cell.position < length) cell.owners.add(target)
     },
@@ -25,11 +44,7 @@ function createCells(cacheSize: number, sequences: number) {
   }
   return {
     backend: { ...createScriptedBackend({ answer: () => ({ pieces: [] }) }), ...backend, cacheSize, sequences } satisfies Backend,
-    put(sequence: number, position: number, repeats: boolean) {
-      const index = cells.indexOf(undefined)
-      if (index < 0) throw new Error('More cells are used than there are.')
-      cells[index] = { position, owners: new Set([sequence]), repeats }
-    },
+    put,
     /** The cells of a sequence in the order of its tokens. */
     inOrder: (sequence: number) =>
       of(sequence)
@@ -37,10 +52,14 @@ function createCells(cacheSize: number, sequences: number) {
         .map(({ index }) => index),
     allRepeat: (sequence: number) => cells.every((cell) => cell === undefined || !cell.owners.has(sequence) || cell.repeats),
     used: () => cells.filter((cell) => cell !== undefined).length,
+    /** How often a sequence was brought back. */
+    restored: () => restored,
   }
 }
 
 type Running = { readonly exactly: boolean; readonly prompt: readonly number[]; readonly choices: Sequence[]; grown: number }
+
+const letters = (letter: number, count: number) => Array.from({ length: count }, () => letter)
 
 const isAscending = (numbers: readonly number[]) =>
   numbers.every((number, place) => place === 0 || number > (numbers[place - 1] ?? 0))
@@ -51,7 +70,10 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
       weight: 3,
       arbitrary: fc.record({
         do: fc.constant('start' as const),
-        letters: fc.array(fc.nat(1), { minLength: 1, maxLength: 90, size: 'max' }),
+        letters: fc.oneof(
+          fc.array(fc.nat(1), { minLength: 1, maxLength: 90, size: 'max' }),
+          fc.tuple(fc.nat(2), fc.integer({ min: 60, max: 120 })).map(([letter, count]) => letters(letter, count)),
+        ),
         choices: fc.integer({ min: 1, max: 3 }),
         exactly: fc.boolean(),
       }),
@@ -60,6 +82,7 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
     { weight: 2, arbitrary: fc.record({ do: fc.constant('end' as const), which: fc.nat(9) }) },
   )
   const room = 20
+  let restored = 0
   fc.assert(
     fc.property(fc.array(action, { maxLength: 120, size: 'max' }), (actions) => {
       const cells = createCells(300, 8)
@@ -104,44 +127,57 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
       for (const { choices } of running.splice(0)) for (const choice of choices) sequences.release(choice)
       while (sequences.evict());
       expect(cells.used()).toBe(0)
+      restored += cells.restored()
     }),
-    { numRuns: 300 },
+    { numRuns: 500 },
   )
+  expect(restored).toBeGreaterThan(0)
 })
 
 describe('what lies in memory unused', () => {
-  const letters = (letter: number, count: number) => Array.from({ length: count }, () => letter)
-
-  /** After this, of ended requests the beginnings of these lengths are in memory. */
-  function withEnded(lengths: readonly number[], { repeats = false } = {}) {
+  /** After this, requests with prompts of these lengths have ended. */
+  function withEnded(lengths: readonly number[], { exactly = false } = {}) {
     const cells = createCells(5000, 32)
     const sequences = createSequences(cells.backend, () => true)
-    const run = (letter: number, count: number) => {
-      const prompt = letters(letter, count)
-      const sequence = sequences.take({ adapter: undefined, prompt, limit: 10, room: 10, choices: 1, exactly: false })
+    const run = (prompt: readonly number[]) => {
+      const sequence = sequences.take({ adapter: undefined, prompt, limit: 10, room: 10, choices: 1, exactly })
       if (sequence === undefined) throw new Error('There is no room.')
       const own = prompt.slice(sequence.tokens.length)
-      for (const place of own.keys()) cells.put(sequence.id, sequence.tokens.length + place, repeats)
-      sequences.append(sequence, own, repeats)
+      for (const place of own.keys()) cells.put(sequence.id, sequence.tokens.length + place, exactly)
+      sequences.append(sequence, own, exactly)
       return { sequence, read: own.length }
     }
-    for (const [letter, length] of lengths.entries()) sequences.release(run(letter, length).sequence)
-    return { run, besides: (count: number) => Array.from({ length: count }, (_, index) => run(100 + index, 20)) }
+    for (const [letter, length] of lengths.entries()) sequences.release(run(letters(letter, length)).sequence)
+    return { run, used: cells.used, order: (sequence: Sequence) => cells.inOrder(sequence.id) }
   }
 
-  test('serves again while few answers are under way, and is forgotten under a crowd if it is short', () => {
-    const calm = withEnded([200])
-    calm.besides(2)
-    expect(calm.run(0, 200).read).toBe(1)
-    const crowded = withEnded([200, 1000])
-    crowded.besides(4)
-    expect(crowded.run(0, 200).read).toBe(200)
-    expect(crowded.run(1, 1000).read).toBe(1)
+  test.each([false, true])(
+    'is moved out as another answer begins, and brought back when it serves again (exactly: %s)',
+    (exactly) => {
+      const { run, used, order } = withEnded([200, 1000], { exactly })
+      run(letters(100, 20))
+      expect(used()).toBe(20)
+      const [short, long] = [run(letters(0, 200)), run(letters(1, 1001))]
+      expect([short.read, long.read]).toEqual([1, 1])
+      expect([short, long].every(({ sequence }) => isAscending(order(sequence)))).toBe(true)
+    },
+  )
+
+  test('stays where the answer that begins goes on with it', () => {
+    const { run, used } = withEnded([300])
+    expect([run(letters(0, 310)).read, used()]).toEqual([10, 310])
   })
 
-  test('is left as it is where freeing would cost a request that must repeat its long beginning', () => {
-    const { run, besides } = withEnded([200, 1000], { repeats: true })
-    besides(4)
-    expect(run(0, 200).read).toBe(1)
+  test('is forgotten where little of it is its own', () => {
+    const { run, used } = withEnded([30])
+    run(letters(100, 20))
+    expect([used(), run(letters(0, 30)).read]).toEqual([20, 30])
+  })
+
+  test('serves another prompt too that begins like it, and stays whole for those that go on with it', () => {
+    const { run } = withEnded([500])
+    run(letters(100, 20))
+    expect(run([...letters(0, 400), 7]).read).toBe(1)
+    expect(run([...letters(0, 500), 8]).read).toBe(1)
   })
 })

@@ -1,5 +1,5 @@
 import { cacheBytes } from './cache-type.ts'
-import { batchSize, chooseSizes } from './context-sizes.ts'
+import { asideShare, batchSize, chooseSizes } from './context-sizes.ts'
 import type { LoadOptions } from './protocol.ts'
 
 /** What the memory of a model depends on; the header of its file tells it. */
@@ -24,6 +24,8 @@ export type MemoryEstimate = Readonly<{
   weightBytes: number
   /** Keys and values of the context. */
   cacheBytes: number
+  /** The same of beginnings that are set aside. */
+  asideBytes: number
   /** What a step computes in, and its scores. */
   bufferBytes: number
   /** The process itself, with its vocabulary. */
@@ -64,10 +66,11 @@ export function estimateMemory(
   const parts = {
     weightBytes: shape.tensorBytes,
     cacheBytes: cache,
+    asideBytes: asideShare * cache,
     bufferBytes: masks + rows + scores,
     processBytes: emptyProcess + shape.vocabularySize * bytesPerToken,
   }
-  return { ...parts, totalBytes: parts.weightBytes + parts.cacheBytes + parts.bufferBytes + parts.processBytes }
+  return { ...parts, totalBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) }
 }
 
 /** Bits per weight of what a model may be made smaller to, by the names that people know; about. */

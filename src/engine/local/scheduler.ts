@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts'
 import { type ContextMemory, createWorkCounter, type EngineWork } from '../engine-work.ts'
 import { type Answer, type Chosen, createAnswer } from './answer.ts'
 import type { Backend, BatchRow } from './backend.ts'
+import { commonLength } from './common-length.ts'
 import type { GenerationEvent, StartOptions } from './protocol.ts'
 import {
   adapterOf,
@@ -19,7 +20,7 @@ import {
   tooLong,
   withoutDraft,
 } from './scheduled-request.ts'
-import { commonLength, createSequences, repeatableRows, type Sequence } from './sequences.ts'
+import { createSequences, repeatableRows, type Sequence } from './sequences.ts'
 import { planDrafts } from './speculation.ts'
 
 /** Rows of a step in which answers go on beside prompts, at least: what answers wait for between two tokens. */

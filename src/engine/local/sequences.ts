@@ -1,6 +1,8 @@
 import { AppError } from '../../errors.ts'
 import type { ContextMemory } from '../engine-work.ts'
 import type { Backend } from './backend.ts'
+import { commonLength } from './common-length.ts'
+import { type AsideBeginning, createSetAside } from './set-aside.ts'
 
 /** What one sequence number of the context holds. */
 export type Sequence = {
@@ -39,16 +41,13 @@ const worthKeeping = 256
 /** By so many tokens at a time grows the room of an answer that is longer than it. */
 const growth = 32
 
-/**
- * With so many answers under way, the one that begins among them, what lies in memory unused costs more than it may save later: attention
- * passes over all of it. (7,680 such cells made a prompt of 512 tokens 10 to 18 % slower.)
- */
-const crowd = 4
+/** What a sequence alone holds is set aside from so many tokens on; fewer are computed again as fast. */
+const worthSettingAside = 64
 
 type Beginning = Readonly<{ sequence: Sequence; length: number }>
 
-/** What a request needs, and the beginning that it can share. */
-type Room = Readonly<{ ids: number; cells: number; exactly: boolean; found: Beginning | undefined }>
+/** What a request needs; `isSettled`: nothing is to be moved out for it where there is room at all. */
+type Room = Readonly<{ ids: number; cells: () => number; exactly: boolean; isSettled: boolean }>
 
 export type Taking = Readonly<{
   prompt: readonly number[]
@@ -82,7 +81,7 @@ export interface Sequences {
   append(sequence: Sequence, tokens: readonly number[], repeats: boolean): void
   /** Ends the use of a sequence. Its tokens stay, for prompts that begin alike, as long as nobody needs the room. */
   release(sequence: Sequence): void
-  /** Forgets the sequence that was unused for the longest time, one that others contain first. False when all are in use. */
+  /** Moves the sequence out of memory that was unused for the longest time, one that others contain first. False when all are in use. */
   evict(): boolean
   memory(): ContextMemory
 }
@@ -96,6 +95,7 @@ export interface Sequences {
  */
 export function createSequences(backend: Backend, mayFree: () => boolean): Sequences {
   const all: Sequence[] = []
+  const aside = createSetAside(backend.mostAsideBytes)
   /** How many sequences hold each cell. */
   const holders = new Map<number, number>()
   let epoch = 0
@@ -127,35 +127,62 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   /** Whether others hold all its cells too: forgetting it frees none. */
   const isContained = ({ cells }: Sequence) => (holders.get(cells.at(-1) ?? -1) ?? 2) > 1
 
-  function evict(except?: Sequence): boolean {
-    const idle = all.filter((sequence) => sequence.reserved === 0 && sequence !== except)
+  function evict(): boolean {
+    const idle = all.filter(({ reserved }) => reserved === 0)
     const order = (a: Sequence, b: Sequence) => Number(isContained(b)) - Number(isContained(a)) || a.lastUsed - b.lastUsed
     const [first] = idle.sort(order)
-    if (first !== undefined) forget(first)
+    if (first !== undefined) setAside(first)
     return first !== undefined
   }
 
-  /** As an answer begins: forgets short beginnings that nobody uses, unless that would take a long one from a request that must repeat. */
-  function forgetShort(except: Sequence | undefined): void {
-    const underWay = 1 + all.filter(({ reserved }) => reserved > 0).length
-    if (!mayFree() || underWay < crowd) return
-    if (all.some((sequence) => sequence.epoch === epoch && sequence.exact >= worthKeeping)) return
-    const isShort = ({ reserved, tokens }: Sequence) => reserved === 0 && tokens.length < worthKeeping
-    for (const sequence of all.filter(isShort)) if (sequence !== except) forget(sequence)
+  /** Moves out of memory what nobody uses, with what serves again later: attention passes over all that is in memory. */
+  function setAside(sequence: Sequence): void {
+    const { id, adapter, tokens, exact, cells } = sequence
+    const own = cells.reduce((count, cell) => count + Number(holders.get(cell) === 1), 0)
+    if (own >= worthSettingAside && backend.firstPosition(id) === 0) {
+      aside.keep({ adapter, tokens: [...tokens], exact, bytes: backend.saveSequence(id) })
+    }
+    forget(sequence)
   }
 
-  function makeRoom({ ids, cells, exactly, found }: Room): boolean {
-    const has = (someIds: number, someCells: number) => freeIds() >= someIds && freeCells() >= someCells
+  /** Brings back what was set aside. False when there is no room after all. */
+  function bringBack({ aside: saved, length }: AsideBeginning, target: Sequence): boolean {
+    if (!backend.restoreSequence(target.id, saved.bytes)) return false
+    target.epoch = epoch
+    addTokens(target, saved.tokens)
+    if (length < saved.tokens.length) cut(target, length)
+    else aside.forget(saved)
+    target.exact = Math.min(saved.exact, length)
+    return true
+  }
+
+  function cut(sequence: Sequence, length: number): void {
+    backend.truncateSequence(sequence.id, length)
+    for (const cell of sequence.cells.splice(length)) holders.delete(cell)
+    sequence.tokens.splice(length)
+    epoch += 1
+    sequence.epoch = epoch
+  }
+
+  function addTokens(sequence: Sequence, tokens: readonly number[]): void {
+    for (const token of tokens) {
+      sequence.tokens.push(token)
+      sequence.cells.push(nextCell)
+      hold(nextCell)
+      nextCell += 1
+    }
+  }
+
+  function makeRoom({ ids, cells, exactly, isSettled }: Room): boolean {
+    // Each time anew: what is moved out may be what the request would have shared.
+    const has = (share: number) =>
+      freeIds() >= Math.max(ids, share * backend.sequences) && freeCells() >= Math.max(cells(), share * backend.cacheSize)
     const share = exactly ? plenty : 0
-    const hasPlenty = () => has(Math.max(ids, share * backend.sequences), Math.max(cells, share * backend.cacheSize))
     // While one that must repeat runs, nothing can be freed for those that come after it: so before it starts, and plenty.
-    // Not where it goes on with a long beginning, though: freeing would begin a new epoch, and lose that for it.
-    const isEnough = !mayFree() || (found?.length ?? 0) >= worthKeeping || hasPlenty()
-    if (isEnough && has(ids, cells)) return true
+    if ((isSettled || !mayFree() || has(share)) && has(0)) return true
     if (!mayFree()) return false
-    while (!hasPlenty() && evict(found?.sequence));
-    while (!has(ids, cells) && evict());
-    return has(ids, cells)
+    while (!has(share) && evict());
+    return has(0)
   }
 
   function open(use: Pick<Sequence, 'reserved' | 'most' | 'forks' | 'room' | 'adapter'>): Sequence {
@@ -206,11 +233,19 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       const size = Math.min(prompt.length + room, backend.cacheSize)
       const found = longest(taking)
       if (found !== undefined) touch(found.sequence)
-      if (!exactly) forgetShort(found?.sequence)
-      const cells = Math.min(size + (choices - 1) * room, backend.cacheSize) - (found?.length ?? 0)
-      if (!makeRoom({ ids: choices, cells, exactly, found })) return undefined
-      const most = exactly ? prompt.length + limit : 0
-      const target = open({ reserved: size, most, forks: choices - 1, room, adapter })
+      // Freeing begins a new epoch: then what a request that must repeat has found here is of no use to it.
+      const stays = exactly && found !== undefined && (aside.longest(taking)?.length ?? 0) < found.length + worthSettingAside
+      const kept = exactly ? undefined : found?.sequence
+      if (mayFree() && !stays) for (const one of all.filter(({ reserved }) => reserved === 0)) if (one !== kept) setAside(one)
+      const away = mayFree() && !stays ? aside.longest(taking) : undefined
+      const isAway = away !== undefined && away.length >= (longest(taking)?.length ?? 0) + worthSettingAside
+      const most = Math.min(size + (choices - 1) * room, backend.cacheSize)
+      const cells = () => (isAway ? Math.max(most, away.aside.tokens.length) : most - (longest(taking)?.length ?? 0))
+      // Freeing would begin a new epoch, and lose a long beginning for a request that must repeat.
+      const isSettled = stays && found.length >= worthKeeping
+      if (!makeRoom({ ids: choices, cells, exactly, isSettled })) return undefined
+      const target = open({ reserved: size, most: exactly ? prompt.length + limit : 0, forks: choices - 1, room, adapter })
+      if (isAway && bringBack(away, target)) return target
       // Making room may have forgotten what was found, or begun a new epoch.
       const source = longest(taking)
       if (source !== undefined) share(source.sequence, target, source.length)
@@ -235,13 +270,10 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       return true
     },
     append(sequence, tokens, repeats) {
-      if (repeats && sequence.exact === sequence.tokens.length) sequence.exact += tokens.length
-      for (const token of tokens) {
-        sequence.tokens.push(token)
-        sequence.cells.push(nextCell)
-        hold(nextCell)
-        nextCell += 1
-      }
+      // Cells of several epochs do not lie in order.
+      if (sequence.epoch !== epoch) sequence.exact = 0
+      else if (repeats && sequence.exact === sequence.tokens.length) sequence.exact += tokens.length
+      addTokens(sequence, tokens)
     },
     release,
     evict,
@@ -259,11 +291,4 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     // Whole within another one: keeping it too would save nothing.
     if (isContained(sequence)) forget(sequence)
   }
-}
-
-/** With how many equal numbers both begin. */
-export function commonLength(left: readonly number[], right: readonly number[]): number {
-  const length = Math.min(left.length, right.length)
-  for (let index = 0; index < length; index += 1) if (left[index] !== right[index]) return index
-  return length
 }
