@@ -230,7 +230,6 @@ export function createScriptedBackend(options: FakeEngineOptions): Backend {
     copySequence: (source, target, length) => void held.set(target, tokensOf(source).slice(0, length)),
     truncateSequence: (sequence, position) => void held.set(sequence, tokensOf(sequence).slice(0, position)),
     firstPosition: (sequence) => (tokensOf(sequence).length > 0 ? 0 : -1),
-    mostAsideBytes: 2 ** 20,
     saveSequence: (sequence) => new Uint8Array(Int32Array.from(tokensOf(sequence)).buffer),
     restoreSequence(sequence, saved) {
       held.set(sequence, [...new Int32Array(saved.buffer)])

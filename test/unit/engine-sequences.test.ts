@@ -147,8 +147,9 @@ describe('what lies in memory unused', () => {
       sequences.append(sequence, own, exactly)
       return { sequence, read: own.length }
     }
-    for (const [letter, length] of lengths.entries()) sequences.release(run(letters(letter, length)).sequence)
-    return { run, used: cells.used, order: (sequence: Sequence) => cells.inOrder(sequence.id) }
+    const end = (prompt: readonly number[]) => sequences.release(run(prompt).sequence)
+    for (const [letter, length] of lengths.entries()) end(letters(letter, length))
+    return { run, end, used: cells.used, order: (sequence: Sequence) => cells.inOrder(sequence.id) }
   }
 
   test.each([false, true])(
@@ -162,6 +163,22 @@ describe('what lies in memory unused', () => {
       expect([short, long].every(({ sequence }) => isAscending(order(sequence)))).toBe(true)
     },
   )
+
+  test('stays where it is when there is no room for it aside', () => {
+    const one = withEnded([2600])
+    one.run(letters(100, 20))
+    expect([one.used(), one.run(letters(0, 2601)).read]).toEqual([2620, 1])
+    const several = withEnded([1000, 1000, 1000])
+    several.run(letters(100, 20))
+    expect(several.used()).toBe(1020)
+    expect([0, 1, 2].map((letter) => several.run(letters(letter, 1001)).read)).toEqual([1, 1, 1])
+  })
+
+  test('makes place aside once it was not used for long', () => {
+    const { end, used } = withEnded([1000, 1000, 1000])
+    for (let time = 0; time < 100; time += 1) end(letters(100 + time, 20))
+    expect(used()).toBe(20)
+  })
 
   test('stays where the answer that begins goes on with it', () => {
     const { run, used } = withEnded([300])

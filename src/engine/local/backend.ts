@@ -61,8 +61,6 @@ export interface Backend {
   copySequence(source: number, target: number, length: number): void
   /** Forgets the tokens of a sequence from this position on. */
   truncateSequence(sequence: number, position: number): void
-  /** Bytes of sequences that may be kept outside of this memory. */
-  readonly mostAsideBytes: number
   /** What `restoreSequence` needs to bring the tokens of a sequence back. */
   saveSequence(sequence: number): Uint8Array
   /** Brings saved tokens into an empty sequence, in cells that are free now, in their order. False when there are not enough. */

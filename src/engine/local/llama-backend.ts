@@ -1,11 +1,11 @@
 import { AppError } from '../../errors.ts'
 import type { PromptPart } from '../chat-template-tokens.ts'
 import type { Backend, BatchRow } from './backend.ts'
-import { type CacheType, cacheBytes, cacheTypes, chooseCacheType } from './cache-type.ts'
-import { asideShare, batchSize, chooseSizes } from './context-sizes.ts'
+import { type CacheType, cacheTypes } from './cache-type.ts'
+import { batchSize, chooseSizes } from './context-sizes.ts'
 import { type Batch, createRowViews, type Llama, type Pointer, pointerArray, pointerAt, viewBytes, viewInts } from './libllama.ts'
 import { createLlamaGrammars } from './llama-grammar.ts'
-import { cacheShapeOf, describeModel, loadModel } from './llama-model.ts'
+import { cacheTypeFor, describeModel, loadModel } from './llama-model.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 import { countOutputs, mayBeRepacked, missingToGroup, withOutputs } from './row-groups.ts'
 import { createStepCosts } from './step-costs.ts'
@@ -37,15 +37,13 @@ export function openLlamaBackend(
   const vocabulary = llama.llama_model_get_vocab(model)
   const trained = llama.llama_model_n_ctx_train(model)
   const { contextSize, cacheSize, sequences, mostOutputs } = chooseSizes(options, trained)
-  const shape = cacheShapeOf(llama, model, cacheSize)
-  const cacheType = options.cacheType === 'auto' ? chooseCacheType(shape, process.availableMemory()) : options.cacheType
-  const mostAsideBytes = asideShare * cacheBytes(shape, cacheType)
+  const cacheType = cacheTypeFor(llama, model, options, cacheSize)
   const context = openContext(llama, model, options, { cacheSize, sequences, mostOutputs, cacheType })
   if (threadPool !== null) llama.llama_attach_threadpool(context, threadPool, threadPool)
   const { threads, outputType } = options
   const processor = { architecture: process.arch, features: llama.llama_print_system_info() ?? '' }
   const groupsOutputs = mayBeRepacked(outputType, processor)
-  const sizes = { contextSize, cacheSize, sequences, mostOutputs, mostAsideBytes }
+  const sizes = { contextSize, cacheSize, sequences, mostOutputs }
   const backend = createBackend({ llama, model, vocabulary, context, threads, groupsOutputs, ...sizes })
   return { backend, model: describeModel({ llama, model, vocabulary, options, device, contextSize, cacheType }) }
 }
@@ -83,23 +81,10 @@ type Parts = Omit<Sizes, 'cacheType'> &
     contextSize: number
     /** Whether the matrix that scores come from may be repacked. */
     groupsOutputs: boolean
-    mostAsideBytes: number
   }>
 
 function createBackend(parts: Parts): Backend {
-  const {
-    llama,
-    model,
-    vocabulary,
-    context,
-    threads,
-    contextSize,
-    cacheSize,
-    sequences,
-    mostOutputs,
-    groupsOutputs,
-    mostAsideBytes,
-  } = parts
+  const { llama, model, vocabulary, context, threads, contextSize, cacheSize, sequences, mostOutputs, groupsOutputs } = parts
   const memory = llama.llama_get_memory(context)
   const vocabularySize = llama.llama_vocab_n_tokens(vocabulary)
   const batch = createBatch(llama)
@@ -178,7 +163,6 @@ function createBackend(parts: Parts): Backend {
     scores: (row) => rowView(llama.llama_get_logits_ith(context, row)),
     copySequence: (source, target, length) => llama.llama_memory_seq_cp(memory, source, target, 0, length),
     truncateSequence: (sequence, position) => llama.llama_memory_seq_rm(memory, sequence, position, -1),
-    mostAsideBytes,
     saveSequence(sequence) {
       const bytes = Buffer.allocUnsafeSlow(llama.llama_state_seq_get_size(context, sequence))
       return bytes.subarray(0, llama.llama_state_seq_get_data(context, bytes, bytes.length, sequence))

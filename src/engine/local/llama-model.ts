@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.ts'
-import type { CacheShape } from './cache-type.ts'
+import { type CacheType, chooseCacheType } from './cache-type.ts'
 import type { Llama, Pointer } from './libllama.ts'
 import type { LoadedModel, LoadOptions } from './protocol.ts'
 
@@ -12,13 +12,15 @@ export function loadModel(llama: Llama, path: string, gpuLayers: number): Pointe
   throw new AppError('invalid', 'The file holds a model of a kind that cannot answer prompts here (encoder or recurrent).')
 }
 
-/** What a context of so many cells holds. */
-export function cacheShapeOf(llama: Llama, model: Pointer, cells: number): CacheShape {
+/** What the cells of a context of this size are best kept in. */
+export function cacheTypeFor(llama: Llama, model: Pointer, { cacheType }: LoadOptions, cells: number): CacheType {
+  if (cacheType !== 'auto') return cacheType
   const usual = llama.llama_model_n_embd(model) / llama.llama_model_n_head(model)
   const attention = `${metadata(llama, model, 'general.architecture')}.attention`
   const lengthOf = (name: string) => Number(metadata(llama, model, `${attention}.${name}_length`)) || usual
   const [layers, heads] = [llama.llama_model_n_layer(model), llama.llama_model_n_head_kv(model)]
-  return { cells, layers, heads, keyLength: lengthOf('key'), valueLength: lengthOf('value') }
+  const shape = { cells, layers, heads, keyLength: lengthOf('key'), valueLength: lengthOf('value') }
+  return chooseCacheType(shape, process.availableMemory())
 }
 
 type Opened = Readonly<{
@@ -28,7 +30,7 @@ type Opened = Readonly<{
   options: LoadOptions
   device: string
   contextSize: number
-  cacheType: LoadedModel['cacheType']
+  cacheType: CacheType
 }>
 
 /** What the file and its context say of the model. */

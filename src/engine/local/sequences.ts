@@ -2,6 +2,7 @@ import { AppError } from '../../errors.ts'
 import type { ContextMemory } from '../engine-work.ts'
 import type { Backend } from './backend.ts'
 import { commonLength } from './common-length.ts'
+import { asideShare } from './context-sizes.ts'
 import { type AsideBeginning, createSetAside } from './set-aside.ts'
 
 /** What one sequence number of the context holds. */
@@ -43,6 +44,9 @@ const growth = 32
 
 /** What a sequence alone holds is set aside from so many tokens on; fewer are computed again as fast. */
 const worthSettingAside = 64
+
+/** What was set aside makes place for others once it was not used for so long: two to three uses are a request. */
+const longUnused = 96
 
 type Beginning = Readonly<{ sequence: Sequence; length: number }>
 
@@ -95,7 +99,8 @@ export interface Sequences {
  */
 export function createSequences(backend: Backend, mayFree: () => boolean): Sequences {
   const all: Sequence[] = []
-  const aside = createSetAside(backend.mostAsideBytes)
+  const mostAside = Math.floor(asideShare * backend.cacheSize)
+  const aside = createSetAside(mostAside)
   /** How many sequences hold each cell. */
   const holders = new Map<number, number>()
   let epoch = 0
@@ -137,12 +142,22 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
 
   /** Moves out of memory what nobody uses, with what serves again later: attention passes over all that is in memory. */
   function setAside(sequence: Sequence): void {
-    const { id, adapter, tokens, exact, cells } = sequence
-    const own = cells.reduce((count, cell) => count + Number(holders.get(cell) === 1), 0)
-    if (own >= worthSettingAside && backend.firstPosition(id) === 0) {
-      aside.keep({ adapter, tokens: [...tokens], exact, bytes: backend.saveSequence(id) })
+    const { id, adapter, tokens, exact } = sequence
+    if (ownTokens(sequence) >= worthSettingAside && tokens.length <= mostAside && backend.firstPosition(id) === 0) {
+      aside.keep({ adapter, tokens: [...tokens], exact, bytes: backend.saveSequence(id) }, sequence.lastUsed)
     }
     forget(sequence)
+  }
+
+  const ownTokens = ({ cells }: Sequence) => cells.reduce((count, cell) => count + Number(holders.get(cell) === 1), 0)
+
+  /** Sets aside what nobody uses, as far as there is room for it; the rest stays where it is. */
+  function clear(except: Sequence | undefined): void {
+    const idle = all.filter((sequence) => sequence.reserved === 0 && sequence !== except)
+    for (const sequence of idle.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
+      const isLittle = ownTokens(sequence) < worthSettingAside
+      if (isLittle || aside.makeRoom(sequence.tokens.length, uses - longUnused)) setAside(sequence)
+    }
   }
 
   /** Brings back what was set aside. False when there is no room after all. */
@@ -234,10 +249,11 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       const found = longest(taking)
       if (found !== undefined) touch(found.sequence)
       // Freeing begins a new epoch: then what a request that must repeat has found here is of no use to it.
-      const stays = exactly && found !== undefined && (aside.longest(taking)?.length ?? 0) < found.length + worthSettingAside
-      const kept = exactly ? undefined : found?.sequence
-      if (mayFree() && !stays) for (const one of all.filter(({ reserved }) => reserved === 0)) if (one !== kept) setAside(one)
-      const away = mayFree() && !stays ? aside.longest(taking) : undefined
+      const stays =
+        exactly && found !== undefined && (aside.longest(taking, uses)?.length ?? 0) < found.length + worthSettingAside
+      const mayMove = mayFree() && !stays
+      if (mayMove) clear(exactly ? undefined : found?.sequence)
+      const away = mayMove ? aside.longest(taking, uses) : undefined
       const isAway = away !== undefined && away.length >= (longest(taking)?.length ?? 0) + worthSettingAside
       const most = Math.min(size + (choices - 1) * room, backend.cacheSize)
       const cells = () => (isAway ? Math.max(most, away.aside.tokens.length) : most - (longest(taking)?.length ?? 0))

@@ -14,23 +14,36 @@ export type Aside = Readonly<{
 export type AsideBeginning = Readonly<{ aside: Aside; length: number }>
 
 export interface SetAside {
-  keep(aside: Aside): void
+  /** Makes room for so many tokens, by forgetting what was used last before `since`, a time of the caller's. Whether there is room now. */
+  makeRoom(tokens: number, since: number): boolean
+  /** Keeps it as used at `time`; where there is no room, in the place of what was unused for longest. */
+  keep(aside: Aside, time: number): void
   /** What begins with most of the prompt's tokens; never all of it. */
   longest(
     wanted: Readonly<{ prompt: readonly number[]; adapter: string | undefined; exactly: boolean }>,
+    time: number,
   ): AsideBeginning | undefined
   forget(aside: Aside): void
 }
 
-/** Beginnings outside of the context, up to so many bytes; those that were unused for longest go first. */
-export function createSetAside(mostBytes: number): SetAside {
-  const kept = new LRUCache<Aside, true>({
-    maxSize: Math.max(1, mostBytes),
-    sizeCalculation: (_, { bytes, tokens }) => bytes.length + 8 * tokens.length,
+/** Beginnings outside of the context, of up to so many tokens together. */
+export function createSetAside(mostTokens: number): SetAside {
+  /** The times of their last use. */
+  const kept = new LRUCache<Aside, number>({
+    maxSize: Math.max(1, mostTokens),
+    sizeCalculation: (_, { tokens }) => tokens.length,
   })
   return {
-    keep: (aside) => void kept.set(aside, true),
-    longest({ prompt, adapter, exactly }) {
+    makeRoom(tokens, since) {
+      if (tokens > mostTokens) return false
+      for (const aside of [...kept.rkeys()]) {
+        if (kept.calculatedSize + tokens <= mostTokens || (kept.peek(aside) ?? since) >= since) break
+        kept.delete(aside)
+      }
+      return kept.calculatedSize + tokens <= mostTokens
+    },
+    keep: (aside, time) => void kept.set(aside, time),
+    longest({ prompt, adapter, exactly }, time) {
       let best: AsideBeginning | undefined
       for (const aside of kept.keys()) {
         if (aside.adapter !== adapter) continue
@@ -38,7 +51,7 @@ export function createSetAside(mostBytes: number): SetAside {
         const length = exactly ? Math.min(common, aside.exact) : common
         if (length > (best?.length ?? 0)) best = { aside, length }
       }
-      if (best !== undefined) kept.get(best.aside)
+      if (best !== undefined) kept.set(best.aside, time)
       return best
     },
     forget: (aside) => void kept.delete(aside),
