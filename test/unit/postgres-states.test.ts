@@ -94,8 +94,8 @@ describe('at the start', () => {
     const { name, url } = await createDatabase()
     await run('create extension vector', name)
     const role = await createRole('login')
-    for (const work of [open(as(url, role)), lookAtDatabase(as(url, role))])
-      expect(await failureOf(work)).toMatchObject({
+    for (const work of [open, lookAtDatabase])
+      expect(await failureOf(work(as(url, role)))).toMatchObject({
         code: 'unavailable',
         message: expect.stringContaining('may not make tables there'),
       })
@@ -105,8 +105,11 @@ describe('at the start', () => {
     names += 1
     const name = `latin_${process.pid}_${names}`
     await run(`create database ${name} encoding 'LATIN1' locale 'C' template template0`)
-    for (const work of [open(urlOf(server, name)), lookAtDatabase(urlOf(server, name))])
-      expect(await failureOf(work)).toMatchObject({ code: 'unavailable', message: expect.stringContaining('encoding LATIN1') })
+    for (const work of [open, lookAtDatabase])
+      expect(await failureOf(work(urlOf(server, name)))).toMatchObject({
+        code: 'unavailable',
+        message: expect.stringContaining('encoding LATIN1'),
+      })
     expect(() => refuseServer('13.14 (Debian 13.14-1)', 'UTF8')).toThrow('PostgreSQL 14 or newer is needed; this one is 13.14')
     expect(() => refuseServer('14.0', 'UTF8')).not.toThrow()
   })
