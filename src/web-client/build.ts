@@ -7,6 +7,7 @@ import type { Run } from '../models/package-download.ts'
 import { replaceFolder } from '../storage/replace-folder.ts'
 
 const ownRoot = fileURLToPath(new URL('../..', import.meta.url))
+
 /** Where the built pages lie. */
 export const builtPages = pagesIn(ownRoot)
 const stampName = '.built-from'
