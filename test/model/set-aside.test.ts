@@ -40,6 +40,28 @@ test('a sequence that was moved out of memory and back gives the same scores, to
   expect(write(2, tokens.slice(150), 150)).toEqual(wanted)
 })
 
+test('one that was brought back may begin with the cells of another that begins alike, and gives back its own', () => {
+  for (const sequence of [0, 1, 2]) backend.truncateSequence(sequence, 0)
+  const text = 'The ferry left at dawn, and the fishermen mended their nets along the quay until the rain came. '.repeat(8)
+  const tokens = backend.tokenize([{ text, special: false }]).slice(0, 151)
+  write(0, tokens.slice(0, 150), 0)
+  const saved = backend.saveSequence(0)
+  backend.truncateSequence(0, 0)
+  // The same cells, in the same order: 100 tokens, a gap, and the other 50. What comes next lies in the gap.
+  write(0, tokens.slice(0, 100), 0)
+  write(1, tokens.slice(0, 100), 0)
+  write(0, tokens.slice(100, 150), 100)
+  backend.truncateSequence(1, 0)
+  const wanted = write(0, tokens.slice(150), 150)
+  backend.truncateSequence(0, 0)
+  write(1, tokens.slice(0, 100), 0)
+  expect(backend.restoreSequence(2, saved)).toBe(true)
+  backend.copySequence(1, 2, 100)
+  backend.truncateSequence(1, 0)
+  expect(backend.firstPosition(2)).toBe(0)
+  expect(write(2, tokens.slice(150), 150)).toEqual(wanted)
+})
+
 test('where there is no room for it, nothing comes back', () => {
   for (const sequence of [0, 1, 2]) backend.truncateSequence(sequence, 0)
   const tokens = Array.from({ length: 4000 }, (_, index) => 1000 + (index % 500))

@@ -42,7 +42,7 @@ async function residentOfAll(): Promise<number> {
 }
 
 describe('three models, and memory for two', () => {
-  const budget = 1500 * mebibyte
+  const budget = 1650 * mebibyte
   const names = [realModel, 'second', 'third']
   let real: RealHost
   let server: TestServer
@@ -76,7 +76,7 @@ describe('three models, and memory for two', () => {
   test('are estimated beforehand, as close as it matters', async () => {
     // What is set aside of them fills the room for that.
     const long = 'The harbour town kept a careful record of every ship, its cargo and its captain. '.repeat(55)
-    for (let index = 0; index < 5; index += 1) await askFor(server, realModel, { prompt: `${index} ${long}`, max_length: 1 })
+    for (let index = 0; index < 12; index += 1) await askFor(server, realModel, { prompt: `${index} ${long}`, max_length: 1 })
     const streams = Array.from({ length: 16 }, (_, index) =>
       askFor(server, realModel, { ...question, seed: index, temperature: 1 }),
     )

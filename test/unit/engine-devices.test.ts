@@ -60,7 +60,7 @@ describe('the memory of a model', () => {
     const estimate = estimateMemory(shape, options)
     expect(estimate.weightBytes).toBe(shape.tensorBytes)
     expect(estimate.cacheBytes).toBe(8192 * 256 * 256 * 2)
-    expect(estimate.asideBytes).toBe(estimate.cacheBytes / 2)
+    expect(estimate.asideBytes).toBe(estimate.cacheBytes)
     const parts = [estimate.weightBytes, estimate.cacheBytes, estimate.asideBytes, estimate.bufferBytes, estimate.processBytes]
     expect(estimate.totalBytes).toBe(parts.reduce((sum, bytes) => sum + bytes))
     const longer = estimateMemory(shape, { ...options, contextSize: 32_768 })

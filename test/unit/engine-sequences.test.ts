@@ -16,8 +16,15 @@ function createCells(cacheSize: number, sequences: number) {
     if (index < 0) throw new Error('More cells are used than there are.')
     cells[index] = { position, owners: new Set([sequence]), repeats }
   }
+  const free = (sequence: number, isMeant: (position: number) => boolean) => {
+    for (const [index, cell] of cells.entries()) {
+      if (cell === undefined || !isMeant(cell.position) || !cell.owners.delete(sequence)) continue
+      if (cell.owners.size === 0) cells[index] = undefined
+    }
+  }
   const saved = new Map<Uint8Array, readonly Cell[]>()
   let restored = 0
+  let joined = 0
   type Memory = 'copySequence' | 'truncateSequence' | 'firstPosition' | 'saveSequence' | 'restoreSequence'
   const backend: Pick<Backend, Memory> = {
     saveSequence(sequence) {
@@ -32,13 +39,12 @@ function createCells(cacheSize: number, sequences: number) {
       return true
     },
     copySequence(source, target, length) {
+      if (of(target).length > 0) joined += 1
+      free(target, (position) => position < length)
       for (const cell of cells) if (cell?.owners.has(source) && cell.position < length) cell.owners.add(target)
     },
     truncateSequence(sequence, position) {
-      for (const [index, cell] of cells.entries()) {
-        if (cell === undefined || cell.position < position || !cell.owners.delete(sequence)) continue
-        if (cell.owners.size === 0) cells[index] = undefined
-      }
+      free(sequence, (one) => one >= position)
     },
     firstPosition: (sequence) => Math.min(...of(sequence).map(({ position }) => position), Number.MAX_SAFE_INTEGER),
   }
@@ -54,6 +60,8 @@ function createCells(cacheSize: number, sequences: number) {
     used: () => cells.filter((cell) => cell !== undefined).length,
     /** How often a sequence was brought back. */
     restored: () => restored,
+    /** How often one that was brought back was made to share its beginning. */
+    joined: () => joined,
   }
 }
 
@@ -72,7 +80,7 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
         do: fc.constant('start' as const),
         letters: fc.oneof(
           fc.array(fc.nat(1), { minLength: 1, maxLength: 90, size: 'max' }),
-          fc.tuple(fc.nat(2), fc.integer({ min: 60, max: 120 })).map(([letter, count]) => letters(letter, count)),
+          fc.tuple(fc.nat(2), fc.integer({ min: 20, max: 160 })).map(([letter, count]) => letters(letter, count)),
         ),
         choices: fc.integer({ min: 1, max: 3 }),
         exactly: fc.boolean(),
@@ -83,6 +91,7 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
   )
   const room = 20
   let restored = 0
+  let joined = 0
   fc.assert(
     fc.property(fc.array(action, { maxLength: 120, size: 'max' }), (actions) => {
       const cells = createCells(300, 8)
@@ -116,6 +125,7 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
           request.grown += 1
           for (const [index, choice] of request.choices.entries()) put(choice, [index], request.exactly || one.repeats)
         }
+        expect(sequences.memory().heldTokens).toBe(cells.used())
         for (const { exactly, choices } of running) {
           for (const { id, tokens } of choices) {
             const order = cells.inOrder(id)
@@ -128,10 +138,12 @@ test('what must repeat lies in ascending cells, begins with nothing computed oth
       while (sequences.evict());
       expect(cells.used()).toBe(0)
       restored += cells.restored()
+      joined += cells.joined()
     }),
     { numRuns: 500 },
   )
   expect(restored).toBeGreaterThan(0)
+  expect(joined).toBeGreaterThan(0)
 })
 
 describe('what lies in memory unused', () => {
@@ -139,17 +151,21 @@ describe('what lies in memory unused', () => {
   function withEnded(lengths: readonly number[], { exactly = false } = {}) {
     const cells = createCells(5000, 32)
     const sequences = createSequences(cells.backend, () => true)
-    const run = (prompt: readonly number[]) => {
-      const sequence = sequences.take({ adapter: undefined, prompt, limit: 10, room: 10, choices: 1, exactly })
+    const run = (prompt: readonly number[], repeats = exactly) => {
+      const sequence = sequences.take({ adapter: undefined, prompt, limit: 10, room: 10, choices: 1, exactly: repeats })
       if (sequence === undefined) throw new Error('There is no room.')
       const own = prompt.slice(sequence.tokens.length)
-      for (const place of own.keys()) cells.put(sequence.id, sequence.tokens.length + place, exactly)
-      sequences.append(sequence, own, exactly)
+      for (const place of own.keys()) cells.put(sequence.id, sequence.tokens.length + place, repeats)
+      sequences.append(sequence, own, repeats)
       return { sequence, read: own.length }
     }
-    const end = (prompt: readonly number[]) => sequences.release(run(prompt).sequence)
+    const end = (prompt: readonly number[]) => {
+      const { sequence, read } = run(prompt)
+      sequences.release(sequence)
+      return read
+    }
     for (const [letter, length] of lengths.entries()) end(letters(letter, length))
-    return { run, end, used: cells.used, order: (sequence: Sequence) => cells.inOrder(sequence.id) }
+    return { run, end, release: sequences.release, used: cells.used, order: (sequence: Sequence) => cells.inOrder(sequence.id) }
   }
 
   test.each([false, true])(
@@ -165,19 +181,47 @@ describe('what lies in memory unused', () => {
   )
 
   test('stays where it is when there is no room for it aside', () => {
-    const one = withEnded([2600])
-    one.run(letters(100, 20))
-    expect([one.used(), one.run(letters(0, 2601)).read]).toEqual([2620, 1])
-    const several = withEnded([1000, 1000, 1000])
-    several.run(letters(100, 20))
-    expect(several.used()).toBe(1020)
-    expect([0, 1, 2].map((letter) => several.run(letters(letter, 1001)).read)).toEqual([1, 1, 1])
+    const { run, end, used } = withEnded([])
+    const conversation = (letter: number, length = 300) => [...letters(0, 2000), ...letters(letter, length)]
+    // In the context they share their beginning, and aside there is room for two of them.
+    for (const letter of [1, 2, 3, 4]) end(conversation(letter))
+    run(letters(100, 20))
+    expect(used()).toBe(2000 + 2 * 300 + 20)
+    expect([1, 2, 3, 4].map((letter) => end(conversation(letter, 301)))).toEqual([1, 1, 1, 1])
+  })
+
+  test('is brought back beside answers that begin alike, and shares that with them', () => {
+    const { run, end, used } = withEnded([])
+    const conversation = (letter: number, length = 300) => [...letters(0, 2000), ...letters(letter, length)]
+    for (const letter of [1, 2]) end(conversation(letter))
+    end(letters(100, 20))
+    const running = [1, 2, 3].map((letter) => run(conversation(letter, 301)))
+    expect(running.map(({ read }) => read)).toEqual([1, 1, 301])
+    expect(used()).toBe(2000 + 3 * 301)
+  })
+
+  test('serves what must repeat only if its cells lie in order', () => {
+    const { run, release, order } = withEnded([], { exactly: true })
+    const conversation = (letter: number) => [...letters(0, 2000), ...letters(letter, 300)]
+    for (const letter of [1, 2]) release(run(conversation(letter)).sequence)
+    const below = run(letters(100, 2400)).sequence
+    const one = run([...conversation(1), 7], false).sequence
+    release(below)
+    // It comes back into lower cells, and takes its beginning from the higher ones.
+    const two = run([...conversation(2), 7], false).sequence
+    expect(isAscending(order(two))).toBe(false)
+    release(one)
+    release(two)
+    const again = run([...conversation(2), 8])
+    expect([again.read, isAscending(order(again.sequence))]).toEqual([301, true])
   })
 
   test('makes place aside once it was not used for long', () => {
-    const { end, used } = withEnded([1000, 1000, 1000])
-    for (let time = 0; time < 100; time += 1) end(letters(100 + time, 20))
+    const { run, end, used } = withEnded([1000, 1000, 1000, 1000, 1000])
+    end(letters(5, 1000))
+    run(letters(6, 20))
     expect(used()).toBe(20)
+    expect([run(letters(1, 1001)).read, run(letters(0, 1001)).read]).toEqual([1, 1001])
   })
 
   test('stays where the answer that begins goes on with it', () => {

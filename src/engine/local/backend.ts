@@ -57,7 +57,7 @@ export interface Backend {
    * A view into the library's memory, valid until the next `evaluate`; may be written to.
    */
   scores(row: number): Float32Array
-  /** Makes `target`, an empty sequence, begin with the first `length` tokens of `source`. */
+  /** Makes `target` begin with the first `length` tokens of `source`, in the same cells, in the place of its own. */
   copySequence(source: number, target: number, length: number): void
   /** Forgets the tokens of a sequence from this position on. */
   truncateSequence(sequence: number, position: number): void

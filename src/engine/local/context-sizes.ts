@@ -13,9 +13,6 @@ const fewestOutputs = 16
 /** Rows of one batch at most. */
 export const batchSize = 512
 
-/** Beginnings that nobody uses are kept beside the context, in so much of the memory that it takes. */
-export const asideShare = 0.5
-
 export type ContextSizes = Readonly<{
   /** Tokens of one request, prompt and answer together. */
   contextSize: number

@@ -161,7 +161,10 @@ function createBackend(parts: Parts): Backend {
     },
     stepCost: (rows) => costs.of(costs.filledUp(rows, mostOutputs)),
     scores: (row) => rowView(llama.llama_get_logits_ith(context, row)),
-    copySequence: (source, target, length) => llama.llama_memory_seq_cp(memory, source, target, 0, length),
+    copySequence(source, target, length) {
+      llama.llama_memory_seq_rm(memory, target, 0, length)
+      llama.llama_memory_seq_cp(memory, source, target, 0, length)
+    },
     truncateSequence: (sequence, position) => llama.llama_memory_seq_rm(memory, sequence, position, -1),
     saveSequence(sequence) {
       const bytes = Buffer.allocUnsafeSlow(llama.llama_state_seq_get_size(context, sequence))

@@ -1,5 +1,5 @@
 import { cacheBytes } from './cache-type.ts'
-import { asideShare, batchSize, chooseSizes } from './context-sizes.ts'
+import { batchSize, chooseSizes } from './context-sizes.ts'
 import type { LoadOptions } from './protocol.ts'
 
 /** What the memory of a model depends on; the header of its file tells it. */
@@ -24,7 +24,7 @@ export type MemoryEstimate = Readonly<{
   weightBytes: number
   /** Keys and values of the context. */
   cacheBytes: number
-  /** The same of beginnings that are set aside. */
+  /** The same of beginnings that are set aside: as much again. */
   asideBytes: number
   /** What a step computes in, and its scores. */
   bufferBytes: number
@@ -66,7 +66,7 @@ export function estimateMemory(
   const parts = {
     weightBytes: shape.tensorBytes,
     cacheBytes: cache,
-    asideBytes: asideShare * cache,
+    asideBytes: cache,
     bufferBytes: masks + rows + scores,
     processBytes: emptyProcess + shape.vocabularySize * bytesPerToken,
   }

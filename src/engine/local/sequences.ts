@@ -2,7 +2,6 @@ import { AppError } from '../../errors.ts'
 import type { ContextMemory } from '../engine-work.ts'
 import type { Backend } from './backend.ts'
 import { commonLength } from './common-length.ts'
-import { asideShare } from './context-sizes.ts'
 import { type AsideBeginning, createSetAside } from './set-aside.ts'
 
 /** What one sequence number of the context holds. */
@@ -44,9 +43,6 @@ const growth = 32
 
 /** What a sequence alone holds is set aside from so many tokens on; fewer are computed again as fast. */
 const worthSettingAside = 64
-
-/** What was set aside makes place for others once it was not used for so long: two to three uses are a request. */
-const longUnused = 96
 
 type Beginning = Readonly<{ sequence: Sequence; length: number }>
 
@@ -99,8 +95,8 @@ export interface Sequences {
  */
 export function createSequences(backend: Backend, mayFree: () => boolean): Sequences {
   const all: Sequence[] = []
-  const mostAside = Math.floor(asideShare * backend.cacheSize)
-  const aside = createSetAside(mostAside)
+  /** What is in it was last used when so many cells had been taken. */
+  const aside = createSetAside(backend.cacheSize)
   /** How many sequences hold each cell. */
   const holders = new Map<number, number>()
   let epoch = 0
@@ -110,6 +106,12 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   const hold = (cell: number) => holders.set(cell, (holders.get(cell) ?? 0) + 1)
   const promised = ({ reserved, tokens, forks, room }: Sequence) => Math.max(0, reserved - tokens.length) + forks * room
   const freeCells = () => backend.cacheSize - holders.size - all.reduce((sum, one) => sum + promised(one), 0)
+  /** Cells that a request could have if all went that nobody uses. */
+  const cellsAtMost = () => {
+    const running = all.filter(({ reserved }) => reserved > 0)
+    const used = new Set(running.flatMap(({ cells }) => cells))
+    return backend.cacheSize - used.size - running.reduce((sum, one) => sum + promised(one), 0)
+  }
   const freeIds = () => backend.sequences - all.reduce((sum, { forks }) => sum + 1 + forks, 0)
 
   function touch(sequence: Sequence): void {
@@ -143,32 +145,49 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   /** Moves out of memory what nobody uses, with what serves again later: attention passes over all that is in memory. */
   function setAside(sequence: Sequence): void {
     const { id, adapter, tokens, exact } = sequence
-    if (ownTokens(sequence) >= worthSettingAside && tokens.length <= mostAside && backend.firstPosition(id) === 0) {
-      aside.keep({ adapter, tokens: [...tokens], exact, bytes: backend.saveSequence(id) }, sequence.lastUsed)
+    if (ownTokens(sequence) >= worthSettingAside && backend.firstPosition(id) === 0) {
+      aside.keep({ adapter, tokens: [...tokens], exact, bytes: backend.saveSequence(id) }, nextCell)
     }
     forget(sequence)
   }
 
   const ownTokens = ({ cells }: Sequence) => cells.reduce((count, cell) => count + Number(holders.get(cell) === 1), 0)
 
-  /** Sets aside what nobody uses, as far as there is room for it; the rest stays where it is. */
+  /**
+   * Sets aside what nobody uses, as far as there is room for it, or for which there is room when that goes for which the context would
+   * have had none any more; the rest stays where it is.
+   */
   function clear(except: Sequence | undefined): void {
     const idle = all.filter((sequence) => sequence.reserved === 0 && sequence !== except)
     for (const sequence of idle.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
       const isLittle = ownTokens(sequence) < worthSettingAside
-      if (isLittle || aside.makeRoom(sequence.tokens.length, uses - longUnused)) setAside(sequence)
+      if (isLittle || aside.makeRoom(sequence.tokens.length, nextCell - backend.cacheSize)) setAside(sequence)
     }
   }
 
-  /** Brings back what was set aside. False when there is no room after all. */
-  function bringBack({ aside: saved, length }: AsideBeginning, target: Sequence): boolean {
+  /** Brings back what was set aside, which may share what it begins with. False when there is no room after all. */
+  function bringBack({ aside: saved, length }: AsideBeginning, target: Sequence, shared: Beginning | undefined): boolean {
     if (!backend.restoreSequence(target.id, saved.bytes)) return false
     target.epoch = epoch
     addTokens(target, saved.tokens)
     if (length < saved.tokens.length) cut(target, length)
     else aside.forget(saved)
     target.exact = Math.min(saved.exact, length)
+    if (shared !== undefined) shareToo(shared, target)
     return true
+  }
+
+  /** Lets a sequence use the cells of another one for the tokens with which both begin, and gives back its own. */
+  function shareToo({ sequence: source, length }: Beginning, target: Sequence): void {
+    backend.copySequence(source.id, target.id, length)
+    for (const [index, cell] of source.cells.slice(0, length).entries()) {
+      holders.delete(target.cells[index] ?? -1)
+      target.cells[index] = cell
+      hold(cell)
+    }
+    epoch += 1
+    target.epoch = epoch
+    target.exact = 0
   }
 
   function cut(sequence: Sequence, length: number): void {
@@ -250,20 +269,23 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       if (found !== undefined) touch(found.sequence)
       // Freeing begins a new epoch: then what a request that must repeat has found here is of no use to it.
       const stays =
-        exactly && found !== undefined && (aside.longest(taking, uses)?.length ?? 0) < found.length + worthSettingAside
+        exactly && found !== undefined && (aside.longest(taking, nextCell)?.length ?? 0) < found.length + worthSettingAside
       const mayMove = mayFree() && !stays
       if (mayMove) clear(exactly ? undefined : found?.sequence)
-      const away = mayMove ? aside.longest(taking, uses) : undefined
-      const isAway = away !== undefined && away.length >= (longest(taking)?.length ?? 0) + worthSettingAside
+      const away = mayMove ? aside.longest(taking, nextCell) : undefined
       const most = Math.min(size + (choices - 1) * room, backend.cacheSize)
+      const isAway =
+        away !== undefined &&
+        away.length >= (longest(taking)?.length ?? 0) + worthSettingAside &&
+        Math.max(most, away.aside.tokens.length) <= cellsAtMost()
       const cells = () => (isAway ? Math.max(most, away.aside.tokens.length) : most - (longest(taking)?.length ?? 0))
       // Freeing would begin a new epoch, and lose a long beginning for a request that must repeat.
       const isSettled = stays && found.length >= worthKeeping
       if (!makeRoom({ ids: choices, cells, exactly, isSettled })) return undefined
       const target = open({ reserved: size, most: exactly ? prompt.length + limit : 0, forks: choices - 1, room, adapter })
-      if (isAway && bringBack(away, target)) return target
       // Making room may have forgotten what was found, or begun a new epoch.
       const source = longest(taking)
+      if (isAway && bringBack(away, target, exactly ? undefined : source)) return target
       if (source !== undefined) share(source.sequence, target, source.length)
       return target
     },

@@ -14,8 +14,8 @@ export type Aside = Readonly<{
 export type AsideBeginning = Readonly<{ aside: Aside; length: number }>
 
 export interface SetAside {
-  /** Makes room for so many tokens, by forgetting what was used last before `since`, a time of the caller's. Whether there is room now. */
-  makeRoom(tokens: number, since: number): boolean
+  /** Makes room for so many tokens, by forgetting what was last used by `until`, a time of the caller's. Whether there is room now. */
+  makeRoom(tokens: number, until: number): boolean
   /** Keeps it as used at `time`; where there is no room, in the place of what was unused for longest. */
   keep(aside: Aside, time: number): void
   /** What begins with most of the prompt's tokens; never all of it. */
@@ -34,10 +34,10 @@ export function createSetAside(mostTokens: number): SetAside {
     sizeCalculation: (_, { tokens }) => tokens.length,
   })
   return {
-    makeRoom(tokens, since) {
+    makeRoom(tokens, until) {
       if (tokens > mostTokens) return false
       for (const aside of [...kept.rkeys()]) {
-        if (kept.calculatedSize + tokens <= mostTokens || (kept.peek(aside) ?? since) >= since) break
+        if (kept.calculatedSize + tokens <= mostTokens || (kept.peek(aside) ?? until) > until) break
         kept.delete(aside)
       }
       return kept.calculatedSize + tokens <= mostTokens
