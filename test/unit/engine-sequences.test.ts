@@ -180,16 +180,6 @@ describe('what lies in memory unused', () => {
     },
   )
 
-  test('stays where it is when there is no room for it aside', () => {
-    const { run, end, used } = withEnded([])
-    const conversation = (letter: number, length = 300) => [...letters(0, 2000), ...letters(letter, length)]
-    // In the context they share their beginning, and aside there is room for two of them.
-    for (const letter of [1, 2, 3, 4]) end(conversation(letter))
-    run(letters(100, 20))
-    expect(used()).toBe(2000 + 2 * 300 + 20)
-    expect([1, 2, 3, 4].map((letter) => end(conversation(letter, 301)))).toEqual([1, 1, 1, 1])
-  })
-
   test('is brought back beside answers that begin alike, and shares that with them', () => {
     const { run, end, used } = withEnded([])
     const conversation = (letter: number, length = 300) => [...letters(0, 2000), ...letters(letter, length)]
@@ -216,7 +206,7 @@ describe('what lies in memory unused', () => {
     expect([again.read, isAscending(order(again.sequence))]).toEqual([301, true])
   })
 
-  test('makes place aside once it was not used for long', () => {
+  test('makes place aside for what was used later', () => {
     const { run, end, used } = withEnded([1000, 1000, 1000, 1000, 1000])
     end(letters(5, 1000))
     run(letters(6, 20))

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Aside, createSetAside } from '../../src/engine/local/set-aside.ts'
 
 const of = (tokens: readonly number[], { exact = 0, adapter = undefined as string | undefined } = {}): Aside => {
@@ -15,42 +15,28 @@ test('of what is set aside, that serves which begins with most of the prompt, un
       const kept = createSetAside(1e6)
       const lengths = all.map(({ tokens: own, ...rest }) => {
         const exact = Math.min(rest.exact, own.length)
-        kept.keep(of(own, { ...rest, exact }), 0)
+        kept.keep(of(own, { ...rest, exact }))
         let common = 0
         while (common < prompt.length - 1 && own[common] === prompt[common]) common += 1
         return rest.adapter === 'a' ? (exactly ? Math.min(common, exact) : common) : 0
       })
-      expect(kept.longest({ prompt, adapter: 'a', exactly }, 0)?.length ?? 0).toBe(Math.max(0, ...lengths))
+      expect(kept.longest({ prompt, adapter: 'a', exactly })?.length ?? 0).toBe(Math.max(0, ...lengths))
     }),
   )
 })
 
-describe('room', () => {
+test('there is room for so many tokens, in the place of what was of no use for longest', () => {
   const letters = (letter: number, count: number) => Array.from({ length: count }, () => letter)
-  function createFull() {
-    const kept = createSetAside(300)
-    for (const letter of [1, 2, 3]) kept.keep(of(letters(letter, 100)), letter)
-    const has = (letter: number) =>
-      kept.longest({ prompt: letters(letter, 101), adapter: undefined, exactly: false }, 9) !== undefined
-    return { kept, has }
-  }
-
-  test('is made of what was not used for long, and of no more than has to go', () => {
-    const { kept, has } = createFull()
-    expect(kept.makeRoom(50, 0)).toBe(false)
-    expect(kept.makeRoom(301, 9)).toBe(false)
-    expect(kept.makeRoom(50, 2)).toBe(true)
-    expect([has(1), has(2), has(3)]).toEqual([false, true, true])
-    // All have been used now.
-    expect(kept.makeRoom(150, 8)).toBe(false)
-  })
-
-  test('is made of what was unused for longest where it must be', () => {
-    const { kept, has } = createFull()
-    expect(has(1)).toBe(true)
-    kept.keep(of(letters(4, 150)), 4)
-    expect([has(1), has(2), has(3), has(4)]).toEqual([true, false, false, true])
-    kept.keep(of(letters(5, 301)), 5)
-    expect(has(5)).toBe(false)
-  })
+  const kept = createSetAside(300)
+  const find = (letter: number) => kept.longest({ prompt: letters(letter, 101), adapter: undefined, exactly: false })?.aside
+  const all = [1, 2, 3].map((letter) => of(letters(letter, 100)))
+  for (const aside of all) kept.keep(aside)
+  expect([1, 2, 3].map(find)).toEqual(all)
+  kept.touch(all[0] ?? of([]))
+  kept.keep(of(letters(4, 150)))
+  expect([1, 2, 3, 4].map((letter) => find(letter) !== undefined)).toEqual([true, false, false, true])
+  kept.keep(of(letters(5, 301)))
+  expect(find(5)).toBeUndefined()
+  kept.forget(all[0] ?? of([]))
+  expect(find(1)).toBeUndefined()
 })

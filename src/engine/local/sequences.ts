@@ -95,7 +95,6 @@ export interface Sequences {
  */
 export function createSequences(backend: Backend, mayFree: () => boolean): Sequences {
   const all: Sequence[] = []
-  /** What is in it was last used when so many cells had been taken. */
   const aside = createSetAside(backend.cacheSize)
   /** How many sequences hold each cell. */
   const holders = new Map<number, number>()
@@ -146,23 +145,17 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
   function setAside(sequence: Sequence): void {
     const { id, adapter, tokens, exact } = sequence
     if (ownTokens(sequence) >= worthSettingAside && backend.firstPosition(id) === 0) {
-      aside.keep({ adapter, tokens: [...tokens], exact, bytes: backend.saveSequence(id) }, nextCell)
+      aside.keep({ adapter, tokens: [...tokens], exact, bytes: backend.saveSequence(id) })
     }
     forget(sequence)
   }
 
   const ownTokens = ({ cells }: Sequence) => cells.reduce((count, cell) => count + Number(holders.get(cell) === 1), 0)
 
-  /**
-   * Sets aside what nobody uses, as far as there is room for it, or for which there is room when that goes for which the context would
-   * have had none any more; the rest stays where it is.
-   */
+  /** Sets aside what nobody uses. */
   function clear(except: Sequence | undefined): void {
     const idle = all.filter((sequence) => sequence.reserved === 0 && sequence !== except)
-    for (const sequence of idle.toSorted((a, b) => a.lastUsed - b.lastUsed)) {
-      const isLittle = ownTokens(sequence) < worthSettingAside
-      if (isLittle || aside.makeRoom(sequence.tokens.length, nextCell - backend.cacheSize)) setAside(sequence)
-    }
+    for (const sequence of idle.toSorted((a, b) => a.lastUsed - b.lastUsed)) setAside(sequence)
   }
 
   /** Brings back what was set aside, which may share what it begins with. False when there is no room after all. */
@@ -170,8 +163,11 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
     if (!backend.restoreSequence(target.id, saved.bytes)) return false
     target.epoch = epoch
     addTokens(target, saved.tokens)
-    if (length < saved.tokens.length) cut(target, length)
-    else aside.forget(saved)
+    if (length === saved.tokens.length) aside.forget(saved)
+    else {
+      aside.touch(saved)
+      cut(target, length)
+    }
     target.exact = Math.min(saved.exact, length)
     if (shared !== undefined) shareToo(shared, target)
     return true
@@ -268,11 +264,10 @@ export function createSequences(backend: Backend, mayFree: () => boolean): Seque
       const found = longest(taking)
       if (found !== undefined) touch(found.sequence)
       // Freeing begins a new epoch: then what a request that must repeat has found here is of no use to it.
-      const stays =
-        exactly && found !== undefined && (aside.longest(taking, nextCell)?.length ?? 0) < found.length + worthSettingAside
+      const stays = exactly && found !== undefined && (aside.longest(taking)?.length ?? 0) < found.length + worthSettingAside
       const mayMove = mayFree() && !stays
       if (mayMove) clear(exactly ? undefined : found?.sequence)
-      const away = mayMove ? aside.longest(taking, nextCell) : undefined
+      const away = mayMove ? aside.longest(taking) : undefined
       const most = Math.min(size + (choices - 1) * room, backend.cacheSize)
       const isAway =
         away !== undefined &&

@@ -14,36 +14,23 @@ export type Aside = Readonly<{
 export type AsideBeginning = Readonly<{ aside: Aside; length: number }>
 
 export interface SetAside {
-  /** Makes room for so many tokens, by forgetting what was last used by `until`, a time of the caller's. Whether there is room now. */
-  makeRoom(tokens: number, until: number): boolean
-  /** Keeps it as used at `time`; where there is no room, in the place of what was unused for longest. */
-  keep(aside: Aside, time: number): void
+  /** Keeps it, in the place of what was used last before all others. */
+  keep(aside: Aside): void
   /** What begins with most of the prompt's tokens; never all of it. */
   longest(
     wanted: Readonly<{ prompt: readonly number[]; adapter: string | undefined; exactly: boolean }>,
-    time: number,
   ): AsideBeginning | undefined
+  /** Notes that it was of use. */
+  touch(aside: Aside): void
   forget(aside: Aside): void
 }
 
 /** Beginnings outside of the context, of up to so many tokens together. */
 export function createSetAside(mostTokens: number): SetAside {
-  /** The times of their last use. */
-  const kept = new LRUCache<Aside, number>({
-    maxSize: Math.max(1, mostTokens),
-    sizeCalculation: (_, { tokens }) => tokens.length,
-  })
+  const kept = new LRUCache<Aside, true>({ maxSize: mostTokens, sizeCalculation: (_, { tokens }) => tokens.length })
   return {
-    makeRoom(tokens, until) {
-      if (tokens > mostTokens) return false
-      for (const aside of [...kept.rkeys()]) {
-        if (kept.calculatedSize + tokens <= mostTokens || (kept.peek(aside) ?? until) > until) break
-        kept.delete(aside)
-      }
-      return kept.calculatedSize + tokens <= mostTokens
-    },
-    keep: (aside, time) => void kept.set(aside, time),
-    longest({ prompt, adapter, exactly }, time) {
+    keep: (aside) => void kept.set(aside, true),
+    longest({ prompt, adapter, exactly }) {
       let best: AsideBeginning | undefined
       for (const aside of kept.keys()) {
         if (aside.adapter !== adapter) continue
@@ -51,9 +38,9 @@ export function createSetAside(mostTokens: number): SetAside {
         const length = exactly ? Math.min(common, aside.exact) : common
         if (length > (best?.length ?? 0)) best = { aside, length }
       }
-      if (best !== undefined) kept.set(best.aside, time)
       return best
     },
+    touch: (aside) => void kept.get(aside),
     forget: (aside) => void kept.delete(aside),
   }
 }
