@@ -74,9 +74,9 @@ describe('three models, and memory for two', () => {
   })
 
   test('are estimated beforehand, as close as it matters', async () => {
-    // What is set aside of them fills the room for that.
-    const long = 'The harbour town kept a careful record of every ship, its cargo and its captain. '.repeat(55)
-    for (let index = 0; index < 12; index += 1) await askFor(server, realModel, { prompt: `${index} ${long}`, max_length: 1 })
+    // What is set aside of them fills the room for that, in small pieces.
+    const long = 'The harbour town kept a careful record of every ship, its cargo and its captain. '.repeat(15)
+    for (let index = 0; index < 44; index += 1) await askFor(server, realModel, { prompt: `${index} ${long}`, max_length: 1 })
     const streams = Array.from({ length: 16 }, (_, index) =>
       askFor(server, realModel, { ...question, seed: index, temperature: 1 }),
     )
