@@ -61,7 +61,7 @@ const rounding = 1e-9
 /** The same passages with the same scores, best first; those whose scores are the same but for rounding in any order. */
 function expectSameRanking(found: readonly FoundPassage[], expected: readonly FoundPassage[], query: string) {
   const scores = new Map(expected.map(({ itemId, score }) => [itemId, score]))
-  expect(new Set(found.map(({ itemId }) => itemId)), query).toEqual(new Set(scores.keys()))
+  expect(found.map(({ itemId }) => itemId).sort(), query).toEqual([...scores.keys()].sort())
   const inFoundOrder = found.map(({ itemId }) => scores.get(itemId) ?? Number.NaN)
   for (const [index, { score }] of found.entries()) {
     const expectedScore = inFoundOrder[index] ?? Number.NaN
