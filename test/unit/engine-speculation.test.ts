@@ -125,6 +125,25 @@ describe('the cost of a step', () => {
     expect(costs.of(1)).toBeLessThan(20)
   })
 
+  test('lies between those of the sizes around it', () => {
+    const costs = createStepCosts()
+    costs.note(8, 40)
+    costs.note(16, 60)
+    expect(costs.of(10)).toBeCloseTo(45)
+    expect(costs.of(14)).toBeCloseTo(55)
+  })
+
+  test('grows nearly with the rows where they are many: a guess at too little would be tried again and again', () => {
+    const costs = createStepCosts()
+    costs.note(16, 100)
+    expect(costs.of(32)).toBeGreaterThan(180)
+    expect(costs.of(32)).toBeLessThan(200)
+    expect(costs.of(1)).toBeGreaterThan(10)
+    expect(costs.of(1)).toBeLessThan(25)
+    const answers = Array.from({ length: 16 }, (_, index) => ({ chance: index < 2 ? 0.95 : 0, most: 100 }))
+    expect(planDrafts(answers, 32, costs.of)).toEqual(answers.map(() => 0))
+  })
+
   test('follows what steps take now', () => {
     const costs = createStepCosts()
     costs.note(1, 10)
@@ -145,6 +164,12 @@ describe('the cost of a step', () => {
     times(6, 30)
     expect(costs.filledUp(6, 16)).toBe(6)
     expect(costs.filledUp(5, 7)).toBe(5)
+    times(9, 53)
+    expect(costs.filledUp(9, 16)).toBe(12)
+    times(12, 51)
+    expect(costs.filledUp(9, 16)).toBe(16)
+    times(16, 55)
+    expect(costs.filledUp(9, 16)).toBe(12)
     expect([1, 3, 4, 8, 16].map((rows) => costs.filledUp(rows, 64))).toEqual([1, 3, 4, 8, 16])
   })
 })

@@ -1,5 +1,5 @@
 /** Rows of a step with drafts: what processors compute without waste. */
-const sizes = [2, 4, 8, 16, 32]
+const sizes = [2, 4, 8, 12, 16, 20, 24, 28, 32]
 /** A step with drafts must promise so much more than one without: what promises most is often what is estimated too well. */
 const worthwhile = 1.15
 
